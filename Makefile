@@ -1,0 +1,43 @@
+# docker-watcher. `make` alone lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+export CGO_ENABLED ?= 0
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+build: ## build bin/server and bin/docker-watcher
+	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/server ./cmd/docker-watcher
+
+run: build ## do all set-up and start the service (data in ./data)
+	@scripts/run
+
+demo: build ## run the main job by itself on a private engine, and say what it does
+	@scripts/engine run -- go run ./demo
+
+test: ## run every test; installs what it needs, leaves nothing running
+	scripts/test
+
+test-engines: ## run the contract suite on Docker 26.1 and 29 as well (slow; installs them apart)
+	scripts/test-engines
+
+check: ## format, vet and lint
+	@fmt=$$(go tool -modfile=tools/go.mod gofumpt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$fmt" ]; then echo "not formatted (run make fmt):"; echo "$$fmt"; exit 1; fi
+	go vet ./...
+	go vet -tags bench,failpoint ./...
+	go tool -modfile=tools/go.mod golangci-lint run ./...
+
+fmt: ## format the Go files
+	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files '*.go')
+
+bench: ## measure against the floors and budgets; prints ratios
+	scripts/bench
+
+golden: ## write the contract files anew (OpenAPI document, life cycle, help texts)
+	go test ./internal/store ./internal/api ./cmd/docker-watcher -run 'Golden|OpenAPI|Lifecycle|Help' -update
+
+.PHONY: help build run demo test test-engines check fmt bench golden
