@@ -1,0 +1,94 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// The refusals of this package, each with a reason in its text.
+var (
+	ErrNotStale    = errors.New("not stale")
+	ErrPlanExpired = errors.New("the plan has expired")
+	ErrPlanUsed    = errors.New("the plan was applied already")
+	ErrFrozen      = errors.New("the host is frozen")
+	ErrBlind       = errors.New("the host could not be judged")
+)
+
+// Selection is what a cleanup is asked for: filters, or one instance.
+type Selection struct {
+	Filter         store.StaleFilter
+	InstanceID     string // single: must be stale, else ErrNotStale
+	AllUnprotected bool   // everything stale and unprotected
+}
+
+// Progress is told for each item as it ends.
+type Progress func(done, total int, item store.PlanItem)
+
+const (
+	planLife = 15 * time.Minute // how long a plan may be applied
+	maxSkew  = 60 * time.Second // a clock further off proves nothing about ages
+
+	factsTimeout  = 10 * time.Second // what the engine says of itself, or of one container
+	sizeTimeout   = 20 * time.Second // an inspect that adds up the writable layer
+	removeTimeout = 60 * time.Second // one delete, and the wait for one that is under way
+	settleTimeout = 20 * time.Second // writing down how it ended, also when the caller has gone
+	itemTimeout   = 4 * time.Minute  // one item, all in all
+
+	planWorkers  = 8 // inspects at once while planning
+	applyWorkers = 4 // removals at once
+)
+
+// Cleaner plans and applies cleanups. It is safe for concurrent use.
+type Cleaner struct {
+	db    *store.DB
+	fleet *docker.Fleet
+	log   *slog.Logger
+
+	// What this process has in hand, so that a Recover beside it leaves it alone.
+	mu       sync.Mutex
+	removals map[string]bool // by instance id
+	plans    map[string]bool
+}
+
+// NewCleaner joins its parts; it starts nothing.
+func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
+	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}}
+}
+
+// Plan freezes the answer to "what would this cleanup do"; nothing is touched.
+func (c *Cleaner) Plan(ctx context.Context, sel Selection, actor string) (store.Plan, error) {
+	panic("contract")
+}
+
+// Apply does exactly what a plan says and returns it with its results. byPerson allows
+// stopping what still has a process (paused, crash looping).
+func (c *Cleaner) Apply(ctx context.Context, planID, actor string, byPerson bool, p Progress) (store.Plan, error) {
+	panic("contract")
+}
+
+// Recover ends what a crash left half done: each removal is finished only if the
+// container is as recorded, else taken back. Call before serving, and again when an unreachable host comes back.
+func (c *Cleaner) Recover(ctx context.Context) error { panic("contract") }
+
+// hold takes id into hand; false if it is there already.
+func (c *Cleaner) hold(set map[string]bool, id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if set[id] {
+		return false
+	}
+	set[id] = true
+	return true
+}
+
+func (c *Cleaner) letGo(set map[string]bool, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(set, id)
+}
