@@ -1,0 +1,206 @@
+// Package schedule runs named jobs at set times, never one of them twice at
+// once. It is the only user of robfig/cron, of which it takes the parser and the
+// clockwork; skipping, recovering, timing out and telling are its own, because the
+// library's chain kills a job for ever after one panic.
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// Scheduler runs named jobs. It is the only user of robfig/cron.
+type Scheduler struct {
+	log  *slog.Logger
+	cron *cron.Cron
+	wg   sync.WaitGroup // runs under way
+
+	mu     sync.Mutex
+	jobs   map[string]*entry
+	launch func(*entry) // starts a run within Run; nil while that is not on
+}
+
+// Job is a named piece of periodic work.
+type Job struct {
+	Name    string
+	Spec    string        // "@every 1h" (at least 10s), or five cron fields, UTC
+	Timeout time.Duration // of one run; 0: none
+	Run     func(context.Context) error
+}
+
+// entry is a job and what is known of its runs. The scheduler's lock guards it.
+type entry struct {
+	job       Job
+	sched     cron.Schedule
+	id        cron.EntryID
+	since     time.Time // when this spec came into force
+	running   bool
+	lastStart time.Time
+	lastEnd   time.Time
+	lastError string
+}
+
+// New returns a scheduler in UTC.
+func New(log *slog.Logger) *Scheduler {
+	return &Scheduler{log: log, cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(cron.DiscardLogger)), jobs: make(map[string]*entry)}
+}
+
+// Set adds a job or replaces the one of that name; a run under way goes on. A bad Spec is an error and changes
+// nothing. Where the Spec stays the same the next run stays where it was.
+func (s *Scheduler) Set(j Job) error {
+	now := wall(time.Now())
+	sched, err := parse(j.Spec, now)
+	if err != nil {
+		return fmt.Errorf("schedule job %s: %w", j.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, known := s.jobs[j.Name]
+	if known && e.job.Spec == j.Spec {
+		e.job = j
+		return nil
+	}
+	if !known {
+		e = &entry{}
+		s.jobs[j.Name] = e
+	} else {
+		s.cron.Remove(e.id)
+	}
+	e.job, e.sched, e.since = j, sched, now
+	e.id = s.cron.Schedule(sched, cron.FuncJob(func() { s.due(j.Name) }))
+	s.log.Info("job scheduled", "job", j.Name, "spec", j.Spec, "next", sched.Next(now))
+	return nil
+}
+
+// Run runs jobs until ctx ends, then waits for those under way.
+func (s *Scheduler) Run(ctx context.Context) error {
+	s.setLaunch(func(e *entry) { s.wg.Go(func() { s.carryOut(ctx, e) }) })
+	s.cron.Start()
+	<-ctx.Done()
+	<-s.cron.Stop().Done()
+	s.setLaunch(nil)
+	s.wg.Wait()
+	return nil
+}
+
+func (s *Scheduler) setLaunch(launch func(*entry)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.launch = launch
+}
+
+// Trigger runs a job now, unless it is running (false).
+func (s *Scheduler) Trigger(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.jobs[name]
+	return ok && s.start(e)
+}
+
+// due is called by the clockwork.
+func (s *Scheduler) due(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.start(s.jobs[name]) {
+		s.log.Warn("job skipped, its last run is not over", "job", name)
+	}
+}
+
+// start claims the only run that a job may have at once. The lock is held.
+func (s *Scheduler) start(e *entry) bool {
+	if e.running || s.launch == nil {
+		return false
+	}
+	e.running = true
+	e.lastStart = wall(time.Now())
+	s.launch(e)
+	return true
+}
+
+func (s *Scheduler) carryOut(ctx context.Context, e *entry) {
+	s.mu.Lock()
+	job, start := e.job, e.lastStart
+	s.mu.Unlock()
+	err := s.runOnce(ctx, job)
+	end := wall(time.Now())
+	if err != nil {
+		s.log.Error("job ended with an error", "job", job.Name, "took", end.Sub(start), "error", err)
+	} else {
+		s.log.Debug("job done", "job", job.Name, "took", end.Sub(start))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.running = false
+	e.lastEnd = end
+	e.lastError = ""
+	if err != nil {
+		e.lastError = err.Error()
+	}
+}
+
+// runOnce gives a run its time limit and turns a panic into an error.
+func (s *Scheduler) runOnce(ctx context.Context, j Job) (err error) {
+	if j.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, j.Timeout)
+		defer cancel()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("job panicked", "job", j.Name, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return j.Run(ctx)
+}
+
+// Status of a job.
+type Status struct {
+	Name      string
+	Spec      string
+	Next      time.Time
+	Running   bool
+	LastStart time.Time
+	LastEnd   time.Time
+	LastError string
+	Overdue   bool // a run that was due is late by more than a tenth of the interval and over a minute
+}
+
+// Status tells of one job; ok is false when there is none of that name.
+func (s *Scheduler) Status(name string) (st Status, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.jobs[name]
+	if !ok {
+		return Status{}, false
+	}
+	now := wall(time.Now())
+	next := wall(s.cron.Entry(e.id).Next)
+	if next.IsZero() { // the clockwork does not run
+		next = e.sched.Next(now)
+	}
+	return Status{
+		Name: name, Spec: e.job.Spec, Next: next, Running: e.running,
+		LastStart: e.lastStart, LastEnd: e.lastEnd, LastError: e.lastError, Overdue: e.overdue(now),
+	}, true
+}
+
+// overdue measures from the last start, so a run that hangs past the next one's time is late too.
+func (e *entry) overdue(now time.Time) bool {
+	from := e.since
+	if e.lastStart.After(from) {
+		from = e.lastStart
+	}
+	due := e.sched.Next(from)
+	interval := e.sched.Next(due).Sub(due)
+	return now.Sub(due) > max(interval/10, time.Minute)
+}
+
+// wall drops the monotonic reading: it stands still while the machine sleeps, and lateness is told by the calendar.
+func wall(t time.Time) time.Time { return t.UTC().Round(0) }
