@@ -1,0 +1,35 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Settings are the global settings.
+type Settings struct {
+	StaleThresholdDays   int       `json:"stale_threshold_days"`
+	ScanInterval         string    `json:"scan_interval"` // auto, or such as 1h
+	EventRetentionDays   int       `json:"event_retention_days"`
+	ArchiveRetentionDays int       `json:"archive_retention_days"`
+	PlanMaxItems         int       `json:"plan_max_items"`
+	MassChangePercent    int       `json:"mass_change_percent"`
+	AutoCleanup          bool      `json:"auto_cleanup"`
+	UpdatedAt            time.Time `json:"updated_at,omitzero"`
+	// ScanIntervalSeconds is the interval in force.
+	ScanIntervalSeconds int64 `json:"scan_interval_seconds"`
+}
+
+// Settings returns the global settings.
+func (c *Client) Settings(ctx context.Context) (Settings, error) {
+	var s Settings
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/settings"}, &s)
+	return s, err
+}
+
+// UpdateSettings changes the settings that are named; all of them or, if one is wrong, none.
+func (c *Client) UpdateSettings(ctx context.Context, change map[string]any) (Settings, error) {
+	var s Settings
+	err := c.do(ctx, call{method: http.MethodPatch, path: "/api/settings", body: change}, &s)
+	return s, err
+}

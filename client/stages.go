@@ -1,0 +1,133 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Stage is a place in a project where versions run.
+type Stage struct {
+	ID         string    `json:"id"`
+	ProjectID  string    `json:"project_id"`
+	Project    string    `json:"project"`
+	HostID     string    `json:"host_id"`
+	Name       string    `json:"name"`
+	Kind       string    `json:"kind"`                  // dev | staging | production | preview
+	StaleAfter string    `json:"stale_after,omitempty"` // empty: as the project
+	KeepLast   int       `json:"keep_last"`
+	Spec       Spec      `json:"spec"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	Revision   int64     `json:"revision"`
+}
+
+// Spec is what a user would write in compose for one container.
+type Spec struct {
+	Env       []EnvVar          `json:"env,omitempty"`
+	Ports     []Port            `json:"ports,omitempty"`
+	Mounts    []Mount           `json:"mounts,omitempty"`
+	Restart   string            `json:"restart,omitempty"` // no | always | unless-stopped | on-failure[:n]
+	Command   []string          `json:"command,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	StopGrace string            `json:"stop_grace,omitempty"` // such as 10s
+	Health    *Health           `json:"health,omitempty"`
+}
+
+// EnvVar is one environment variable. Its value is sent and never answered; when
+// a spec is changed, one without a value keeps the value it has.
+type EnvVar struct {
+	Name  string  `json:"name"`
+	Value *string `json:"value,omitempty"`
+}
+
+// Env makes a variable to be sent.
+func Env(name, value string) EnvVar { return EnvVar{Name: name, Value: &value} }
+
+// Port publishes a container's port. Host 0 lets the engine choose.
+type Port struct {
+	Container int    `json:"container"`
+	Host      int    `json:"host,omitempty"`
+	HostIP    string `json:"host_ip,omitempty"`  // default 127.0.0.1
+	Protocol  string `json:"protocol,omitempty"` // tcp (default) or udp
+}
+
+// Mount puts a named volume or an absolute path of the host at Target.
+type Mount struct {
+	Source   string `json:"source"`
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Health says how a deploy proves that an instance is healthy.
+type Health struct {
+	Kind    string `json:"kind,omitempty"` // empty: the image's HEALTHCHECK, else up for 10 s; http | tcp
+	Port    int    `json:"port,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Timeout string `json:"timeout,omitempty"` // such as 60s
+}
+
+// NewStage asks for a stage. HostID may be empty while there is one host.
+type NewStage struct {
+	ProjectID  string `json:"project_id"`
+	HostID     string `json:"host_id,omitempty"`
+	Name       string `json:"name"`
+	Kind       string `json:"kind"`
+	StaleAfter string `json:"stale_after,omitempty"`
+	KeepLast   *int   `json:"keep_last,omitempty"` // nil: the default
+	Spec       *Spec  `json:"spec,omitempty"`
+}
+
+// StageChange changes what is not nil. An empty StaleAfter inherits again.
+type StageChange struct {
+	Name       *string
+	Kind       *string
+	StaleAfter *string
+	KeepLast   *int
+	Spec       *Spec // whole
+	Revision   int64 // the one that was seen; 0: whatever it is now
+}
+
+// Stages lists the stages of a project (id or name), or all of them.
+func (c *Client) Stages(ctx context.Context, project string) ([]Stage, error) {
+	q := url.Values{}
+	setText(q, "project", project)
+	var l List[Stage]
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/stages", query: q}, &l)
+	return l.Items, err
+}
+
+// Stage returns one by its id.
+func (c *Client) Stage(ctx context.Context, id string) (Stage, error) {
+	var s Stage
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/stages/" + part(id)}, &s)
+	return s, err
+}
+
+// CreateStage makes a stage.
+func (c *Client) CreateStage(ctx context.Context, n NewStage) (Stage, error) {
+	var s Stage
+	err := c.do(ctx, call{method: http.MethodPost, path: "/api/stages", body: n}, &s)
+	return s, err
+}
+
+// UpdateStage changes a stage.
+func (c *Client) UpdateStage(ctx context.Context, id string, change StageChange) (Stage, error) {
+	body := map[string]any{}
+	put(body, "name", change.Name)
+	put(body, "kind", change.Kind)
+	putOrNull(body, "stale_after", change.StaleAfter)
+	put(body, "keep_last", change.KeepLast)
+	put(body, "spec", change.Spec)
+	var s Stage
+	err := c.do(ctx, call{
+		method: http.MethodPatch, path: "/api/stages/" + part(id), body: body, header: ifMatch(change.Revision),
+	}, &s)
+	return s, err
+}
+
+// DeleteStage removes a stage that has no instances.
+func (c *Client) DeleteStage(ctx context.Context, id string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/api/stages/" + part(id)}, nil)
+}
