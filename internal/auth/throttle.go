@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Guesses that are allowed at once, and the pace after them: for one name from
+// one address, and for one address whatever the name.
+const (
+	nameBurst = 5
+	namePace  = 10 * time.Second
+	addrBurst = 30
+	addrPace  = 2 * time.Second
+
+	throttleKeys = 10_000
+)
+
+// throttle slows guessing down. It holds no more than throttleKeys names and
+// addresses; past that, all new ones share one allowance.
+type throttle struct {
+	mu   sync.Mutex
+	keys map[string]*allowance
+	rest *allowance
+}
+
+type allowance struct {
+	limiter *rate.Limiter
+	told    bool // the refusal of this flood was told
+}
+
+func newThrottle() *throttle {
+	return &throttle{keys: make(map[string]*allowance), rest: newAllowance(addrBurst, addrPace)}
+}
+
+func newAllowance(burst int, pace time.Duration) *allowance {
+	return &allowance{limiter: rate.NewLimiter(rate.Every(pace), burst)}
+}
+
+// allow counts one attempt. When it is refused, tell says whether this is the first refusal of a flood.
+func (t *throttle) allow(addr, name string, now time.Time) (ok, tell bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweep(now)
+	host := hostOf(addr)
+	for _, a := range []*allowance{t.get(host, addrBurst, addrPace), t.get(host+"|"+name, nameBurst, namePace)} {
+		if !a.limiter.AllowN(now, 1) {
+			tell = !a.told
+			a.told = true
+			return false, tell
+		}
+		a.told = false
+	}
+	return true, false
+}
+
+// forgive gives a name its guesses back after it signed in.
+func (t *throttle) forgive(addr, name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.keys, hostOf(addr)+"|"+name)
+}
+
+func (t *throttle) get(key string, burst int, pace time.Duration) *allowance {
+	a, ok := t.keys[key]
+	if !ok {
+		if len(t.keys) >= throttleKeys {
+			return t.rest
+		}
+		a = newAllowance(burst, pace)
+		t.keys[key] = a
+	}
+	return a
+}
+
+// sweep forgets, once the map is full, whoever has all guesses back.
+func (t *throttle) sweep(now time.Time) {
+	if len(t.keys) < throttleKeys {
+		return
+	}
+	for key, a := range t.keys {
+		if a.limiter.TokensAt(now) >= float64(a.limiter.Burst()) {
+			delete(t.keys, key)
+		}
+	}
+}
+
+// hostOf drops the port, and of IPv6 keeps the network: one machine has a whole /64 of addresses.
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		if network, err := ip.Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return ip.String()
+}

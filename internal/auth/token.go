@@ -1,0 +1,183 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	tokenPrefix = "dw_"
+	tokenBytes  = 25 // 40 characters
+
+	// touchEvery bounds how often the last use of a token is written.
+	touchEvery   = time.Minute
+	touchTimeout = 2 * time.Second
+
+	// adminFile names the token whose secret comes from --admin-token-file.
+	adminFile            = "admin-token-file"
+	shortestFileToken    = 32
+	longestFileToken     = 512
+	systemActor          = "system"
+	tokenCreated         = "token.created"
+	tokenRevoked         = "token.revoked"
+	messageTokenReplaced = "the admin token of the file was replaced"
+)
+
+// ByToken tells who a caller is; ErrDenied or ErrExpired otherwise.
+func (s *Service) ByToken(ctx context.Context, token string) (Caller, error) {
+	if token == "" {
+		return Caller{}, ErrDenied
+	}
+	t, err := s.db.TokenByHash(ctx, digest(token))
+	if errors.Is(err, store.ErrNotFound) {
+		return Caller{}, ErrDenied
+	}
+	if err != nil {
+		return Caller{}, fmt.Errorf("read token: %w", err)
+	}
+	now := time.Now().UTC()
+	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
+		return Caller{}, fmt.Errorf("the token has %w", ErrExpired)
+	}
+	s.touch(ctx, t, now)
+	return Caller{Actor: "token:" + t.Name, Name: t.Name, Role: t.Role}, nil
+}
+
+// touch notes that a token was used. That it could not be written keeps nobody out.
+func (s *Service) touch(ctx context.Context, t store.Token, now time.Time) {
+	s.mu.Lock()
+	last := s.touched[t.ID]
+	if t.LastUsedAt.After(last) {
+		last = t.LastUsedAt
+	}
+	due := now.Sub(last) >= touchEvery
+	if due {
+		s.touched[t.ID] = now
+	}
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, touchTimeout)
+	defer cancel()
+	if err := s.db.Update(ctx, func(tx *store.Tx) error { return tx.TouchToken(ctx, t.ID, now) }); err != nil {
+		s.log.Warn("last use of a token was not written", "token", t.Name, "error", err)
+	}
+}
+
+// CreateToken makes an API token ("dw_" + 40 characters), shown once.
+func (s *Service) CreateToken(ctx context.Context, name string, role store.Role, expires time.Time, by string) (secret string, t store.Token, err error) {
+	now := time.Now().UTC()
+	name = cleanName(name)
+	if err := checkName(name); err != nil {
+		return "", store.Token{}, err
+	}
+	if name == adminFile {
+		return "", store.Token{}, fmt.Errorf("%w: the name %s is taken by the daemon", ErrInvalid, adminFile)
+	}
+	if !role.Covers(store.RoleViewer) {
+		return "", store.Token{}, fmt.Errorf("%w: role %q, want viewer, operator or admin", ErrInvalid, role)
+	}
+	if !expires.IsZero() && !expires.After(now) {
+		return "", store.Token{}, fmt.Errorf("%w: the expiry is not in the future", ErrInvalid)
+	}
+	secret = tokenPrefix + randomText(tokenBytes)
+	t = store.Token{ID: store.NewID(), Name: name, TokenHash: digest(secret), Role: role, CreatedBy: by, CreatedAt: now, ExpiresAt: expires.UTC()}
+	if expires.IsZero() {
+		t.ExpiresAt = time.Time{}
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertToken(ctx, t); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, tokenEvent(t, tokenCreated, fmt.Sprintf("token %s (%s) was made", t.Name, t.Role), by))
+	})
+	if err != nil {
+		return "", store.Token{}, fmt.Errorf("create token %s: %w", name, err)
+	}
+	return secret, t, nil
+}
+
+// EnsureAdminToken makes the content of --admin-token-file a token; the token of a former content goes.
+func (s *Service) EnsureAdminToken(ctx context.Context, secret string) error {
+	secret = strings.TrimSpace(secret)
+	if len(secret) < shortestFileToken || len(secret) > longestFileToken || strings.ContainsAny(secret, " \t\r\n") {
+		return fmt.Errorf("%w: the admin token is one line of %d to %d characters", ErrInvalid, shortestFileToken, longestFileToken)
+	}
+	hash := digest(secret)
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		have, err := s.dropFormer(ctx, tx, hash)
+		if err != nil || have {
+			return err
+		}
+		t := store.Token{ID: store.NewID(), Name: adminFile, TokenHash: hash, Role: store.RoleAdmin, CreatedBy: systemActor, CreatedAt: time.Now().UTC()}
+		if err := tx.InsertToken(ctx, t); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, tokenEvent(t, tokenCreated, "the content of the admin token file is now an admin token", systemActor))
+	})
+	if err != nil {
+		return fmt.Errorf("make the admin token: %w", err)
+	}
+	return nil
+}
+
+// dropFormer removes tokens of the file's former contents and reports whether that of the present one is there.
+func (s *Service) dropFormer(ctx context.Context, tx *store.Tx, hash string) (have bool, err error) {
+	tokens, err := tx.Tokens(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range tokens {
+		if t.TokenHash == hash {
+			have = true
+			continue
+		}
+		if t.Name != adminFile || t.CreatedBy != systemActor {
+			continue
+		}
+		if err := tx.DeleteToken(ctx, t.ID); err != nil {
+			return false, err
+		}
+		if err := tx.Emit(ctx, tokenEvent(t, tokenRevoked, messageTokenReplaced, systemActor)); err != nil {
+			return false, err
+		}
+	}
+	return have, nil
+}
+
+// RevokeToken ends a token at once.
+func (s *Service) RevokeToken(ctx context.Context, id, by string) error {
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		tokens, err := tx.Tokens(ctx)
+		if err != nil {
+			return err
+		}
+		for _, t := range tokens {
+			if t.ID != id {
+				continue
+			}
+			if err := tx.DeleteToken(ctx, id); err != nil {
+				return err
+			}
+			return tx.Emit(ctx, tokenEvent(t, tokenRevoked, fmt.Sprintf("token %s (%s) was revoked", t.Name, t.Role), by))
+		}
+		return store.ErrNotFound
+	})
+	if err != nil {
+		return fmt.Errorf("revoke token %s: %w", id, err)
+	}
+	return nil
+}
+
+func tokenEvent(t store.Token, kind, message, actor string) store.Event {
+	return store.Event{
+		Time: time.Now().UTC(), Severity: store.SeverityInfo, Source: store.SourceAuth, Kind: kind, Message: message, Actor: actor,
+		Data: map[string]any{"token_id": t.ID, "token": t.Name, "role": string(t.Role)},
+	}
+}
