@@ -1,0 +1,267 @@
+// Package config turns flags and their DOCKER_WATCHER_* twins into one checked
+// struct. A flag wins over its twin. All mistakes are reported at once, each with
+// what would be right, and nothing that prints a Config shows a secret.
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// The ways in which Load ends without a Config to run with.
+var (
+	ErrHelp    = flag.ErrHelp
+	ErrVersion = errors.New("version asked for")
+	ErrUsage   = errors.New("bad usage")
+)
+
+const envPrefix = "DOCKER_WATCHER_"
+
+// Config is what the daemon was told. It prints without secrets.
+type Config struct {
+	Listen         string // host:port of the page and the API
+	Data           string // folder of the database, the key and the lock
+	Store          string // "" (SQLite in Data), a file, or postgres://...
+	DockerHost     string // unix:///path or tcp://host:port
+	LogLevel       slog.Level
+	LogFormat      LogFormat
+	AdminTokenFile string // "" or a file whose content is an admin API token
+}
+
+// LogFormat is the shape of a log line.
+type LogFormat string
+
+// The log formats.
+const (
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
+)
+
+// option is one flag: its twin in the environment has the same name in capitals.
+type option struct {
+	name, arg, usage string
+	fallback         string
+	set              func(*Config, string) error
+}
+
+func options(dockerHost string) []option {
+	return []option{
+		{"listen", "HOST:PORT", "where the page and the API are served; 0.0.0.0:8080 for all addresses", "127.0.0.1:8080", func(c *Config, v string) error { return setAddr(&c.Listen, v) }},
+		{"data", "FOLDER", "where the database, the key of the secrets and the lock live; it is made on first start", "./data", func(c *Config, v string) error { return setPath(&c.Data, v) }},
+		{"store", "FILE|URL", "another SQLite file, or postgres://user:password@host/name; default: docker-watcher.db in --data", "", func(c *Config, v string) error { return setStore(&c.Store, v) }},
+		{"docker-host", "URL", "the engine: unix:///path/to/docker.sock or tcp://host:port; default: DOCKER_HOST, then Docker's own socket", dockerHost, func(c *Config, v string) error { return setEngine(&c.DockerHost, v) }},
+		{"log-level", "LEVEL", "debug, info, warn or error", "info", func(c *Config, v string) error { return setLevel(&c.LogLevel, v) }},
+		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
+		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
+	}
+}
+
+// Load reads arguments (without the program's name) and environment. It answers
+// ErrHelp or ErrVersion when that was asked for, else an ErrUsage that lists every mistake.
+func Load(args []string, getenv func(string) string) (Config, error) {
+	opts := options(defaultEngine(getenv))
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	given := make(map[string]*string, len(opts))
+	for _, o := range opts {
+		given[o.name] = flags.String(o.name, o.fallback, o.usage)
+	}
+	version := flags.Bool("version", false, "print the version and end")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return Config{}, ErrHelp
+		}
+		return Config{}, usage(err)
+	}
+	if *version {
+		return Config{}, ErrVersion
+	}
+	var mistakes []error
+	if flags.NArg() > 0 {
+		mistakes = append(mistakes, fmt.Errorf("unexpected argument %q: everything is given by flags", flags.Arg(0)))
+	}
+	onLine := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { onLine[f.Name] = true })
+	var c Config
+	for _, o := range opts {
+		value, from := *given[o.name], "--"+o.name
+		if env := getenv(twin(o.name)); env != "" && !onLine[o.name] {
+			value, from = env, twin(o.name)
+		}
+		if err := o.set(&c, value); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", from, err))
+		}
+	}
+	if len(mistakes) > 0 {
+		return Config{}, usage(mistakes...)
+	}
+	return c, nil
+}
+
+func usage(mistakes ...error) error {
+	return fmt.Errorf("%w: %w", ErrUsage, errors.Join(mistakes...))
+}
+
+// twin is the environment variable of a flag.
+func twin(name string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+func defaultEngine(getenv func(string) string) string {
+	if host := getenv("DOCKER_HOST"); host != "" {
+		return host
+	}
+	return "unix:///var/run/docker.sock"
+}
+
+func setAddr(to *string, v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return fmt.Errorf("%q is no host:port, such as 127.0.0.1:8080", v)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%q: a port is a number from 0 to 65535", v)
+	}
+	*to = v
+	return nil
+}
+
+func setOptional(to *string, v string) error {
+	*to = v
+	return nil
+}
+
+func setPath(to *string, v string) error {
+	if strings.TrimSpace(v) == "" {
+		return errors.New("a folder is needed, such as ./data")
+	}
+	*to = filepath.Clean(v)
+	return nil
+}
+
+func setStore(to *string, v string) error {
+	if scheme, _, ok := strings.Cut(v, "://"); ok {
+		if scheme != "postgres" && scheme != "postgresql" {
+			return fmt.Errorf("%s:// is not a store that we know: give a file or postgres://...", scheme)
+		}
+		if u, err := url.Parse(v); err != nil || u.Host == "" {
+			return errors.New("not a URL of the form postgres://user:password@host/name") // the value may hold a password
+		}
+	}
+	if strings.Contains(v, "password=") && !strings.Contains(v, "://") {
+		return errors.New("connection words are not read here: give postgres://user:password@host/name")
+	}
+	*to = v
+	return nil
+}
+
+func setEngine(to *string, v string) error {
+	scheme, rest, ok := strings.Cut(v, "://")
+	switch {
+	case !ok || rest == "":
+		return fmt.Errorf("%q is no engine: give unix:///path/to/docker.sock or tcp://host:port", v)
+	case scheme == "unix":
+		if !strings.HasPrefix(rest, "/") {
+			return fmt.Errorf("%q: the path of a socket starts with a slash: unix:///path/to/docker.sock", v)
+		}
+	case scheme == "tcp":
+		if _, _, err := net.SplitHostPort(rest); err != nil {
+			return fmt.Errorf("%q: a port is missing: tcp://host:2375", v)
+		}
+	default:
+		return fmt.Errorf("%q: %s:// is not supported: give unix:///path/to/docker.sock or tcp://host:port", v, scheme)
+	}
+	*to = v
+	return nil
+}
+
+func setLevel(to *slog.Level, v string) error {
+	if err := to.UnmarshalText([]byte(v)); err != nil {
+		return fmt.Errorf("%q is none of debug, info, warn, error", v)
+	}
+	return nil
+}
+
+func setFormat(to *LogFormat, v string) error {
+	switch f := LogFormat(v); f {
+	case LogText, LogJSON:
+		*to = f
+		return nil
+	}
+	return fmt.Errorf("%q is neither text nor json", v)
+}
+
+// redacted is the store without its password.
+func (c Config) redacted() string {
+	if !strings.Contains(c.Store, "://") {
+		return c.Store
+	}
+	u, err := url.Parse(c.Store)
+	if err != nil {
+		return "***"
+	}
+	query := u.Query()
+	for key := range query {
+		if strings.Contains(strings.ToLower(key), "password") {
+			query.Set(key, "***")
+		}
+	}
+	u.RawQuery = query.Encode()
+	if _, has := u.User.Password(); has {
+		u.User = url.UserPassword(u.User.Username(), "***")
+	}
+	return strings.ReplaceAll(u.String(), "%2A%2A%2A", "***")
+}
+
+// LogValue is what a log line shows of it.
+func (c Config) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
+		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
+	)
+}
+
+// String is for people; it has no secret.
+func (c Config) String() string { return c.LogValue().String() }
+
+// GoString is for people who print structs.
+func (c Config) GoString() string { return "config.Config" + c.String() }
+
+// Help is the text of --help.
+func Help() string {
+	var b strings.Builder
+	b.WriteString(`docker-watcher server: finds the containers that have not been alive for days, says how
+it knows, and removes exactly those that you agree to.
+
+Usage:  server [flags]
+
+Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
+
+Flags (each may be given as an environment variable instead; a flag wins):
+`)
+	for _, o := range options("unix:///var/run/docker.sock") {
+		fmt.Fprintf(&b, "\n  --%s %s\n      %s\n", o.name, o.arg, o.usage)
+		if o.fallback != "" {
+			fmt.Fprintf(&b, "      default: %s\n", o.fallback)
+		}
+		fmt.Fprintf(&b, "      or: %s\n", twin(o.name))
+	}
+	b.WriteString(`
+  --version
+      print the version and end
+
+Examples:
+  server --data /var/lib/docker-watcher
+  server --listen 0.0.0.0:8080 --docker-host tcp://10.0.0.5:2375
+  DOCKER_WATCHER_LOG_FORMAT=json server --admin-token-file /run/secrets/admin-token
+`)
+	return b.String()
+}

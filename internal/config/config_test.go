@@ -1,0 +1,136 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiny-forge/docker-watcher/internal/config"
+)
+
+func env(pairs map[string]string) func(string) string {
+	return func(name string) string { return pairs[name] }
+}
+
+func TestLoad(t *testing.T) {
+	defaults := config.Config{Listen: "127.0.0.1:8080", Data: "data", DockerHost: "unix:///var/run/docker.sock", LogFormat: config.LogText}
+	with := func(change func(*config.Config)) config.Config {
+		c := defaults
+		change(&c)
+		return c
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		env  map[string]string
+		want config.Config
+	}{
+		{"nothing given", nil, nil, defaults},
+		{"flags", []string{"--listen", ":0", "--data=/var/lib/dw/", "--log-level", "debug", "--log-format", "json"}, nil, with(func(c *config.Config) {
+			c.Listen, c.Data, c.LogLevel, c.LogFormat = ":0", "/var/lib/dw", slog.LevelDebug, config.LogJSON
+		})},
+		{"twins", nil, map[string]string{"DOCKER_WATCHER_LISTEN": "[::1]:9", "DOCKER_WATCHER_ADMIN_TOKEN_FILE": "/run/token"}, with(func(c *config.Config) {
+			c.Listen, c.AdminTokenFile = "[::1]:9", "/run/token"
+		})},
+		{"a flag wins over its twin", []string{"--listen", "127.0.0.1:1"}, map[string]string{"DOCKER_WATCHER_LISTEN": "127.0.0.1:2"}, with(func(c *config.Config) { c.Listen = "127.0.0.1:1" })},
+		{"a flag wins even over a bad twin", []string{"--log-level", "warn"}, map[string]string{"DOCKER_WATCHER_LOG_LEVEL": "loud"}, with(func(c *config.Config) { c.LogLevel = slog.LevelWarn })},
+		{"DOCKER_HOST", nil, map[string]string{"DOCKER_HOST": "tcp://10.0.0.5:2375"}, with(func(c *config.Config) { c.DockerHost = "tcp://10.0.0.5:2375" })},
+		{"our twin before DOCKER_HOST", nil, map[string]string{"DOCKER_HOST": "ssh://x", "DOCKER_WATCHER_DOCKER_HOST": "unix:///run/p.sock"}, with(func(c *config.Config) { c.DockerHost = "unix:///run/p.sock" })},
+		{"postgres", []string{"--store", "postgres://anna:secret@db/dw"}, nil, with(func(c *config.Config) { c.Store = "postgres://anna:secret@db/dw" })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := config.Load(tt.args, env(tt.env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !cmp.Equal(got, tt.want) {
+				t.Errorf("got %v\nwant %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestLoadReportsEveryMistake(t *testing.T) {
+	_, err := config.Load([]string{"--listen", "8080", "--data", " ", "--docker-host", "npipe:////./pipe/docker_engine", "serve"},
+		env(map[string]string{"DOCKER_WATCHER_LOG_LEVEL": "loud", "DOCKER_WATCHER_LOG_FORMAT": "xml", "DOCKER_WATCHER_STORE": "mysql://root:hunter2@db/x"}))
+	if !errors.Is(err, config.ErrUsage) {
+		t.Fatalf("error = %v", err)
+	}
+	for _, want := range []string{"--listen", "--data", "--docker-host", "DOCKER_WATCHER_LOG_LEVEL", "DOCKER_WATCHER_LOG_FORMAT", "DOCKER_WATCHER_STORE", `"serve"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not reported in:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a password is shown:\n%v", err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"--listen", "127.0.0.1"},
+		{"--listen", "127.0.0.1:http-alt"},
+		{"--listen", "127.0.0.1:70000"},
+		{"--listen", ""},
+		{"--docker-host", "unix://var/run/docker.sock"},
+		{"--docker-host", "tcp://10.0.0.5"},
+		{"--docker-host", "/var/run/docker.sock"},
+		{"--docker-host", "ssh://me@host"},
+		{"--store", "host=db password=hunter2"},
+		{"--store", "postgres://"},
+		{"--log-level", "9"},
+		{"--unknown"},
+		{"-listen"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			_, err := config.Load(args, env(nil))
+			if !errors.Is(err, config.ErrUsage) {
+				t.Fatalf("error = %v, want bad usage", err)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("a password is shown: %v", err)
+			}
+		})
+	}
+}
+
+func TestConfigPrintsNoSecret(t *testing.T) {
+	for _, store := range []string{
+		"postgres://anna:hunter2@db:5432/dw?sslmode=disable",
+		"postgres://db/dw?user=anna&password=hunter2",
+		"postgres://anna:hunter2%40x@db/dw",
+	} {
+		c, err := config.Load([]string{"--store", store}, env(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		slog.New(slog.NewTextHandler(&log, nil)).Info("configuration", "config", c)
+		for _, text := range []string{c.String(), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), log.String()} {
+			if strings.Contains(text, "hunter2") || !strings.Contains(text, "***") || !strings.Contains(text, "anna") {
+				t.Errorf("printed as %s", text)
+			}
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}} {
+		if _, err := config.Load(args, env(nil)); !errors.Is(err, config.ErrHelp) {
+			t.Errorf("%v: error = %v", args, err)
+		}
+	}
+	if _, err := config.Load([]string{"--version"}, env(nil)); !errors.Is(err, config.ErrVersion) {
+		t.Errorf("error = %v", err)
+	}
+	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file"} {
+		twin := "DOCKER_WATCHER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		if !strings.Contains(config.Help(), "--"+name) || !strings.Contains(config.Help(), twin) {
+			t.Errorf("help tells nothing of --%s", name)
+		}
+	}
+}
