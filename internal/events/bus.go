@@ -209,8 +209,11 @@ func (s *Subscription) take() ([]store.Event, error) {
 		return nil, s.err
 	}
 	evs := s.batches[0]
-	s.batches[0] = nil
-	s.batches = s.batches[1:]
+	if len(s.batches) == 1 { // the usual case: keep the room
+		s.batches[0], s.batches = nil, s.batches[:0]
+	} else {
+		s.batches[0], s.batches = nil, s.batches[1:]
+	}
 	s.held -= len(evs)
 	return evs, nil
 }
