@@ -1,0 +1,189 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	lastLines    = 10
+	longestLines = 4000
+)
+
+// failure is why a deploy ended badly together with what to do about it.
+type failure struct {
+	err    error
+	advice string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func because(err error, advice string) error { return &failure{err, advice} }
+
+func pullAdvice(err error) string {
+	switch {
+	case errors.Is(err, docker.ErrNotFound):
+		return "check the image and the tag, and that they were pushed"
+	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout):
+		return "see that the engine runs and reaches the registry, then deploy again"
+	}
+	return "see that the registry answers and needs no login, then deploy again"
+}
+
+func createAdvice(err error, name string) string {
+	switch {
+	case errors.Is(err, docker.ErrConflict):
+		return "a container that is not ours is called " + name + ": rename it and deploy again"
+	case errors.Is(err, docker.ErrInvalid):
+		return "correct the stage's settings (ports, volumes, command) and deploy again"
+	}
+	return "see that the engine is well, then deploy again"
+}
+
+func startAdvice(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
+		return "another container or program uses that port of the host: give the stage another host port, or stop the other"
+	case strings.Contains(text, "no such file"), strings.Contains(text, "executable file not found"):
+		return "the command is not in the image: correct the stage's command"
+	}
+	return "correct what the engine names and deploy again"
+}
+
+// fail ends a deploy badly: the new one is stopped, what served before serves on. An error means that it
+// could not be done now and the deploy is still open.
+func (r *rollout) fail(ctx context.Context, cause error) error {
+	if ctx.Err() != nil {
+		cause = because(errors.New("docker-watcher was shut down meanwhile"), "deploy again")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
+	defer cancel()
+	var f *failure
+	if !errors.As(cause, &f) {
+		f = &failure{cause, "deploy again"}
+	}
+	begun := r.dep.State == store.DeployStarting || r.dep.State == store.DeployChecking
+	if begun {
+		if err := r.findContainer(ctx); err != nil {
+			return errors.Join(cause, err)
+		}
+	}
+	var (
+		troubles []string
+		lines    string
+		last     *docker.Container
+	)
+	if r.inst.ContainerID != "" {
+		lines = r.lastLines(ctx)
+		c, err := r.stopNew(ctx)
+		if err != nil {
+			troubles = append(troubles, fmt.Sprintf("%s could not be stopped (%v)", r.inst.Name, err))
+		}
+		last = c
+	}
+	if begun {
+		if err := r.bringBack(ctx); err != nil {
+			troubles = append(troubles, fmt.Sprintf("what served before could not be started again (%v): start it by hand", err))
+		}
+	}
+	return r.failed(ctx, f, troubles, lines, last)
+}
+
+// stopNew stops the new container, unless it never ran, and tells how it was found.
+func (r *rollout) stopNew(ctx context.Context) (*docker.Container, error) {
+	c, err := r.eng.Inspect(ctx, r.inst.ContainerID)
+	if err != nil {
+		if errors.Is(err, docker.ErrNotFound) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if !c.Running {
+		return &c, nil
+	}
+	if err := r.eng.Stop(ctx, r.owned(r.inst.Instance), graceOf(r.spec)); err != nil {
+		return &c, err
+	}
+	return &c, nil
+}
+
+// bringBack starts what was stopped to make room.
+func (r *rollout) bringBack(ctx context.Context) error {
+	former, _, err := r.formerInTheWay(ctx)
+	if err != nil || former == nil {
+		return err
+	}
+	if err := r.locks.wait(ctx, former.ID); err != nil {
+		return err
+	}
+	defer r.locks.release(former.ID)
+	c, err := r.eng.Inspect(ctx, former.ContainerID)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", former.Name, err)
+	}
+	if c.Running {
+		return nil
+	}
+	return r.startContainer(ctx, r.eng, *former, store.Event{
+		Kind: "instance.started", Actor: r.dep.Actor,
+		Message: fmt.Sprintf("started %s again: the deploy of %s failed", former.Name, r.dep.ImageTag),
+	})
+}
+
+// failed writes down the end.
+func (r *rollout) failed(ctx context.Context, f *failure, troubles []string, lines string, last *docker.Container) error {
+	end := r.dep
+	end.State, end.EndedAt = store.DeployFailed, time.Now().UTC()
+	reason := strings.Join(append([]string{f.Error()}, troubles...), "; ")
+	end.Error = reason + ": " + f.advice
+	if lines != "" {
+		end.Error += "\nlast log lines:\n" + lines
+	}
+	now := r.eng.Now()
+	err := r.record(ctx, r.eng, r.inst.ID, func(tx *store.Tx, v store.InstanceView, i *store.Instance) error {
+		if last != nil {
+			lived(i, *last, now)
+		}
+		i.Status, i.Class, i.EngineError = store.StatusFailed, store.ClassFailed, reason
+		if err := tx.UpdateDeploy(ctx, end); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, deployEvent(end, store.SeverityError, "deploy.failed",
+			fmt.Sprintf("deploy of %s to %s/%s failed: %s: %s", reference(end.Image, end.ImageTag), v.Project, v.Stage, reason, f.advice),
+			map[string]any{"reason": reason, "advice": f.advice}))
+	})
+	if err == nil {
+		err = r.wantStopped(ctx, r.inst.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("write down that the deploy failed (%s): %w", reason, err)
+	}
+	r.dep = end
+	r.tell.state(end)
+	r.log.WarnContext(ctx, "deploy failed", "deploy_id", end.ID, "stage_id", end.StageID, "instance_id", end.InstanceID, "error", reason)
+	return nil
+}
+
+// lastLines is the end of the new container's log, as far as it can be had.
+func (r *rollout) lastLines(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var lines []string
+	err := r.eng.Logs(ctx, r.inst.ContainerID, docker.LogOptions{Tail: lastLines}, func(l docker.LogLine) error {
+		lines = append(lines, strings.ToValidUTF8(l.Text, "?"))
+		return nil
+	})
+	if err != nil {
+		lines = append(lines, "(its log could not be read: "+err.Error()+")")
+	}
+	text := strings.Join(lines[max(0, len(lines)-lastLines):], "\n")
+	return text[max(0, len(text)-longestLines):]
+}

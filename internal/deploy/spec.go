@@ -1,0 +1,238 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	defaultGrace   = 10 * time.Second
+	longestGrace   = time.Hour
+	longestHealth  = time.Hour
+	reservedLabels = "docker-watcher."
+)
+
+var (
+	volumeForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+	retries    = regexp.MustCompile(`^on-failure(?::([0-9]{1,4}))?$`)
+)
+
+// ValidateSpec checks what a user wrote and reports every mistake by its field.
+func ValidateSpec(s store.Spec) error {
+	var wrong []error
+	bad := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%w "+format, append([]any{ErrInvalid}, args...)...))
+	}
+	checkEnv(s.Env, bad)
+	checkPorts(s.Ports, bad)
+	checkMounts(s.Mounts, bad)
+	checkLabels(s.Labels, bad)
+	checkHealth(s.Health, bad)
+	if !slices.Contains([]string{"", "no", "always", "unless-stopped"}, s.Restart) && !retries.MatchString(s.Restart) {
+		bad("restart %q: one of no, always, unless-stopped, on-failure, on-failure:3", s.Restart)
+	}
+	if s.StopGrace < 0 || s.StopGrace > longestGrace {
+		bad("stop_grace %s: 0s (the default of 10s) to 1h", s.StopGrace)
+	}
+	return errors.Join(wrong...)
+}
+
+func checkEnv(env []store.EnvVar, bad func(string, ...any)) {
+	seen := map[string]bool{}
+	for _, e := range env {
+		switch {
+		case e.Name == "" || strings.ContainsAny(e.Name, "=\x00\n"):
+			bad("env name %q: it may not be empty or hold '=' or a line break", e.Name)
+		case strings.ContainsRune(e.Value, 0):
+			bad("env %s: a value may not hold a zero byte", e.Name)
+		case seen[e.Name]:
+			bad("env %s: given twice", e.Name)
+		}
+		seen[e.Name] = true
+	}
+}
+
+func checkPorts(ports []store.Port, bad func(string, ...any)) {
+	type hostPort struct {
+		port     int
+		ip, prot string
+	}
+	seen := map[hostPort]bool{}
+	for _, p := range ports {
+		q := enginePort(p)
+		switch {
+		case p.Container < 1 || p.Container > 65535:
+			bad("port %d: a container port is 1 to 65535", p.Container)
+		case p.Host < 0 || p.Host > 65535:
+			bad("port %d: a host port is 1 to 65535, or 0 to let the engine choose", p.Host)
+		case q.Protocol != "tcp" && q.Protocol != "udp":
+			bad("port %d: protocol %q: tcp or udp", p.Container, p.Protocol)
+		}
+		if _, err := netip.ParseAddr(q.HostIP); err != nil {
+			bad("port %d: host_ip %q is no IP address", p.Container, p.HostIP)
+		}
+		if key := (hostPort{q.Host, q.HostIP, q.Protocol}); q.Host > 0 {
+			if seen[key] {
+				bad("port %d: the host port is published twice", p.Host)
+			}
+			seen[key] = true
+		}
+	}
+}
+
+func checkMounts(mounts []store.Mount, bad func(string, ...any)) {
+	seen := map[string]bool{}
+	for _, m := range mounts {
+		switch {
+		case !path.IsAbs(m.Target) || path.Clean(m.Target) == "/":
+			bad("volume target %q: an absolute path inside the container, not /", m.Target)
+		case seen[path.Clean(m.Target)]:
+			bad("volume target %q: given twice", m.Target)
+		case path.IsAbs(m.Source) && path.Clean(m.Source) != m.Source && path.Clean(m.Source)+"/" != m.Source:
+			bad("volume source %q: write the path without . and ..", m.Source)
+		case !path.IsAbs(m.Source) && !volumeForm.MatchString(m.Source):
+			bad("volume source %q: the name of a volume, or an absolute path of the host", m.Source)
+		}
+		seen[path.Clean(m.Target)] = true
+	}
+}
+
+// checkLabels keeps our own labels ours, save for the one by which a user protects a container.
+func checkLabels(labels map[string]string, bad func(string, ...any)) {
+	for k, v := range labels {
+		switch {
+		case k == docker.LabelKeep && (v == "true" || v == "false"):
+		case k == docker.LabelKeep:
+			bad("label %s: true or false", k)
+		case k == "":
+			bad("label: a name may not be empty")
+		case strings.HasPrefix(strings.ToLower(k), reservedLabels):
+			bad("label %s: names that begin with %s are docker-watcher's own (only %s may be set)", k, reservedLabels, docker.LabelKeep)
+		case strings.HasPrefix(k, docker.LabelSwarmTask):
+			bad("label %s: it belongs to Swarm", k)
+		}
+	}
+}
+
+func checkHealth(h store.Health, bad func(string, ...any)) {
+	switch h.Kind {
+	case store.HealthAuto:
+	case store.HealthHTTP, store.HealthTCP:
+		if h.Port < 1 || h.Port > 65535 {
+			bad("health port %d: the container's port to ask, 1 to 65535", h.Port)
+		}
+	default:
+		bad("health kind %q: http, tcp, or none for the image's own check", h.Kind)
+	}
+	if h.Kind == store.HealthHTTP && !strings.HasPrefix(h.Path, "/") {
+		bad("health path %q: it begins with /", h.Path)
+	}
+	if h.Timeout < 0 || h.Timeout > longestHealth {
+		bad("health timeout %s: 0s (the default) to 1h", h.Timeout)
+	}
+}
+
+// Dangerous says, for each option of a spec that gives the container power over its host, what that
+// option is; empty for a harmless spec. Such a spec needs an admin.
+func Dangerous(s store.Spec) []string {
+	var why []string
+	for _, m := range s.Mounts {
+		if !path.IsAbs(m.Source) {
+			continue
+		}
+		switch src := path.Clean(m.Source); {
+		case src == "/":
+			why = append(why, "it mounts the host's root folder")
+		case path.Base(src) == "docker.sock" || path.Base(src) == "podman.sock" || path.Base(src) == "containerd.sock",
+			slices.Contains([]string{"/run", "/var/run", "/var", "/etc", "/proc", "/sys", "/dev", "/boot", "/root", "/usr", "/var/lib", "/var/lib/docker"}, src):
+			why = append(why, "it mounts "+src+" of the host")
+		}
+	}
+	return why
+}
+
+// createOptions translates a spec for the engine and puts our labels on it.
+func createOptions(v store.InstanceView, spec store.Spec, installation string) docker.CreateOptions {
+	o := docker.CreateOptions{
+		Name: v.Name, Image: reference(v.Image, v.ImageTag), Command: spec.Command,
+		Restart: spec.Restart, StopGrace: graceOf(spec), Labels: map[string]string{},
+	}
+	for _, e := range spec.Env {
+		o.Env = append(o.Env, e.Name+"="+e.Value)
+	}
+	for _, p := range spec.Ports {
+		o.Ports = append(o.Ports, enginePort(p))
+	}
+	for _, m := range spec.Mounts {
+		o.Mounts = append(o.Mounts, engineMount(m))
+	}
+	for k, val := range spec.Labels {
+		o.Labels[k] = val
+	}
+	o.Labels[docker.LabelManaged] = "true"
+	o.Labels[docker.LabelInstallation] = installation
+	o.Labels[docker.LabelProject] = v.Project
+	o.Labels[docker.LabelStage] = v.Stage
+	o.Labels[docker.LabelInstance] = v.ID
+	return o
+}
+
+func enginePort(p store.Port) docker.Port {
+	q := docker.Port{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol}
+	if q.HostIP == "" {
+		q.HostIP = "127.0.0.1"
+	}
+	if q.Protocol == "" {
+		q.Protocol = "tcp"
+	}
+	return q
+}
+
+func engineMount(m store.Mount) docker.Mount {
+	if path.IsAbs(m.Source) {
+		return docker.Mount{Type: "bind", Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
+	}
+	return docker.Mount{Type: "volume", Name: m.Source, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
+}
+
+func graceOf(s store.Spec) time.Duration {
+	if s.StopGrace > 0 {
+		return s.StopGrace
+	}
+	return defaultGrace
+}
+
+// cannotOverlap says why two containers of these specs cannot run at the same time: both need one host
+// port, or both write to one volume or folder. It is empty when they can.
+func cannotOverlap(former, next store.Spec) string {
+	for _, a := range former.Ports {
+		for _, b := range next.Ports {
+			if p, q := enginePort(a), enginePort(b); p.Host > 0 && p.Host == q.Host && p.Protocol == q.Protocol && sameAddress(p.HostIP, q.HostIP) {
+				return "both publish the host port " + strconv.Itoa(p.Host)
+			}
+		}
+	}
+	for _, a := range former.Mounts {
+		for _, b := range next.Mounts {
+			if a.Source == b.Source && !a.ReadOnly && !b.ReadOnly {
+				return "both write to " + a.Source
+			}
+		}
+	}
+	return ""
+}
+
+func sameAddress(a, b string) bool {
+	everywhere := func(ip string) bool { return ip == "0.0.0.0" || ip == "::" }
+	return a == b || everywhere(a) || everywhere(b)
+}
