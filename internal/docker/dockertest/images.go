@@ -1,0 +1,362 @@
+package dockertest
+
+import (
+	"archive/tar"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Image is an image to be put on the engine or into the registry that it pulls from.
+type Image struct {
+	Ref      string // repository:tag
+	ID       string // sha256:...; default made from Ref
+	Digest   string // sha256:... that the registry knows it by; default made from ID
+	Size     int64
+	Ports    []string // "80/tcp"
+	Volumes  []string // targets of anonymous volumes
+	Health   bool     // has a HEALTHCHECK
+	Life     Life     // of every container made from it
+	Greeting []string // what a container writes when it starts
+	Auth     string   // only in a registry: the X-Registry-Auth that a pull must bring
+	Layers   int      // only in a registry: how many are pulled; default 2
+	PullTime time.Duration
+	PullFail string // only in a registry: the pull breaks off in the middle with this message
+}
+
+type image struct {
+	Image
+	id       string
+	tags     []string
+	digests  []string
+	size     int64
+	ports    []string
+	volumes  []string
+	env      []string
+	entry    []string
+	cmd      []string
+	check    bool
+	life     Life
+	greeting []string
+	created  time.Time
+}
+
+func (i *image) volumeSet() map[string]struct{} {
+	out := map[string]struct{}{}
+	for _, v := range i.volumes {
+		out[v] = struct{}{}
+	}
+	return out
+}
+
+// AddImage puts an image on the engine and returns its id.
+func (e *Engine) AddImage(i Image) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.keepImage(e.newImage(i)).id
+}
+
+// Publish puts an image into the registry, so that the engine can pull it, and returns its digest.
+// Publishing another one under the same tag moves the tag.
+func (e *Engine) Publish(i Image) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	img := e.newImage(i)
+	repository, _ := splitRef(i.Ref)
+	e.registry[withTag(i.Ref)] = img
+	e.registry[repository+"@"+img.Digest] = img
+	return img.Digest
+}
+
+// Images returns the references of the images on the engine.
+func (e *Engine) Images() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return sortedKeys(e.refs)
+}
+
+func (e *Engine) newImage(i Image) *image {
+	if i.ID == "" {
+		i.ID = "sha256:" + e.newID("image "+i.Ref)
+	}
+	if i.Digest == "" {
+		sum := sha256.Sum256([]byte("manifest of " + i.ID))
+		i.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return &image{
+		Image: i, id: i.ID, size: cmp.Or(i.Size, 6<<20), ports: i.Ports, volumes: i.Volumes, entry: []string{"/app"},
+		check: i.Health || i.Life.Health, life: i.Life, greeting: i.Greeting, created: e.now(),
+	}
+}
+
+// keepImage puts an image on the engine; its tag moves away from the one that had it.
+func (e *Engine) keepImage(img *image) *image {
+	if have := e.images[img.id]; have != nil {
+		img = have
+	} else {
+		e.images[img.id] = img
+	}
+	if img.Ref != "" && !strings.Contains(img.Ref, "@") {
+		e.tag(img, withTag(img.Ref))
+	}
+	return img
+}
+
+func (e *Engine) tag(img *image, ref string) {
+	if old := e.refs[ref]; old != nil && old != img {
+		old.tags = slices.DeleteFunc(old.tags, func(t string) bool { return t == ref })
+	}
+	e.refs[ref] = img
+	if !slices.Contains(img.tags, ref) {
+		img.tags = append(img.tags, ref)
+	}
+}
+
+// imageFor finds the image of a template, making one when there is none.
+func (e *Engine) imageFor(ref string) *image {
+	if ref == "" {
+		ref = "example/app:v1"
+	}
+	if img := e.findImage(ref); img != nil {
+		return img
+	}
+	return e.keepImage(e.newImage(Image{Ref: ref}))
+}
+
+func (e *Engine) findImage(ref string) *image {
+	if img := e.images[ref]; img != nil {
+		return img
+	}
+	if img := e.refs[withTag(ref)]; img != nil {
+		return img
+	}
+	hexID := strings.TrimPrefix(ref, "sha256:")
+	if len(hexID) >= 12 {
+		for id, img := range e.images {
+			if strings.HasPrefix(id, "sha256:"+hexID) {
+				return img
+			}
+		}
+	}
+	// A podman engine puts names without a registry under localhost.
+	if e.o.podman() {
+		return e.refs["localhost/"+withTag(ref)]
+	}
+	return nil
+}
+
+func splitRef(ref string) (repository, tag string) {
+	if repository, digest, ok := strings.Cut(ref, "@"); ok {
+		return repository, digest
+	}
+	slash := strings.LastIndex(ref, "/")
+	if colon := strings.LastIndex(ref, ":"); colon > slash {
+		return ref[:colon], ref[colon+1:]
+	}
+	return ref, "latest"
+}
+
+// withTag is the reference as the engine keeps it.
+func withTag(ref string) string {
+	if strings.Contains(ref, "@") {
+		return ref
+	}
+	repository, tag := splitRef(ref)
+	return repository + ":" + tag
+}
+
+func (e *Engine) routeImages(w http.ResponseWriter, r *request) {
+	p := r.parts
+	name := strings.TrimPrefix(r.path, "/images/")
+	switch {
+	case r.Method == http.MethodGet && len(p) == 2 && p[1] == "json":
+		e.serveImages(w)
+	case r.Method == http.MethodPost && len(p) == 2 && p[1] == "create":
+		e.servePull(w, r)
+	case r.Method == http.MethodPost && len(p) == 2 && p[1] == "load":
+		e.serveLoad(w, r)
+	case r.Method == http.MethodGet && strings.HasSuffix(name, "/json"):
+		e.serveImage(w, strings.TrimSuffix(name, "/json"))
+	case r.Method == http.MethodPost && strings.HasSuffix(name, "/tag"):
+		e.serveTag(w, r, strings.TrimSuffix(name, "/tag"))
+	case r.Method == http.MethodDelete:
+		e.serveRemoveImage(w, r, name)
+	default:
+		e.fail(w, http.StatusNotFound, "page not found")
+	}
+}
+
+func (e *Engine) noSuchImage(w http.ResponseWriter, ref string) {
+	e.fail(w, http.StatusNotFound, "no such image: "+ref+": No such image: "+withTag(ref))
+}
+
+func (e *Engine) serveImages(w http.ResponseWriter) {
+	e.mu.Lock()
+	list := make([]map[string]any, 0, len(e.images))
+	for _, id := range sortedKeys(e.images) {
+		i := e.images[id]
+		list = append(list, map[string]any{
+			"Id": i.id, "RepoTags": i.tags, "RepoDigests": i.digests, "Created": i.created.Unix(), "Size": i.size, "SharedSize": -1, "Containers": -1, "Labels": nil, "ParentId": "",
+		})
+	}
+	e.mu.Unlock()
+	e.answerJSON(w, http.StatusOK, list)
+}
+
+func (e *Engine) serveImage(w http.ResponseWriter, ref string) {
+	e.mu.Lock()
+	i := e.findImage(ref)
+	if i == nil {
+		e.mu.Unlock()
+		e.noSuchImage(w, ref)
+		return
+	}
+	ports := map[string]struct{}{}
+	for _, p := range i.ports {
+		ports[p] = struct{}{}
+	}
+	config := map[string]any{"Entrypoint": i.entry, "Cmd": i.cmd, "Env": i.env, "ExposedPorts": ports, "Volumes": i.volumeSet(), "Labels": nil}
+	if i.check {
+		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
+	}
+	body := map[string]any{
+		"Id": i.id, "RepoTags": append([]string{}, i.tags...), "RepoDigests": append([]string{}, i.digests...), "Size": i.size, "Os": "linux", "Architecture": "amd64",
+		"Created": stamp(i.created), "Config": config, "RootFS": map[string]any{"Type": "layers", "Layers": []string{}},
+	}
+	e.mu.Unlock()
+	e.answerJSON(w, http.StatusOK, body)
+}
+
+func (e *Engine) serveTag(w http.ResponseWriter, r *request, ref string) {
+	e.mu.Lock()
+	i := e.findImage(ref)
+	if i != nil {
+		e.tag(i, r.query.Get("repo")+":"+cmp.Or(r.query.Get("tag"), "latest"))
+	}
+	e.mu.Unlock()
+	if i == nil {
+		e.noSuchImage(w, ref)
+		return
+	}
+	w.WriteHeader(http.StatusCreated)
+}
+
+func (e *Engine) serveRemoveImage(w http.ResponseWriter, r *request, ref string) {
+	e.mu.Lock()
+	i := e.findImage(ref)
+	if i == nil {
+		e.mu.Unlock()
+		e.noSuchImage(w, ref)
+		return
+	}
+	for _, c := range e.byID {
+		if c.image == i && !r.flag("force") {
+			e.mu.Unlock()
+			e.fail(w, http.StatusConflict, fmt.Sprintf("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s", ref, c.ID[:12], i.id[7:19]))
+			return
+		}
+	}
+	delete(e.images, i.id)
+	maps.DeleteFunc(e.refs, func(_ string, other *image) bool { return other == i })
+	e.mu.Unlock()
+	e.answerJSON(w, http.StatusOK, []map[string]string{{"Deleted": i.id}})
+}
+
+// serveLoad reads a docker-archive: its tags, and of its configuration what a container shows.
+func (e *Engine) serveLoad(w http.ResponseWriter, r *request) {
+	loaded, err := readArchive(r.Body)
+	if err != nil {
+		e.fail(w, http.StatusBadRequest, "open archive: "+err.Error())
+		return
+	}
+	e.mu.Lock()
+	var lines strings.Builder
+	for _, l := range loaded {
+		img := e.newImage(Image{ID: l.id, Size: l.size, Health: l.health, Ports: l.ports, Volumes: l.volumes})
+		img.entry, img.cmd, img.env = l.entry, l.cmd, l.env
+		img.greeting = []string{"listening on :8080"}
+		img = e.keepImage(img)
+		for _, t := range l.tags {
+			if e.o.podman() && !strings.Contains(strings.Split(t, "/")[0], ".") && !strings.Contains(strings.Split(t, "/")[0], ":") {
+				t = "localhost/" + t
+			}
+			e.tag(img, withTag(t))
+			fmt.Fprintf(&lines, "{\"stream\":\"Loaded image: %s\\n\"}\n", t)
+		}
+	}
+	e.mu.Unlock()
+	e.answer(w, http.StatusOK, []byte(lines.String()))
+}
+
+type loadedImage struct {
+	id      string
+	tags    []string
+	size    int64
+	health  bool
+	ports   []string
+	volumes []string
+	entry   []string
+	cmd     []string
+	env     []string
+}
+
+func readArchive(body io.Reader) ([]loadedImage, error) {
+	files := map[string][]byte{}
+	var size int64
+	tr := tar.NewReader(body)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read archive: %w", err)
+		}
+		size += h.Size
+		if h.Size > 1<<20 || h.Typeflag != tar.TypeReg {
+			continue // a layer
+		}
+		if files[h.Name], err = io.ReadAll(tr); err != nil {
+			return nil, fmt.Errorf("read archive: %w", err)
+		}
+	}
+	var manifest []struct {
+		Config   string
+		RepoTags []string
+	}
+	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil {
+		return nil, fmt.Errorf("read manifest.json: %w", err)
+	}
+	var loaded []loadedImage
+	for _, m := range manifest {
+		var file struct {
+			Config struct {
+				Entrypoint   []string
+				Cmd          []string
+				Env          []string
+				ExposedPorts map[string]struct{}
+				Volumes      map[string]struct{}
+				Healthcheck  *struct{ Test []string }
+			} `json:"config"`
+		}
+		if err := json.Unmarshal(files[m.Config], &file); err != nil {
+			return nil, fmt.Errorf("read image configuration: %w", err)
+		}
+		sum := sha256.Sum256(files[m.Config])
+		c := file.Config
+		loaded = append(loaded, loadedImage{
+			id: "sha256:" + hex.EncodeToString(sum[:]), tags: m.RepoTags, size: size, health: c.Healthcheck != nil,
+			ports: sortedKeys(c.ExposedPorts), volumes: sortedKeys(c.Volumes), entry: c.Entrypoint, cmd: c.Cmd, env: c.Env,
+		})
+	}
+	return loaded, nil
+}
