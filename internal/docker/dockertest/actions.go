@@ -67,7 +67,7 @@ func (e *Engine) serveStart(w http.ResponseWriter, ref string) {
 
 func (c *Container) startFailure() reply {
 	status := http.StatusInternalServerError
-	if c.exitCode == 127 || c.exitCode == 126 {
+	if !c.e.o.podman() && (c.exitCode == 127 || c.exitCode == 126) {
 		status = http.StatusBadRequest
 	}
 	return refuse(status, "%s", c.err)
@@ -103,7 +103,7 @@ func (e *Engine) stop(c *Container, grace time.Duration) reply {
 	if c.life.IgnoreTerm {
 		e.awaitEnd(c, grace)
 		if c.state == Running {
-			e.emit(c, "kill", map[string]string{"signal": "9"})
+			c.tellKill("9")
 			c.exit(137)
 		}
 	} else {
@@ -142,8 +142,11 @@ func (c *Container) graceFor(r *request) time.Duration {
 
 func (e *Engine) serveRestart(w http.ResponseWriter, r *request, ref string) {
 	e.act(w, ref, func(c *Container) reply {
-		if c.state == Dead || c.state == Removing {
+		switch {
+		case c.state == Dead || c.state == Removing:
 			return refuse(http.StatusConflict, "container is marked for removal and cannot be started")
+		case c.state == Paused && e.o.podman():
+			return refuse(http.StatusInternalServerError, "unable to restart a container in a paused or unknown state: container state improper")
 		}
 		if c.processLives() || c.state == Restarting {
 			if a := e.stop(c, c.graceFor(r)); a.message != "" {
@@ -161,12 +164,18 @@ func (e *Engine) serveRestart(w http.ResponseWriter, r *request, ref string) {
 
 func (e *Engine) serveKill(w http.ResponseWriter, r *request, ref string) {
 	e.act(w, ref, func(c *Container) reply {
+		if !c.processLives() && e.o.podman() {
+			return refuse(http.StatusInternalServerError, "can only kill running containers. %s is in state %s: container state improper", c.ID, c.state)
+		}
 		if !c.processLives() {
 			return refuse(http.StatusConflict, "Cannot kill container: %s: Container %s is not running", ref, c.ID)
 		}
 		signal := strings.TrimPrefix(strings.ToUpper(r.query.Get("signal")), "SIG")
 		switch signal {
 		case "", "KILL", "9":
+			if e.o.podman() {
+				e.emit(c, "kill", nil)
+			}
 			c.signal("9")
 			c.exit(137)
 		case "TERM", "15":
@@ -303,13 +312,21 @@ func (c *Container) cannotRemove(force bool) reply {
 		return reply{}
 	case podman && (c.processLives() || c.state == Restarting):
 		return refuse(http.StatusInternalServerError,
-			"cannot remove container %s as it is %s - running or paused containers cannot be removed without force: container state improper", c.ID, c.state)
+			"cannot remove container %s as it is %s - running or paused containers cannot be removed without force: container state improper", c.ID, c.podmanState())
 	case c.state == Running || c.state == Restarting:
 		return refuse(http.StatusConflict, "You cannot remove a %s container %s. Stop the container before attempting removal or force remove", c.state, c.ID)
 	case c.state == Paused:
 		return refuse(http.StatusConflict, "You cannot remove a paused container %s. Unpause and then stop the container before attempting removal or force remove", c.ID)
 	}
 	return reply{}
+}
+
+// podmanState is the state in podman's refusals: a crash loop runs.
+func (c *Container) podmanState() string {
+	if c.state == Restarting {
+		return Running
+	}
+	return c.state
 }
 
 // removeSlowly is "removing" until Unstick or until the client gives up; the state stays in the latter case.

@@ -58,6 +58,9 @@ func (e *Engine) serveCreate(w http.ResponseWriter, r *request) {
 
 func (e *Engine) create(name string, b createBody) (id string, refusal reply) {
 	if name != "" && !validName.MatchString(name) {
+		if e.o.podman() {
+			return "", refuse(http.StatusInternalServerError, "container create: running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")
+		}
 		return "", refuse(http.StatusBadRequest, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	img := e.findImage(b.Image)
@@ -67,6 +70,9 @@ func (e *Engine) create(name string, b createBody) (id string, refusal reply) {
 	if other := e.byName[name]; other != nil {
 		return "", e.nameTaken(name, other)
 	}
+	if name == "" {
+		name = fmt.Sprintf("unnamed_%d", e.serial)
+	}
 	policy := restartPolicy{name: b.HostConfig.RestartPolicy.Name, max: b.HostConfig.RestartPolicy.MaximumRetryCount}
 	if policy.name == "" {
 		policy.name = "no"
@@ -74,7 +80,11 @@ func (e *Engine) create(name string, b createBody) (id string, refusal reply) {
 	if !slices.Contains([]string{"no", "always", "unless-stopped", "on-failure"}, policy.name) {
 		return "", refuse(http.StatusBadRequest, "invalid restart policy '%s'", policy.name)
 	}
-	c := e.put(Template{Name: name, Image: b.Image, State: Created, Labels: b.Labels, Env: append(slices.Clone(img.env), b.Env...), Command: b.Cmd})
+	shown := b.Image
+	if e.o.podman() && len(img.tags) > 0 {
+		shown = img.tags[0]
+	}
+	c := e.put(Template{Name: name, Image: shown, State: Created, Labels: b.Labels, Env: append(slices.Clone(img.env), b.Env...), Command: b.Cmd})
 	c.policy, c.autoRm, c.memory = policy, b.HostConfig.AutoRemove, b.HostConfig.Memory
 	c.entry = img.entry
 	if b.Entrypoint != nil {
@@ -124,14 +134,19 @@ func (c *Container) obeyEnv(l Life) Life {
 		case "TERM_CODE":
 			l.TermCode = n
 		case "IGNORE_TERM":
-			l.IgnoreTerm = value != "" && value != "0" && value != "false"
+			l.IgnoreTerm = value == "1"
 		case "HOG_MB":
 			if c.memory > 0 && int64(n)<<20 > c.memory {
 				l.ExitAfter, l.OOM = 60*time.Millisecond, true
 			}
 		}
 	}
-	if path, _ := c.argv(); strings.Contains(path, "nope") || strings.Contains(path, "no-such") {
+	path, args := c.argv()
+	if len(args) > 0 && args[0] != "get" {
+		// The test app knows no other command and ends at once.
+		l.ExitAfter, l.ExitCode = 10*time.Millisecond, 1
+	}
+	if strings.Contains(path, "nope") || strings.Contains(path, "no-such") {
 		l.StartError = fmt.Sprintf("failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: %q: stat %s: no such file or directory: unknown", path, path)
 	}
 	return l

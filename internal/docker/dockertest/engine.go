@@ -90,8 +90,7 @@ func New(t testing.TB, o Options) *Engine {
 // Serve returns an engine on a unix socket in a folder of its own; it ends with the test.
 func Serve(t testing.TB, o Options) *Engine {
 	t.Helper()
-	// Not t.TempDir: a socket's path must be shorter than 108 characters.
-	dir, err := os.MkdirTemp("", "dt")
+	dir, err := os.MkdirTemp("", "dt") //nolint:usetesting // a socket's path must be shorter than 108 characters
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ type event struct {
 	Scope    string `json:"scope,omitempty"`
 	Time     int64  `json:"time,omitempty"`
 	TimeNano int64  `json:"timeNano,omitempty"`
+
+	asked string // the name that filters know it by; podman shows another one
 }
 
 // subscriber is one open event stream. Its queue is bounded: who reads slowly loses events and is not told.
@@ -72,7 +74,33 @@ func (e *Engine) emit(c *Container, action string, more map[string]string) {
 	attributes["image"] = c.imageRef
 	attributes["name"] = c.name
 	maps.Copy(attributes, more)
+	if e.o.podman() {
+		e.emitPodman(c, action, attributes)
+		return
+	}
 	e.publish(e.newEvent("container", action, c.ID, attributes))
+}
+
+// emitPodman tells the same in podman's words: some are filtered by another name than they show,
+// and a stop says no more than that the process died.
+func (e *Engine) emitPodman(c *Container, action string, attributes map[string]string) {
+	shown, asked := action, action
+	attributes["containerExitCode"] = "0"
+	attributes["podId"] = ""
+	switch action {
+	case "start":
+		e.publish(e.newEvent("container", "init", c.ID, attributes))
+	case "die":
+		asked = "died"
+		attributes["containerExitCode"] = attributes["exitCode"]
+	case "destroy":
+		shown, asked = "remove", "remove"
+	case "stop":
+		shown, asked = "cleanup", "cleanup"
+	}
+	ev := e.newEvent("container", shown, c.ID, attributes)
+	ev.asked = asked
+	e.publish(ev)
 }
 
 func (e *Engine) emitOther(kind, action, id string, attributes map[string]string) {
@@ -81,7 +109,7 @@ func (e *Engine) emitOther(kind, action, id string, attributes map[string]string
 
 func (e *Engine) newEvent(kind, action, id string, attributes map[string]string) event {
 	now := e.now()
-	ev := event{Type: kind, Action: action, Scope: "local", Time: now.Unix(), TimeNano: now.UnixNano()}
+	ev := event{Type: kind, Action: action, asked: action, Scope: "local", Time: now.Unix(), TimeNano: now.UnixNano()}
 	ev.Actor.ID, ev.Actor.Attributes = id, attributes
 	return ev
 }
@@ -122,11 +150,9 @@ func (e *Engine) serveEvents(w http.ResponseWriter, r *request) {
 			}
 		}
 	}
-	var left time.Duration
-	if !until.IsZero() {
-		left = until.Sub(e.now())
-	}
-	if left >= 0 {
+	left := until.Sub(e.now())
+	over := !until.IsZero() && left <= 0
+	if !over {
 		e.subs[s] = struct{}{}
 	}
 	e.mu.Unlock()
@@ -141,11 +167,11 @@ func (e *Engine) serveEvents(w http.ResponseWriter, r *request) {
 			return
 		}
 	}
-	if left < 0 {
+	if over {
 		return
 	}
 	var timeUp <-chan time.Time
-	if left > 0 {
+	if !until.IsZero() {
 		timer := time.NewTimer(left)
 		defer timer.Stop()
 		timeUp = timer.C

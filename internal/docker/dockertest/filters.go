@@ -44,7 +44,13 @@ func parseFilters(s string) (filters, error) {
 // known are the container filters that we understand; others are refused so that a test sees it.
 var knownFilters = []string{"status", "label", "id", "name", "ancestor"}
 
-func (f filters) checkContainers() error {
+// The states that each make can be asked for.
+var (
+	dockerStates = []string{Created, Running, Paused, Restarting, Exited, Removing, Dead}
+	podmanStates = []string{Created, Running, Paused, Exited, Removing, "stopped", "stopping", "initialized", "configured", "unknown"}
+)
+
+func (f filters) checkContainers(podman bool) error {
 	for key, values := range f {
 		if !slices.Contains(knownFilters, key) {
 			return fmt.Errorf("invalid filter '%s'", key)
@@ -53,9 +59,10 @@ func (f filters) checkContainers() error {
 			continue
 		}
 		for _, v := range values {
-			switch v {
-			case Created, Running, Paused, Restarting, Exited, Removing, Dead, "stopped", "configured", "stopping", "initialized", "unknown":
-			default:
+			switch {
+			case podman && !slices.Contains(podmanStates, v):
+				return fmt.Errorf("unknown container state: %s: invalid argument", v)
+			case !podman && !slices.Contains(dockerStates, v):
 				return fmt.Errorf("invalid filter 'status=%s'", v)
 			}
 		}
@@ -99,7 +106,7 @@ func (f filters) passEvent(ev event) bool {
 	}
 	if v, asked := f["event"]; asked && !slices.ContainsFunc(v, func(want string) bool {
 		// health_status and the exec ones carry more after a colon.
-		return ev.Action == want || strings.HasPrefix(ev.Action, want+":")
+		return ev.asked == want || strings.HasPrefix(ev.asked, want+":")
 	}) {
 		return false
 	}

@@ -26,7 +26,7 @@ type Image struct {
 	Volumes  []string // targets of anonymous volumes
 	Health   bool     // has a HEALTHCHECK
 	Life     Life     // of every container made from it
-	Greeting []string // what a container writes when it starts
+	Greeting []string // what a container writes when it starts; nil: what the test app writes
 	Auth     string   // only in a registry: the X-Registry-Auth that a pull must bring
 	Layers   int      // only in a registry: how many are pulled; default 2
 	PullTime time.Duration
@@ -283,7 +283,6 @@ func (e *Engine) serveLoad(w http.ResponseWriter, r *request) {
 	for _, l := range loaded {
 		img := e.newImage(Image{ID: l.id, Size: l.size, Health: l.health, Ports: l.ports, Volumes: l.volumes})
 		img.entry, img.cmd, img.env = l.entry, l.cmd, l.env
-		img.greeting = []string{"listening on :8080"}
 		img = e.keepImage(img)
 		for _, t := range l.tags {
 			if e.o.podman() && !strings.Contains(strings.Split(t, "/")[0], ".") && !strings.Contains(strings.Split(t, "/")[0], ":") {

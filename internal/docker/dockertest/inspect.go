@@ -89,7 +89,7 @@ func (c *Container) encode(size bool) []byte {
 		"Image": c.image.id, "Name": "/" + c.name, "RestartCount": c.restarts, "Driver": "overlay2", "Platform": "linux",
 		"HostConfig": map[string]any{
 			"Binds": binds, "NetworkMode": "default", "PortBindings": c.bindings(), "AutoRemove": c.autoRm, "Memory": c.memory,
-			"RestartPolicy": map[string]any{"Name": c.policy.name, "MaximumRetryCount": c.policy.max},
+			"RestartPolicy": map[string]any{"Name": c.policyName(), "MaximumRetryCount": c.policy.max},
 		},
 		"GraphDriver": map[string]any{"Name": "overlay2", "Data": nil},
 		"Mounts":      mounts, "Config": config,
@@ -116,7 +116,7 @@ func (c *Container) inspectState() inspectState {
 		StartedAt: stamp(c.started), FinishedAt: stamp(c.finished),
 	}
 	if c.state == Restarting && c.e.o.podman() {
-		s.Status, s.Restarting = Running, false
+		s.Status, s.Restarting, s.Running = "stopped", false, false
 	}
 	if c.processLives() {
 		s.Pid = 1000 + c.runs
@@ -124,10 +124,18 @@ func (c *Container) inspectState() inspectState {
 	if c.e.o.Flavour == Podman4 {
 		s.Error = ""
 	}
-	if c.check && (c.health != "" || c.e.o.Flavour == Podman4) {
+	if c.check && c.health != "" || c.e.o.Flavour == Podman4 {
 		s.Health = &healthState{Status: c.health, Log: []any{}}
 	}
 	return s
+}
+
+// policyName is the restart policy as shown; podman has no word for none.
+func (c *Container) policyName() string {
+	if c.e.o.podman() && c.policy.name == "no" {
+		return ""
+	}
+	return c.policy.name
 }
 
 // stamp writes a time as the engine does; never is the first of January of the year 1.

@@ -38,8 +38,12 @@ type listRow struct {
 // serveList answers GET /containers/json. Rows are encoded once and kept until they change, so that
 // thousands of them cost little.
 func (e *Engine) serveList(w http.ResponseWriter, r *request) {
-	if err := r.filters.checkContainers(); err != nil {
-		e.fail(w, http.StatusBadRequest, err.Error())
+	if err := r.filters.checkContainers(e.podman()); err != nil {
+		status := http.StatusBadRequest
+		if e.podman() {
+			status = http.StatusInternalServerError
+		}
+		e.fail(w, status, err.Error())
 		return
 	}
 	all, size := r.flag("all") || len(r.filters["status"]) > 0, r.flag("size")

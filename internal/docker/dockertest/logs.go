@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,11 +31,23 @@ func (c *Container) wakeLog() {
 	c.logMoved = make(chan struct{})
 }
 
-// writeGreeting is what the test app says when it starts.
+// writeGreeting is what the image's process says when it starts: by default what the test app does.
 func (c *Container) writeGreeting() {
 	for _, text := range c.image.greeting {
 		c.write(false, text)
 	}
+	if c.image.greeting == nil {
+		c.write(false, "serving "+c.variable("VERSION", "")+" on port "+c.variable("PORT", "8080"))
+	}
+}
+
+func (c *Container) variable(name, otherwise string) string {
+	for _, kv := range c.env {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			otherwise = value // the last one counts
+		}
+	}
+	return otherwise
 }
 
 // serveLogs answers GET /containers/{id}/logs, each line in a frame of its stream.
@@ -100,9 +113,6 @@ func (c *Container) logStart(tail string, wanted func(logLine) bool) int {
 			return i
 		}
 		left--
-	}
-	if left > 0 || len(c.logs) == 0 {
-		return 0
 	}
 	return 0
 }

@@ -55,7 +55,7 @@ func (c *Container) Stop() {
 	c.signal("15")
 	code := c.life.TermCode
 	if c.life.IgnoreTerm {
-		c.e.emit(c, "kill", map[string]string{"signal": "9"})
+		c.tellKill("9")
 		code = 137
 	}
 	c.exit(code)
@@ -105,6 +105,9 @@ func (c *Container) start() bool {
 	c.manualStop = false
 	if why, code := c.cannotStart(); why != "" {
 		c.err, c.exitCode = why, code
+		if e.o.Flavour == Podman4 {
+			c.exitCode = 0
+		}
 		c.changed()
 		return false
 	}
@@ -113,7 +116,7 @@ func (c *Container) start() bool {
 	c.started = e.now()
 	c.ended = make(chan struct{})
 	c.health = ""
-	if c.check && e.o.Flavour != Podman4 {
+	if c.check {
 		c.health = "starting"
 	}
 	c.claimPorts()
@@ -152,6 +155,7 @@ func (c *Container) scheduleLife() {
 				c.exitOOM()
 				return
 			}
+			c.write(false, "exiting as told")
 			c.exit(l.ExitCode)
 		})
 	}
@@ -307,9 +311,19 @@ func (c *Container) stopRestarting() {
 // signal is what a stop begins with: the signal goes out, a frozen process is let go on to receive it.
 func (c *Container) signal(number string) {
 	c.manualStop = true
-	c.e.emit(c, "kill", map[string]string{"signal": number})
+	c.tellKill(number)
 	if c.state == Paused {
 		c.unpause()
+	}
+	if number == "15" && !c.life.IgnoreTerm {
+		c.write(true, "told to end")
+	}
+}
+
+// tellKill sends the event of a signal that a stop sent; podman only tells of those that a kill sent.
+func (c *Container) tellKill(number string) {
+	if !c.e.o.podman() {
+		c.e.emit(c, "kill", map[string]string{"signal": number})
 	}
 }
 

@@ -30,7 +30,9 @@ func (e *Engine) servePull(w http.ResponseWriter, r *request) {
 	e.mu.Unlock()
 	switch {
 	case img == nil && e.podman():
-		e.fail(w, http.StatusInternalServerError, "initializing source docker://"+ref+": reading manifest "+tag+": manifest unknown")
+		// Podman has said 200 before it knows.
+		message := "initializing source docker://" + ref + ": reading manifest " + tag + ": manifest unknown"
+		e.answerJSON(w, http.StatusOK, pullLine{Error: message, Detail: map[string]any{"message": message}})
 		return
 	case img == nil:
 		e.fail(w, http.StatusNotFound, "manifest for "+ref+" not found: manifest unknown: manifest unknown")
