@@ -1,7 +1,6 @@
 package stale
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -60,21 +59,6 @@ type Cleaner struct {
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
 	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}}
 }
-
-// Plan freezes the answer to "what would this cleanup do"; nothing is touched.
-func (c *Cleaner) Plan(ctx context.Context, sel Selection, actor string) (store.Plan, error) {
-	panic("contract")
-}
-
-// Apply does exactly what a plan says and returns it with its results. byPerson allows
-// stopping what still has a process (paused, crash looping).
-func (c *Cleaner) Apply(ctx context.Context, planID, actor string, byPerson bool, p Progress) (store.Plan, error) {
-	panic("contract")
-}
-
-// Recover ends what a crash left half done: each removal is finished only if the
-// container is as recorded, else taken back. Call before serving, and again when an unreachable host comes back.
-func (c *Cleaner) Recover(ctx context.Context) error { panic("contract") }
 
 // hold takes id into hand; false if it is there already.
 func (c *Cleaner) hold(set map[string]bool, id string) bool {

@@ -1,0 +1,178 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// Recover ends what a crash left half done: each removal is finished only if the
+// container is as recorded, else taken back. Call before serving, and again when an unreachable host comes
+// back: what cannot be asked now is left as it is. What this process has in hand is left alone.
+func (c *Cleaner) Recover(ctx context.Context) error {
+	removals, err := c.db.Removals(ctx)
+	if err != nil {
+		return fmt.Errorf("list removals: %w", err)
+	}
+	hosts := c.openHostBook()
+	waiting := map[string]bool{} // plans with a removal that had to be left
+	var errs []error
+	for _, row := range removals {
+		left, err := c.recoverRemoval(ctx, hosts, row)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("recover the removal of instance %s: %w", row.InstanceID, err))
+		}
+		if left || err != nil {
+			waiting[row.PlanID] = true
+		}
+	}
+	return errors.Join(errors.Join(errs...), c.recoverPlans(ctx, waiting))
+}
+
+// recoverRemoval ends one removal; left means that it could not be judged now.
+func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store.Removal) (left bool, err error) {
+	if !c.hold(c.removals, row.InstanceID) {
+		return true, nil
+	}
+	defer c.letGo(c.removals, row.InstanceID)
+	view, err := c.db.Instance(ctx, row.InstanceID)
+	if err != nil {
+		return false, err
+	}
+	r := &removal{c: c, view: view, item: c.itemOf(ctx, row, view), actor: row.Actor, bound: bindingOfRemoval(row)}
+	if row.Step == store.RemovalIntended {
+		return false, r.takeBack(ctx, "nothing had been done yet")
+	}
+	if r.on, err = hosts.ask(ctx, row.HostID); err != nil || !r.on.sameEngine(view.EngineID, r.on.host.DataRoot) {
+		c.log.Warn("removal left for later", "instance_id", row.InstanceID, "host_id", row.HostID, "error", err)
+		return true, nil
+	}
+	ct, err := inspect(ctx, r.on.engine, row.ContainerID)
+	switch {
+	case errors.Is(err, docker.ErrNotFound) && row.Step == store.RemovalDeleting:
+		return false, r.settle(ctx, ending{result: store.ResultRemoved, detail: "finished after an interruption"})
+	case errors.Is(err, docker.ErrNotFound):
+		return false, r.settle(ctx, ending{result: store.ResultAlreadyGone, detail: "somebody else removed its container"})
+	case err != nil:
+		c.log.Warn("removal left for later", "instance_id", row.InstanceID, "host_id", row.HostID, "error", err)
+		return true, nil
+	}
+	return r.resume(ctx, row, ct)
+}
+
+// resume goes on with the delete of a container that is as recorded, and takes everything else back.
+func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Container) (left bool, err error) {
+	stopped := row.Former == store.StatusPaused || row.Former == store.StatusRestarting
+	r.stopAsked = stopped && row.Step != store.RemovalIntended
+	if row.Step != store.RemovalDeleting {
+		return false, r.takeBack(ctx, fmt.Sprintf("interrupted while it was being stopped, it is %s", ct.State))
+	}
+	if stopped && ct.State == docker.StateExited && sameTime(ct.StartedAt, row.StartedAt) {
+		// our own stop moved the rest
+		labels := r.bound.labels
+		r.bound = bindingOfContainer(ct)
+		r.bound.labels = labels
+	}
+	if end := r.bound.broken(ct); end != nil && ct.State != docker.StateRemoving {
+		return false, r.takeBack(ctx, end.detail)
+	}
+	if p := r.view.Protection(r.on.engine.Now()); p.Kind != store.ProtectionNone {
+		return false, r.takeBack(ctx, protectionWords(p))
+	}
+	end := ending{result: store.ResultRemoved, detail: "finished after an interruption"}
+	if stop := r.remove(ctx); stop != nil {
+		end = *stop
+	}
+	if end.left {
+		return true, nil
+	}
+	return false, r.settle(ctx, end)
+}
+
+// takeBack returns the instance to what it was before a removal that a crash cut short.
+func (r *removal) takeBack(ctx context.Context, why string) error {
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	end := ending{result: store.ResultError, detail: "interrupted and taken back: " + why}
+	if r.stopAsked {
+		r.restore(ctx, &end)
+	}
+	e := itemEvent(r.item, end, r.actor)
+	e.Kind, e.Severity = "cleanup.taken_back", store.SeverityWarn
+	e.Message = fmt.Sprintf("removal of %s was %s", nameOf(r.item), end.detail)
+	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.TakeBackRemoval(ctx, r.view.ID); err != nil {
+			return err
+		}
+		if err := r.setResult(ctx, tx, end); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, e)
+	})
+	if err != nil {
+		return fmt.Errorf("take back: %w", err)
+	}
+	return nil
+}
+
+// itemOf is the planned item of a removal, or what the row tells where its plan is gone.
+func (c *Cleaner) itemOf(ctx context.Context, row store.Removal, view store.InstanceView) store.PlanItem {
+	plan, err := c.db.Plan(ctx, row.PlanID)
+	if err != nil {
+		c.log.Warn("removal without its plan", "plan_id", row.PlanID, "instance_id", row.InstanceID, "error", err)
+	}
+	for _, item := range plan.Items {
+		if item.InstanceID == row.InstanceID {
+			return item
+		}
+	}
+	return store.PlanItem{
+		InstanceID: view.ID, HostID: view.HostID, ContainerID: view.ContainerID, Name: view.Name,
+		ProjectID: view.ProjectID, StageID: view.StageID, Project: view.Project, Stage: view.Stage, ImageTag: view.ImageTag,
+		Status: row.Former, Class: view.Class, LastAliveAt: view.LastAliveAt,
+	}
+}
+
+// recoverPlans gives the items that a crash kept from being begun their result and closes their plans.
+func (c *Cleaner) recoverPlans(ctx context.Context, waiting map[string]bool) error {
+	plans, err := c.db.UnfinishedPlans(ctx)
+	if err != nil {
+		return fmt.Errorf("list unfinished plans: %w", err)
+	}
+	var errs []error
+	for _, plan := range plans {
+		if waiting[plan.ID] || !c.hold(c.plans, plan.ID) {
+			continue
+		}
+		errs = append(errs, c.recoverPlan(ctx, plan))
+		c.letGo(c.plans, plan.ID)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Cleaner) recoverPlan(ctx context.Context, plan store.Plan) error {
+	end := ending{result: store.ResultError, detail: "interrupted before it was begun, nothing was done"}
+	err := c.db.Update(ctx, func(tx *store.Tx) error {
+		for _, item := range plan.Items {
+			if item.Result != "" {
+				continue
+			}
+			if err := tx.SetPlanResult(ctx, plan.ID, item.InstanceID, end.result, end.detail, time.Now().UTC()); err != nil {
+				return err
+			}
+			if err := tx.Emit(ctx, itemEvent(item, end, plan.AppliedBy)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("end the items of plan %s: %w", plan.ID, err)
+	}
+	_, err = c.finishPlan(ctx, plan.ID, plan.AppliedBy)
+	return err
+}

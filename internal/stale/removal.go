@@ -1,0 +1,297 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	beginTries   = 3
+	removingPoll = 250 * time.Millisecond // while the engine is at a removal
+	askTries     = 3                      // after a delete whose outcome is not known
+)
+
+// removal is one container on its way out: intention, second look, stop where it must be, delete, row and
+// routes. Each step is safe to repeat, and each can still take everything back.
+type removal struct {
+	c        *Cleaner
+	on       standing
+	item     store.PlanItem
+	view     store.InstanceView
+	actor    string
+	byPerson bool
+
+	bound     binding // what it must still be
+	gone      bool    // the engine holds it no more: only row and routes are left to go
+	woken     bool    // we may have thawed it: take-back pauses it again
+	stopAsked bool    // we may have stopped it: take-back starts it again
+}
+
+func (r *removal) owned() docker.Owned {
+	return docker.Owned{
+		ID: r.view.ContainerID, Installation: r.c.db.InstallationID(), Instance: r.view.ID,
+		Adopted: r.view.Ownership == store.OwnershipAdopted,
+	}
+}
+
+// ownable says why a container is not ours to remove, whatever a row may say.
+func ownable(row store.Instance, ct docker.Container, installation string) error {
+	switch {
+	case ct.ID != row.ContainerID:
+		return fmt.Errorf("%w: %s answers to the id of %s", docker.ErrNotOwned, ct.ID, row.Name)
+	case ct.Labels[docker.LabelSwarmTask] != "":
+		return fmt.Errorf("%w: %s is a task of Swarm", docker.ErrNotOwned, row.Name)
+	case row.Ownership == store.OwnershipAdopted:
+		return nil
+	case ct.Labels[docker.LabelInstallation] != installation, ct.Labels[docker.LabelInstance] != row.ID:
+		return fmt.Errorf("%w: the labels of %s name another owner", docker.ErrNotOwned, row.Name)
+	}
+	return nil
+}
+
+// judgeAgain looks at the container and judges it as a scan would; nil if it is still what was planned.
+func (r *removal) judgeAgain(ctx context.Context) *ending {
+	ct, stop := r.look(ctx)
+	if stop != nil || r.gone {
+		return stop
+	}
+	if err := ownable(r.view.Instance, ct, r.c.db.InstallationID()); err != nil {
+		return endf(store.ResultChanged, "%v", err)
+	}
+	if stop := bindingOfItem(r.item).broken(ct); stop != nil {
+		return stop
+	}
+	verdict := rejudge(r.view, ct, false, r.on.engine).verdict
+	switch {
+	case !verdict.Stale:
+		return endf(store.ResultKept, "no longer stale: %s", verdict.Reason)
+	case r.view.StaleSince.IsZero():
+		return endf(store.ResultKept, "the last scan found it not stale")
+	case verdict.Class != r.item.Class:
+		return endf(store.ResultChanged, "it is %s, was %s when planned", verdict.Class, r.item.Class)
+	}
+	r.bound = bindingOfContainer(ct)
+	r.bound.loops = r.item.Class == store.ClassCrashLooping
+	return nil
+}
+
+// look inspects once. A container that the right engine does not hold sets gone.
+func (r *removal) look(ctx context.Context) (docker.Container, *ending) {
+	if r.view.ContainerID == "" {
+		r.gone = true
+		return docker.Container{}, nil
+	}
+	ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
+	switch {
+	case errors.Is(err, docker.ErrNotFound):
+		r.gone = true
+		return docker.Container{}, nil
+	case err != nil:
+		return docker.Container{}, endOfError(err, "it could not be looked at, nothing was done")
+	case r.item.Class == store.ClassMissing && ct.State == docker.StateRunning:
+		return ct, endf(store.ResultRevived, "it is back, and runs")
+	case r.item.Class == store.ClassMissing:
+		return ct, endf(store.ResultChanged, "it is back, %s", ct.State)
+	}
+	return ct, nil
+}
+
+// begin moves the row to removing and writes the intention, unless the row moved on
+// since it was judged (store.ErrConflict) or its stage is being deployed.
+func (r *removal) begin(ctx context.Context) error {
+	row := store.Removal{
+		InstanceID: r.view.ID, PlanID: r.item.PlanID, HostID: r.view.HostID, ContainerID: r.view.ContainerID,
+		Former: r.view.Status, Step: store.RemovalIntended, StartedAt: r.bound.startedAt, FinishedAt: r.bound.finishedAt,
+		RestartCount: r.bound.restarts, Labels: r.bound.labels, Actor: r.actor, CreatedAt: time.Now().UTC(),
+	}
+	return r.c.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.BeginRemoval(ctx, row, r.view.Revision); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, statusEvent(r.view, row.Former, store.StatusRemoving, row.PlanID, r.actor))
+	})
+}
+
+// run carries out the steps between intention and end. The copy that an undo needs belongs before the first verify.
+func (r *removal) run(ctx context.Context) ending {
+	steps := []func(context.Context) *ending{r.verify, r.stop, r.markDeleting, r.verify, r.remove}
+	if r.gone {
+		steps = []func(context.Context) *ending{r.stayGone}
+	}
+	for _, step := range steps {
+		if end := step(ctx); end != nil {
+			return *end
+		}
+	}
+	return ending{result: store.ResultRemoved}
+}
+
+// stayGone makes sure that what was gone is gone.
+func (r *removal) stayGone(ctx context.Context) *ending {
+	if r.view.ContainerID != "" {
+		ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
+		switch {
+		case err == nil:
+			return endf(store.ResultChanged, "it is back, %s", ct.State)
+		case !errors.Is(err, docker.ErrNotFound):
+			return endOfError(err, "it could not be looked at, nothing was done")
+		}
+	}
+	if r.item.Class == store.ClassMissing {
+		return endf(store.ResultRemoved, "its container was gone before")
+	}
+	return endf(store.ResultAlreadyGone, "somebody else removed its container")
+}
+
+// verify is the look right before something is destroyed.
+func (r *removal) verify(ctx context.Context) *ending {
+	ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
+	if errors.Is(err, docker.ErrNotFound) {
+		return endf(store.ResultAlreadyGone, "somebody else removed its container")
+	}
+	if err != nil {
+		return endOfError(err, "it could not be looked at")
+	}
+	failpoint("after-verify")
+	return r.bound.broken(ct)
+}
+
+// markDeleting writes that from now on the container may be gone by our hand. It is the
+// last moment at which a pin given meanwhile is heeded.
+func (r *removal) markDeleting(ctx context.Context) *ending {
+	var protection store.Protection
+	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
+		view, err := tx.Instance(ctx, r.view.ID)
+		if err != nil {
+			return err
+		}
+		if protection = view.Protection(r.on.engine.Now()); protection.Kind != store.ProtectionNone {
+			return nil
+		}
+		return tx.SetRemovalStep(ctx, r.view.ID, store.RemovalDeleting)
+	})
+	switch {
+	case err != nil:
+		return endf(store.ResultError, "write down the delete: %v", err)
+	case protection.Kind != store.ProtectionNone:
+		return endf(store.ResultKept, "%s", protectionWords(protection))
+	}
+	failpoint("before-delete")
+	return nil
+}
+
+// remove deletes the container, or finds out what became of it.
+func (r *removal) remove(ctx context.Context) *ending {
+	if ctx.Err() != nil {
+		return endf(store.ResultError, "interrupted before the delete")
+	}
+	bounded, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	err := r.on.engine.Remove(bounded, r.owned())
+	failpoint("after-delete")
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, docker.ErrNotFound):
+		return endf(store.ResultAlreadyGone, "somebody else removed its container")
+	case errors.Is(err, docker.ErrNotOwned):
+		return endf(store.ResultChanged, "%v", err)
+	}
+	return r.afterDelete(ctx, err)
+}
+
+// afterDelete asks what became of a container whose delete did not simply succeed. It asks
+// also when the caller has gone: what has begun must end.
+func (r *removal) afterDelete(ctx context.Context, deleteErr error) *ending {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	for failures := 0; ; {
+		ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
+		switch {
+		case errors.Is(err, docker.ErrNotFound) && unheard(deleteErr):
+			return endf(store.ResultRemoved, "the engine's answer was lost")
+		case errors.Is(err, docker.ErrNotFound):
+			return endf(store.ResultAlreadyGone, "somebody else removed its container")
+		case err != nil:
+			if failures++; failures >= askTries || ctx.Err() != nil {
+				end := endOfError(err, fmt.Sprintf("delete: %v; what became of it could not be asked", deleteErr))
+				end.left = true
+				return end
+			}
+		case ct.State != docker.StateRemoving:
+			return r.survived(ct, deleteErr)
+		}
+		select {
+		case <-ctx.Done():
+			return endf(store.ResultTimeout, "the engine is still removing it")
+		case <-time.After(removingPoll):
+		}
+	}
+}
+
+// unheard reports whether an engine may have done what it was asked without our hearing of it.
+func unheard(err error) bool {
+	return errors.Is(err, docker.ErrUnavailable) || errors.Is(err, docker.ErrTimeout) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// survived is the ending of a container that is still there after its delete.
+func (r *removal) survived(ct docker.Container, deleteErr error) *ending {
+	if ct.State == docker.StateDead {
+		return endf(store.ResultError, "the engine could not remove all of it and left it dead: %v", deleteErr)
+	}
+	if end := r.bound.broken(ct); end != nil {
+		return end
+	}
+	if errors.Is(deleteErr, docker.ErrConflict) {
+		return endf(store.ResultInUse, "%v", deleteErr)
+	}
+	return endOfError(deleteErr, "delete")
+}
+
+// settle writes how a removal ended, in one transaction with its event: row and routes
+// gone, or everything as it was before. It does so also when the caller has gone.
+func (r *removal) settle(ctx context.Context, end ending) error {
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	if !end.done() && !end.left && (r.woken || r.stopAsked) {
+		r.restore(ctx, &end)
+	}
+	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
+		if err := r.conclude(ctx, tx, end); err != nil {
+			return err
+		}
+		if err := r.setResult(ctx, tx, end); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, itemEvent(r.item, end, r.actor))
+	})
+	if err != nil {
+		return fmt.Errorf("write down that %s ended as %s: %w", r.view.Name, end.result, err)
+	}
+	r.c.log.Info("removal ended", "instance_id", r.view.ID, "name", r.view.Name, "result", string(end.result), "detail", end.detail)
+	return nil
+}
+
+func (r *removal) conclude(ctx context.Context, tx *store.Tx, end ending) error {
+	switch {
+	case end.done():
+		return tx.FinishRemoval(ctx, r.view.ID)
+	case end.left:
+		return nil
+	}
+	return tx.TakeBackRemoval(ctx, r.view.ID)
+}
+
+// setResult keeps the result in the plan, if the removal came from one.
+func (r *removal) setResult(ctx context.Context, tx *store.Tx, end ending) error {
+	if r.item.PlanID == "" {
+		return nil
+	}
+	return tx.SetPlanResult(ctx, r.item.PlanID, r.view.ID, end.result, end.detail, time.Now().UTC())
+}
