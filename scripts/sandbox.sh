@@ -90,7 +90,8 @@ sweep() {
 make_bridge() {
   local third
   for third in $(shuf -i 0-255 -n 64); do
-    if ip -4 route show | grep -qF "10.213.$third." || ip -4 addr show | grep -qF " 10.213.$third."; then
+    if ip -4 route show | grep -qF "10.213.$third." || ip -4 addr show | grep -qF " 10.213.$third." ||
+      grep -qsF "10.213.$third." /tmp/dw-*/subnet; then
       continue
     fi
     ip link add "$1" type bridge || return
@@ -154,6 +155,8 @@ demolish() {
   [ -d "$dir" ] || return 0
   data=$(cat "$dir/data-root" 2>/dev/null || echo "$dir/d")
   pid=$(cat "$dir/p" 2>/dev/null || true)
+  # Podman has no daemon that owns its containers: they are taken apart one by one.
+  if [ -x "$dir/cli" ]; then timeout 60 "$dir/cli" rm --all --force --time 0 >/dev/null 2>&1 || true; fi
   if [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$dir"; then
     kill -TERM "$pid" 2>/dev/null || true
     gone "$pid" 40 || kill -KILL "$pid" 2>/dev/null || true

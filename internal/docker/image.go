@@ -134,11 +134,17 @@ func portNumbers(exposed map[string]struct{}) []int {
 // ImageUsers returns the ids of all containers (running or not, whoever's) made from the image or from
 // one built on it. ErrNotFound when the engine has no such image: "nobody" would be a guess.
 func (e *Engine) ImageUsers(ctx context.Context, imageID string) ([]string, error) {
-	if _, err := e.InspectImage(ctx, imageID); err != nil {
+	image, err := e.InspectImage(ctx, imageID)
+	if err != nil {
 		return nil, err
 	}
 	return call(ctx, e, "list the containers of image "+imageID, listTimeout, func(ctx context.Context, s *session) ([]string, error) {
-		body, err := e.listBody(ctx, s, client.Filters{}.Add("ancestor", imageID))
+		ancestor := image.ID
+		if s.podman() {
+			// It compares without the algorithm, and would find nobody with it.
+			ancestor = strings.TrimPrefix(ancestor, "sha256:")
+		}
+		body, err := e.listBody(ctx, s, client.Filters{}.Add("ancestor", ancestor))
 		if err != nil {
 			return nil, err
 		}

@@ -121,7 +121,7 @@ func (e *Engine) stream(ctx context.Context, queue *eventQueue, reason string) (
 	dog.rest()
 	e.markUnbroken()
 	e.log.InfoContext(ctx, "event stream is open", "endpoint", e.endpoint, "reason", reason)
-	queue.put(Event{Gap: true, Reason: reason, Time: e.Now()})
+	queue.put(Event{Gap: true, Reason: reason, Time: e.Now().UTC().Round(0)})
 	return true, failure(ctx, doing, e.readEvents(dog, body, queue))
 }
 
