@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+const hostColumns = `id, name, endpoint, engine_id, data_root, engine_version, api_version, os, arch, clock_skew_ms,
+	frozen_since, frozen_reason, last_scan_at, last_good_scan, created_at, updated_at`
+
+func scanHost(r row) (h Host, err error) {
+	var skew int64
+	err = r.Scan(&h.ID, &h.Name, &h.Endpoint, &h.EngineID, &h.DataRoot, &h.EngineVersion, &h.APIVersion, &h.OS, &h.Arch, &skew,
+		at{&h.FrozenSince}, &h.FrozenReason, at{&h.LastScanAt}, at{&h.LastGoodScan}, at{&h.CreatedAt}, at{&h.UpdatedAt})
+	h.ClockSkew = time.Duration(skew) * time.Millisecond
+	return h, err
+}
+
+// Host returns one host.
+func (q queries) Host(ctx context.Context, id string) (Host, error) {
+	return one(ctx, q, "read host "+id, scanHost, `SELECT `+hostColumns+` FROM hosts WHERE id = $1`, id)
+}
+
+// Hosts returns every host, by name.
+func (q queries) Hosts(ctx context.Context) ([]Host, error) {
+	return list(ctx, q, "list the hosts", scanHost, `SELECT `+hostColumns+` FROM hosts ORDER BY name, id`)
+}
+
+// InsertHost adds a host.
+func (tx *Tx) InsertHost(ctx context.Context, h Host) error {
+	stamp := now()
+	_, err := tx.exec(ctx, "add host "+h.Name,
+		`INSERT INTO hosts (`+hostColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		h.ID, clean(h.Name), clean(h.Endpoint), clean(h.EngineID), clean(h.DataRoot), clean(h.EngineVersion), clean(h.APIVersion),
+		clean(h.OS), clean(h.Arch), h.ClockSkew.Milliseconds(), millis(h.FrozenSince), clean(h.FrozenReason),
+		millis(h.LastScanAt), millis(h.LastGoodScan), orNow(h.CreatedAt, stamp), stamp)
+	return err
+}
+
+// UpdateHost writes what is known of a host.
+func (tx *Tx) UpdateHost(ctx context.Context, h Host) error {
+	return tx.execOne(ctx, "update host "+h.ID, ErrNotFound,
+		`UPDATE hosts SET name = $1, endpoint = $2, engine_id = $3, data_root = $4, engine_version = $5, api_version = $6, os = $7,
+		arch = $8, clock_skew_ms = $9, frozen_since = $10, frozen_reason = $11, last_scan_at = $12, last_good_scan = $13, updated_at = $14
+		WHERE id = $15`,
+		clean(h.Name), clean(h.Endpoint), clean(h.EngineID), clean(h.DataRoot), clean(h.EngineVersion), clean(h.APIVersion), clean(h.OS),
+		clean(h.Arch), h.ClockSkew.Milliseconds(), millis(h.FrozenSince), clean(h.FrozenReason), millis(h.LastScanAt),
+		millis(h.LastGoodScan), now(), h.ID)
+}
+
+// orNow is when a row was made: as given, or now.
+func orNow(t time.Time, stamp int64) int64 {
+	if t.IsZero() {
+		return stamp
+	}
+	return t.UnixMilli()
+}

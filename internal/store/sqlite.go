@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+const (
+	// applicationID marks a SQLite file as ours ("dwat").
+	applicationID = 0x64776174
+	liteReaders   = 4
+)
+
+// sqliteDatabase is a SQLite file: one connection writes, a few read. WAL lets
+// them do so at the same time.
+type sqliteDatabase struct {
+	file    string
+	dataDir string
+	reader  *sql.DB
+	writer  *sql.DB
+}
+
+func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
+	whole, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("find the database file: %w", err)
+	}
+	// One file must not be locked under two names.
+	if real, err := filepath.EvalSymlinks(whole); err == nil {
+		whole = real
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("find the database file: %w", err)
+	}
+	d := &sqliteDatabase{file: whole, dataDir: dataDir}
+	if d.reader, err = sql.Open("sqlite", d.dsn(liteReading)); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if d.writer, err = sql.Open("sqlite", d.dsn(liteWriting)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), d.reader.Close())
+	}
+	d.reader.SetMaxOpenConns(liteReaders)
+	d.reader.SetMaxIdleConns(liteReaders)
+	d.writer.SetMaxOpenConns(1)
+	return d, nil
+}
+
+// The settings of the connections, after those that all of them have.
+var (
+	liteReading = url.Values{"_query_only": {"1"}, "_pragma": {"cache_size(-4000)"}}
+	liteWriting = url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {
+			"journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "cache_size(-16000)",
+			"journal_size_limit(67108864)", "temp_store(MEMORY)",
+		},
+	}
+)
+
+func (d *sqliteDatabase) dsn(v url.Values) string {
+	pragmas := url.Values{"_busy_timeout": {"5000"}}
+	for k, values := range v {
+		pragmas[k] = values
+	}
+	return (&url.URL{Scheme: "file", Path: d.file, RawQuery: pragmas.Encode()}).String()
+}
+
+func (d *sqliteDatabase) pools() (read, write *sql.DB) { return d.reader, d.writer }
+
+// lock holds the data folder and, when it lies elsewhere, the database file.
+func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) {
+	names := []string{filepath.Join(d.dataDir, "docker-watcher.lock")}
+	if dir, err := filepath.EvalSymlinks(d.dataDir); err != nil || dir != filepath.Dir(d.file) {
+		names = append(names, d.file+".lock")
+	}
+	var held locks
+	for _, name := range names {
+		l, err := lockFile(name)
+		if err != nil {
+			return nil, errors.Join(err, held.release())
+		}
+		held = append(held, l)
+	}
+	return held, nil
+}
+
+// migrate looks before it touches: a foreign file or a newer schema stays as it is.
+func (d *sqliteDatabase) migrate(ctx context.Context) error {
+	p, err := migrator(goose.DialectSQLite3, d.writer, "sqlite")
+	if err != nil {
+		return err
+	}
+	has, fresh, err := d.look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := refuseNewer(has, newest(p)); err != nil {
+		return err
+	}
+	if fresh {
+		if err := d.mark(ctx); err != nil {
+			return err
+		}
+	}
+	if has == newest(p) {
+		return d.tryWrite(ctx)
+	}
+	return up(ctx, p)
+}
+
+// look says which schema the file has; a missing or empty file is fresh.
+func (d *sqliteDatabase) look(ctx context.Context) (version int64, fresh bool, err error) {
+	info, err := os.Stat(d.file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return 0, true, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("look at the database file: %w", err)
+	}
+	q := queries{sql: d.reader}
+	number := func(r row) (n int64, err error) { return n, r.Scan(&n) }
+	id, err := one(ctx, q, "look at the database "+d.file, number, `PRAGMA application_id`)
+	if err != nil {
+		return 0, false, err
+	}
+	tables, err := one(ctx, q, "look at the database "+d.file, number, `SELECT count(*) FROM sqlite_schema`)
+	if err != nil {
+		return 0, false, err
+	}
+	if id != applicationID {
+		if id == 0 && tables == 0 {
+			return 0, true, nil
+		}
+		return 0, false, fmt.Errorf("%w: %s is a SQLite file of another program", ErrForeign, d.file)
+	}
+	counted, err := one(ctx, q, "look at the database "+d.file, number,
+		`SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '`+versions+`'`)
+	if err != nil || counted == 0 {
+		return 0, false, err
+	}
+	version, err = schemaVersion(ctx, d.reader)
+	return version, false, err
+}
+
+// mark makes a new file ours, readable by nobody else.
+func (d *sqliteDatabase) mark(ctx context.Context) error {
+	f, err := os.OpenFile(d.file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the database file: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("make the database file: %w", err)
+	}
+	_, err = d.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
+	return fault("make the database file", err)
+}
+
+// tryWrite finds out at start, not at the first scan, that the file cannot be written.
+func (d *sqliteDatabase) tryWrite(ctx context.Context) error {
+	return inTx(ctx, d.writer, func(*sql.Tx) error { return nil })
+}
+
+func (d *sqliteDatabase) check(ctx context.Context) error {
+	lines, err := list(ctx, queries{sql: d.reader}, "check the database", func(r row) (s string, err error) {
+		return s, r.Scan(&s)
+	}, `PRAGMA quick_check(10)`)
+	if err != nil {
+		return err
+	}
+	if len(lines) == 1 && lines[0] == "ok" {
+		return nil
+	}
+	return fmt.Errorf("check the database: %w: %s", ErrCorrupt, strings.Join(lines, "; "))
+}
+
+func (d *sqliteDatabase) close() error {
+	return errors.Join(d.reader.Close(), d.writer.Close())
+}

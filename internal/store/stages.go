@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+const stageColumns = `id, project_id, host_id, name, kind, stale_after, keep_last, spec, spec_env, created_at, updated_at, revision`
+
+// scanStage reads a stage and opens its env.
+func (q queries) scanStage(r row) (s Stage, err error) {
+	var env []byte
+	if err := r.Scan(&s.ID, &s.ProjectID, &s.HostID, &s.Name, &s.Kind, threshold{&s.StaleAfter}, &s.KeepLast,
+		fromJSON{&s.Spec}, &env, at{&s.CreatedAt}, at{&s.UpdatedAt}, &s.Revision); err != nil {
+		return Stage{}, err
+	}
+	return s, q.openEnv(&s.Spec, env, "stages", s.ID)
+}
+
+// sealSpec splits a spec into JSON that anyone may read and the values of its env, sealed.
+func (q queries) sealSpec(s Spec, table, id string) (text string, env any, err error) {
+	if text, err = jsonOf("write the spec of "+id, s); err != nil || len(s.Env) == 0 {
+		return text, nil, err
+	}
+	values := make([]string, len(s.Env))
+	for i, e := range s.Env {
+		values[i] = e.Value
+	}
+	plain, err := json.Marshal(values)
+	if err != nil {
+		return "", nil, fmt.Errorf("write the spec of %s: %w", id, err)
+	}
+	return text, q.seal.close(plain, place(table, id, "spec_env")), nil
+}
+
+// openEnv puts the sealed values back to their names.
+func (q queries) openEnv(s *Spec, env []byte, table, id string) error {
+	if len(s.Env) == 0 {
+		return nil
+	}
+	plain, err := q.seal.open(env, place(table, id, "spec_env"))
+	if err != nil {
+		return err
+	}
+	var values []string
+	if err := json.Unmarshal(plain, &values); err != nil || len(values) != len(s.Env) {
+		return fmt.Errorf("open the env of %s: %w", id, ErrCorrupt)
+	}
+	for i := range s.Env {
+		s.Env[i].Value = values[i]
+	}
+	return nil
+}
+
+// Stage returns one stage, with its Spec, env opened.
+func (q queries) Stage(ctx context.Context, id string) (Stage, error) {
+	return one(ctx, q, "read stage "+id, q.scanStage, `SELECT `+stageColumns+` FROM stages WHERE id = $1`, id)
+}
+
+// StageByName returns a stage of a project.
+func (q queries) StageByName(ctx context.Context, projectID, name string) (Stage, error) {
+	return one(ctx, q, "read stage "+name, q.scanStage,
+		`SELECT `+stageColumns+` FROM stages WHERE project_id = $1 AND name = $2`, projectID, clean(name))
+}
+
+// Stages returns the stages of a project, or of all (projectID ""), by name.
+func (q queries) Stages(ctx context.Context, projectID string) ([]Stage, error) {
+	var a arguments
+	var w where
+	if projectID != "" {
+		w.and(`project_id = ` + a.add(projectID))
+	}
+	return list(ctx, q, "list the stages", q.scanStage,
+		`SELECT `+stageColumns+` FROM stages`+w.String()+` ORDER BY project_id, name`, a...)
+}
+
+// InsertStage adds a stage; ErrConflict when its name is taken in the project.
+func (tx *Tx) InsertStage(ctx context.Context, s Stage) error {
+	if err := ValidName(s.Name); err != nil {
+		return err
+	}
+	spec, env, err := tx.sealSpec(s.Spec, "stages", s.ID)
+	if err != nil {
+		return err
+	}
+	stamp := now()
+	_, err = tx.exec(ctx, "add stage "+s.Name,
+		`INSERT INTO stages (`+stageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		s.ID, s.ProjectID, s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast,
+		clean(spec), env, orNow(s.CreatedAt, stamp), stamp, s.Revision)
+	return err
+}
+
+// UpdateStage writes a stage (not its project) if its revision is still the one
+// given; the revision rises by one.
+func (tx *Tx) UpdateStage(ctx context.Context, s Stage) error {
+	if err := ValidName(s.Name); err != nil {
+		return err
+	}
+	spec, env, err := tx.sealSpec(s.Spec, "stages", s.ID)
+	if err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, "update stage "+s.Name,
+		`UPDATE stages SET host_id = $1, name = $2, kind = $3, stale_after = $4, keep_last = $5, spec = $6, spec_env = $7,
+		updated_at = $8, revision = revision + 1 WHERE id = $9 AND revision = $10`,
+		s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast, clean(spec), env, now(), s.ID, s.Revision)
+	if err != nil || n > 0 {
+		return err
+	}
+	if _, err := tx.Stage(ctx, s.ID); err != nil {
+		return err
+	}
+	return fmt.Errorf("update stage %s: changed meanwhile: %w", s.Name, ErrConflict)
+}
+
+// DeleteStage deletes a stage; ErrConflict while it has instances or routes.
+func (tx *Tx) DeleteStage(ctx context.Context, id string) error {
+	if err := tx.refuseUsed(ctx, "delete stage "+id+": it has instances or routes",
+		`SELECT (SELECT count(*) FROM instances WHERE stage_id = $1) + (SELECT count(*) FROM routes WHERE stage_id = $1)`, id); err != nil {
+		return err
+	}
+	return tx.execOne(ctx, "delete stage "+id, ErrNotFound, `DELETE FROM stages WHERE id = $1`, id)
+}

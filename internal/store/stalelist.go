@@ -1,0 +1,180 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// StaleSort is an order of the stale list.
+type StaleSort string
+
+// The orders of the stale list; StaleOldest (longest dead first) is the default.
+const (
+	StaleOldest  StaleSort = "last_alive_at"
+	StaleNewest  StaleSort = "-last_alive_at"
+	StaleByName  StaleSort = "project" // project, stage, name
+	StaleLargest StaleSort = "-bytes"
+)
+
+// StaleFilter selects stale instances.
+type StaleFilter struct {
+	ProjectID   string
+	StageID     string
+	HostID      string
+	InstanceIDs []string
+	Classes     []Class
+	Text        string
+	Protected   *bool // by the protection in force at Now
+	Now         time.Time
+	OlderThan   time.Duration // last alive longer ago than this
+	Sort        StaleSort
+}
+
+// staleOrder is how a sort is done: the columns of its key, numbers before texts,
+// all in one direction, the last one unique.
+type staleOrder struct {
+	numbers, texts []string
+	down           bool
+	key            func(v InstanceView) ([]int64, []string)
+}
+
+const (
+	aliveKey = `COALESCE(i.last_alive_at, 0)`
+	bytesKey = `CASE WHEN i.size_at IS NULL THEN -1 ELSE i.size_rw END`
+)
+
+func aliveOf(v InstanceView) ([]int64, []string) {
+	if v.LastAliveAt.IsZero() {
+		return []int64{0}, []string{v.ID}
+	}
+	return []int64{v.LastAliveAt.UnixMilli()}, []string{v.ID}
+}
+
+func bytesOf(v InstanceView) ([]int64, []string) {
+	if v.SizeAt.IsZero() {
+		return []int64{-1}, []string{v.ID}
+	}
+	return []int64{v.SizeRw}, []string{v.ID}
+}
+
+func nameOf(v InstanceView) ([]int64, []string) {
+	return nil, []string{v.Project, v.Stage, v.Name, v.ID}
+}
+
+var staleOrders = map[StaleSort]staleOrder{
+	StaleOldest:  {numbers: []string{aliveKey}, texts: []string{`i.id`}, key: aliveOf},
+	StaleNewest:  {numbers: []string{aliveKey}, texts: []string{`i.id`}, down: true, key: aliveOf},
+	StaleByName:  {texts: []string{`p.name`, `s.name`, `i.name`, `i.id`}, key: nameOf},
+	StaleLargest: {numbers: []string{bytesKey}, texts: []string{`i.id`}, down: true, key: bytesOf},
+}
+
+// after is the condition for what follows a cursor.
+func (o staleOrder) after(a *arguments, c cursor) string {
+	var marks []string
+	for _, n := range c.Numbers {
+		marks = append(marks, `CAST(`+a.add(n)+` AS BIGINT)`)
+	}
+	for _, t := range c.Texts {
+		marks = append(marks, `CAST(`+a.add(t)+` AS TEXT)`)
+	}
+	sign := ` > `
+	if o.down {
+		sign = ` < `
+	}
+	return `(` + join(o.columns(), ``) + `)` + sign + `(` + join(marks, ``) + `)`
+}
+
+func (o staleOrder) columns() []string { return append(append([]string{}, o.numbers...), o.texts...) }
+
+func (o staleOrder) by() string {
+	if o.down {
+		return join(o.columns(), ` DESC`)
+	}
+	return join(o.columns(), ``)
+}
+
+func join(parts []string, each string) string {
+	s := ""
+	for i, p := range parts {
+		if i > 0 {
+			s += ", "
+		}
+		s += p + each
+	}
+	return s
+}
+
+// StaleInstances returns a page of the stale instances (StaleSince set, not
+// removing). Total is the number that match, counted only on the first page (else -1).
+func (q queries) StaleInstances(ctx context.Context, f StaleFilter, p Page) (items []InstanceView, next string, total int, err error) {
+	sort := f.Sort
+	if sort == "" {
+		sort = StaleOldest
+	}
+	order, known := staleOrders[sort]
+	if !known {
+		return nil, "", 0, FieldError{"sort", fmt.Sprintf("must be %s, %s, %s or %s", StaleOldest, StaleNewest, StaleByName, StaleLargest)}
+	}
+	list := "stale:" + string(sort)
+	c, found, err := parseCursor(p.Cursor, list, len(order.numbers), len(order.texts))
+	if err != nil {
+		return nil, "", 0, err
+	}
+	total = -1
+	if !found {
+		if total, err = q.countStale(ctx, f); err != nil {
+			return nil, "", 0, err
+		}
+	}
+	if items, err = q.stalePage(ctx, f, order, c, found, p.limit()+1); err != nil {
+		return nil, "", 0, err
+	}
+	items, next = cut(items, p.limit(), func(v InstanceView) cursor {
+		numbers, texts := order.key(v)
+		return cursor{List: list, Numbers: numbers, Texts: texts}
+	})
+	return items, next, total, nil
+}
+
+func (q queries) countStale(ctx context.Context, f StaleFilter) (int, error) {
+	var a arguments
+	w := f.where(&a)
+	return one(ctx, q, "count the stale instances", func(r row) (n int, err error) { return n, r.Scan(&n) },
+		`SELECT count(*) FROM instances i`+w.String(), a...)
+}
+
+func (q queries) stalePage(ctx context.Context, f StaleFilter, o staleOrder, c cursor, found bool, limit int) ([]InstanceView, error) {
+	var a arguments
+	w := f.where(&a)
+	if found {
+		w.and(o.after(&a, c))
+	}
+	return list(ctx, q, "list the stale instances", scanView,
+		`SELECT `+viewColumns+` FROM instances i`+viewJoins+w.String()+` ORDER BY `+o.by()+` LIMIT `+a.add(limit), a...)
+}
+
+func (f StaleFilter) where(a *arguments) where {
+	w := where{`i.stale_since IS NOT NULL`, `i.status <> 'removing'`}
+	w = append(w, about(a, f.ProjectID, f.StageID, f.HostID)...)
+	if len(f.InstanceIDs) > 0 {
+		w.and(`i.id IN ` + in(a, plain(f.InstanceIDs)))
+	}
+	if len(f.Classes) > 0 {
+		w.and(`i.class IN ` + in(a, plain(f.Classes)))
+	}
+	if f.Text != "" {
+		w.and(hasText(a, f.Text))
+	}
+	if f.Protected != nil {
+		protected := `(i.pinned_at IS NOT NULL OR COALESCE(i.snoozed_until, 0) > ` + a.add(f.Now.UnixMilli()) + ` OR i.keep_label = 1 OR i.rollback_kept = 1)`
+		if !*f.Protected {
+			protected = `NOT ` + protected
+		}
+		w.and(protected)
+	}
+	if f.OlderThan > 0 {
+		w.and(aliveKey + ` < ` + a.add(f.Now.Add(-f.OlderThan).UnixMilli()))
+	}
+	return w
+}

@@ -1,0 +1,357 @@
+// Package store keeps what docker-watcher knows, on SQLite or PostgreSQL with one
+// SQL text, and holds the leader lock: one daemon a store. All SQL of the product
+// is here and nothing else is.
+//
+// Reads run on DB (a pool of readers) or inside a transaction on Tx. Writes run
+// only in DB.Update, one transaction at a time; events emitted in it are published
+// after its commit, in the order of their ids. Secrets are sealed with the key
+// file of the data folder before they reach the database.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options say which store to open.
+type Options struct {
+	// URL is postgres://... or a path of a SQLite file. Empty: docker-watcher.db in DataDir.
+	URL string
+	// DataDir holds the key file (0600, made on first use), the lock file and the SQLite file.
+	DataDir string
+	Log     *slog.Logger
+}
+
+// DB is the store. Its read methods (of queries) run on a pool of readers.
+type DB struct {
+	queries
+	base         database
+	lock         leaderLock
+	installation string
+	writing      chan struct{} // holds the turn of the one writer
+	publishing   sync.Mutex    // taken before the turn is passed on, so that commits are told in their order
+	publish      func([]Event)
+	ended        chan struct{}
+	closing      sync.Once
+	closed       error
+}
+
+// Tx is one write transaction. It has the reads of DB too, inside the transaction.
+type Tx struct {
+	queries
+	events []Event
+	broken error // the first refusal of the database; the transaction is lost then, on both dialects
+}
+
+// queries are the reads, on whatever runs them.
+type queries struct {
+	sql  runner
+	seal *sealer
+}
+
+// runner is a *sql.DB or a *sql.Tx.
+type runner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// database is what the two dialects do differently.
+type database interface {
+	// lock takes the leader lock.
+	lock(ctx context.Context) (leaderLock, error)
+	// migrate checks whose database it is and brings its schema up to ours.
+	migrate(ctx context.Context) error
+	// pools returns where to read and where to write, after migrate.
+	pools() (read, write *sql.DB)
+	// check looks at the whole database for damage.
+	check(ctx context.Context) error
+	close() error
+}
+
+// Open opens the store, takes the leader lock, checks the database and migrates it.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	base, err := connect(o)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{base: base, writing: make(chan struct{}, 1), ended: make(chan struct{})}
+	if err := db.start(ctx, o); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func connect(o Options) (database, error) {
+	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
+		return newPostgres(o)
+	}
+	if scheme, _, found := strings.Cut(o.URL, "://"); found {
+		return nil, fmt.Errorf("store %s://: only postgres:// and the path of a SQLite file are known", scheme)
+	}
+	file := o.URL
+	if file == "" {
+		file = filepath.Join(o.DataDir, "docker-watcher.db")
+	}
+	return newSQLite(file, o.DataDir)
+}
+
+// start does what Open promises, in an order that changes nothing of a database
+// that is not ours to change.
+func (db *DB) start(ctx context.Context, o Options) error {
+	lock, err := db.base.lock(ctx)
+	if err != nil {
+		return err
+	}
+	db.lock = lock
+	if err := db.base.migrate(ctx); err != nil {
+		return err
+	}
+	read, write := db.base.pools()
+	db.sql = read
+	return db.open(ctx, write, o)
+}
+
+// open reads what a database says of itself, and writes it on first use.
+func (db *DB) open(ctx context.Context, write *sql.DB, o Options) error {
+	known, err := db.meta(ctx)
+	if err != nil {
+		return err
+	}
+	proof, used := known[metaKeyCheck]
+	if db.seal, err = loadKey(filepath.Join(o.DataDir, keyFile), !used); err != nil {
+		return err
+	}
+	if used {
+		db.installation = known[metaInstallation]
+		return db.seal.prove(proof)
+	}
+	db.installation = NewID()
+	return inTx(ctx, write, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2), ($3, $4)`,
+			metaInstallation, db.installation, metaKeyCheck, db.seal.proof())
+		return fault("write the installation id", err)
+	})
+}
+
+// The rows of meta.
+const (
+	metaInstallation = "installation_id"
+	metaKeyCheck     = "key_check"
+)
+
+func (q queries) meta(ctx context.Context) (map[string]string, error) {
+	type pair struct{ name, value string }
+	pairs, err := list(ctx, q, "read the installation id", func(r row) (p pair, err error) {
+		return p, r.Scan(&p.name, &p.value)
+	}, `SELECT name, value FROM meta`)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		known[p.name] = p.value
+	}
+	return known, nil
+}
+
+// Close ends the store and releases the lock. It waits for a transaction that is
+// under way; further ones are refused.
+func (db *DB) Close() error {
+	db.closing.Do(func() {
+		close(db.ended)
+		db.writing <- struct{}{} // never given back
+		db.closed = db.base.close()
+		if db.lock != nil {
+			db.closed = errors.Join(db.closed, db.lock.release())
+		}
+	})
+	return db.closed
+}
+
+// InstallationID is the random id made at first start, put as a label on everything we create.
+func (db *DB) InstallationID() string { return db.installation }
+
+// Ping reports whether the database answers (for /readyz).
+func (db *DB) Ping(ctx context.Context) error {
+	select {
+	case <-db.lock.lost():
+		return ErrLockLost
+	default:
+	}
+	_, err := one(ctx, db.queries, "ask the database", func(r row) (n int, err error) { return n, r.Scan(&n) },
+		`SELECT count(*) FROM meta`)
+	return err
+}
+
+// Check looks at the whole database for damage. It reads everything and may take
+// minutes: it is not part of Open.
+func (db *DB) Check(ctx context.Context) error { return db.base.check(ctx) }
+
+// Lost is closed when the leader lock is gone (the connection to PostgreSQL that
+// held it broke). Nothing is written any more then: end and start anew.
+func (db *DB) Lost() <-chan struct{} { return db.lock.lost() }
+
+// OnCommit sets who is told of kept events, once per commit and in the order of
+// ids. Set before use. It must not call Update: the next commit waits for it.
+func (db *DB) OnCommit(publish func([]Event)) { db.publish = publish }
+
+// Update runs fn in one write transaction, one at a time. Events emitted in it are
+// published after the commit. An error or a panic of fn, a refusal of the database
+// inside it and the end of ctx roll everything back. Fn must not call Update.
+func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	if err := db.turn(ctx); err != nil {
+		return err
+	}
+	passed := false
+	defer func() {
+		if !passed {
+			<-db.writing
+		}
+	}()
+	_, write := db.base.pools()
+	var events []Event
+	err := inTx(ctx, write, func(raw *sql.Tx) error {
+		tx := &Tx{queries: queries{sql: raw, seal: db.seal}}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		events = tx.events
+		return tx.broken
+	})
+	if err != nil || len(events) == 0 || db.publish == nil {
+		return err
+	}
+	db.publishing.Lock()
+	defer db.publishing.Unlock()
+	passed = true
+	<-db.writing
+	db.publish(events)
+	return nil
+}
+
+// turn waits until this caller is the one writer.
+func (db *DB) turn(ctx context.Context) error {
+	select {
+	case <-db.lock.lost():
+		return ErrLockLost
+	case <-db.ended:
+		return ErrClosed
+	default:
+	}
+	select {
+	case db.writing <- struct{}{}:
+		return nil
+	case <-db.ended:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the turn to write: %w", ctx.Err())
+	}
+}
+
+// inTx runs fn in a transaction that is rolled back when fn does not end well.
+func inTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) (err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fault("begin a transaction", err)
+	}
+	committed := false
+	defer func() {
+		if committed {
+			return
+		}
+		// After a lost connection or the end of ctx it is rolled back already.
+		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) && err != nil {
+			err = errors.Join(err, fault("roll back", back))
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fault("commit", err)
+	}
+	committed = true
+	return nil
+}
+
+// exec runs one statement of the transaction and returns how many rows it touched.
+func (tx *Tx) exec(ctx context.Context, what, query string, args ...any) (int, error) {
+	res, err := tx.sql.ExecContext(ctx, query, args...)
+	if err == nil {
+		var n int64
+		if n, err = res.RowsAffected(); err == nil {
+			return int(n), nil
+		}
+	}
+	err = fault(what, err)
+	if tx.broken == nil {
+		tx.broken = err
+	}
+	return 0, err
+}
+
+// execOne is exec for a statement that must touch a row: otherwise it returns none.
+func (tx *Tx) execOne(ctx context.Context, what string, none error, query string, args ...any) error {
+	n, err := tx.exec(ctx, what, query, args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("%s: %w", what, none)
+	}
+	return nil
+}
+
+// row is what a scan function reads: *sql.Rows at a row.
+type row interface{ Scan(dest ...any) error }
+
+// list runs a query and scans every row.
+func list[T any](ctx context.Context, q queries, what string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.sql.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fault(what, err)
+	}
+	defer rows.Close()
+	var items []T
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, fault(what, err)
+		}
+		items = append(items, item)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fault(what, err)
+	}
+	return items, nil
+}
+
+// one runs a query for a single row; ErrNotFound when there is none.
+func one[T any](ctx context.Context, q queries, what string, scan func(row) (T, error), query string, args ...any) (T, error) {
+	items, err := list(ctx, q, what, scan, query, args...)
+	if err != nil || len(items) == 0 {
+		var none T
+		if err == nil {
+			err = fmt.Errorf("%s: %w", what, ErrNotFound)
+		}
+		return none, err
+	}
+	return items[0], nil
+}
+
+// now is the time that rows are stamped with.
+func now() int64 { return time.Now().UnixMilli() }
