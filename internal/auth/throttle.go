@@ -18,14 +18,16 @@ const (
 	addrPace  = 2 * time.Second
 
 	throttleKeys = 10_000
+	sweepEvery   = time.Second
 )
 
 // throttle slows guessing down. It holds no more than throttleKeys names and
 // addresses; past that, all new ones share one allowance.
 type throttle struct {
-	mu   sync.Mutex
-	keys map[string]*allowance
-	rest *allowance
+	mu    sync.Mutex
+	keys  map[string]*allowance
+	rest  *allowance
+	swept time.Time
 }
 
 type allowance struct {
@@ -79,9 +81,10 @@ func (t *throttle) get(key string, burst int, pace time.Duration) *allowance {
 
 // sweep forgets, once the map is full, whoever has all guesses back.
 func (t *throttle) sweep(now time.Time) {
-	if len(t.keys) < throttleKeys {
+	if len(t.keys) < throttleKeys || now.Sub(t.swept) < sweepEvery {
 		return
 	}
+	t.swept = now
 	for key, a := range t.keys {
 		if a.limiter.TokensAt(now) >= float64(a.limiter.Burst()) {
 			delete(t.keys, key)
