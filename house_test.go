@@ -37,7 +37,8 @@ var allowed = map[string][]string{
 		"internal/config", "internal/store", "internal/docker", "internal/schedule", "internal/events",
 		"internal/auth", "internal/stale", "internal/deploy", "internal/api", "web",
 	},
-	"cmd/docker-watcher": {"client"},
+	"cmd/docker-watcher":        {"client", "cmd/docker-watcher/screen"},
+	"cmd/docker-watcher/screen": {},
 
 	// What tests, the demo and the benchmarks stand on.
 	"internal/store/storetest":           {"internal/store"},

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/cmd/docker-watcher/screen"
+)
+
+func (a *app) hostsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "hosts",
+		Short: "The Docker engines and how well they are seen",
+		Long: `Lists the hosts: version, the API that was agreed on, the skew of the engine's clock, how
+long its event stream has been unbroken, the last good scan. A frozen host is not
+judged and not cleaned up until an admin accepts it.`,
+		Example: `  docker-watcher hosts
+  docker-watcher hosts accept local`,
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			api, err := a.client()
+			if err != nil {
+				return err
+			}
+			hosts, err := api.Hosts(c.Context())
+			if err != nil {
+				return err
+			}
+			return a.show(listOf(hosts), func() { a.printHosts(hosts) })
+		},
+	}
+	c.AddCommand(a.hostsAccept())
+	return c
+}
+
+func (a *app) printHosts(hosts []client.Host) {
+	t := screen.Table{Head: []string{"name", "state", "version", "api", "clock skew", "events", "last good scan"}}
+	if a.wide() {
+		t.Head = append(t.Head, "id", "endpoint", "data root", "engine id")
+	}
+	for _, h := range hosts {
+		row := []screen.Cell{
+			screen.Text(h.Name), a.hostState(h), orNever(h.Version), orNever(h.APIVersion),
+			screen.Text((time.Duration(h.ClockSkewMS) * time.Millisecond).String()), screen.Text(stream(h)), a.when(h.LastGoodScanAt),
+		}
+		if a.wide() {
+			row = append(row, screen.Text(h.ID), screen.Text(h.Endpoint), orNever(h.DataRoot), orNever(h.EngineID))
+		}
+		t.Add(row...)
+	}
+	a.screen.Print(t)
+	for _, h := range hosts {
+		switch {
+		case !h.Reachable:
+			a.screen.Printf("! %s: %s\n", h.Name, screen.Tame(firstOf(h.Error, "it does not answer")))
+		case h.Frozen:
+			a.screen.Printf("! %s is frozen: %s (an admin ends it: docker-watcher hosts accept %s)\n", h.Name, screen.Tame(h.FrozenReason), h.Name)
+		}
+		if h.Hint != "" {
+			a.screen.Printf("  %s\n", screen.Tame(h.Hint))
+		}
+	}
+}
+
+func (a *app) hostState(h client.Host) screen.Cell {
+	switch {
+	case !h.Reachable:
+		return screen.Cell{Text: "unreachable", Tone: screen.Bad}
+	case h.Frozen:
+		return screen.Cell{Text: "frozen", Tone: screen.Warn}
+	}
+	return screen.Cell{Text: "ok", Tone: screen.Good}
+}
+
+// stream tells how long the events of an engine have been seen without a gap.
+func stream(h client.Host) string {
+	if h.StreamAgeSeconds <= 0 {
+		return "no event stream"
+	}
+	return "events unbroken for " + screen.Span(time.Duration(h.StreamAgeSeconds)*time.Second)
+}
+
+func (a *app) hostsAccept() *cobra.Command {
+	return &cobra.Command{
+		Use:   "accept NAME",
+		Short: "End the freeze of a host by an admin's word",
+		Long: `Ends the freeze of a host: what it shows now is taken as true. A host freezes when its engine
+changed, when too much vanished at once, or when its clock is off. Look at it first.`,
+		Example: `  docker-watcher hosts
+  docker-watcher hosts accept local`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := a.client()
+			if err != nil {
+				return err
+			}
+			hosts, err := api.Hosts(c.Context())
+			if err != nil {
+				return err
+			}
+			for _, h := range hosts {
+				if h.Name != args[0] && h.ID != args[0] {
+					continue
+				}
+				if h.Frozen {
+					if err := a.confirm(c, fmt.Sprintf("%s is frozen: %s. Take what it shows now as true?", h.Name, h.FrozenReason)); err != nil {
+						return err
+					}
+				}
+				h, err := api.AcceptHost(c.Context(), h.ID)
+				if err != nil {
+					return err
+				}
+				return a.show(h, func() { a.screen.Printf("%s is accepted\n", h.Name) })
+			}
+			return &notFoundError{fmt.Sprintf("there is no host %q", args[0]), "docker-watcher hosts lists them"}
+		},
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/cmd/docker-watcher/screen"
+)
+
+func (a *app) settingsCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "settings",
+		Short: "The global settings",
+		Long: `The global settings, such as stale_threshold_days: after how many days without a sign of life a
+container is stale, where its project or stage says nothing else.`,
+		Example: `  docker-watcher settings get
+  docker-watcher settings set stale_threshold_days=14`,
+	}, a.settingsGet(), a.settingsSet())
+}
+
+func (a *app) settingsGet() *cobra.Command {
+	return &cobra.Command{
+		Use: "get [NAME]", Short: "Show the settings, or one",
+		Long: "Shows all settings, or the bare value of one.",
+		Example: `  docker-watcher settings get
+  docker-watcher settings get stale_threshold_days`,
+		Args: takes(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := a.client()
+			if err != nil {
+				return err
+			}
+			s, err := api.Settings(c.Context())
+			if err != nil {
+				return err
+			}
+			values, err := settingValues(s)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				v, ok := values[args[0]]
+				if !ok {
+					return &notFoundError{fmt.Sprintf("there is no setting %q", args[0]), "docker-watcher settings get lists them"}
+				}
+				return a.show(v, func() { a.screen.Printf("%v\n", v) })
+			}
+			return a.show(s, func() { a.printSettings(values) })
+		},
+	}
+}
+
+// settingValues are the settings by their API names.
+func settingValues(s client.Settings) (map[string]any, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	var values map[string]any
+	if err := json.Unmarshal(text, &values); err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	return values, nil
+}
+
+func (a *app) printSettings(values map[string]any) {
+	var names []string
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	t := screen.Table{Head: []string{"setting", "value"}}
+	for _, name := range names {
+		t.Add(screen.Text(name), screen.Text(fmt.Sprint(values[name])))
+	}
+	a.screen.Print(t)
+}
+
+func (a *app) settingsSet() *cobra.Command {
+	return &cobra.Command{
+		Use: "set NAME=VALUE...", Short: "Change settings: all that are named or, if one is wrong, none",
+		Long: `Changes settings, at once and together: if one value is refused nothing changes. A changed
+threshold or interval takes effect at once. Needs an admin.`,
+		Example: `  docker-watcher settings set stale_threshold_days=14
+  docker-watcher settings set scan_interval=auto event_retention_days=30`,
+		Args: takes(1, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			change := map[string]any{}
+			for _, arg := range args {
+				name, value, ok := strings.Cut(arg, "=")
+				if !ok || name == "" {
+					return usagef(c, "%q: it is written NAME=VALUE, such as stale_threshold_days=14", arg)
+				}
+				change[name] = settingValue(value)
+			}
+			api, err := a.client()
+			if err != nil {
+				return err
+			}
+			s, err := api.UpdateSettings(c.Context(), change)
+			if err != nil {
+				return err
+			}
+			values, err := settingValues(s)
+			if err != nil {
+				return err
+			}
+			return a.show(s, func() { a.printSettings(values) })
+		},
+	}
+}
+
+// settingValue sends what looks like a number or a yes as such; the service judges it.
+func settingValue(text string) any {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
+	}
+	if text == "true" || text == "false" {
+		return text == "true"
+	}
+	return text
+}
