@@ -1,0 +1,314 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// bed is the real router over a real store, real parts and a pretend engine, reached
+// through the typed client over pipes in memory.
+type bed struct {
+	t        *testing.T
+	deps     Deps
+	db       *store.DB
+	bus      *events.Bus
+	engine   *dockertest.Engine
+	host     store.Host
+	stopping chan struct{}
+	logs     *syncBuffer
+	listener *pipeListener
+	changed  chan struct{} // thresholds were changed
+
+	admin, operator, viewer, nobody *client.Client
+}
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100)}
+	log := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b.db = storetest.Open(t)
+	b.bus = events.New(log)
+	b.db.OnCommit(b.bus.Committed)
+	b.engine = dockertest.New(t, dockertest.Options{})
+	fleet := docker.NewFleet()
+	adapter, err := docker.New(docker.Options{Endpoint: b.engine.Endpoint(), Dial: b.engine.Dial, Log: log})
+	b.must(err)
+	t.Cleanup(func() { b.must(adapter.Close()) })
+	info, err := adapter.Info(t.Context())
+	b.must(err)
+	b.host = store.Host{
+		ID: store.NewID(), Name: "local", Endpoint: b.engine.Endpoint(), EngineID: info.EngineID, DataRoot: info.DataRoot,
+		EngineVersion: info.Version, APIVersion: info.APIVersion, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+	}
+	b.update(func(tx *store.Tx) error { return tx.InsertHost(t.Context(), b.host) })
+	fleet.Add(b.host.ID, adapter)
+
+	b.deps = Deps{
+		DB: b.db, Bus: b.bus, Fleet: fleet, Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
+		Deployer: deploy.New(b.db, fleet, b.bus, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log),
+		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
+		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
+	}
+	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
+	b.run("deployer", b.deps.Deployer.Run)
+	b.serve(New(b.deps))
+	b.signIn()
+	return b
+}
+
+// run starts a long-lived part and ends it with the test.
+func (b *bed) run(name string, part func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- part(ctx) }()
+	b.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			b.t.Errorf("%s: %v", name, err)
+		}
+	})
+}
+
+func (b *bed) serve(h http.Handler) {
+	b.listener = newPipeListener()
+	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(b.deps.Log.Handler(), slog.LevelWarn)}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = srv.Serve(b.listener) }()
+	transport := &http.Transport{DialContext: b.listener.dial}
+	b.nobody = b.newClient(transport)
+	b.t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = srv.Close()
+		<-done
+	})
+}
+
+func (b *bed) newClient(transport http.RoundTripper, options ...client.Option) *client.Client {
+	b.t.Helper()
+	c, err := client.New("http://docker-watcher.test", append(options, client.WithHTTPClient(&http.Client{Transport: transport}))...)
+	b.must(err)
+	return c
+}
+
+func (b *bed) signIn() {
+	for role, c := range map[store.Role]**client.Client{viewer: &b.viewer, operator: &b.operator, admin: &b.admin} {
+		secret, _, err := b.deps.Auth.CreateToken(b.t.Context(), string(role), role, time.Time{}, "system")
+		b.must(err)
+		*c = b.nobody.As(secret)
+	}
+}
+
+func (b *bed) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) update(fn func(*store.Tx) error) {
+	b.t.Helper()
+	b.must(b.db.Update(b.t.Context(), fn))
+}
+
+// shop makes a project with a stage.
+func (b *bed) shop(project, stage string) store.Stage {
+	b.t.Helper()
+	p, err := b.db.ProjectByName(b.t.Context(), project)
+	if errors.Is(err, store.ErrNotFound) {
+		p = store.Project{ID: store.NewID(), Name: project, Image: "shop", CreatedAt: time.Now(), UpdatedAt: time.Now()}
+		b.update(func(tx *store.Tx) error { return tx.InsertProject(b.t.Context(), p) })
+	} else {
+		b.must(err)
+	}
+	st := store.Stage{
+		ID: store.NewID(), ProjectID: p.ID, HostID: b.host.ID, Name: stage, Kind: store.StagePreview,
+		Spec: store.Spec{StopGrace: time.Second}, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+	}
+	b.update(func(tx *store.Tx) error { return tx.InsertStage(b.t.Context(), st) })
+	return st
+}
+
+// plant puts a container of a stage on the engine that has been dead for so many days, and its row.
+func (b *bed) plant(st store.Stage, name string, days int) (store.Instance, *dockertest.Container) {
+	b.t.Helper()
+	p, err := b.db.Project(b.t.Context(), st.ProjectID)
+	b.must(err)
+	inst := store.Instance{
+		ID: store.NewID(), HostID: b.host.ID, ProjectID: st.ProjectID, StageID: st.ID, Name: name, Ownership: store.OwnershipCreated,
+		EngineID: b.host.EngineID, Image: "shop", ImageTag: "1.0", Status: store.StatusRunning, Intended: store.IntendedStopped,
+		CreatedAt: time.Now(), UpdatedAt: time.Now(),
+	}
+	ended := b.engine.Now().Add(-time.Duration(days)*day - time.Minute)
+	ct := b.engine.Add(dockertest.Template{
+		Name: name, Image: "shop:1.0", State: dockertest.Exited, Created: ended.Add(-2 * time.Hour), Started: ended.Add(-time.Hour),
+		Finished: ended, SizeRw: 4096, Labels: map[string]string{
+			docker.LabelManaged: "true", docker.LabelInstallation: b.db.InstallationID(), docker.LabelInstance: inst.ID,
+			docker.LabelProject: p.Name, docker.LabelStage: st.Name,
+		},
+	})
+	inst.ContainerID = ct.ID
+	inst.LastAliveAt, inst.Evidence = ended, store.EvidenceObserved
+	b.update(func(tx *store.Tx) error { return tx.InsertInstance(b.t.Context(), inst) })
+	return inst, ct
+}
+
+// scan looks at the engine through the API.
+func (b *bed) scan() {
+	b.t.Helper()
+	runs, err := b.operator.Scan(b.t.Context(), "")
+	b.must(err)
+	for _, r := range runs {
+		if r.Outcome != "ok" {
+			b.t.Fatalf("the scan is %s: %s", r.Outcome, r.Error)
+		}
+	}
+}
+
+// raw sends a request as it stands and returns the status and the body.
+func (b *bed) raw(who *client.Client, method, path, body string, headers ...string) (int, http.Header, string) {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, "http://docker-watcher.test"+path, strings.NewReader(body))
+	b.must(err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if who != nil && who.Credential() != "" {
+		req.Header.Set("Authorization", "Bearer "+who.Credential())
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	transport := &http.Transport{DialContext: b.listener.dial, DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(req)
+	b.must(err)
+	defer func() { b.must(res.Body.Close()) }()
+	text, err := io.ReadAll(res.Body)
+	b.must(err)
+	return res.StatusCode, res.Header, string(text)
+}
+
+// eventually waits for a condition that other goroutines make true.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("it did not come to be: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// event waits for a kept event of a kind.
+func (b *bed) event(kind string) client.Event {
+	b.t.Helper()
+	var found client.Event
+	eventually(b.t, "event "+kind, func() bool {
+		l, err := b.viewer.Events(b.t.Context(), client.EventFilter{}, client.Page{Limit: 200})
+		b.must(err)
+		for _, e := range l.Items {
+			if e.Kind == kind {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// wantProblem checks that an error is the problem that was expected.
+func wantProblem(t *testing.T, err error, status int, code string) *client.Problem {
+	t.Helper()
+	p, ok := client.AsProblem(err)
+	if !ok {
+		t.Fatalf("got %v, want a problem %d %s", err, status, code)
+	}
+	if p.Status != status || p.Code != code {
+		t.Fatalf("got %d %s (%v), want %d %s", p.Status, p.Code, p, status, code)
+	}
+	return p
+}
+
+// pipeListener hands out pipes in memory, which is all that a synctest bubble can wait for.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case l.conns <- there:
+		return here, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "203.0.113.7:4711" }
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+type deployJSON struct {
+	ID         string `json:"id"`
+	ProjectID  string `json:"project_id"`
+	StageID    string `json:"stage_id"`
+	HostID     string `json:"host_id"`
+	InstanceID string `json:"instance_id,omitempty" doc:"the new one"`
+	Replaces   string `json:"replaces,omitempty" doc:"the instance that served before"`
+	Image      string `json:"image"`
+	ImageTag   string `json:"image_tag"`
+	Digest     string `json:"digest,omitempty"`
+	State      string `json:"state" enum:"queued,pulling,starting,checking,switching,done,failed"`
+	Error      string `json:"error,omitempty"`
+	Actor      string `json:"actor"`
+	CreatedAt  stamp  `json:"created_at"`
+	EndedAt    moment `json:"ended_at"`
+}
+
+func deployOf(d store.Deploy) deployJSON {
+	return deployJSON{
+		ID: d.ID, ProjectID: d.ProjectID, StageID: d.StageID, HostID: d.HostID, InstanceID: d.InstanceID, Replaces: d.Replaces,
+		Image: d.Image, ImageTag: d.ImageTag, Digest: d.Digest, State: string(d.State), Error: d.Error, Actor: d.Actor,
+		CreatedAt: stamp(d.CreatedAt), EndedAt: moment(d.EndedAt),
+	}
+}
+
+type startDeployIn struct {
+	byID
+	Body struct {
+		Tag   string    `json:"tag" minLength:"1" maxLength:"128" pattern:"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$" doc:"a tag, or a digest"`
+		Image string    `json:"image,omitempty" maxLength:"255" doc:"repository; absent: the project's"`
+		Spec  *specJSON `json:"spec,omitempty" doc:"absent: the stage's"`
+	}
+}
+
+// startDeploy queues a deploy. A variable of its spec without a value takes the stage's.
+func (s *server) startDeploy(ctx context.Context, in *startDeployIn) (*out[deployJSON], error) {
+	st, err := s.d.DB.Stage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.Image != "" {
+		if err := checkRepository(in.Body.Image); err != nil {
+			return nil, err
+		}
+	}
+	request := deploy.Request{StageID: st.ID, Tag: in.Body.Tag, Image: in.Body.Image, Actor: actorOf(ctx)}
+	if in.Body.Spec != nil {
+		spec, err := in.Body.Spec.read(st.Spec)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.mayUse(ctx, spec, st.Spec); err != nil {
+			return nil, err
+		}
+		request.Spec = &spec
+	}
+	d, err := s.d.Deployer.Start(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return answer(deployOf(d)), nil
+}
+
+func (s *server) getDeploy(ctx context.Context, in *byID) (*out[deployJSON], error) {
+	d, err := s.d.DB.Deploy(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return answer(deployOf(d)), nil
+}
+
+type listDeploysIn struct {
+	byID
+	pageQuery
+}
+
+func (s *server) listDeploys(ctx context.Context, in *listDeploysIn) (*out[list[deployJSON]], error) {
+	st, err := s.d.DB.Stage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	deploys, next, err := s.d.DB.Deploys(ctx, st.ProjectID, st.ID, in.page())
+	if err != nil {
+		return nil, err
+	}
+	return answer(listOf(deploys, next, deployOf)), nil
+}

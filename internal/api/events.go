@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+type eventJSON struct {
+	ID         string         `json:"id,omitempty" doc:"absent for chatter, which is streamed and not kept"`
+	Time       stamp          `json:"time"`
+	Severity   string         `json:"severity" enum:"info,warn,error"`
+	Source     string         `json:"source"`
+	Kind       string         `json:"kind" doc:"what happened, for programs"`
+	Message    string         `json:"message" doc:"what happened, for people"`
+	ProjectID  string         `json:"project_id,omitempty"`
+	StageID    string         `json:"stage_id,omitempty"`
+	InstanceID string         `json:"instance_id,omitempty"`
+	HostID     string         `json:"host_id,omitempty"`
+	Actor      string         `json:"actor,omitempty"`
+	Data       map[string]any `json:"data,omitempty"`
+}
+
+func eventOf(e store.Event) eventJSON {
+	j := eventJSON{
+		Time: stamp(e.Time), Severity: string(e.Severity), Source: string(e.Source), Kind: e.Kind, Message: e.Message,
+		ProjectID: e.ProjectID, StageID: e.StageID, InstanceID: e.InstanceID, HostID: e.HostID, Actor: e.Actor, Data: e.Data,
+	}
+	if e.ID != 0 {
+		j.ID = strconv.FormatInt(e.ID, 10)
+	}
+	return j
+}
+
+type eventQuery struct {
+	Severity []string `query:"severity,explode" maxItems:"3" enum:"info,warn,error"`
+	Source   []string `query:"source,explode" maxItems:"20" enum:"scanner,cleaner,deployer,engine,auth,settings,api,system"`
+	Project  string   `query:"project" maxLength:"100" doc:"id or name"`
+	Stage    string   `query:"stage" maxLength:"100" doc:"id, or name together with project"`
+	Instance string   `query:"instance" maxLength:"100" doc:"id"`
+	Host     string   `query:"host" maxLength:"100" doc:"id"`
+	Text     string   `query:"text" maxLength:"200" doc:"in the message"`
+}
+
+// filter reads a query. A project or stage that is gone still has its events, so
+// what names none that exists is taken for an id.
+func (s *server) eventFilter(ctx context.Context, q eventQuery) (store.EventFilter, error) {
+	f := store.EventFilter{ProjectID: q.Project, StageID: q.Stage, InstanceID: q.Instance, HostID: q.Host, Text: q.Text}
+	for _, v := range q.Severity {
+		f.Severities = append(f.Severities, store.Severity(v))
+	}
+	for _, v := range q.Source {
+		f.Sources = append(f.Sources, store.Source(v))
+	}
+	var err error
+	if f.ProjectID, err = unlessGone(s.projectFilter(ctx, "query.project", q.Project))(q.Project); err != nil {
+		return f, err
+	}
+	f.StageID, err = unlessGone(s.stageFilter(ctx, "query.stage", f.ProjectID, q.Stage))(q.Stage)
+	return f, err
+}
+
+// unlessGone keeps the text of a filter where nothing of that name exists any more.
+func unlessGone(id string, err error) func(asked string) (string, error) {
+	return func(asked string) (string, error) {
+		if p, ok := err.(*Problem); ok && p.Code == codeInvalid { //nolint:errorlint // it is made right there
+			return asked, nil
+		}
+		return id, err
+	}
+}
+
+type listEventsIn struct {
+	pageQuery
+	eventQuery
+	From time.Time `query:"from" doc:"not before"`
+	To   time.Time `query:"to" doc:"before"`
+}
+
+func (s *server) listEvents(ctx context.Context, in *listEventsIn) (*out[list[eventJSON]], error) {
+	f, err := s.eventFilter(ctx, in.eventQuery)
+	if err != nil {
+		return nil, err
+	}
+	f.From, f.To = in.From, in.To
+	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
+		return nil, invalid("query.to", "it must lie after from")
+	}
+	items, next, err := s.d.DB.Events(ctx, f, in.page())
+	if err != nil {
+		return nil, err
+	}
+	return answer(listOf(items, next, eventOf)), nil
+}
+
+// wanted is the filter of a stream, the same as that of the log.
+func wanted(f store.EventFilter) func(store.Event) bool {
+	text := strings.ToLower(f.Text)
+	return func(e store.Event) bool {
+		return among(f.Severities, e.Severity) && among(f.Sources, e.Source) &&
+			same(f.ProjectID, e.ProjectID) && same(f.StageID, e.StageID) &&
+			same(f.InstanceID, e.InstanceID) && same(f.HostID, e.HostID) &&
+			(text == "" || strings.Contains(strings.ToLower(e.Message), text))
+	}
+}
+
+func among[T comparable](wish []T, have T) bool {
+	for _, w := range wish {
+		if w == have {
+			return true
+		}
+	}
+	return len(wish) == 0
+}
+
+func same(wish, have string) bool { return wish == "" || wish == have }

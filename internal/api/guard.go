@@ -1,0 +1,193 @@
+package api
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+const (
+	maxBody     = 1 << 20
+	bodyTimeout = 10 * time.Second
+)
+
+// guard is what stands before every route.
+func (s *server) guard(mux *http.ServeMux) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, newProblem(http.StatusForbidden, codeCrossOrigin, "a page of another site may not do this"))
+	}))
+	inner := origin.Handler(bodyRead(s.dispatch(mux)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tracked := &trackedWriter{ResponseWriter: w}
+		begin := time.Now()
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.recovered(tracked, r, cause)
+			}
+			s.metrics.served(r, tracked.status, time.Since(begin))
+		}()
+		setSecurityHeaders(w.Header(), r)
+		inner.ServeHTTP(tracked, r)
+	})
+}
+
+// dispatch leads to a route, to the pages, or to a problem for what does not exist.
+func (s *server) dispatch(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refusal, pattern := mux.Handler(r)
+		switch {
+		case pattern != "":
+			mux.ServeHTTP(w, r)
+		case allowedMethods(refusal, r) != "":
+			p := newProblem(http.StatusMethodNotAllowed, codeMethodNotAllowed, "this address does not know the method "+r.Method)
+			writeProblem(w, p.with("Allow", allowedMethods(refusal, r)))
+		case isAPI(r.URL.Path) || s.d.Web == nil:
+			writeProblem(w, newProblem(http.StatusNotFound, codeNotFound, "there is nothing at "+r.URL.Path))
+		default:
+			s.d.Web.ServeHTTP(w, r)
+		}
+	})
+}
+
+func isAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
+
+// allowedMethods asks the mux's own refusal, which knows the methods of a path; it
+// is empty when the path itself is unknown.
+func allowedMethods(refusal http.Handler, r *http.Request) string {
+	answer := &headOnly{header: http.Header{}}
+	refusal.ServeHTTP(answer, r)
+	if answer.status != http.StatusMethodNotAllowed {
+		return ""
+	}
+	return answer.header.Get("Allow")
+}
+
+// headOnly keeps the status and headers of an answer and forgets its body.
+type headOnly struct {
+	header http.Header
+	status int
+}
+
+func (w *headOnly) Header() http.Header         { return w.header }
+func (w *headOnly) WriteHeader(status int)      { w.status = status }
+func (w *headOnly) Write(p []byte) (int, error) { return len(p), nil }
+
+// bodyRead reads a request's body whole, within a size and a time, before anything
+// works on it, so that no handler ever waits for a slow sender.
+func bodyRead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body == nil || r.Body == http.NoBody {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, problem := readBody(w, r)
+		if problem != nil {
+			w.Header().Set("Connection", "close")
+			writeProblem(w, problem)
+			return
+		}
+		if len(body) > 0 && isAPI(r.URL.Path) && !isJSON(r.Header.Get("Content-Type")) {
+			// Never to be taken for no body: without one, a cleanup means everything.
+			writeProblem(w, newProblem(http.StatusUnsupportedMediaType, codeMediaType, "the body must be application/json"))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Problem) {
+	control := http.NewResponseController(w)
+	// A connection without deadlines (a test's) is read without one.
+	timed := control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, newProblem(http.StatusRequestEntityTooLarge, codeTooLarge, "the body is larger than 1 MiB")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, newProblem(http.StatusRequestTimeout, codeTimeout, "the body did not come within 10 seconds")
+	}
+	if err != nil {
+		return nil, newProblem(http.StatusUnprocessableEntity, codeInvalid, "the body could not be read")
+	}
+	if timed && control.SetReadDeadline(time.Time{}) != nil {
+		return nil, newProblem(http.StatusRequestTimeout, codeTimeout, "the connection is gone")
+	}
+	return body, nil
+}
+
+// csp lets the pages load only what comes from here, and no inline script.
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+	"manifest-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+
+func setSecurityHeaders(h http.Header, r *http.Request) {
+	h.Set("Content-Security-Policy", csp)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	if isAPI(r.URL.Path) {
+		h.Set("Cache-Control", "no-store")
+	}
+}
+
+// recovered answers for a handler that panicked, unless it has answered already.
+func (s *server) recovered(w *trackedWriter, r *http.Request, cause any) {
+	if cause == http.ErrAbortHandler { //nolint:errorlint // a panic's value is compared as it is
+		panic(cause)
+	}
+	id := rand.Text()[:12]
+	s.log.LogAttrs(r.Context(), slog.LevelError, "request panicked",
+		slog.String("problem_id", id), slog.String("path", r.URL.Path), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+	if w.status != 0 {
+		// Half an answer must not look like a whole one.
+		panic(http.ErrAbortHandler)
+	}
+	p := newProblem(http.StatusInternalServerError, codeInternal, "something went wrong inside docker-watcher")
+	p.ID = id
+	writeProblem(w, p.hint("look for the id in the log of the daemon"))
+}
+
+// trackedWriter knows whether an answer was begun, and with which status.
+type trackedWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (w *trackedWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write begins an answer of status 200 unless one was begun.
+func (w *trackedWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *trackedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"net/http"
+)
+
+type livenessJSON struct {
+	Status  string `json:"status" enum:"ok"`
+	Version string `json:"version"`
+}
+
+func (s *server) health(context.Context, *none) (*out[livenessJSON], error) {
+	return answer(livenessJSON{Status: "ok", Version: s.d.Version}), nil
+}
+
+type readinessJSON struct {
+	Ready  bool        `json:"ready"`
+	Checks []checkJSON `json:"checks" nullable:"false"`
+}
+
+type checkJSON struct {
+	Name   string `json:"name" doc:"store, scan, or engine:<name of the host>"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty" doc:"what is wrong"`
+	Hint   string `json:"hint,omitempty" doc:"what to do about it"`
+}
+
+type readinessOut struct {
+	Status int
+	Body   readinessJSON
+}
+
+// readiness asks every part now. It is 503 while one of them cannot do its work;
+// the daemon serves all the same and recovers by itself.
+func (s *server) readiness(ctx context.Context, _ *none) (*readinessOut, error) {
+	checks := s.checks(ctx)
+	o := &readinessOut{Status: http.StatusOK, Body: readinessJSON{Ready: true, Checks: checks}}
+	for _, c := range checks {
+		if !c.OK {
+			o.Status, o.Body.Ready = http.StatusServiceUnavailable, false
+		}
+	}
+	return o, nil
+}
+
+func (s *server) checks(ctx context.Context) []checkJSON {
+	if err := s.d.DB.Ping(ctx); err != nil {
+		s.log.WarnContext(ctx, "store does not answer", "error", err)
+		return []checkJSON{{
+			Name: "store", Detail: "the database does not answer",
+			Hint: "see that the data folder's disk has room and may be written; the log of the daemon says more",
+		}}
+	}
+	checks := []checkJSON{{Name: "store", OK: true}}
+	hosts, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		s.log.WarnContext(ctx, "hosts could not be read", "error", err)
+		return append(checks, checkJSON{Name: "hosts", Detail: "the hosts could not be read", Hint: "the log of the daemon says more"})
+	}
+	for _, h := range hosts {
+		checks = append(checks, s.checkEngine(ctx, h.ID, h.Name))
+	}
+	return append(checks, s.checkScan())
+}
+
+func (s *server) checkEngine(ctx context.Context, id, name string) checkJSON {
+	c := checkJSON{Name: "engine:" + name, OK: true}
+	if _, err := s.reach(ctx, id); err != nil {
+		c.OK, c.Detail, c.Hint = false, err.Error(), hintEngine
+	}
+	return c
+}
+
+func (s *server) checkScan() checkJSON {
+	c := checkJSON{Name: "scan", OK: true}
+	if s.d.Scheduler == nil {
+		return c
+	}
+	if st, ok := s.d.Scheduler.Status(ScanJob); ok && st.Overdue {
+		c.OK, c.Detail = false, "a scan that was due did not come: what became stale since is not seen"
+		c.Hint = "start a scan by hand (POST /api/containers/stale/scan) and see what it answers"
+	}
+	return c
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+type hostJSON struct {
+	ID               string      `json:"id"`
+	Name             string      `json:"name"`
+	Endpoint         string      `json:"endpoint"`
+	EngineID         string      `json:"engine_id,omitempty" doc:"as the engine says; two engines can share one"`
+	DataRoot         string      `json:"data_root,omitempty"`
+	Version          string      `json:"version,omitempty" doc:"of the engine"`
+	APIVersion       string      `json:"api_version,omitempty" doc:"negotiated"`
+	OS               string      `json:"os,omitempty"`
+	Arch             string      `json:"arch,omitempty"`
+	Reachable        bool        `json:"reachable" doc:"asked now"`
+	Error            string      `json:"error,omitempty" doc:"why it is not reachable"`
+	Hint             string      `json:"hint,omitempty" doc:"what to do about it"`
+	ClockSkewMS      int64       `json:"clock_skew_ms" doc:"the engine's clock minus ours; above 60 s cleanups are held back"`
+	StreamAgeSeconds int64       `json:"stream_age_seconds" doc:"how long the event stream has been unbroken; 0: it is down"`
+	LastScanAt       moment      `json:"last_scan_at" doc:"good or bad"`
+	LastGoodScanAt   moment      `json:"last_good_scan_at"`
+	Frozen           bool        `json:"frozen" doc:"verdicts and cleanups are held back"`
+	FrozenSince      moment      `json:"frozen_since"`
+	FrozenReason     string      `json:"frozen_reason,omitempty"`
+	BlindIntervals   []blindJSON `json:"blind_intervals" nullable:"false" doc:"of the last 30 days"`
+}
+
+type blindJSON struct {
+	From   stamp  `json:"from"`
+	To     moment `json:"to" doc:"null: still blind"`
+	Reason string `json:"reason"`
+	Detail string `json:"detail,omitempty"`
+}
+
+const (
+	blindShown  = 30 * 24 * time.Hour
+	pingTimeout = 3 * time.Second
+)
+
+func (s *server) listHosts(ctx context.Context, _ *none) (*out[list[hostJSON]], error) {
+	hosts, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]hostJSON, len(hosts))
+	errs := make([]error, len(hosts))
+	var wg sync.WaitGroup
+	for i, h := range hosts {
+		wg.Go(func() { items[i], errs[i] = s.hostOf(ctx, h) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return answer(list[hostJSON]{Items: items}), nil
+}
+
+func (s *server) getHost(ctx context.Context, in *byID) (*out[hostJSON], error) {
+	h, err := s.d.DB.Host(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	item, err := s.hostOf(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return answer(item), nil
+}
+
+// hostOf tells what is known of a host, and asks its engine now.
+func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
+	blind, err := s.d.DB.BlindIntervals(ctx, h.ID, time.Now().Add(-blindShown))
+	if err != nil {
+		return hostJSON{}, err
+	}
+	j := hostJSON{
+		ID: h.ID, Name: h.Name, Endpoint: h.Endpoint, EngineID: h.EngineID, DataRoot: h.DataRoot, Version: h.EngineVersion,
+		APIVersion: h.APIVersion, OS: h.OS, Arch: h.Arch, ClockSkewMS: h.ClockSkew.Milliseconds(),
+		LastScanAt: moment(h.LastScanAt), LastGoodScanAt: moment(h.LastGoodScan),
+		Frozen: !h.FrozenSince.IsZero(), FrozenSince: moment(h.FrozenSince), FrozenReason: h.FrozenReason,
+		BlindIntervals: make([]blindJSON, 0, len(blind)),
+	}
+	for _, b := range blind {
+		j.BlindIntervals = append(j.BlindIntervals, blindJSON{From: stamp(b.From), To: moment(b.To), Reason: b.Reason, Detail: b.Detail})
+	}
+	s.askHost(ctx, h.ID, &j)
+	return j, nil
+}
+
+func (s *server) askHost(ctx context.Context, id string, j *hostJSON) {
+	engine, err := s.reach(ctx, id)
+	if err != nil {
+		j.Error, j.Hint = err.Error(), hintEngine
+	} else {
+		j.Reachable = true
+	}
+	if engine == nil {
+		return
+	}
+	j.StreamAgeSeconds = int64(engine.StreamAge().Seconds())
+	if skew, ok := engine.Skew(); ok {
+		j.ClockSkewMS = skew.Milliseconds()
+	}
+}
+
+// reach asks an engine whether it is there.
+func (s *server) reach(ctx context.Context, hostID string) (*docker.Engine, error) {
+	engine, err := s.d.Fleet.Engine(hostID)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return engine, engine.Ping(ctx)
+}
+
+func (s *server) acceptHost(ctx context.Context, in *byID) (*out[hostJSON], error) {
+	if _, err := s.d.DB.Host(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	if err := s.d.Scanner.Accept(ctx, in.ID, actorOf(ctx)); err != nil {
+		return nil, err
+	}
+	return s.getHost(ctx, in)
+}

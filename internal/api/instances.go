@@ -1,0 +1,305 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+type instanceJSON struct {
+	ID                 string                   `json:"id"`
+	ProjectID          string                   `json:"project_id"`
+	Project            string                   `json:"project" doc:"its name"`
+	StageID            string                   `json:"stage_id"`
+	Stage              string                   `json:"stage" doc:"its name"`
+	StageKind          string                   `json:"stage_kind" enum:"dev,staging,production,preview"`
+	HostID             string                   `json:"host_id"`
+	Host               string                   `json:"host" doc:"its name"`
+	Name               string                   `json:"name" doc:"of the container"`
+	ContainerID        string                   `json:"container_id,omitempty"`
+	Ownership          string                   `json:"ownership" enum:"created,adopted"`
+	Image              string                   `json:"image"`
+	ImageTag           string                   `json:"image_tag"`
+	ImageID            string                   `json:"image_id,omitempty"`
+	Digest             string                   `json:"digest,omitempty"`
+	Status             string                   `json:"status" enum:"pending,pulling,starting,running,stopped,paused,restarting,dead,missing,failed,removing"`
+	Intended           string                   `json:"intended" enum:"running,stopped" doc:"what was last asked of it"`
+	Class              string                   `json:"class,omitempty" doc:"in which way it is not alive"`
+	ContainerCreatedAt moment                   `json:"container_created_at"`
+	StartedAt          moment                   `json:"started_at"`
+	FinishedAt         moment                   `json:"finished_at"`
+	ExitCode           int                      `json:"exit_code"`
+	OOMKilled          bool                     `json:"oom_killed"`
+	RestartCount       int                      `json:"restart_count"`
+	EngineError        string                   `json:"engine_error,omitempty"`
+	LastAliveAt        moment                   `json:"last_alive_at"`
+	Evidence           string                   `json:"evidence,omitempty" doc:"what last_alive_at rests on"`
+	UpperBound         bool                     `json:"upper_bound" doc:"last_alive_at may be later than the truth, never earlier"`
+	Stale              bool                     `json:"stale"`
+	StaleSince         moment                   `json:"stale_since"`
+	StaleAfter         string                   `json:"stale_after" doc:"the threshold in force"`
+	CheckedAt          moment                   `json:"checked_at" doc:"when the engine last answered for it"`
+	CheckError         string                   `json:"check_error,omitempty" doc:"why the last check could not tell"`
+	HeldBack           string                   `json:"held_back,omitempty" doc:"why automatic cleanup leaves it alone"`
+	Protection         nullable[protectionJSON] `json:"protection"`
+	Bytes              *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
+	Ports              []portJSON               `json:"ports,omitempty" doc:"published now; asked of the engine for a single running instance, or with live=true"`
+	Spec               *specJSON                `json:"spec,omitempty" doc:"what it was deployed with; of a single instance"`
+	CreatedAt          stamp                    `json:"created_at"`
+	UpdatedAt          stamp                    `json:"updated_at"`
+	Revision           int64                    `json:"revision"`
+}
+
+type protectionJSON struct {
+	Kind  string `json:"kind" enum:"pinned,snoozed,keep_label,rollback"`
+	Until moment `json:"until"`
+	By    string `json:"by,omitempty"`
+	Why   string `json:"why,omitempty"`
+}
+
+func protectionOf(p store.Protection) nullable[protectionJSON] {
+	if p.Kind == store.ProtectionNone {
+		return nullable[protectionJSON]{}
+	}
+	return nullable[protectionJSON]{&protectionJSON{Kind: string(p.Kind), Until: moment(p.Until), By: p.By, Why: p.Why}}
+}
+
+func instanceOf(v store.InstanceView) instanceJSON {
+	return instanceJSON{
+		ID: v.ID, ProjectID: v.ProjectID, Project: v.Project, StageID: v.StageID, Stage: v.Stage, StageKind: string(v.StageKind),
+		HostID: v.HostID, Host: v.Host, Name: v.Name, ContainerID: v.ContainerID, Ownership: string(v.Ownership),
+		Image: v.Image, ImageTag: v.ImageTag, ImageID: v.ImageID, Digest: v.Digest,
+		Status: string(v.Status), Intended: string(v.Intended), Class: string(v.Class),
+		ContainerCreatedAt: moment(v.ContainerCreatedAt), StartedAt: moment(v.StartedAt), FinishedAt: moment(v.FinishedAt),
+		ExitCode: v.ExitCode, OOMKilled: v.OOMKilled, RestartCount: v.RestartCount, EngineError: v.EngineError,
+		LastAliveAt: moment(v.LastAliveAt), Evidence: string(v.Evidence), UpperBound: v.UpperBound,
+		Stale: !v.StaleSince.IsZero(), StaleSince: moment(v.StaleSince), StaleAfter: v.StaleAfter.String(),
+		CheckedAt: moment(v.CheckedAt), CheckError: v.CheckError, HeldBack: v.HeldBack,
+		Protection: protectionOf(v.Protection(time.Now())), Bytes: knownBytes(v.SizeRw, !v.SizeAt.IsZero()),
+		CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt), Revision: v.Revision,
+	}
+}
+
+type listInstancesIn struct {
+	pageQuery
+	Project string   `query:"project" maxLength:"100" doc:"id or name"`
+	Stage   string   `query:"stage" maxLength:"100" doc:"id, or name together with project"`
+	Host    string   `query:"host" maxLength:"100" doc:"id"`
+	Status  []string `query:"status,explode" maxItems:"20" enum:"pending,pulling,starting,running,stopped,paused,restarting,dead,missing,failed,removing"`
+	Text    string   `query:"text" maxLength:"200" doc:"in name, tag, image or container id"`
+	Live    bool     `query:"live" doc:"ask the engine for the published ports of those that run"`
+}
+
+func (s *server) listInstances(ctx context.Context, in *listInstancesIn) (*out[list[instanceJSON]], error) {
+	f := store.InstanceFilter{HostID: in.Host, Text: in.Text}
+	var err error
+	if f.ProjectID, err = s.projectFilter(ctx, "query.project", in.Project); err != nil {
+		return nil, err
+	}
+	if f.StageID, err = s.stageFilter(ctx, "query.stage", f.ProjectID, in.Stage); err != nil {
+		return nil, err
+	}
+	for _, status := range in.Status {
+		f.Statuses = append(f.Statuses, store.Status(status))
+	}
+	views, next, err := s.d.DB.Instances(ctx, f, in.page())
+	if err != nil {
+		return nil, err
+	}
+	l := listOf(views, next, instanceOf)
+	if in.Live {
+		s.fillPorts(ctx, views, l.Items)
+	}
+	return answer(l), nil
+}
+
+const (
+	portsAtOnce = 8
+	portsWithin = 5 * time.Second
+)
+
+// fillPorts asks the engine which ports the running ones publish. What does not
+// answer in time stays without: it is an extra, and the host's page tells of the engine.
+func (s *server) fillPorts(ctx context.Context, views []store.InstanceView, items []instanceJSON) {
+	ctx, cancel := context.WithTimeout(ctx, portsWithin)
+	defer cancel()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, portsAtOnce)
+	for i, v := range views {
+		if v.Status != store.StatusRunning || v.ContainerID == "" {
+			continue
+		}
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			items[i].Ports = s.portsOf(ctx, v)
+		})
+	}
+	wg.Wait()
+}
+
+func (s *server) portsOf(ctx context.Context, v store.InstanceView) []portJSON {
+	engine, err := s.d.Fleet.Engine(v.HostID)
+	if err != nil {
+		return nil
+	}
+	c, err := engine.Inspect(ctx, v.ContainerID)
+	if err != nil {
+		s.log.DebugContext(ctx, "ports are not known", "instance", v.ID, "error", err)
+		return nil
+	}
+	var ports []portJSON
+	for _, p := range c.Ports {
+		if p.Host != 0 {
+			ports = append(ports, portJSON{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol})
+		}
+	}
+	return ports
+}
+
+func (s *server) getInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+	v, err := s.d.DB.Instance(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.d.DB.InstanceSpec(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	item := instanceOf(v)
+	shown := specOf(spec)
+	item.Spec = &shown
+	one := []instanceJSON{item}
+	s.fillPorts(ctx, []store.InstanceView{v}, one)
+	return atRevision(one[0], v.Revision), nil
+}
+
+func (s *server) instanceNow(ctx context.Context, id string) (*versioned[instanceJSON], error) {
+	v, err := s.d.DB.Instance(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return atRevision(instanceOf(v), v.Revision), nil
+}
+
+func (s *server) startInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+	return s.act(ctx, in.ID, s.d.Deployer.StartInstance)
+}
+
+func (s *server) stopInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+	return s.act(ctx, in.ID, s.d.Deployer.StopInstance)
+}
+
+func (s *server) restartInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+	return s.act(ctx, in.ID, s.d.Deployer.RestartInstance)
+}
+
+// actionTimeout bounds an action on one instance; a stop may wait for its whole grace.
+const actionTimeout = 10 * time.Minute
+
+// act does one thing to one instance of ours. The act goes on when the caller
+// leaves: half a restart is worse than one nobody waits for.
+func (s *server) act(ctx context.Context, id string, do func(ctx context.Context, id, actor string) error) (*versioned[instanceJSON], error) {
+	if _, err := s.d.DB.Instance(ctx, id); err != nil {
+		return nil, err
+	}
+	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
+	defer cancel()
+	if err := do(acting, id, actorOf(ctx)); err != nil {
+		return nil, err
+	}
+	return s.instanceNow(ctx, id)
+}
+
+type removeInstanceIn struct {
+	byID
+	Stop bool `query:"stop" doc:"stop it first if it runs"`
+}
+
+func (s *server) removeInstance(ctx context.Context, in *removeInstanceIn) (*none, error) {
+	if _, err := s.d.DB.Instance(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
+	defer cancel()
+	return nil, s.d.Deployer.RemoveInstance(acting, in.ID, actorOf(ctx), in.Stop)
+}
+
+type pinIn struct {
+	byID
+	Body *struct {
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"why it is kept"`
+	} `nameHint:"PinRequest"`
+}
+
+func (s *server) pinInstance(ctx context.Context, in *pinIn) (*versioned[instanceJSON], error) {
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	return s.setPin(ctx, in.ID, "instance.pinned", func(i *store.Instance) {
+		i.PinnedAt, i.PinnedBy, i.PinReason = time.Now().UTC(), actorOf(ctx), reason
+	})
+}
+
+func (s *server) unpinInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+	return s.setPin(ctx, in.ID, "instance.unpinned", func(i *store.Instance) {
+		i.PinnedAt, i.PinnedBy, i.PinReason = time.Time{}, "", ""
+	})
+}
+
+// pinTries: a scan may write the row in between, which is no reason to refuse a person.
+const pinTries = 3
+
+func (s *server) setPin(ctx context.Context, id, kind string, change func(*store.Instance)) (*versioned[instanceJSON], error) {
+	err := store.ErrConflict
+	for try := 0; try < pinTries && errors.Is(err, store.ErrConflict); try++ {
+		err = s.d.DB.Update(ctx, func(tx *store.Tx) error { return setPin(ctx, tx, id, kind, change) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.instanceNow(ctx, id)
+}
+
+func setPin(ctx context.Context, tx *store.Tx, id, kind string, change func(*store.Instance)) error {
+	v, err := tx.Instance(ctx, id)
+	if err != nil {
+		return err
+	}
+	if v.Status == store.StatusRemoving {
+		return newProblem(http.StatusConflict, codeWrongState, "the instance is being removed")
+	}
+	pinned := !v.PinnedAt.IsZero()
+	if pinned == (kind == "instance.pinned") {
+		return nil // as asked already; whoever was first stays in the record
+	}
+	inst := v.Instance
+	change(&inst)
+	if err := tx.SetProtection(ctx, inst); err != nil {
+		return err
+	}
+	word := "pinned"
+	if pinned {
+		word = "unpinned"
+	}
+	e := apiEvent(ctx, kind, v.Name+" was "+word)
+	e.ProjectID, e.StageID, e.InstanceID, e.HostID = v.ProjectID, v.StageID, v.ID, v.HostID
+	if inst.PinReason != "" {
+		e.Message += ": " + inst.PinReason
+	}
+	return tx.Emit(ctx, e)
+}
+
+// engineOf is the engine of an instance that has a container.
+func (s *server) engineOf(v store.InstanceView) (*docker.Engine, error) {
+	if v.ContainerID == "" {
+		return nil, newProblem(http.StatusConflict, codeWrongState, "the instance has no container yet: its status is "+string(v.Status))
+	}
+	return s.d.Fleet.Engine(v.HostID)
+}

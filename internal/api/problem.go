@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// Problem is every error of the API (RFC 9457).
+type Problem struct {
+	Type   string         `json:"type" doc:"urn:docker-watcher:problem:<code>"`
+	Title  string         `json:"title" doc:"the status in words"`
+	Status int            `json:"status" doc:"the HTTP status"`
+	Detail string         `json:"detail" doc:"what is wrong with this request"`
+	Code   string         `json:"code" doc:"what is wrong, for programs"`
+	Hint   string         `json:"hint,omitempty" doc:"what to do about it"`
+	Errors []ProblemField `json:"errors,omitempty" doc:"the parts of the request that are wrong"`
+	ID     string         `json:"id,omitempty" doc:"of an internal error: look for it in the log"`
+
+	header http.Header
+}
+
+// ProblemField says which part of a request is wrong, and how. The value that was
+// sent is not repeated: it may be a secret.
+type ProblemField struct {
+	Location string `json:"location" doc:"such as body.spec.ports[0].container"`
+	Message  string `json:"message"`
+}
+
+// The codes of problems.
+const (
+	codeUnauthenticated  = "unauthenticated"
+	codeForbidden        = "forbidden"
+	codeCrossOrigin      = "cross_origin"
+	codeNotFound         = "not_found"
+	codeMethodNotAllowed = "method_not_allowed"
+	codeInvalid          = "invalid"
+	codeMediaType        = "unsupported_media_type"
+	codeConflict         = "conflict"
+	codeRevision         = "revision_mismatch"
+	codeWrongState       = "wrong_state"
+	codeBusy             = "busy"
+	codeNotOwned         = "not_owned"
+	codeNotStale         = "not_stale"
+	codePlanExpired      = "plan_expired"
+	codePlanUsed         = "plan_used"
+	codeFrozen           = "frozen"
+	codeBlind            = "blind"
+	codeUnavailable      = "engine_unavailable"
+	codeStore            = "store_unavailable"
+	codeTimeout          = "timeout"
+	codeTooLarge         = "too_large"
+	codeTooMany          = "too_many_requests"
+	codeSetUp            = "set_up"
+	codeInternal         = "internal"
+)
+
+const (
+	hintEngine   = "see that the engine runs and that its socket may be opened by docker-watcher; the page Hosts says more"
+	hintStore    = "nothing was changed; the log of the daemon says more"
+	hintFrozen   = "see the page Hosts: an admin can accept what changed"
+	hintThrottle = "wait a minute and try again"
+)
+
+func newProblem(status int, code, detail string) *Problem {
+	return &Problem{
+		Type: "urn:docker-watcher:problem:" + code, Title: http.StatusText(status), Status: status, Detail: detail, Code: code,
+	}
+}
+
+// Error tells the problem in one line.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus is the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders are headers that belong to the answer, such as Retry-After.
+func (p *Problem) GetHeaders() http.Header { return p.header }
+
+// ContentType is that of RFC 9457.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func (p *Problem) hint(text string) *Problem {
+	p.Hint = text
+	return p
+}
+
+func (p *Problem) with(name, value string) *Problem {
+	p.header = http.Header{name: {value}}
+	return p
+}
+
+func (p *Problem) field(location, message string) *Problem {
+	p.Errors = append(p.Errors, ProblemField{Location: location, Message: message})
+	return p
+}
+
+// invalid is a request with one wrong part.
+func invalid(location, message string) *Problem {
+	return newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done").field(location, message)
+}
+
+// The framework makes its errors by this variable, one for the whole process: each
+// becomes a problem of ours, and what was sent is never repeated in it. Names of
+// fields are exact: a delete key must not be found by a misspelt one.
+func init() {
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+		return problemFromFramework(status, msg, errs)
+	}
+	huma.ValidateStrictCasing = true
+}
+
+func problemFromFramework(status int, msg string, errs []error) *Problem {
+	p := newProblem(status, codeInvalid, msg)
+	switch status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		p = newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
+		if len(errs) == 0 {
+			p.field("body", msg)
+		}
+	case http.StatusRequestEntityTooLarge:
+		p = newProblem(status, codeTooLarge, "the body is larger than 1 MiB")
+	case http.StatusUnsupportedMediaType:
+		p = newProblem(status, codeMediaType, "the body must be application/json")
+	case http.StatusInternalServerError:
+		p = newProblem(status, codeInternal, "something went wrong inside docker-watcher")
+	}
+	for _, err := range errs {
+		var detail huma.ErrorDetailer
+		if errors.As(err, &detail) {
+			d := detail.ErrorDetail()
+			p.field(d.Location, d.Message)
+		}
+	}
+	return p
+}
+
+// problemOf is the only map from an error to an HTTP status. An unknown error is
+// told to the log under an id, and only the id to the caller.
+func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	for _, known := range problems {
+		if errors.Is(err, known.err) {
+			p := newProblem(known.status, known.code, known.text(err)).hint(known.hint)
+			if known.location != "" {
+				p.Detail = "the request is invalid, nothing was done"
+				p.Errors = fieldsOf(known.location, err)
+			}
+			if known.status == http.StatusTooManyRequests {
+				p.with("Retry-After", "60")
+			}
+			return p
+		}
+	}
+	id := rand.Text()[:12]
+	log.ErrorContext(ctx, "request failed", "problem_id", id, "error", err)
+	p := newProblem(http.StatusInternalServerError, codeInternal, "something went wrong inside docker-watcher").
+		hint("look for the id in the log of the daemon")
+	p.ID = id
+	return p
+}
+
+type problemRule struct {
+	err      error
+	status   int
+	code     string
+	hint     string
+	location string // of the part of the request, when it is the request that is wrong
+	fixed    string // said instead of the error's own text
+}
+
+// problems maps what the packages below refuse. The first that matches counts.
+var problems = []problemRule{
+	{err: store.ErrNotFound, status: http.StatusNotFound, code: codeNotFound},
+	{err: store.ErrConflict, status: http.StatusConflict, code: codeConflict},
+	{err: store.ErrBadTransition, status: http.StatusConflict, code: codeWrongState},
+	{err: store.ErrBadCursor, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "query.cursor"},
+	{err: store.ErrBusy, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrBusy.Error(), hint: hintStore},
+	{err: store.ErrDiskFull, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrDiskFull.Error(), hint: hintStore},
+	{err: store.ErrReadOnly, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrReadOnly.Error(), hint: hintStore},
+	{err: store.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrUnavailable.Error(), hint: hintStore},
+	{err: store.ErrClosed, status: http.StatusServiceUnavailable, code: codeStore, fixed: "the daemon stops"},
+
+	{err: stale.ErrNotStale, status: http.StatusConflict, code: codeNotStale},
+	{err: stale.ErrPlanExpired, status: http.StatusConflict, code: codePlanExpired, hint: "make a new plan"},
+	{err: stale.ErrPlanUsed, status: http.StatusConflict, code: codePlanUsed, hint: "make a new plan"},
+	{err: stale.ErrFrozen, status: http.StatusConflict, code: codeFrozen, hint: hintFrozen},
+	{err: stale.ErrBlind, status: http.StatusConflict, code: codeBlind, hint: hintEngine},
+
+	{err: deploy.ErrBusy, status: http.StatusConflict, code: codeBusy},
+	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},
+	{err: deploy.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body"},
+
+	{err: auth.ErrDenied, status: http.StatusUnauthorized, code: codeUnauthenticated, fixed: auth.ErrDenied.Error()},
+	{err: auth.ErrExpired, status: http.StatusUnauthorized, code: codeUnauthenticated, fixed: "the session, token or link has expired"},
+	{err: auth.ErrSetUp, status: http.StatusConflict, code: codeSetUp},
+	{err: auth.ErrWeak, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.password"},
+	{err: auth.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.name"},
+	{err: auth.ErrThrottled, status: http.StatusTooManyRequests, code: codeTooMany, hint: hintThrottle},
+
+	{err: docker.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
+	{err: docker.ErrTimeout, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
+	{err: docker.ErrNotFound, status: http.StatusConflict, code: codeWrongState, hint: "the container is gone from the engine; the next scan shows it as missing"},
+	{err: docker.ErrConflict, status: http.StatusConflict, code: codeWrongState},
+	{err: docker.ErrNotOwned, status: http.StatusConflict, code: codeNotOwned, hint: "docker-watcher touches only what it made or adopted"},
+	{err: docker.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body"},
+
+	{err: context.DeadlineExceeded, status: http.StatusServiceUnavailable, code: codeTimeout, fixed: "it took too long and was given up", hint: hintEngine},
+	{err: context.Canceled, status: http.StatusServiceUnavailable, code: codeTimeout, fixed: "given up: the caller left or the daemon stops"},
+}
+
+func (k problemRule) text(err error) string {
+	if k.fixed != "" {
+		return k.fixed
+	}
+	return err.Error()
+}
+
+// fieldsOf tells each of several joined errors apart.
+func fieldsOf(location string, err error) []ProblemField {
+	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined directly is a list of mistakes
+	if !ok {
+		return []ProblemField{{Location: location, Message: err.Error()}}
+	}
+	var fields []ProblemField
+	for _, one := range many.Unwrap() {
+		fields = append(fields, ProblemField{Location: location, Message: strings.TrimPrefix(one.Error(), "invalid ")})
+	}
+	return fields
+}
+
+// writeProblem answers outside of the framework.
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	// The caller left if this fails; there is nobody to tell.
+	_ = json.NewEncoder(w).Encode(p)
+}

@@ -1,0 +1,181 @@
+// Package api is the HTTP API under /api: who may do what, what is asked of the
+// packages below, and every error as a problem (RFC 9457). A request passes, in this
+// order: recovery of panics, security headers, the check of its origin, its body read
+// whole within limits, the route, the caller's role, and its handler. Handlers block
+// as long as what they ask for; streams end when the daemon begins to stop.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// ScanJob is the scheduler's name of the job that scans every host.
+const ScanJob = "stale-scan"
+
+// Deps are the parts that the API stands on.
+type Deps struct {
+	DB        *store.DB
+	Bus       *events.Bus
+	Fleet     *docker.Fleet
+	Scanner   *stale.Scanner
+	Cleaner   *stale.Cleaner
+	Deployer  *deploy.Deployer
+	Auth      *auth.Service
+	Scheduler *schedule.Scheduler
+	// ThresholdsChanged is told after a change of the settings or of any threshold. It
+	// sets the scan job anew and asks for a scan with trigger "settings", without waiting for it.
+	ThresholdsChanged func(context.Context) error
+	// Web answers everything outside of the API; nil: 404.
+	Web http.Handler
+	// Stopping is closed when the daemon begins to stop: streams end then. Nil: never.
+	Stopping <-chan struct{}
+	Version  string
+	Log      *slog.Logger
+}
+
+type server struct {
+	d       Deps
+	log     *slog.Logger
+	metrics *metrics
+}
+
+// New returns the handler of the whole HTTP surface.
+func New(d Deps) http.Handler {
+	s := &server{d: d, log: d.Log, metrics: newMetrics(d)}
+	mux := http.NewServeMux()
+	s.mount(mux)
+	return s.guard(mux)
+}
+
+// mount registers every route and the document that describes them.
+func (s *server) mount(mux *http.ServeMux) huma.API {
+	doc := humago.New(mux, documentConfig(s.d.Version))
+	doc.UseMiddleware(s.admit)
+	for _, r := range s.routes() {
+		r.handle(s, doc, r.operation())
+	}
+	return doc
+}
+
+// route is one line of the table: what, who may, and which handler.
+type route struct {
+	method, path string
+	need         store.Role
+	id           string // of the operation, in the OpenAPI document
+	summary      string
+	handle       mounter
+}
+
+type mounter func(s *server, doc huma.API, op huma.Operation)
+
+const (
+	get    = http.MethodGet
+	post   = http.MethodPost
+	patch  = http.MethodPatch
+	remove = http.MethodDelete
+
+	viewer   = store.RoleViewer
+	operator = store.RoleOperator
+	admin    = store.RoleAdmin
+)
+
+// routes is the whole API. The role stands here and nowhere else: the middleware
+// and the OpenAPI document both read it.
+func (s *server) routes() []route {
+	return []route{
+		{get, "/healthz", anyone, "health", "The daemon lives", to(s.health)},
+		{get, "/readyz", anyone, "readiness", "The daemon can do its work, or why not", to(s.readiness)},
+		{get, "/metrics", viewer, "metrics", "Figures for Prometheus", to(s.showMetrics)},
+		{get, "/api/openapi.json", anyone, "openapi", "This document", document},
+
+		{get, "/api/session", anyone, "get-session", "Who am I", to(s.session)},
+		{post, "/api/session", anyone, "login", "Sign in with name and password", to(s.login)},
+		{remove, "/api/session", viewer, "logout", "Sign out", to(s.logout)},
+		{post, "/api/setup", anyone, "setup", "Spend the one-time setup code: make the first admin", to(s.setup)},
+		{get, "/api/tokens", admin, "list-tokens", "List the API tokens", to(s.listTokens)},
+		{post, "/api/tokens", admin, "create-token", "Make an API token; its secret is told once", created(s.createToken)},
+		{remove, "/api/tokens/{id}", admin, "revoke-token", "End an API token", to(s.revokeToken)},
+
+		{get, "/api/projects", viewer, "list-projects", "List the projects", to(s.listProjects)},
+		{post, "/api/projects", admin, "create-project", "Make a project", created(s.createProject)},
+		{get, "/api/projects/{id}", viewer, "get-project", "A project by id or name", to(s.getProject)},
+		{patch, "/api/projects/{id}", admin, "update-project", "Change a project", to(s.updateProject)},
+		{remove, "/api/projects/{id}", admin, "delete-project", "Remove a project without stages", to(s.deleteProject)},
+
+		{get, "/api/stages", viewer, "list-stages", "List the stages", to(s.listStages)},
+		{post, "/api/stages", admin, "create-stage", "Make a stage", created(s.createStage)},
+		{get, "/api/stages/{id}", viewer, "get-stage", "A stage", to(s.getStage)},
+		{patch, "/api/stages/{id}", admin, "update-stage", "Change a stage", to(s.updateStage)},
+		{remove, "/api/stages/{id}", admin, "delete-stage", "Remove a stage without instances", to(s.deleteStage)},
+		{get, "/api/stages/{id}/deploys", viewer, "list-deploys", "The deploys of a stage, newest first", to(s.listDeploys)},
+		{post, "/api/stages/{id}/deploys", operator, "start-deploy", "Bring a stage to an image tag", accepted(s.startDeploy)},
+		{get, "/api/deploys/{id}", viewer, "get-deploy", "A deploy", to(s.getDeploy)},
+
+		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
+		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},
+		{remove, "/api/instances/{id}", operator, "remove-instance", "Remove an instance that is not stale", to(s.removeInstance)},
+		{get, "/api/instances/{id}/logs", viewer, "get-logs", "The log of an instance, as text", to(s.logs)},
+		{post, "/api/instances/{id}/start", operator, "start-instance", "Start a stopped instance", to(s.startInstance)},
+		{post, "/api/instances/{id}/stop", operator, "stop-instance", "Stop a running instance", to(s.stopInstance)},
+		{post, "/api/instances/{id}/restart", operator, "restart-instance", "Restart an instance", to(s.restartInstance)},
+		{post, "/api/instances/{id}/pin", operator, "pin-instance", "Keep an instance from every cleanup", to(s.pinInstance)},
+		{post, "/api/instances/{id}/unpin", operator, "unpin-instance", "End a pin", to(s.unpinInstance)},
+
+		{get, "/api/containers/stale", viewer, "list-stale", "What is stale, and how we know", to(s.listStale)},
+		{post, "/api/containers/stale/scan", operator, "scan", "Look at the hosts now", to(s.scan)},
+		{post, "/api/containers/stale/cleanup", admin, "cleanup", "Plan or apply a cleanup of many", cleanupBody(s.cleanup)},
+		{post, "/api/containers/stale/{id}/cleanup", operator, "cleanup-one", "Plan or apply the cleanup of one", cleanupOneBody(s.cleanupOne)},
+		{get, "/api/plans/{id}", viewer, "get-plan", "A plan and what became of it", to(s.getPlan)},
+		{get, "/api/scans", viewer, "list-scans", "The scans, what they cost, and when the next is due", to(s.listScans)},
+
+		{get, "/api/hosts", viewer, "list-hosts", "The Docker hosts and how well we see them", to(s.listHosts)},
+		{get, "/api/hosts/{id}", viewer, "get-host", "A host and how well we see it", to(s.getHost)},
+		{post, "/api/hosts/{id}/accept", admin, "accept-host", "End the freeze of a host", to(s.acceptHost)},
+
+		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
+		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
+		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
+		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", to(s.streamEvents)},
+	}
+}
+
+// to mounts a handler. What it returns as an error becomes a problem.
+func to[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
+	return func(s *server, doc huma.API, op huma.Operation) {
+		huma.Register(doc, op, func(ctx context.Context, in *I) (*O, error) {
+			answer, err := fn(ctx, in)
+			if err != nil {
+				return nil, problemOf(ctx, s.log, err)
+			}
+			return answer, nil
+		})
+	}
+}
+
+func created[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
+	return withStatus(http.StatusCreated, to(fn))
+}
+
+func accepted[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
+	return withStatus(http.StatusAccepted, to(fn))
+}
+
+func withStatus(status int, mount mounter) mounter {
+	return func(s *server, doc huma.API, op huma.Operation) {
+		op.DefaultStatus = status
+		mount(s, doc, op)
+	}
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+type settingsJSON struct {
+	StaleThresholdDays   int    `json:"stale_threshold_days" minimum:"1" maximum:"3650"`
+	ScanInterval         string `json:"scan_interval" doc:"auto (a seventh of the smallest threshold in force, at least 1 h), or from 10s to 30d"`
+	EventRetentionDays   int    `json:"event_retention_days"`
+	ArchiveRetentionDays int    `json:"archive_retention_days"`
+	PlanMaxItems         int    `json:"plan_max_items" doc:"of one cleanup"`
+	MassChangePercent    int    `json:"mass_change_percent" doc:"share of a host's instances that may vanish or flip at once"`
+	AutoCleanup          bool   `json:"auto_cleanup"`
+	UpdatedAt            moment `json:"updated_at"`
+	ScanIntervalSeconds  int64  `json:"scan_interval_seconds" doc:"in force now"`
+}
+
+// settingsChange describes a change in the document; store.Settings.Apply is what reads it.
+type settingsChange struct {
+	StaleThresholdDays   int    `json:"stale_threshold_days,omitempty" minimum:"1" maximum:"3650"`
+	ScanInterval         string `json:"scan_interval,omitempty" doc:"auto, or from 10s to 30d"`
+	EventRetentionDays   int    `json:"event_retention_days,omitempty" minimum:"1" maximum:"3650"`
+	ArchiveRetentionDays int    `json:"archive_retention_days,omitempty" minimum:"0" maximum:"365"`
+	PlanMaxItems         int    `json:"plan_max_items,omitempty" minimum:"1" maximum:"500"`
+	MassChangePercent    int    `json:"mass_change_percent,omitempty" minimum:"1" maximum:"100"`
+	AutoCleanup          bool   `json:"auto_cleanup,omitempty"`
+}
+
+func settingsBody[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
+	return rawBody[settingsChange](fn, true)
+}
+
+func (s *server) getSettings(ctx context.Context, _ *none) (*out[settingsJSON], error) {
+	now, err := s.d.DB.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	interval, err := s.d.Scanner.Interval(ctx)
+	if err != nil {
+		return nil, err
+	}
+	text, _ := now.JSON()["scan_interval"].(string) // always there, as the store's own tests say
+	return answer(settingsJSON{
+		StaleThresholdDays: now.StaleThresholdDays, ScanInterval: text, EventRetentionDays: now.EventRetentionDays,
+		ArchiveRetentionDays: now.ArchiveRetentionDays, PlanMaxItems: now.PlanMaxItems, MassChangePercent: now.MassChangePercent,
+		AutoCleanup: now.AutoCleanup, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
+	}), nil
+}
+
+type settingsIn struct{ RawBody []byte }
+
+// updateSettings changes all that are named, or none. The new ones are in force at once.
+func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[settingsJSON], error) {
+	patch, err := readObject(in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	if len(patch) == 0 {
+		return nil, invalid("body", "at least one setting is expected")
+	}
+	var changed []string
+	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		before, err := tx.Settings(ctx)
+		if err != nil {
+			return err
+		}
+		after, err := before.Apply(patch)
+		if err != nil {
+			return wrongSettings(err)
+		}
+		if changed = changedSettings(before, after); len(changed) == 0 {
+			return nil
+		}
+		if err := tx.SaveSettings(ctx, after); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, settingsEvent(ctx, before, after, changed))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(changed) > 0 {
+		s.thresholdsChanged(ctx)
+	}
+	return s.getSettings(ctx, &none{})
+}
+
+func changedSettings(before, after store.Settings) []string {
+	old := before.JSON()
+	var names []string
+	for name, value := range after.JSON() {
+		if !reflect.DeepEqual(old[name], value) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func settingsEvent(ctx context.Context, before, after store.Settings, changed []string) store.Event {
+	e := apiEvent(ctx, "settings.changed", "settings changed: "+strings.Join(changed, ", "))
+	e.Source = store.SourceSettings
+	old, now := before.JSON(), after.JSON()
+	for _, name := range changed {
+		e.Data[name] = map[string]any{"from": old[name], "to": now[name]}
+	}
+	return e
+}
+
+// wrongSettings tells each wrong field of a change.
+func wrongSettings(err error) error {
+	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the settings are invalid, nothing was changed")
+	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the store joins them directly
+	if !ok {
+		return err
+	}
+	for _, one := range many.Unwrap() {
+		field, ok := errors.AsType[store.FieldError](one)
+		if !ok {
+			return err
+		}
+		p.field("body."+field.Field, field.Reason)
+	}
+	return p
+}

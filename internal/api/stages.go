@@ -1,0 +1,249 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+type stageJSON struct {
+	ID         string   `json:"id"`
+	ProjectID  string   `json:"project_id"`
+	Project    string   `json:"project" doc:"its name"`
+	HostID     string   `json:"host_id"`
+	Name       string   `json:"name"`
+	Kind       string   `json:"kind" enum:"dev,staging,production,preview"`
+	StaleAfter *string  `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
+	KeepLast   int      `json:"keep_last" doc:"good former instances kept for rollback"`
+	Spec       specJSON `json:"spec"`
+	CreatedAt  stamp    `json:"created_at"`
+	UpdatedAt  stamp    `json:"updated_at"`
+	Revision   int64    `json:"revision"`
+}
+
+func stageOf(st store.Stage, project string) stageJSON {
+	return stageJSON{
+		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Name: st.Name, Kind: string(st.Kind),
+		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: st.KeepLast, Spec: specOf(st.Spec),
+		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
+	}
+}
+
+type listStagesIn struct {
+	Project string `query:"project" maxLength:"100" doc:"id or name; absent: of all projects"`
+}
+
+func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[stageJSON]], error) {
+	projectID, err := s.projectFilter(ctx, "query.project", in.Project)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := s.d.DB.Stages(ctx, projectID)
+	if err != nil {
+		return nil, err
+	}
+	l := list[stageJSON]{Items: make([]stageJSON, 0, len(stages))}
+	names := map[string]string{}
+	for _, st := range stages {
+		if _, known := names[st.ProjectID]; !known {
+			p, err := s.d.DB.Project(ctx, st.ProjectID)
+			if err != nil {
+				return nil, err
+			}
+			names[p.ID] = p.Name
+		}
+		l.Items = append(l.Items, stageOf(st, names[st.ProjectID]))
+	}
+	return answer(l), nil
+}
+
+func (s *server) getStage(ctx context.Context, in *byID) (*versioned[stageJSON], error) {
+	st, err := s.d.DB.Stage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.d.DB.Project(ctx, st.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	return atRevision(stageOf(st, p.Name), st.Revision), nil
+}
+
+const (
+	defaultKeepLast = 2
+)
+
+type createStageIn struct {
+	Body struct {
+		ProjectID  string    `json:"project_id" minLength:"1" maxLength:"100" doc:"id or name of the project"`
+		HostID     string    `json:"host_id,omitempty" maxLength:"100" doc:"may be absent while there is one host"`
+		Name       string    `json:"name" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"unique in its project"`
+		Kind       string    `json:"kind" enum:"dev,staging,production,preview"`
+		StaleAfter string    `json:"stale_after,omitempty" maxLength:"20" doc:"10s, 36h, 7d or never; absent: as the project"`
+		KeepLast   *int      `json:"keep_last,omitempty" minimum:"0" maximum:"100" doc:"default 2"`
+		Spec       *specJSON `json:"spec,omitempty"`
+	}
+}
+
+func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned[stageJSON], error) {
+	p, err := s.findProject(ctx, in.Body.ProjectID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, invalid("body.project_id", "there is no such project")
+	}
+	if err != nil {
+		return nil, err
+	}
+	hostID, err := s.hostFor(ctx, in.Body.HostID)
+	if err != nil {
+		return nil, err
+	}
+	st := store.Stage{
+		ID: store.NewID(), ProjectID: p.ID, HostID: hostID, Name: in.Body.Name, Kind: store.StageKind(in.Body.Kind), KeepLast: defaultKeepLast,
+	}
+	setIf(&st.KeepLast, in.Body.KeepLast)
+	if st.StaleAfter, err = readStaleAfter(in.Body.StaleAfter); err != nil {
+		return nil, err
+	}
+	if in.Body.Spec != nil {
+		if st.Spec, err = in.Body.Spec.read(store.Spec{}); err != nil {
+			return nil, err
+		}
+		if err := s.mayUse(ctx, st.Spec, store.Spec{}); err != nil {
+			return nil, err
+		}
+	}
+	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertStage(ctx, st); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, stageEvent(ctx, st, "stage.created", "stage "+p.Name+"/"+st.Name+" was made"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if st.StaleAfter != nil {
+		s.thresholdsChanged(ctx)
+	}
+	return s.getStage(ctx, &byID{ID: st.ID})
+}
+
+// hostFor is the host asked for, or the only one that there is.
+func (s *server) hostFor(ctx context.Context, id string) (string, error) {
+	if id != "" {
+		h, err := s.d.DB.Host(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return "", invalid("body.host_id", "there is no such host")
+		}
+		return h.ID, err
+	}
+	hosts, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(hosts) != 1 {
+		return "", invalid("body.host_id", "say which host: there is not just one")
+	}
+	return hosts[0].ID, nil
+}
+
+type updateStageIn struct {
+	byID
+	ifMatch
+	Body struct {
+		Name       *string          `json:"name,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
+		Kind       *string          `json:"kind,omitempty" enum:"dev,staging,production,preview"`
+		StaleAfter optional[string] `json:"stale_after,omitzero" maxLength:"20" doc:"null: as the project"`
+		KeepLast   *int             `json:"keep_last,omitempty" minimum:"0" maximum:"100"`
+		Spec       *specJSON        `json:"spec,omitempty" doc:"whole"`
+	}
+}
+
+func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned[stageJSON], error) {
+	st, err := s.d.DB.Stage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.check(st.Revision); err != nil {
+		return nil, err
+	}
+	setIf(&st.Name, in.Body.Name)
+	setIf(&st.KeepLast, in.Body.KeepLast)
+	if in.Body.Kind != nil {
+		st.Kind = store.StageKind(*in.Body.Kind)
+	}
+	if err := changeStaleAfter(&st.StaleAfter, in.Body.StaleAfter); err != nil {
+		return nil, err
+	}
+	if in.Body.Spec != nil {
+		spec, err := in.Body.Spec.read(st.Spec)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.mayUse(ctx, spec, st.Spec); err != nil {
+			return nil, err
+		}
+		st.Spec = spec
+	}
+	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.UpdateStage(ctx, st); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, stageEvent(ctx, st, "stage.updated", "stage "+st.Name+" was changed"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.StaleAfter.set {
+		s.thresholdsChanged(ctx)
+	}
+	return s.getStage(ctx, &in.byID)
+}
+
+func (s *server) deleteStage(ctx context.Context, in *byID) (*none, error) {
+	st, err := s.d.DB.Stage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.DeleteStage(ctx, st.ID); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, stageEvent(ctx, st, "stage.deleted", "stage "+st.Name+" was removed"))
+	})
+}
+
+func stageEvent(ctx context.Context, st store.Stage, kind, message string) store.Event {
+	e := apiEvent(ctx, kind, message)
+	e.ProjectID, e.StageID, e.HostID = st.ProjectID, st.ID, st.HostID
+	return e
+}
+
+// projectFilter is the id of the project that a filter names by id or name.
+func (s *server) projectFilter(ctx context.Context, location, idOrName string) (string, error) {
+	if idOrName == "" {
+		return "", nil
+	}
+	p, err := s.findProject(ctx, idOrName)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", invalid(location, "there is no project "+idOrName)
+	}
+	return p.ID, err
+}
+
+// stageFilter is the id of the stage that a filter names: by id, or by name within a project.
+func (s *server) stageFilter(ctx context.Context, location, projectID, idOrName string) (string, error) {
+	if idOrName == "" {
+		return "", nil
+	}
+	st, err := s.d.DB.Stage(ctx, idOrName)
+	if errors.Is(err, store.ErrNotFound) && projectID != "" {
+		st, err = s.d.DB.StageByName(ctx, projectID, idOrName)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return "", newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done").
+			field(location, "there is no stage "+idOrName).hint("a stage's name needs its project beside it")
+	}
+	return st.ID, err
+}
