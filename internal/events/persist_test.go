@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,8 +84,9 @@ func TestPersisterBatchesWhileTheStoreIsBusy(t *testing.T) {
 func TestPersisterRetriesWithBackoffAndKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{bus: newBus()}
-		down := true
-		s.refuse = func() bool { return down }
+		var down atomic.Bool
+		down.Store(true)
+		s.refuse = func() bool { return down.Load() }
 		end := persisting(t, s)
 		s.bus.Publish(warning("first"))
 		time.Sleep(time.Minute)
@@ -93,7 +95,7 @@ func TestPersisterRetriesWithBackoffAndKeepsTheOrder(t *testing.T) {
 		if n := len(s.tries); n > 15 {
 			t.Errorf("%d tries in a minute: no backoff", n)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(lastBackoff + time.Second)
 		synctest.Wait()
 		if s.count() != 2 || s.batches[0][0].Kind != "first" {
@@ -110,15 +112,16 @@ func TestPersisterTellsOnceOfAnOverflow(t *testing.T) {
 		bus := newBus()
 		bus.queue.limit = 100
 		s := &shelf{bus: bus}
-		down := true
-		s.refuse = func() bool { return down }
+		var down atomic.Bool
+		down.Store(true)
+		s.refuse = func() bool { return down.Load() }
 		end := persisting(t, s)
 		bus.Publish(warning("in hand"))
 		synctest.Wait()
 		for range 130 {
 			bus.Publish(warning("flood"))
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		var told []store.Event
