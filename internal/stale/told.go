@@ -1,0 +1,103 @@
+package stale
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// run is what events tell of the current or last run of a container. It lives in memory only;
+// an inspect sets it right.
+type run struct {
+	started time.Time
+	policy  bool // begun by the engine's restart policy
+	byHand  bool // a stop or kill was asked for since
+	restart string
+}
+
+// runOf is what an inspect tells of the run.
+func runOf(i store.Instance, c docker.Container) run {
+	return run{started: i.StartedAt, policy: i.PolicyRun, restart: c.RestartPolicy}
+}
+
+// counts reports whether the run, if it ends at end, is a sign of life.
+func (r run) counts(end time.Time) bool { return !r.policy || end.Sub(r.started) >= shortRun }
+
+// restarts reports whether the engine itself would start the container again after this end.
+func (r run) restarts(exitCode int) bool {
+	switch {
+	case r.byHand:
+		return false
+	case strings.HasPrefix(r.restart, "on-failure"):
+		return exitCode != 0
+	}
+	return r.restart == "always" || r.restart == "unless-stopped"
+}
+
+// told folds one engine event into what is stored. An inspect follows each event and has the last word
+// on status and class; what only an event can tell is the moment at which something ended.
+func told(prev store.Instance, r run, ev docker.Event) (store.Instance, run) {
+	next := prev
+	old := ev.Time.Before(prev.CheckedAt) // an inspect has seen more already
+	switch ev.Action {
+	case "start":
+		died := !prev.FinishedAt.IsZero() && !isAlive(prev)
+		r = run{started: stamp(ev.Time), policy: died && r.restarts(prev.ExitCode), restart: r.restart}
+		if !old {
+			toldStart(&next, r, ev)
+		}
+	case "die":
+		if prev.Status != store.StatusPaused && r.counts(ev.Time) {
+			advance(&next, ev.Time, store.EvidenceObserved, false)
+		}
+		if !old {
+			toldEnd(&next, ev)
+		}
+	case "oom":
+		if !old {
+			next.OOMKilled = true
+		}
+	case "kill", "stop":
+		r.byHand = true
+	case "pause":
+		if r.counts(ev.Time) {
+			advance(&next, ev.Time, store.EvidenceObserved, false)
+		}
+		if !old {
+			next.Status, next.Class = store.StatusPaused, store.ClassPaused
+			markStopped(&next, ev.Time)
+		}
+	case "unpause":
+		if !old {
+			seenAlive(&next, ev.Time)
+		}
+	case "health_status":
+		if ev.Attributes["health"] == "healthy" {
+			r.policy, next.PolicyRun = false, false
+		}
+	case "destroy":
+		next = gone(next, sight{at: ev.Time, knownUntil: ev.Time})
+	}
+	return next, r
+}
+
+func isAlive(i store.Instance) bool { return i.Status == store.StatusRunning }
+
+func toldStart(next *store.Instance, r run, ev docker.Event) {
+	next.StartedAt, next.PolicyRun, next.OOMKilled = stamp(ev.Time), r.policy, false
+	if r.policy {
+		next.Status, next.Class = store.StatusRestarting, store.ClassCrashLooping
+		return
+	}
+	seenAlive(next, ev.Time)
+}
+
+func toldEnd(next *store.Instance, ev docker.Event) {
+	next.FinishedAt, next.ExitCode = stamp(ev.Time), ev.ExitCode
+	next.Status, next.Class = store.StatusStopped, endedClass(docker.Container{
+		State: docker.StateExited, ExitCode: ev.ExitCode, OOMKilled: next.OOMKilled,
+	})
+	markStopped(next, ev.Time)
+}

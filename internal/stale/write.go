@@ -1,0 +1,140 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// digestAbove is how many may become stale in one scan before those who are told of things get one piece of news.
+const digestAbove = 10
+
+// seen is how an instance was looked at.
+type seen struct {
+	gen    int // of the stream in which this is the whole truth; 0: it is not known to be
+	answer answer
+}
+
+// write is all that one pass has to write, in one transaction.
+type write struct {
+	host    string
+	at      time.Time // engine's clock
+	touch   bool      // those that run were seen running at at
+	except  []string  // but these
+	changes []change
+	seen    map[string]seen
+
+	written map[string]store.Instance // by id, as the store has them now
+	lost    map[string]bool           // those that somebody else was at
+}
+
+// add takes a change in, if there is anything to write. That an inspect was made is worth a write too: it
+// is from when on a row can be relied upon.
+func (w *write) add(c change, looked bool) {
+	if looked || c.differs() {
+		w.changes = append(w.changes, c)
+	}
+}
+
+// digest marks the warnings of a scan that found so many that they are told of at once.
+func (w *write) digest(run store.ScanRun) {
+	var warnings []*store.Event
+	for i := range w.changes {
+		for j := range w.changes[i].events {
+			if ev := &w.changes[i].events[j]; ev.Kind == "instance.stale" {
+				warnings = append(warnings, ev)
+			}
+		}
+	}
+	if len(warnings) <= digestAbove {
+		return
+	}
+	for _, ev := range warnings {
+		ev.Data["digest"] = map[string]any{"scan_id": run.ID, "count": len(warnings)}
+	}
+}
+
+// commit writes it all. An instance that somebody else changed meanwhile is left for the next pass; the others go on.
+func (w *write) commit(ctx context.Context, db *store.DB, more func(context.Context, *store.Tx) error) error {
+	return db.Update(ctx, func(tx *store.Tx) error {
+		w.written, w.lost = make(map[string]store.Instance, len(w.changes)), map[string]bool{}
+		var events []store.Event
+		for _, c := range w.changes {
+			next := c.next
+			err := tx.RecordInstance(ctx, c.prev, &next, w.at)
+			if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadTransition) {
+				w.lost[next.ID] = true
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			w.written[next.ID] = next
+			events = append(events, c.events...)
+		}
+		if w.touch {
+			if err := tx.TouchRunning(ctx, w.host, w.at, append(w.except, keys(w.lost)...)); err != nil {
+				return err
+			}
+		}
+		if more != nil {
+			if err := more(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if len(events) == 0 {
+			return nil
+		}
+		return tx.Emit(ctx, events...)
+	})
+}
+
+func keys(m map[string]bool) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+// remember brings the memory up to what was written.
+func (w *write) remember(m *memory) {
+	for id, next := range w.written {
+		if e, ok := m.byID[id]; ok {
+			e.view.Instance = next
+		}
+	}
+	for id, s := range w.seen {
+		e, ok := m.byID[id]
+		if !ok {
+			continue
+		}
+		e.gen = s.gen
+		if w.lost[id] {
+			e.gen = 0
+			e.view.Revision = -1 // read it anew
+			continue
+		}
+		if s.answer.err != nil {
+			continue
+		}
+		e.run = runOf(e.view.Instance, s.answer.c)
+		if onProbation(e.view.Instance, s.answer.c) {
+			e.due = e.view.StartedAt.Add(shortRun)
+		}
+	}
+	for id := range w.lost {
+		if e, ok := m.byID[id]; ok {
+			e.gen, e.view.Revision = 0, -1
+		}
+	}
+}
+
+// onProbation reports whether a run of the engine's restart policy goes on that has proved nothing yet:
+// it must be looked at again when it has lasted.
+func onProbation(i store.Instance, c docker.Container) bool {
+	return c.State == docker.StateRunning && i.Status == store.StatusRestarting
+}
