@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -258,18 +259,50 @@ func (tx *Tx) UpdateLastAliveAt(ctx context.Context, id string, at, engineNow ti
 
 // TouchRunning does the same for every instance of the host whose status is running, but for the given ids. One statement.
 func (tx *Tx) TouchRunning(ctx context.Context, hostID string, at time.Time, except []string) error {
+	what := "touch the running instances of host " + hostID
 	if at.IsZero() {
-		return fmt.Errorf("touch the running instances of host %s: no time given", hostID)
+		return fmt.Errorf("%s: no time given", what)
 	}
+	if len(except) > maxListed {
+		return tx.touchOthers(ctx, what, hostID, at, except)
+	}
+	_, err := tx.touch(ctx, what, hostID, at, `id NOT IN `, except)
+	return err
+}
+
+// maxListed is how many ids one statement lists: a database has placeholders for some 30,000.
+const maxListed = 20_000
+
+// touch runs the statement of TouchRunning for the ids that are (not) listed.
+func (tx *Tx) touch(ctx context.Context, what, hostID string, at time.Time, listed string, ids []string) (int, error) {
 	a := arguments{at.UnixMilli(), string(EvidenceObserved), hostID}
 	w := where{`host_id = $3`, `status = 'running'`, `(last_alive_at IS NULL OR last_alive_at < $1 OR last_alive_at > ` +
 		a.add(at.Add(clockTolerance).UnixMilli()) + `)`}
-	if len(except) > 0 {
-		w.and(`id NOT IN ` + in(&a, except))
+	if len(ids) > 0 {
+		w.and(listed + in(&a, plain(ids)))
 	}
-	_, err := tx.exec(ctx, "touch the running instances of host "+hostID,
-		`UPDATE instances SET last_alive_at = $1, evidence = $2, upper_bound = 0`+w.String(), a...)
-	return err
+	return tx.exec(ctx, what, `UPDATE instances SET last_alive_at = $1, evidence = $2, upper_bound = 0`+w.String(), a...)
+}
+
+// touchOthers is TouchRunning for more exceptions than one statement can list: it
+// lists those that are meant instead, some at a time.
+func (tx *Tx) touchOthers(ctx context.Context, what, hostID string, at time.Time, except []string) error {
+	left := make(map[string]bool, len(except))
+	for _, id := range except {
+		left[id] = true
+	}
+	ids, err := list(ctx, tx.queries, what, func(r row) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT id FROM instances WHERE host_id = $1 AND status = 'running'`, hostID)
+	if err != nil {
+		return err
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return left[id] })
+	for part := range slices.Chunk(ids, maxListed) {
+		if _, err := tx.touch(ctx, what, hostID, at, `id IN `, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetProtection writes the pin and snooze fields of i (compare-and-set on Revision).
