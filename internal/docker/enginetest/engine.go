@@ -5,14 +5,11 @@
 package enginetest
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 )
@@ -20,8 +17,6 @@ import (
 const (
 	engineEnv = "DOCKER_WATCHER_TEST_ENGINE"
 	podmanEnv = "DOCKER_WATCHER_TEST_PODMAN"
-	// cleanTimeout is for what a test leaves to be removed.
-	cleanTimeout = time.Minute
 )
 
 // Endpoint of the private engine that scripts/engine made for this run.
@@ -75,28 +70,4 @@ func open(t testing.TB, at string) *docker.Engine {
 func Name(t testing.TB) string {
 	t.Helper()
 	return "dwt-" + strings.ToLower(rand.Text()[:12])
-}
-
-// RemoveAfter takes a container away when the test ends, running or not.
-func RemoveAfter(t testing.TB, e *docker.Engine, id string) {
-	t.Helper()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), cleanTimeout)
-		defer cancel()
-		if err := remove(ctx, e, id); err != nil {
-			t.Errorf("clean up: %v", err)
-		}
-	})
-}
-
-func remove(ctx context.Context, e *docker.Engine, id string) error {
-	owned := docker.Owned{ID: id, Adopted: true}
-	err := e.Stop(ctx, owned, time.Second)
-	if err == nil {
-		err = e.Remove(ctx, owned)
-	}
-	if errors.Is(err, docker.ErrNotFound) {
-		return nil
-	}
-	return err
 }
