@@ -49,7 +49,7 @@ func full(i *store.Instance) {
 	i.WarnedAt, i.CheckedAt, i.CheckError, i.HeldBack = noon.Add(7*time.Second), noon.Add(8*time.Second), "timed out", "mass change"
 	i.PinnedAt, i.PinnedBy, i.PinReason = noon.Add(9*time.Second), "user:anna", "demo"
 	i.SnoozedUntil, i.SnoozedBy, i.SnoozeReason = noon.Add(10*time.Second), "user:bert", "later"
-	i.KeepLabel, i.RollbackKept, i.SizeRw, i.SizeAt = true, true, 1 << 40, noon.Add(11*time.Second)
+	i.KeepLabel, i.RollbackKept, i.SizeRw, i.SizeAt = true, true, 1<<40, noon.Add(11*time.Second)
 	i.CreatedAt, i.Revision = noon, 3
 }
 

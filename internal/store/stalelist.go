@@ -116,8 +116,8 @@ func (q queries) StaleInstances(ctx context.Context, f StaleFilter, p Page) (ite
 	if !known {
 		return nil, "", 0, FieldError{"sort", fmt.Sprintf("must be %s, %s, %s or %s", StaleOldest, StaleNewest, StaleByName, StaleLargest)}
 	}
-	list := "stale:" + string(sort)
-	c, found, err := parseCursor(p.Cursor, list, len(order.numbers), len(order.texts))
+	name := "stale:" + string(sort)
+	c, found, err := parseCursor(p.Cursor, name, len(order.numbers), len(order.texts))
 	if err != nil {
 		return nil, "", 0, err
 	}
@@ -127,12 +127,13 @@ func (q queries) StaleInstances(ctx context.Context, f StaleFilter, p Page) (ite
 			return nil, "", 0, err
 		}
 	}
-	if items, err = q.stalePage(ctx, f, order, c, found, p.limit()+1); err != nil {
+	query, args := stalePage(f, order, c, found, p.limit()+1)
+	if items, err = list(ctx, q, "list the stale instances", scanView, query, args...); err != nil {
 		return nil, "", 0, err
 	}
 	items, next = cut(items, p.limit(), func(v InstanceView) cursor {
 		numbers, texts := order.key(v)
-		return cursor{List: list, Numbers: numbers, Texts: texts}
+		return cursor{List: name, Numbers: numbers, Texts: texts}
 	})
 	return items, next, total, nil
 }
@@ -144,14 +145,14 @@ func (q queries) countStale(ctx context.Context, f StaleFilter) (int, error) {
 		`SELECT count(*) FROM instances i`+w.String(), a...)
 }
 
-func (q queries) stalePage(ctx context.Context, f StaleFilter, o staleOrder, c cursor, found bool, limit int) ([]InstanceView, error) {
+// stalePage is the SQL of one page.
+func stalePage(f StaleFilter, o staleOrder, c cursor, found bool, limit int) (string, arguments) {
 	var a arguments
 	w := f.where(&a)
 	if found {
 		w.and(o.after(&a, c))
 	}
-	return list(ctx, q, "list the stale instances", scanView,
-		`SELECT `+viewColumns+` FROM instances i`+viewJoins+w.String()+` ORDER BY `+o.by()+` LIMIT `+a.add(limit), a...)
+	return `SELECT ` + viewColumns + ` FROM instances i` + viewJoins + w.String() + ` ORDER BY ` + o.by() + ` LIMIT ` + a.add(limit), a
 }
 
 func (f StaleFilter) where(a *arguments) where {

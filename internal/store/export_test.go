@@ -1,0 +1,53 @@
+package store
+
+import (
+	"strings"
+	"testing"
+)
+
+// Step is a line of SQLite's EXPLAIN QUERY PLAN.
+type Step string
+
+// Scans reports whether the step reads a table (by its alias).
+func (s Step) Scans(table string) bool {
+	return strings.HasPrefix(string(s), "SCAN "+table) || strings.HasPrefix(string(s), "SEARCH "+table)
+}
+
+// Uses reports whether the step reads by an index.
+func (s Step) Uses(index string) bool { return strings.Contains(string(s), "INDEX "+index) }
+
+// Sorts reports whether the step sorts rows that it has collected.
+func (s Step) Sorts() bool { return strings.Contains(string(s), "TEMP B-TREE") }
+
+// explain says how SQLite would run a query.
+func explain(t *testing.T, db *DB, query string, args ...any) []Step {
+	t.Helper()
+	steps, err := list(t.Context(), db.queries, "explain", func(r row) (s Step, err error) {
+		var id, parent, unused int
+		return s, r.Scan(&id, &parent, &unused, &s)
+	}, "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+// ExplainStale says how SQLite finds a page of the stale list.
+func ExplainStale(t *testing.T, db *DB, f StaleFilter, p Page) []Step {
+	t.Helper()
+	order := staleOrders[f.Sort]
+	c, found, err := parseCursor(p.Cursor, "stale:"+string(f.Sort), len(order.numbers), len(order.texts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, args := stalePage(f, order, c, found, p.limit())
+	return explain(t, db, query, args...)
+}
+
+// ExplainEvents says how SQLite finds the ids of a page of events.
+func ExplainEvents(t *testing.T, db *DB, f EventFilter, key []int64) []Step {
+	t.Helper()
+	var a arguments
+	query := f.search().candidates(&a, key, 100)
+	return explain(t, db, query, a...)
+}
