@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/web"
+)
+
+// recoverTimeout bounds how long the start waits for an engine while it ends what a crash left half done.
+const recoverTimeout = 20 * time.Second
+
+// run wires the daemon and runs it until ctx ends. What is opened first is closed last.
+func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {
+	log.Info("starting", "version", buildVersion(), "config", cfg)
+
+	listener, err := listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // closed by the server in the ordinary course
+
+	if err := checkFolder(cfg.Data); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log})
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	bus := events.New(log)
+	db.OnCommit(bus.Committed)
+
+	host, err := ensureHost(ctx, db, cfg.DockerHost)
+	if err != nil {
+		return err
+	}
+	engine, err := docker.New(docker.Options{Endpoint: cfg.DockerHost, Log: log})
+	if err != nil {
+		return fmt.Errorf("prepare the engine %s: %w", cfg.DockerHost, err)
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	fleet := docker.NewFleet()
+	fleet.Add(host.ID, engine)
+
+	scanner := stale.NewScanner(db, fleet, log)
+	cleaner := stale.NewCleaner(db, fleet, log)
+	deployer := deploy.New(db, fleet, bus, log)
+	jobs := schedule.New(log)
+	accounts := auth.New(db, log)
+
+	scans := newScans(scanner, jobs, log)
+	if err := errors.Join(scans.schedule(ctx), jobs.Set(retention(db, log))); err != nil {
+		return err
+	}
+	recoverCleanups(ctx, cleaner, log)
+	if err := ensureAdminToken(ctx, cfg.AdminTokenFile, accounts); err != nil {
+		return err
+	}
+	setupCode, err := accounts.SetupCode(ctx)
+	if err != nil {
+		return err
+	}
+
+	stopping := make(chan struct{})
+	handler := api.New(api.Deps{
+		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer, Auth: accounts, Scheduler: jobs,
+		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Version: buildVersion(), Log: log,
+	})
+	srv := newServer(ctx, listener, stopping, handler, log)
+	watch := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: cleaner.Recover, log: log}
+
+	if err := tellStarted(ctx, db, host); err != nil {
+		return err
+	}
+	stopKeeping := background(ctx, events.NewPersister(bus, db, log).Run)
+	defer func() { err = errors.Join(err, stopKeeping()) }()
+
+	group, running := errgroup.WithContext(ctx)
+	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, watch.Run, leader(db)} {
+		group.Go(func() error { return part(running) })
+	}
+	fmt.Fprintln(stdout, readyLine(baseURL(listener.Addr()), setupCode))
+	err = group.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	log.Info("stopped")
+	return err
+}
+
+// background runs a part that must outlive the others: stop ends it and waits for it.
+func background(ctx context.Context, part func(context.Context) error) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- part(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// leader ends the daemon when the store's leader lock is lost: another may hold it by now.
+func leader(db *store.DB) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-db.Lost():
+			return store.ErrLockLost
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// checkFolder makes the data folder, and tells early when it cannot be written.
+func checkFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", errFolder, err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errFolder, err)
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return fmt.Errorf("%w: %w", errFolder, err)
+	}
+	return nil
+}
+
+// recoverCleanups ends what a crash left half done. An engine that is down is no
+// reason not to start: it is tried again when the engine answers.
+func recoverCleanups(ctx context.Context, cleaner *stale.Cleaner, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	if err := cleaner.Recover(ctx); err != nil {
+		log.Warn("a cleanup that was left half done waits for its engine", "error", err)
+	}
+}
+
+var errAdminToken = errors.New("the admin token file cannot be used")
+
+func ensureAdminToken(ctx context.Context, file string, accounts *auth.Service) error {
+	if file == "" {
+		return nil
+	}
+	secret, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errAdminToken, err)
+	}
+	if err := accounts.EnsureAdminToken(ctx, string(secret)); err != nil {
+		return fmt.Errorf("%w (%s): %w", errAdminToken, file, err)
+	}
+	return nil
+}
+
+func tellStarted(ctx context.Context, db *store.DB, host store.Host) error {
+	err := db.Update(ctx, func(tx *store.Tx) error {
+		return tx.Emit(ctx, store.Event{
+			Time: time.Now().UTC(), Severity: store.SeverityInfo, Source: store.SourceSystem, Kind: "system.started", Actor: "system",
+			Message: "docker-watcher " + buildVersion() + " started", HostID: host.ID, Data: map[string]any{"version": buildVersion()},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("write the start to the event log: %w", err)
+	}
+	return nil
+}
+
+// readyLine is the one line that a person at the terminal needs. The code is behind a # so that no server or proxy ever logs it.
+func readyLine(url, setupCode string) string {
+	if setupCode == "" {
+		return "docker-watcher is ready: open " + url
+	}
+	return "docker-watcher is ready: open " + url + "/setup#code=" + setupCode + " to make the first admin (works once, within 24 hours)"
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// errFolder is a data folder that cannot be used.
+var errFolder = errors.New("the data folder cannot be used")
+
+// hintFor says what a person can do about a fault that keeps the daemon from running; empty if nobody knows.
+func hintFor(err error, cfg config.Config) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Sprintf("something listens on %s already, perhaps another docker-watcher: stop it, or give another address with --listen", cfg.Listen)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Sprintf("this machine has no address %s: give one that it has with --listen", cfg.Listen)
+	case errors.Is(err, store.ErrLocked):
+		return "one store serves one daemon: stop the other, or give this one a folder of its own with --data"
+	case errors.Is(err, store.ErrLockLost):
+		return "the connection to the database broke and another daemon may hold the store by now: start again"
+	case errors.Is(err, store.ErrNewerSchema):
+		return "nothing was changed: start the newer docker-watcher again, or restore the backup that was made before it"
+	case errors.Is(err, store.ErrForeign):
+		return "nothing was changed: give a database of docker-watcher, or a new one, with --store or --data"
+	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
+		return fmt.Sprintf("the key in %s and the database belong together: restore both from the same backup", cfg.Data)
+	case errors.Is(err, store.ErrBusy):
+		return "end the program that has the database open, and start again"
+	case errors.Is(err, store.ErrUnavailable):
+		return "start the database, or give another with --store"
+	case errors.Is(err, store.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
+		return fmt.Sprintf("the disk of %s is full: free some space and start again", cfg.Data)
+	case errors.Is(err, errAdminToken), errors.Is(err, auth.ErrInvalid):
+		return "write one line of 32 or more characters into the file of --admin-token-file, for example: openssl rand -hex 32"
+	case errors.Is(err, syscall.EACCES) && cfg.Listen != "" && isListen(err):
+		return fmt.Sprintf("%s may not be used by this user: a port above 1023 may (--listen)", cfg.Listen)
+	case errors.Is(err, errFolder), errors.Is(err, store.ErrReadOnly), errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("%s must be a folder that this user may write in: change its owner, or give another with --data", cfg.Data)
+	}
+	return ""
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	scanTimeout = 30 * time.Minute
+
+	retentionJob     = "event-retention"
+	retentionSpec    = "17 3 * * *"
+	retentionTimeout = time.Hour
+	retentionBatch   = 5000 // events in one transaction, so that nobody waits long for the writer
+)
+
+// scans has hosts scanned: on schedule, at the interval that the settings ask for now, and soon after a threshold changed.
+type scans struct {
+	scanner *stale.Scanner
+	jobs    *schedule.Scheduler
+	log     *slog.Logger
+	asked   chan struct{}
+}
+
+func newScans(scanner *stale.Scanner, jobs *schedule.Scheduler, log *slog.Logger) *scans {
+	return &scans{scanner: scanner, jobs: jobs, log: log, asked: make(chan struct{}, 1)}
+}
+
+// schedule sets the job at the interval now in force.
+func (s *scans) schedule(ctx context.Context) error {
+	interval, err := s.scanner.Interval(ctx)
+	if err != nil {
+		return fmt.Errorf("work out the scan interval: %w", err)
+	}
+	return s.jobs.Set(schedule.Job{
+		Name: api.ScanJob, Spec: "@every " + interval.String(), Timeout: scanTimeout,
+		Run: func(ctx context.Context) error { return s.scan(ctx, "schedule") },
+	})
+}
+
+// thresholdsChanged sets the job anew and asks for a scan, without waiting for it.
+func (s *scans) thresholdsChanged(ctx context.Context) error {
+	select {
+	case s.asked <- struct{}{}:
+	default: // one is asked for already
+	}
+	return s.schedule(ctx)
+}
+
+// Run scans when asked, until ctx ends.
+func (s *scans) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-s.asked:
+			if err := s.scan(ctx, "settings"); err != nil && ctx.Err() == nil {
+				s.log.Error("scan after a change of settings", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *scans) scan(ctx context.Context, trigger string) error {
+	_, err := s.scanner.Scan(ctx, "", trigger)
+	return err
+}
+
+// retention deletes events past their time, in small transactions.
+func retention(db *store.DB, log *slog.Logger) schedule.Job {
+	return schedule.Job{Name: retentionJob, Spec: retentionSpec, Timeout: retentionTimeout, Run: func(ctx context.Context) error {
+		settings, err := db.Settings(ctx)
+		if err != nil {
+			return fmt.Errorf("read settings: %w", err)
+		}
+		before := time.Now().UTC().AddDate(0, 0, -settings.EventRetentionDays)
+		deleted, err := prune(ctx, db, before)
+		if deleted > 0 {
+			log.Info("old events deleted", "events", deleted, "before", before)
+		}
+		return err
+	}}
+}
+
+func prune(ctx context.Context, db *store.DB, before time.Time) (deleted int, err error) {
+	for {
+		var n int
+		err := db.Update(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.PruneEvents(ctx, before, retentionBatch)
+			return err
+		})
+		deleted += n
+		if err != nil {
+			return deleted, fmt.Errorf("delete events before %s: %w", before.Format(time.DateOnly), err)
+		}
+		if n < retentionBatch {
+			return deleted, nil
+		}
+	}
+}

@@ -1,0 +1,76 @@
+// Command server is the docker-watcher daemon: it watches the containers of a
+// host, tells which have not been alive for too long, and cleans up what is agreed to.
+// `server --help` tells how it is run.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/tiny-forge/docker-watcher/internal/config"
+)
+
+// version is set by the linker.
+var version string
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitFault = 1
+	exitUsage = 2
+)
+
+func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
+
+func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	cfg, err := config.Load(args, getenv)
+	switch {
+	case errors.Is(err, config.ErrHelp):
+		fmt.Fprint(stdout, config.Help())
+		return exitOK
+	case errors.Is(err, config.ErrVersion):
+		fmt.Fprintln(stdout, "docker-watcher server", buildVersion())
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "server: %v\nhint: server --help explains every flag\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, cfg, newLog(cfg, stderr), stdout); err != nil {
+		fmt.Fprintf(stderr, "server: %v\n", err)
+		if hint := hintFor(err, cfg); hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", hint)
+		}
+		return exitFault
+	}
+	return exitOK
+}
+
+func newLog(cfg config.Config, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// buildVersion is what the linker was told, else what the Go tool knows of the commit.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "dev"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+
+	// What is under way at a shutdown (a cleanup, an upload) may end within drainTimeout;
+	// then its context ends and it has takeBackTimeout to put things back. What is cut off even then is ended at the next start.
+	drainTimeout    = 20 * time.Second
+	takeBackTimeout = 5 * time.Second
+)
+
+// server serves the page and the API until it is shut down.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	stopping chan struct{} // closed when the shutdown begins: streams end then
+	cut      context.CancelFunc
+}
+
+// listen takes the port, so that a taken one is told before anything is touched.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+func isListen(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "listen"
+}
+
+// newServer joins its parts. There is no write timeout: streams last. Requests outlive ctx, until they are cut.
+func newServer(ctx context.Context, listener net.Listener, stopping chan struct{}, handler http.Handler, log *slog.Logger) *server {
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	return &server{listener: listener, stopping: stopping, cut: cut, http: &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+}
+
+// Run serves until ctx ends and the requests under way are over.
+func (s *server) Run(ctx context.Context) error {
+	defer s.cut()
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve on %s: %w", s.listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	err := s.shutdown(context.WithoutCancel(ctx))
+	<-served // ErrServerClosed: the shutdown's own doing
+	return err
+}
+
+func (s *server) shutdown(ctx context.Context) error {
+	close(s.stopping)
+	if s.drain(ctx, drainTimeout) == nil {
+		return nil
+	}
+	s.cut()
+	if s.drain(ctx, takeBackTimeout) == nil {
+		return nil
+	}
+	if err := s.http.Close(); err != nil {
+		return fmt.Errorf("close the connections: %w", err)
+	}
+	return nil
+}
+
+func (s *server) drain(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return s.http.Shutdown(ctx)
+}
+
+// baseURL is where a browser on this machine finds the page.
+func baseURL(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return "http://" + addr.String()
+	}
+	if tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", tcp.Port)
+	}
+	return "http://" + tcp.String()
+}
