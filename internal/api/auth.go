@@ -174,6 +174,6 @@ func (s *server) createToken(ctx context.Context, in *createTokenIn) (*out[token
 	return answer(made), nil
 }
 
-func (s *server) revokeToken(ctx context.Context, in *byID) (*none, error) {
+func (s *server) revokeToken(ctx context.Context, in *ByID) (*none, error) {
 	return nil, s.d.Auth.RevokeToken(ctx, in.ID, actorOf(ctx))
 }

@@ -281,7 +281,7 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 func (l *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
-		return c, nil
+		return remoteConn{c}, nil
 	case <-l.done:
 		return nil, net.ErrClosed
 	}
@@ -289,6 +289,11 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 
 func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
 func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+
+// remoteConn comes from somewhere else than this machine.
+type remoteConn struct{ net.Conn }
+
+func (remoteConn) RemoteAddr() net.Addr { return pipeAddr{} }
 
 type pipeAddr struct{}
 

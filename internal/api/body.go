@@ -51,7 +51,7 @@ func readObject(body []byte) (map[string]json.RawMessage, error) {
 type cleanupWish struct {
 	dryRun bool
 	planID string
-	filter staleFilter
+	filter StaleFilter
 }
 
 const longestPlanID = 100
@@ -123,7 +123,7 @@ const (
 )
 
 // read takes one key of a filter. A filter that is there says something: an empty one is refused.
-func (f *staleFilter) read(name, where string, value json.RawMessage) error {
+func (f *StaleFilter) read(name, where string, value json.RawMessage) error {
 	switch name {
 	case "project":
 		return readText(where, value, &f.Project)
@@ -150,7 +150,7 @@ func (f *staleFilter) read(name, where string, value json.RawMessage) error {
 	return invalid(where, "there is no such key")
 }
 
-func (f *staleFilter) readIDs(where string, value json.RawMessage) error {
+func (f *StaleFilter) readIDs(where string, value json.RawMessage) error {
 	if err := readValue(where, value, &f.IDs, "a list of ids"); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ var classes = []store.Class{
 	store.ClassCrashLooping, store.ClassDead, store.ClassMissing, store.ClassEngineLost,
 }
 
-func (f *staleFilter) readClasses(where string, value json.RawMessage) error {
+func (f *StaleFilter) readClasses(where string, value json.RawMessage) error {
 	if err := readValue(where, value, &f.Class, "a list of classes"); err != nil {
 		return err
 	}

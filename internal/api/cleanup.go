@@ -80,7 +80,7 @@ func planItemOf(i store.PlanItem) planItemJSON {
 
 type getPlanOut = out[planJSON]
 
-func (s *server) getPlan(ctx context.Context, in *byID) (*getPlanOut, error) {
+func (s *server) getPlan(ctx context.Context, in *ByID) (*getPlanOut, error) {
 	p, err := s.d.DB.Plan(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (s *server) getPlan(ctx context.Context, in *byID) (*getPlanOut, error) {
 type cleanupRequest struct {
 	DryRun *bool  `json:"dry_run,omitempty" enum:"true" doc:"answer a plan of what matches the filters, touch nothing"`
 	PlanID string `json:"plan_id,omitempty" doc:"apply this plan; nothing may stand beside it"`
-	staleFilter
+	StaleFilter
 }
 
 type cleanupOneRequest struct {
@@ -132,7 +132,7 @@ func (s *server) cleanup(ctx context.Context, in *cleanupIn) (*out[planJSON], er
 }
 
 type cleanupOneIn struct {
-	byID
+	ByID
 	RawBody []byte
 }
 

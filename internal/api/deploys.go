@@ -33,7 +33,7 @@ func deployOf(d store.Deploy) deployJSON {
 }
 
 type startDeployIn struct {
-	byID
+	ByID
 	Body struct {
 		Tag   string    `json:"tag" minLength:"1" maxLength:"128" pattern:"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$" doc:"a tag, or a digest"`
 		Image string    `json:"image,omitempty" maxLength:"255" doc:"repository; absent: the project's"`
@@ -70,7 +70,7 @@ func (s *server) startDeploy(ctx context.Context, in *startDeployIn) (*out[deplo
 	return answer(deployOf(d)), nil
 }
 
-func (s *server) getDeploy(ctx context.Context, in *byID) (*out[deployJSON], error) {
+func (s *server) getDeploy(ctx context.Context, in *ByID) (*out[deployJSON], error) {
 	d, err := s.d.DB.Deploy(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -79,8 +79,8 @@ func (s *server) getDeploy(ctx context.Context, in *byID) (*out[deployJSON], err
 }
 
 type listDeploysIn struct {
-	byID
-	pageQuery
+	ByID
+	PageQuery
 }
 
 func (s *server) listDeploys(ctx context.Context, in *listDeploysIn) (*out[list[deployJSON]], error) {

@@ -35,7 +35,8 @@ func eventOf(e store.Event) eventJSON {
 	return j
 }
 
-type eventQuery struct {
+// EventQuery selects events, in the log and in the stream.
+type EventQuery struct {
 	Severity []string `query:"severity,explode" maxItems:"3" enum:"info,warn,error"`
 	Source   []string `query:"source,explode" maxItems:"20" enum:"scanner,cleaner,deployer,engine,auth,settings,api,system"`
 	Project  string   `query:"project" maxLength:"100" doc:"id or name"`
@@ -47,7 +48,7 @@ type eventQuery struct {
 
 // filter reads a query. A project or stage that is gone still has its events, so
 // what names none that exists is taken for an id.
-func (s *server) eventFilter(ctx context.Context, q eventQuery) (store.EventFilter, error) {
+func (s *server) eventFilter(ctx context.Context, q EventQuery) (store.EventFilter, error) {
 	f := store.EventFilter{ProjectID: q.Project, StageID: q.Stage, InstanceID: q.Instance, HostID: q.Host, Text: q.Text}
 	for _, v := range q.Severity {
 		f.Severities = append(f.Severities, store.Severity(v))
@@ -74,14 +75,14 @@ func unlessGone(id string, err error) func(asked string) (string, error) {
 }
 
 type listEventsIn struct {
-	pageQuery
-	eventQuery
+	PageQuery
+	EventQuery
 	From time.Time `query:"from" doc:"not before"`
 	To   time.Time `query:"to" doc:"before"`
 }
 
 func (s *server) listEvents(ctx context.Context, in *listEventsIn) (*out[list[eventJSON]], error) {
-	f, err := s.eventFilter(ctx, in.eventQuery)
+	f, err := s.eventFilter(ctx, in.EventQuery)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (s *server) listHosts(ctx context.Context, _ *none) (*out[list[hostJSON]], 
 	return answer(list[hostJSON]{Items: items}), nil
 }
 
-func (s *server) getHost(ctx context.Context, in *byID) (*out[hostJSON], error) {
+func (s *server) getHost(ctx context.Context, in *ByID) (*out[hostJSON], error) {
 	h, err := s.d.DB.Host(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (s *server) reach(ctx context.Context, hostID string) (*docker.Engine, erro
 	return engine, engine.Ping(ctx)
 }
 
-func (s *server) acceptHost(ctx context.Context, in *byID) (*out[hostJSON], error) {
+func (s *server) acceptHost(ctx context.Context, in *ByID) (*out[hostJSON], error) {
 	if _, err := s.d.DB.Host(ctx, in.ID); err != nil {
 		return nil, err
 	}

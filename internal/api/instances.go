@@ -86,7 +86,7 @@ func instanceOf(v store.InstanceView) instanceJSON {
 }
 
 type listInstancesIn struct {
-	pageQuery
+	PageQuery
 	Project string   `query:"project" maxLength:"100" doc:"id or name"`
 	Stage   string   `query:"stage" maxLength:"100" doc:"id, or name together with project"`
 	Host    string   `query:"host" maxLength:"100" doc:"id"`
@@ -162,7 +162,7 @@ func (s *server) portsOf(ctx context.Context, v store.InstanceView) []portJSON {
 	return ports
 }
 
-func (s *server) getInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+func (s *server) getInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
 	v, err := s.d.DB.Instance(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -187,15 +187,15 @@ func (s *server) instanceNow(ctx context.Context, id string) (*versioned[instanc
 	return atRevision(instanceOf(v), v.Revision), nil
 }
 
-func (s *server) startInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+func (s *server) startInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
 	return s.act(ctx, in.ID, s.d.Deployer.StartInstance)
 }
 
-func (s *server) stopInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+func (s *server) stopInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
 	return s.act(ctx, in.ID, s.d.Deployer.StopInstance)
 }
 
-func (s *server) restartInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+func (s *server) restartInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
 	return s.act(ctx, in.ID, s.d.Deployer.RestartInstance)
 }
 
@@ -217,7 +217,7 @@ func (s *server) act(ctx context.Context, id string, do func(ctx context.Context
 }
 
 type removeInstanceIn struct {
-	byID
+	ByID
 	Stop bool `query:"stop" doc:"stop it first if it runs"`
 }
 
@@ -231,7 +231,7 @@ func (s *server) removeInstance(ctx context.Context, in *removeInstanceIn) (*non
 }
 
 type pinIn struct {
-	byID
+	ByID
 	Body *struct {
 		Reason string `json:"reason,omitempty" maxLength:"500" doc:"why it is kept"`
 	} `nameHint:"PinRequest"`
@@ -247,7 +247,7 @@ func (s *server) pinInstance(ctx context.Context, in *pinIn) (*versioned[instanc
 	})
 }
 
-func (s *server) unpinInstance(ctx context.Context, in *byID) (*versioned[instanceJSON], error) {
+func (s *server) unpinInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
 	return s.setPin(ctx, in.ID, "instance.unpinned", func(i *store.Instance) {
 		i.PinnedAt, i.PinnedBy, i.PinReason = time.Time{}, "", ""
 	})

@@ -16,7 +16,7 @@ import (
 )
 
 type logsIn struct {
-	byID
+	ByID
 	Tail       int       `query:"tail" minimum:"0" maximum:"100000" doc:"the last lines only; 0: all"`
 	Since      time.Time `query:"since"`
 	Follow     bool      `query:"follow" doc:"go on with what comes"`

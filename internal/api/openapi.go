@@ -25,11 +25,24 @@ func documentConfig(version string) huma.Config {
 	c.CreateHooks = nil
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.RejectUnknownQueryParameters = true
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "an API token (dw_...) or the credential of a session"},
 		"session": {Type: "apiKey", In: "cookie", Name: cookieSecure, Description: "over plain http the cookie's name is " + cookiePlain},
 	}
 	return c
+}
+
+// schemaName calls a type what people call it: Project, ProjectList, CreateProjectRequest.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	if of, ok := strings.CutPrefix(name, "List"); ok && strings.HasSuffix(name, "JSON") {
+		name = strings.TrimSuffix(of, "JSON") + "List"
+	}
+	if of, ok := strings.CutSuffix(name, "InBody"); ok {
+		name = of + "Request"
+	}
+	return strings.TrimSuffix(name, "JSON")
 }
 
 // operation is what the table says of a route, for the framework and the document.
@@ -122,5 +135,29 @@ func rawBody[T, I, O any](fn func(context.Context, *I) (*O, error), required boo
 		mount(s, doc, op)
 		body.Required = required
 		delete(body.Content, "application/octet-stream")
+	}
+}
+
+// streamed mounts a handler that writes an answer of another type as it comes.
+func streamed[I any](contentType string, fn func(context.Context, *I) (*streamOut, error)) mounter {
+	mount := to(fn)
+	return func(s *server, doc huma.API, op huma.Operation) {
+		op.Responses = map[string]*huma.Response{"200": {
+			Description: "written as it comes",
+			Content:     map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}}
+		mount(s, doc, op)
+	}
+}
+
+// ready mounts the readiness, whose answer is the same when the daemon is not ready.
+func ready[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
+	mount := to(fn)
+	return func(s *server, doc huma.API, op huma.Operation) {
+		body := doc.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[readinessJSON](), true, "")
+		op.Responses = map[string]*huma.Response{"503": {
+			Description: "not ready, and why", Content: map[string]*huma.MediaType{"application/json": {Schema: body}},
+		}}
+		mount(s, doc, op)
 	}
 }

@@ -24,18 +24,18 @@ func answer[T any](body T) *out[T] { return &out[T]{Body: body} }
 // none is an input or an answer with nothing in it.
 type none struct{}
 
-// byID is an input that names one thing.
-type byID struct {
+// ByID is an input that names one thing.
+type ByID struct {
 	ID string `path:"id" doc:"its id" maxLength:"200"`
 }
 
-// pageQuery asks for one page of a list.
-type pageQuery struct {
+// PageQuery asks for one page of a list.
+type PageQuery struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"how many a page"`
 	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the page before"`
 }
 
-func (p pageQuery) page() store.Page { return store.Page{Limit: p.Limit, Cursor: p.Cursor} }
+func (p PageQuery) page() store.Page { return store.Page{Limit: p.Limit, Cursor: p.Cursor} }
 
 // knownBytes is null while the size is not known.
 func knownBytes(n int64, known bool) *int64 {

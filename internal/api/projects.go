@@ -46,12 +46,12 @@ func atRevision[T any](body T, revision int64) *versioned[T] {
 	return &versioned[T]{ETag: strconv.Quote(strconv.FormatInt(revision, 10)), Body: body}
 }
 
-// ifMatch is the header by which a change asks for the revision that was seen.
-type ifMatch struct {
+// Match is the header by which a change asks for the revision that was seen.
+type Match struct {
 	IfMatch string `header:"If-Match" maxLength:"100" doc:"the ETag that was seen; otherwise whatever it is now is changed"`
 }
 
-func (m ifMatch) check(revision int64) error {
+func (m Match) check(revision int64) error {
 	if m.IfMatch == "" || m.IfMatch == "*" || m.IfMatch == strconv.Quote(strconv.FormatInt(revision, 10)) {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (m ifMatch) check(revision int64) error {
 		"it was changed meanwhile: the revision is "+strconv.FormatInt(revision, 10)).hint("look at it again")
 }
 
-func (s *server) listProjects(ctx context.Context, in *pageQuery) (*out[list[projectJSON]], error) {
+func (s *server) listProjects(ctx context.Context, in *PageQuery) (*out[list[projectJSON]], error) {
 	projects, next, err := s.d.DB.Projects(ctx, in.page())
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (s *server) listProjects(ctx context.Context, in *pageQuery) (*out[list[pro
 	return answer(listOf(projects, next, projectOf)), nil
 }
 
-func (s *server) getProject(ctx context.Context, in *byID) (*versioned[projectJSON], error) {
+func (s *server) getProject(ctx context.Context, in *ByID) (*versioned[projectJSON], error) {
 	p, err := s.findProject(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -141,8 +141,8 @@ func checkRepository(image string) error {
 }
 
 type updateProjectIn struct {
-	byID
-	ifMatch
+	ByID
+	Match
 	Body struct {
 		Name       *string          `json:"name,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
 		Image      *string          `json:"image,omitempty" minLength:"1" maxLength:"255"`
@@ -201,7 +201,7 @@ func changeStaleAfter(field **store.StaleAfter, change optional[string]) error {
 	return nil
 }
 
-func (s *server) deleteProject(ctx context.Context, in *byID) (*none, error) {
+func (s *server) deleteProject(ctx context.Context, in *ByID) (*none, error) {
 	p, err := s.findProject(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -97,8 +97,8 @@ const (
 func (s *server) routes() []route {
 	return []route{
 		{get, "/healthz", anyone, "health", "The daemon lives", to(s.health)},
-		{get, "/readyz", anyone, "readiness", "The daemon can do its work, or why not", to(s.readiness)},
-		{get, "/metrics", viewer, "metrics", "Figures for Prometheus", to(s.showMetrics)},
+		{get, "/readyz", anyone, "readiness", "The daemon can do its work, or why not", ready(s.readiness)},
+		{get, "/metrics", viewer, "metrics", "Figures for Prometheus", streamed("text/plain", s.showMetrics)},
 		{get, "/api/openapi.json", anyone, "openapi", "This document", document},
 
 		{get, "/api/session", anyone, "get-session", "Who am I", to(s.session)},
@@ -127,7 +127,7 @@ func (s *server) routes() []route {
 		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
 		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},
 		{remove, "/api/instances/{id}", operator, "remove-instance", "Remove an instance that is not stale", to(s.removeInstance)},
-		{get, "/api/instances/{id}/logs", viewer, "get-logs", "The log of an instance, as text", to(s.logs)},
+		{get, "/api/instances/{id}/logs", viewer, "get-logs", "The log of an instance, as text", streamed("text/plain", s.logs)},
 		{post, "/api/instances/{id}/start", operator, "start-instance", "Start a stopped instance", to(s.startInstance)},
 		{post, "/api/instances/{id}/stop", operator, "stop-instance", "Stop a running instance", to(s.stopInstance)},
 		{post, "/api/instances/{id}/restart", operator, "restart-instance", "Restart an instance", to(s.restartInstance)},
@@ -148,7 +148,7 @@ func (s *server) routes() []route {
 		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
-		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", to(s.streamEvents)},
+		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", streamed("text/event-stream", s.streamEvents)},
 	}
 }
 

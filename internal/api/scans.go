@@ -70,11 +70,11 @@ func (s *server) scan(ctx context.Context, in *scanIn) (*out[list[scanJSON]], er
 }
 
 type listScansIn struct {
-	pageQuery
+	PageQuery
 	Host string `query:"host" maxLength:"100" doc:"id; absent: of all hosts"`
 }
 
-type scanList struct {
+type scanHistory struct {
 	Items      []scanJSON    `json:"items" nullable:"false"`
 	NextCursor string        `json:"next_cursor,omitempty" doc:"ask for the next page with it; absent on the last page"`
 	Schedule   *scheduleJSON `json:"schedule,omitempty"`
@@ -90,13 +90,13 @@ type scheduleJSON struct {
 	Overdue         bool   `json:"overdue" doc:"a scan that was due did not come: stale containers go unseen"`
 }
 
-func (s *server) listScans(ctx context.Context, in *listScansIn) (*out[scanList], error) {
+func (s *server) listScans(ctx context.Context, in *listScansIn) (*out[scanHistory], error) {
 	runs, next, err := s.d.DB.ScanRuns(ctx, in.Host, in.page())
 	if err != nil {
 		return nil, err
 	}
 	l := listOf(runs, next, scanOf)
-	body := scanList{Items: l.Items, NextCursor: l.NextCursor}
+	body := scanHistory{Items: l.Items, NextCursor: l.NextCursor}
 	if body.Schedule, err = s.scanSchedule(ctx); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 	return answer(l), nil
 }
 
-func (s *server) getStage(ctx context.Context, in *byID) (*versioned[stageJSON], error) {
+func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON], error) {
 	st, err := s.d.DB.Stage(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 	if st.StaleAfter != nil {
 		s.thresholdsChanged(ctx)
 	}
-	return s.getStage(ctx, &byID{ID: st.ID})
+	return s.getStage(ctx, &ByID{ID: st.ID})
 }
 
 // hostFor is the host asked for, or the only one that there is.
@@ -149,8 +149,8 @@ func (s *server) hostFor(ctx context.Context, id string) (string, error) {
 }
 
 type updateStageIn struct {
-	byID
-	ifMatch
+	ByID
+	Match
 	Body struct {
 		Name       *string          `json:"name,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
 		Kind       *string          `json:"kind,omitempty" enum:"dev,staging,production,preview"`
@@ -198,10 +198,10 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if in.Body.StaleAfter.set {
 		s.thresholdsChanged(ctx)
 	}
-	return s.getStage(ctx, &in.byID)
+	return s.getStage(ctx, &in.ByID)
 }
 
-func (s *server) deleteStage(ctx context.Context, in *byID) (*none, error) {
+func (s *server) deleteStage(ctx context.Context, in *ByID) (*none, error) {
 	st, err := s.d.DB.Stage(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,8 @@ func daysBetween(from, to time.Time) int {
 	return int(to.Sub(from) / day)
 }
 
-type staleQuery struct {
+// StaleQuery selects and orders stale instances.
+type StaleQuery struct {
 	Project       string   `query:"project" maxLength:"100" doc:"id or name"`
 	Stage         string   `query:"stage" maxLength:"100" doc:"id, or name together with project"`
 	Host          string   `query:"host" maxLength:"100" doc:"id"`
@@ -80,8 +81,8 @@ type staleQuery struct {
 }
 
 type listStaleIn struct {
-	pageQuery
-	staleQuery
+	PageQuery
+	StaleQuery
 }
 
 type staleList struct {
@@ -91,7 +92,7 @@ type staleList struct {
 }
 
 func (s *server) listStale(ctx context.Context, in *listStaleIn) (*out[staleList], error) {
-	wish := staleFilter{
+	wish := StaleFilter{
 		Project: in.Project, Stage: in.Stage, Host: in.Host, Class: in.Class, Text: in.Text, OlderThanDays: in.OlderThanDays,
 	}
 	if in.Protected != "" {
@@ -115,8 +116,8 @@ func (s *server) listStale(ctx context.Context, in *listStaleIn) (*out[staleList
 	return answer(body), nil
 }
 
-// staleFilter says which stale instances are meant, in a list or a plan.
-type staleFilter struct {
+// StaleFilter says which stale instances are meant, in a list or a plan.
+type StaleFilter struct {
 	Project       string   `json:"project,omitempty" maxLength:"100" doc:"id or name"`
 	Stage         string   `json:"stage,omitempty" maxLength:"100" doc:"id, or name together with project"`
 	Host          string   `json:"host,omitempty" maxLength:"100" doc:"id"`
@@ -129,7 +130,7 @@ type staleFilter struct {
 
 // readStaleFilter resolves the names in a filter. A name that does not exist is
 // refused: an empty filter in its place would match everything.
-func (s *server) readStaleFilter(ctx context.Context, where string, w staleFilter) (store.StaleFilter, error) {
+func (s *server) readStaleFilter(ctx context.Context, where string, w StaleFilter) (store.StaleFilter, error) {
 	f := store.StaleFilter{
 		HostID: w.Host, InstanceIDs: w.IDs, Text: w.Text, Protected: w.Protected, Now: time.Now(),
 		OlderThan: time.Duration(w.OlderThanDays) * day,

@@ -16,7 +16,7 @@ import (
 )
 
 type streamEventsIn struct {
-	eventQuery
+	EventQuery
 	Header string `header:"Last-Event-ID" maxLength:"20" doc:"resume after this event"`
 	Query  string `query:"last_event_id" maxLength:"20" doc:"the same, for the first connection of a browser"`
 }
@@ -47,7 +47,7 @@ func (s *server) streamEvents(ctx context.Context, in *streamEventsIn) (*streamO
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.eventFilter(ctx, in.eventQuery)
+	f, err := s.eventFilter(ctx, in.EventQuery)
 	if err != nil {
 		return nil, err
 	}
