@@ -31,6 +31,8 @@ func pullAdvice(err error) string {
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
 		return "check the image and the tag, and that they were pushed"
+	case errors.Is(err, docker.ErrDenied):
+		return "the registry wants a login: let it answer without one, then deploy again"
 	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout):
 		return "see that the engine runs and reaches the registry, then deploy again"
 	}

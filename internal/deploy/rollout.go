@@ -122,7 +122,7 @@ func (r *rollout) pull(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pullWithin)
 	defer cancel()
 	if err := r.eng.Pull(ctx, ref, "", r.tell.pulled); err != nil {
-		return because(fmt.Errorf("pull %s: %w", ref, err), pullAdvice(err))
+		return because(err, pullAdvice(err))
 	}
 	image, err := r.eng.InspectImage(ctx, ref)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *rollout) create(ctx context.Context) error {
 	opts := createOptions(r.inst, r.spec, r.db.InstallationID())
 	id, err := r.eng.Create(ctx, opts)
 	if err != nil {
-		return because(fmt.Errorf("create container %s: %w", opts.Name, err), createAdvice(err, opts.Name))
+		return because(err, createAdvice(err, opts.Name))
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
 	defer cancel()
@@ -208,7 +208,7 @@ func (r *rollout) formerInTheWay(ctx context.Context) (*store.InstanceView, stri
 func (r *rollout) start(ctx context.Context) error {
 	if r.dep.State == store.DeployStarting {
 		if err := r.eng.Start(ctx, r.owned(r.inst.Instance)); err != nil {
-			return because(fmt.Errorf("start container %s: %w", r.inst.Name, err), startAdvice(err))
+			return because(fmt.Errorf("%s: %w", r.inst.Name, err), startAdvice(err))
 		}
 	}
 	return r.move(ctx, store.DeployChecking, store.StatusStarting, nil)

@@ -1,0 +1,381 @@
+package deploy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+func TestDeployServesAndRetiresTheFormer(t *testing.T) {
+	bubble(t, store.Spec{Env: []store.EnvVar{{Name: "A", Value: "1"}}, Labels: map[string]string{"team": "shop"}}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		first := r.deploy("1.0")
+		if first.Status != store.StatusRunning || first.Evidence != store.EvidenceObserved || time.Since(first.LastAliveAt).Abs() > 2*time.Second {
+			t.Errorf("after its deploy: %s, last alive %s by %s", first.Status, first.LastAliveAt, first.Evidence)
+		}
+		if first.Digest == "" || first.ImageID == "" {
+			t.Errorf("digest %q and image id %q must be known", first.Digest, first.ImageID)
+		}
+		c, err := r.adapter.Inspect(t.Context(), first.ContainerID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			docker.LabelManaged: "true", docker.LabelInstallation: r.db.InstallationID(), docker.LabelProject: "shop",
+			docker.LabelStage: "preview", docker.LabelInstance: first.ID, "team": "shop",
+		}
+		if diff := cmp.Diff(want, c.Labels); diff != "" {
+			t.Errorf("labels (-want +got):\n%s", diff)
+		}
+		if name := "shop-preview-" + first.ID[10:]; c.Name != name {
+			t.Errorf("the container is called %s, want %s", c.Name, name)
+		}
+
+		time.Sleep(time.Hour)
+		stopped := time.Now()
+		second := r.deploy("1.1")
+		first = r.instance(first.ID)
+		if first.Status != store.StatusStopped || first.Intended != store.IntendedStopped || r.state(first) != "exited" {
+			t.Errorf("the former is %s, intended %s, on the engine %s", first.Status, first.Intended, r.state(first))
+		}
+		if first.LastAliveAt.Before(stopped) || first.LastAliveAt.After(first.FinishedAt) || first.Evidence != store.EvidenceObserved || first.Class != store.ClassExited {
+			t.Errorf("the former was last alive at %s (%s, %s); it was seen running until %s", first.LastAliveAt, first.Evidence, first.Class, first.FinishedAt)
+		}
+		if !first.RollbackKept || second.RollbackKept {
+			t.Errorf("kept for rollback: the former %v, the one that serves %v", first.RollbackKept, second.RollbackKept)
+		}
+		if second.Status != store.StatusRunning || r.state(second) != "running" {
+			t.Errorf("the new one is %s", second.Status)
+		}
+		if diff := cmp.Diff([]string{"deploy.started", "deploy.done", "instance.stopped"}, r.kinds(first.ID)); diff != "" {
+			t.Errorf("events of the former (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestKeepsTheLastGoodOnesOnly(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1", "2", "3", "4", "5")
+		r.pretend.Publish(dockertest.Image{Ref: repository + ":bad", Life: dockertest.Life{ExitAfter: time.Second, ExitCode: 3}})
+		r.run()
+		var made []store.InstanceView
+		for _, tag := range []string{"1", "2", "3"} {
+			made = append(made, r.deploy(tag))
+		}
+		bad := r.end(r.begin("bad").ID)
+		made = append(made, r.deploy("4"), r.deploy("5"))
+		var kept []string
+		for _, v := range append(made, r.instance(bad.InstanceID)) {
+			if r.instance(v.ID).RollbackKept {
+				kept = append(kept, v.ImageTag)
+			}
+		}
+		if diff := cmp.Diff([]string{"3", "4"}, kept); diff != "" {
+			t.Errorf("kept for rollback (-want +got):\n%s", diff)
+		}
+		for _, v := range made[:2] {
+			if got := r.instance(v.ID); got.Status != store.StatusStopped {
+				t.Errorf("%s, no longer kept, is %s: it must be left to become stale", got.ImageTag, got.Status)
+			}
+		}
+	})
+}
+
+func TestFailedDeployLeavesWhatRan(t *testing.T) {
+	never := dockertest.Life{ExitAfter: 2 * time.Second, ExitCode: 3}
+	cases := []struct {
+		name   string
+		image  *dockertest.Image // nil: not in the registry
+		spec   store.Spec
+		before func(r *rig, id string)
+		reason []string
+		made   bool // a container was made and must be stopped
+	}{
+		{name: "image not found", reason: []string{"not found", "check the image and the tag"}},
+		{name: "registry wants a login", image: &dockertest.Image{Auth: "secret"}, reason: []string{"denied", "login"}},
+		{name: "pull breaks off", image: &dockertest.Image{PullFail: "unexpected EOF"}, reason: []string{"unexpected EOF"}},
+		{name: "crashes", image: &dockertest.Image{Life: never}, reason: []string{"ended with code 3", "exiting as told", "docker-watcher logs"}, made: true},
+		{name: "out of memory", image: &dockertest.Image{Life: dockertest.Life{ExitAfter: time.Second, OOM: true}}, reason: []string{"out of memory"}, made: true},
+		{name: "does not start", image: &dockertest.Image{Life: dockertest.Life{StartError: `exec: "/nope": executable file not found in $PATH`}},
+			reason: []string{"executable file not found", "correct the stage's command"}, made: true},
+		{name: "unhealthy", image: &dockertest.Image{Health: true, Life: dockertest.Life{Unhealthy: true}}, reason: []string{"HEALTHCHECK says unhealthy"}, made: true},
+		{name: "never healthy", image: &dockertest.Image{Health: true, Life: dockertest.Life{HealthAfter: time.Hour}}, reason: []string{"within 3m0s", "HEALTHCHECK says starting"}, made: true},
+		{name: "crashes and is restarted", image: &dockertest.Image{Life: never}, spec: store.Spec{Restart: "always"}, reason: []string{"crash"}, made: true},
+		{name: "port taken", image: &dockertest.Image{}, spec: store.Spec{Ports: []store.Port{{Container: 80, Host: 8099}}},
+			before: func(r *rig, _ string) {
+				r.pretend.Run(dockertest.Template{Name: "other", Ports: []string{"127.0.0.1:8099:80/tcp"}})
+			},
+			reason: []string{"port is already allocated", "another host port"}, made: true},
+		{name: "name taken", image: &dockertest.Image{},
+			before: func(r *rig, id string) { r.pretend.Run(dockertest.Template{Name: "shop-preview-" + id[10:]}) },
+			reason: []string{"is not ours", "rename it"}},
+		{name: "create fails", image: &dockertest.Image{},
+			before: func(r *rig, _ string) {
+				r.pretend.Fail(dockertest.Fault{On: "^POST /containers/create", Status: 500, Body: `{"message":"no space left on device"}`})
+			},
+			reason: []string{"no space left"}},
+		{name: "the reply to create is lost", image: &dockertest.Image{},
+			before: func(r *rig, _ string) {
+				r.pretend.Fail(dockertest.Fault{On: "^POST /containers/create", LoseReply: true})
+			},
+			reason: []string{"does not answer"}, made: true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+				r.publish("1.0")
+				if c.image != nil {
+					c.image.Ref = repository + ":2.0"
+					r.pretend.Publish(*c.image)
+				}
+				r.run()
+				former := r.deploy("1.0")
+				r.stop()
+				d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "2.0", Spec: &c.spec, Actor: "user:anna"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.before != nil {
+					c.before(r, d.InstanceID)
+				}
+				r.run()
+				d = r.end(d.ID)
+				if d.State != store.DeployFailed || d.EndedAt.IsZero() {
+					t.Fatalf("the deploy is %s", d.State)
+				}
+				mustContain(t, d.Error, c.reason...)
+				failed := r.event("deploy.failed")
+				if failed.Severity != store.SeverityError || failed.Data["advice"] == "" || failed.InstanceID != d.InstanceID {
+					t.Errorf("event %+v", failed)
+				}
+				r.expectFailed(t, d, c.made)
+				former = r.instance(former.ID)
+				if former.Status != store.StatusRunning || former.Intended != store.IntendedRunning || r.state(former) != "running" {
+					t.Errorf("what ran is %s, intended %s, on the engine %s", former.Status, former.Intended, r.state(former))
+				}
+				for _, req := range r.pretend.Requests("^(POST|DELETE) /containers/" + former.ContainerID + "/(stop|kill|restart)") {
+					t.Errorf("what ran was touched: %s", req.Target())
+				}
+			})
+		})
+	}
+}
+
+func (r *rig) expectFailed(t *testing.T, d store.Deploy, made bool) {
+	t.Helper()
+	v := r.instance(d.InstanceID)
+	if v.Status != store.StatusFailed || v.Intended != store.IntendedStopped || v.Class != store.ClassFailed {
+		t.Errorf("the new one is %s (%s), intended %s", v.Status, v.Class, v.Intended)
+	}
+	switch state := r.state(v); {
+	case made && (v.ContainerID == "" || state == "gone"):
+		t.Error("its container is not written down")
+	case made && state != "exited" && state != "created":
+		t.Errorf("its container is %s", state)
+	case !made && v.ContainerID != "":
+		t.Errorf("container %s is written down although none was made", v.ContainerID)
+	}
+}
+
+func TestHostPortIsHandedOver(t *testing.T) {
+	spec := store.Spec{Ports: []store.Port{{Container: 80, Host: 8099}}}
+	t.Run("done", func(t *testing.T) {
+		bubble(t, spec, func(t *testing.T, r *rig) {
+			r.publish("1.0", "1.1")
+			r.run()
+			first, second := r.deploy("1.0"), r.deploy("1.1")
+			if r.state(first) != "exited" || r.state(second) != "running" || r.instance(first.ID).Intended != store.IntendedStopped {
+				t.Errorf("former %s, new %s", r.state(first), r.state(second))
+			}
+		})
+	})
+	t.Run("failed", func(t *testing.T) {
+		bubble(t, spec, func(t *testing.T, r *rig) {
+			r.publish("1.0")
+			r.pretend.Publish(dockertest.Image{Ref: repository + ":bad", Life: dockertest.Life{ExitAfter: time.Second, ExitCode: 3}})
+			r.run()
+			first := r.deploy("1.0")
+			d := r.end(r.begin("bad").ID)
+			first = r.instance(first.ID)
+			if d.State != store.DeployFailed || first.Status != store.StatusRunning || first.Intended != store.IntendedRunning || r.state(first) != "running" {
+				t.Errorf("deploy %s; the former is %s, intended %s, on the engine %s", d.State, first.Status, first.Intended, r.state(first))
+			}
+			if diff := cmp.Diff([]string{"instance.stopped", "instance.started"}, r.kinds(first.ID)[2:]); diff != "" {
+				t.Errorf("events of the former (-want +got):\n%s", diff)
+			}
+		})
+	})
+	t.Run("stopped by hand before, stays stopped", func(t *testing.T) {
+		bubble(t, spec, func(t *testing.T, r *rig) {
+			r.publish("1.0")
+			r.run()
+			first := r.deploy("1.0")
+			if err := r.StopInstance(t.Context(), first.ID, "user:anna"); err != nil {
+				t.Fatal(err)
+			}
+			if d := r.end(r.begin("missing").ID); d.State != store.DeployFailed {
+				t.Fatalf("deploy %s", d.State)
+			}
+			if r.state(first) != "exited" {
+				t.Error("a failed deploy started what a person had stopped")
+			}
+		})
+	})
+}
+
+func TestOneDeployAtATimeAStage(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		d := r.begin("1.0")
+		if _, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.1", Actor: "user:ben"}); !errors.Is(err, ErrBusy) {
+			t.Fatalf("a second deploy: %v, want ErrBusy", err)
+		}
+		other := storetest.Stage(t, r.db, store.Host{ID: r.stage.HostID}, r.project)
+		e, err := r.Start(t.Context(), Request{StageID: other.ID, Tag: "1.1", Actor: "user:ben"})
+		if err != nil {
+			t.Fatalf("a deploy of another stage: %v", err)
+		}
+		if d, e = r.end(d.ID), r.end(e.ID); d.State != store.DeployDone || e.State != store.DeployDone {
+			t.Errorf("deploys: %s, %s", d.State, e.State)
+		}
+		all, _, err := r.db.Instances(t.Context(), store.InstanceFilter{StageID: r.stage.ID}, store.Page{})
+		if err != nil || len(all) != 1 {
+			t.Errorf("the refused deploy left something: %d instances, %v", len(all), err)
+		}
+	})
+}
+
+func TestTwoDeploysAtOnceOneIsRefused(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		errs := make(chan error, 2)
+		for _, tag := range []string{"1.0", "1.1"} {
+			go func() {
+				_, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: tag, Actor: "user:anna"})
+				errs <- err
+			}()
+		}
+		a, b := <-errs, <-errs
+		if (a == nil) == (b == nil) || !errors.Is(errors.Join(a, b), ErrBusy) {
+			t.Errorf("two at once: %v and %v; want one of them ErrBusy", a, b)
+		}
+	})
+}
+
+func TestNeverJudgedWhileItIsBroughtUp(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0")
+		sub := r.bus.Subscribe(1000)
+		defer sub.Close()
+		r.run()
+		d := r.begin("1.0")
+		var states []string
+		for e := range sub.C() {
+			if e.Kind == "deploy.done" {
+				break
+			}
+			state, _ := e.Data["state"].(string)
+			v := r.instance(d.InstanceID)
+			if e.Kind == "deploy.progress" && state != "switching" && state != "done" && !v.Status.Deploying() {
+				t.Errorf("while the deploy is %s the instance is %s, which a scan judges", state, v.Status)
+			}
+			if !v.StaleSince.IsZero() {
+				t.Errorf("stale while the deploy is %s", state)
+			}
+			if len(states) == 0 || states[len(states)-1] != state {
+				states = append(states, state)
+			}
+		}
+		if diff := cmp.Diff([]string{"queued", "pulling", "starting", "checking", "switching"}, states); diff != "" {
+			t.Errorf("states told (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestShutdownFailsTheDeployCleanly(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		former := r.deploy("1.0")
+		d := r.begin("1.1")
+		time.Sleep(5 * time.Second) // it is being checked: up for 10 s
+		r.stop()
+		d, err := r.db.Deploy(t.Context(), d.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.State != store.DeployFailed || !strings.Contains(d.Error, "shut down") {
+			t.Errorf("deploy %s: %s", d.State, d.Error)
+		}
+		r.expectFailed(t, d, true)
+		if r.state(former) != "running" {
+			t.Errorf("what ran is %s", r.state(former))
+		}
+	})
+}
+
+func TestStartRefuses(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		cases := []struct {
+			name string
+			req  Request
+			want error
+			says string
+		}{
+			{"an unknown stage", Request{StageID: "nope", Tag: "1"}, store.ErrNotFound, "stage nope"},
+			{"no tag", Request{StageID: r.stage.ID}, ErrInvalid, "tag"},
+			{"a tag with a blank", Request{StageID: r.stage.ID, Tag: "1 0"}, ErrInvalid, "tag"},
+			{"an image with a tag", Request{StageID: r.stage.ID, Tag: "1", Image: "shop:2"}, ErrInvalid, "without a tag"},
+			{"our own label", Request{StageID: r.stage.ID, Tag: "1", Spec: &store.Spec{Labels: map[string]string{"docker-watcher.managed": "false"}}}, ErrInvalid, "docker-watcher's own"},
+		}
+		for _, c := range cases {
+			_, err := r.Start(t.Context(), c.req)
+			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+		open, err := r.db.OpenDeploys(t.Context())
+		if err != nil || len(open) > 0 {
+			t.Errorf("refused requests left %d deploys open, %v", len(open), err)
+		}
+	})
+}
+
+func TestProgressIsThrottled(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		sub := r.bus.Subscribe(1000)
+		tell := newTeller(r.bus, store.Deploy{ID: "d", State: store.DeployPulling, Image: repository, ImageTag: "1"})
+		for n := range int64(200) {
+			tell.pulled(docker.PullProgress{Done: n, Total: 1000, Status: "Downloading"})
+			time.Sleep(10 * time.Millisecond)
+		}
+		tell.pulled(docker.PullProgress{Done: 1000, Total: 1000, Status: "Pull complete"})
+		synctest.Wait()
+		var told []float64
+		for len(told) == 0 || told[len(told)-1] < 1000 {
+			e := <-sub.C()
+			if e.Kind != "deploy.progress" || e.ID != 0 {
+				t.Errorf("event %+v", e)
+			}
+			done, _ := e.Data["done_bytes"].(int64)
+			told = append(told, float64(done))
+		}
+		sub.Close()
+		if len(told) < 7 || len(told) > 10 || !slices.IsSorted(told) || told[len(told)-1] != 1000 {
+			t.Errorf("in 2 s it told %v", told)
+		}
+	})
+}

@@ -1,0 +1,163 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// TestRealEngine deploys on a real engine from a real registry: what the pretend one claims must hold there too.
+func TestRealEngine(t *testing.T) {
+	engine := enginetest.Engine(t)
+	registry := enginetest.Registry(t)
+	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := registry + "/shop"
+	push := func(tag string, opts ...enginetest.ImageOption) {
+		t.Helper()
+		if err := enginetest.PushApp(t.Context(), app, image+":"+tag, tag, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push("1.0")
+	push("1.1")
+	push("checked", enginetest.WithHealthcheck(time.Second))
+	push("crash", enginetest.WithEnv("EXIT_AFTER_MS=100", "EXIT_CODE=7"))
+
+	http := store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/healthz", Timeout: 20 * time.Second}
+	random := []store.Port{{Container: enginetest.AppPort}}
+	rig := func(t *testing.T, spec store.Spec) *rig {
+		r := newRig(t, engine, image, spec)
+		r.run()
+		t.Cleanup(func() {
+			r.stop()
+			r.removeAll(engine)
+		})
+		return r
+	}
+
+	t.Run("good, replaced, found healthy by HTTP", func(t *testing.T) {
+		r := rig(t, store.Spec{
+			Env:    []store.EnvVar{{Name: "MULTI", Value: "one\ntwo \"quoted\" $HOME=x"}},
+			Ports:  random,
+			Health: http, Labels: map[string]string{"team": "shop"},
+		})
+		first := r.deploy("1.0")
+		c, err := engine.Inspect(t.Context(), first.ContainerID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(c.Raw), `"MULTI=one\ntwo \"quoted\" $HOME=x"`) {
+			t.Errorf("the line break of the environment is lost: %s", c.Raw)
+		}
+		if c.Labels["team"] != "shop" || c.Labels[docker.LabelInstance] != first.ID || !strings.HasPrefix(first.Digest, "sha256:") {
+			t.Errorf("labels %v, digest %q", c.Labels, first.Digest)
+		}
+		second := r.deploy("1.1")
+		first = r.instance(first.ID)
+		if first.Status != store.StatusStopped || !first.RollbackKept || first.LastAliveAt.After(first.FinishedAt) {
+			t.Errorf("former: %s, kept %v, last alive %s, ended %s", first.Status, first.RollbackKept, first.LastAliveAt, first.FinishedAt)
+		}
+		if err := r.StopInstance(t.Context(), second.ID, "user:anna"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.StartInstance(t.Context(), first.ID, "user:anna"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.RemoveInstance(t.Context(), second.ID, "user:anna", false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := engine.Inspect(t.Context(), second.ContainerID); !errors.Is(err, docker.ErrNotFound) {
+			t.Errorf("the removed one: %v", err)
+		}
+		if err := r.RemoveInstance(t.Context(), first.ID, "user:anna", false); !errors.Is(err, ErrWrongState) {
+			t.Errorf("removed while it runs: %v", err)
+		}
+	})
+	t.Run("healthy by HEALTHCHECK, by TCP", func(t *testing.T) {
+		r := rig(t, store.Spec{Ports: random})
+		began := time.Now()
+		r.deploy("checked")
+		if took := time.Since(began); took > upFor {
+			t.Errorf("took %s: the HEALTHCHECK did not count", took)
+		}
+		d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.0", Actor: "user:anna", Spec: &store.Spec{
+			Ports: random, Health: store.Health{Kind: store.HealthTCP, Port: enginetest.AppPort, Timeout: 20 * time.Second},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d = r.end(d.ID); d.State != store.DeployDone {
+			t.Errorf("%s: %s", d.State, d.Error)
+		}
+	})
+	t.Run("failures leave what ran", func(t *testing.T) {
+		r := rig(t, store.Spec{Ports: random, Health: http})
+		serves := r.deploy("1.0")
+		taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		busy, ok := taken.Addr().(*net.TCPAddr)
+		if !ok {
+			t.Fatal(taken.Addr())
+		}
+		for _, c := range []struct {
+			name, tag string
+			spec      store.Spec
+			says      []string
+		}{
+			{"image not found", "nope", store.Spec{}, []string{"check the image and the tag"}},
+			{"unhealthy", "1.1", store.Spec{Ports: random, Health: store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/nope", Timeout: 2 * time.Second}}, []string{"answers 404", "serving 1.1"}},
+			{"nothing listens there", "1.1", store.Spec{Ports: []store.Port{{Container: 9999}}, Health: store.Health{Kind: store.HealthTCP, Port: 9999, Timeout: 2 * time.Second}}, []string{"not healthy within 2s"}},
+			{"crashes", "crash", store.Spec{}, []string{"code 7", "exiting as told"}},
+			{"port taken", "1.1", store.Spec{Ports: []store.Port{{Container: enginetest.AppPort, Host: busy.Port}}}, []string{fmt.Sprint(busy.Port), "another host port"}},
+			{"a command that it does not know", "1.1", store.Spec{Command: []string{"nope"}}, []string{"code 1", "unknown command"}},
+		} {
+			d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: c.tag, Spec: &c.spec, Actor: "user:anna"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d = r.end(d.ID); d.State != store.DeployFailed {
+				t.Errorf("%s: the deploy is %s", c.name, d.State)
+			}
+			mustContain(t, d.Error, c.says...)
+			if v := r.instance(d.InstanceID); v.ContainerID != "" {
+				got, err := engine.Inspect(t.Context(), v.ContainerID)
+				if err != nil || got.Running {
+					t.Errorf("%s: its container runs: %v, %v", c.name, got.Running, err)
+				}
+			}
+			if got, err := engine.Inspect(t.Context(), serves.ContainerID); err != nil || got.State != docker.StateRunning {
+				t.Errorf("%s: what ran is %s, %v", c.name, got.State, err)
+			}
+		}
+	})
+}
+
+// removeAll takes away every container of the rig's installation.
+func (r *rig) removeAll(engine *docker.Engine) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), time.Minute)
+	defer cancel()
+	list, err := engine.List(ctx, docker.ListOptions{Labels: []string{docker.LabelInstallation + "=" + r.db.InstallationID()}})
+	if err != nil {
+		r.t.Errorf("clean up: %v", err)
+	}
+	for _, c := range list {
+		owned := docker.Owned{ID: c.ID, Adopted: true}
+		if err := errors.Join(engine.Stop(ctx, owned, time.Second), engine.Remove(ctx, owned)); err != nil {
+			r.t.Errorf("clean up: %v", err)
+		}
+	}
+}
