@@ -225,7 +225,7 @@ func (e *Engine) serveImage(w http.ResponseWriter, ref string) {
 		ports[p] = struct{}{}
 	}
 	config := map[string]any{"Entrypoint": i.entry, "Cmd": i.cmd, "Env": i.env, "ExposedPorts": ports, "Volumes": i.volumeSet(), "Labels": nil}
-	if i.check {
+	if i.check && !e.o.podman() { // podman's Docker API keeps it to itself
 		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
 	}
 	body := map[string]any{

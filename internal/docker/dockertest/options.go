@@ -87,3 +87,10 @@ func minor(version string) int {
 	}
 	return n
 }
+
+// Flavour is the make of the engine.
+func (e *Engine) Flavour() Flavour {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.o.Flavour
+}

@@ -1,0 +1,359 @@
+package docker_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+)
+
+// abilities are where engines truly differ. Everything else is asked of all of them alike.
+type abilities struct {
+	showsRestarting bool // a crash loop is "restarting" between two runs
+	keepsStartError bool // a failed start leaves its exit code and its reason
+	healthMoves     bool // health checks run
+	tellsSignals    bool // kill and stop events beside die
+	refusesNames    bool // a bad name is "invalid", not an error of the engine
+	ownNames        bool // an image is called as it was asked for, not localhost/...
+	tellsImageCheck bool // an image inspect shows a HEALTHCHECK (a container's inspect does everywhere)
+}
+
+var (
+	dockerAbilities = abilities{
+		showsRestarting: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, ownNames: true, tellsImageCheck: true,
+	}
+	podmanAbilities = abilities{}
+)
+
+// subject is an engine under the contract, seen through the adapter.
+type subject struct {
+	abilities
+	*docker.Engine
+	pretend *dockertest.Engine // nil for a real one
+	wire    *wire
+	raw     *http.Client // to ask the engine what the adapter has no words for
+	image   string       // the test app
+	checked string       // the same with a HEALTHCHECK
+}
+
+const (
+	installation = "contract"
+	instance     = "one"
+	patience     = 30 * time.Second
+)
+
+// TestContract holds the adapter against every engine that there is: pretended ones of each make, so that they
+// cannot lie, and real ones.
+func TestContract(t *testing.T) {
+	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pretended := map[string]dockertest.Options{
+		"pretend docker 20.10": dockertest.Docker20(), "pretend docker 28": dockertest.Docker28(),
+		"pretend docker 29": dockertest.Docker29(), "pretend docker newest": dockertest.DockerNewest(),
+		"pretend podman 4.3": dockertest.Podman43(), "pretend podman 5.4": dockertest.Podman54(),
+	}
+	for name, options := range pretended {
+		t.Run(name, func(t *testing.T) {
+			e := dockertest.Serve(t, options)
+			s := newSubject(t, e.Endpoint(), app)
+			s.pretend = e
+			s.obey(t)
+		})
+	}
+	t.Run("docker", func(t *testing.T) { newSubject(t, enginetest.Endpoint(t), app).obey(t) })
+	t.Run("podman", func(t *testing.T) { newSubject(t, enginetest.PodmanEndpoint(t), app).obey(t) })
+	for name, endpoint := range extraEngines(t) {
+		t.Run(name, func(t *testing.T) { newSubject(t, endpoint, app).obey(t) })
+	}
+}
+
+// extraEngines are more real ones, as "name=unix:///path" with spaces between.
+func extraEngines(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for one := range strings.FieldsSeq(os.Getenv("DOCKER_WATCHER_TEST_ENGINES_EXTRA")) {
+		name, endpoint, ok := strings.Cut(one, "=")
+		if !ok {
+			t.Fatalf("DOCKER_WATCHER_TEST_ENGINES_EXTRA: %q is not name=endpoint", one)
+		}
+		found[name] = endpoint
+	}
+	return found
+}
+
+func newSubject(t *testing.T, endpoint, app string) *subject {
+	t.Helper()
+	s := &subject{wire: &wire{endpoint: endpoint}, image: "dwt/app:1.0", checked: "dwt/checked:1.0"}
+	e, err := docker.New(docker.Options{Endpoint: endpoint, Dial: s.wire.dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Engine = e
+	transport := &http.Transport{DialContext: s.wire.dial}
+	s.raw = &http.Client{Transport: transport, Timeout: patience}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	info, err := e.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("version %s, API %s, storage %s", info.Version, info.APIVersion, info.StorageDriver)
+	s.abilities = dockerAbilities
+	if s.isPodman(t) {
+		s.abilities = podmanAbilities
+	}
+	s.load(t, app, s.image, enginetest.WithVolume("/data"))
+	s.load(t, app, s.checked, enginetest.WithHealthcheck(time.Second))
+	return s
+}
+
+func (s *subject) load(t *testing.T, app, ref string, options ...enginetest.ImageOption) {
+	t.Helper()
+	archive, err := enginetest.AppArchive(app, ref, "1.0", options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.LoadImage(t.Context(), archive); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *subject) isPodman(t *testing.T) bool {
+	t.Helper()
+	var version struct{ Components []struct{ Name string } }
+	s.get(t, "/version", &version)
+	return len(version.Components) > 0 && strings.Contains(version.Components[0].Name, "Podman")
+}
+
+// obey runs the whole contract.
+func (s *subject) obey(t *testing.T) {
+	for _, clause := range []struct {
+		name string
+		test func(*testing.T, *subject)
+	}{
+		{"an engine tells who it is", tellsWhoItIs},
+		{"created", created},
+		{"running", running},
+		{"ports and volumes", portsAndVolumes},
+		{"stopped", stopped},
+		{"a stop that the process ignores", stopIgnored},
+		{"exited by itself", exitedByItself},
+		{"started again", startedAgain},
+		{"paused", paused},
+		{"crash loop", crashLoop},
+		{"on-failure is used up", onFailureUsedUp},
+		{"a start that fails", failedStart},
+		{"restart", restart},
+		{"remove", remove},
+		{"removed by many at once", removedByMany},
+		{"volumes stay", volumesStay},
+		{"what is not there", notThere},
+		{"what cannot be created", cannotCreate},
+		{"what is not ours", notOurs},
+		{"list filters", listFilters},
+		{"size", size},
+		{"health", health},
+		{"log of both streams", logOfBothStreams},
+		{"log followed", logFollowed},
+		{"stats", stats},
+		{"images", images},
+		{"pull", pull},
+		{"events", eventsInOrder},
+		{"events after a break", eventsAfterABreak},
+		{"what only a pretended engine shows on demand", onDemand},
+	} {
+		t.Run(clause.name, func(t *testing.T) { clause.test(t, s) })
+	}
+}
+
+// wire is the way to an engine; it can be cut.
+type wire struct {
+	endpoint string
+	mu       sync.Mutex
+	conns    []net.Conn
+}
+
+func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	network, addr, _ := strings.Cut(w.endpoint, "://")
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns = append(w.conns, c)
+	return c, nil
+}
+
+// cut breaks every connection.
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		_ = c.Close() // many are closed already
+	}
+	w.conns = nil
+}
+
+// Plain requests.
+
+func (s *subject) request(t *testing.T, method, path string, body any) (status int, answer []byte) {
+	t.Helper()
+	var in io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = bytes.NewReader(text)
+	}
+	// Also asked when a test cleans up after itself; the client has a timeout.
+	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, "http://engine"+path, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := s.raw.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err = io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, answer
+}
+
+func (s *subject) get(t *testing.T, path string, into any) {
+	t.Helper()
+	status, answer := s.request(t, http.MethodGet, path, nil)
+	if status != http.StatusOK {
+		t.Fatalf("GET %s: %d %s", path, status, answer)
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		t.Fatalf("GET %s: %v", path, err)
+	}
+}
+
+// removeBy takes a container away that the adapter would refuse to touch.
+func (s *subject) removeBy(t *testing.T, id string) {
+	t.Helper()
+	if status, answer := s.request(t, http.MethodDelete, "/containers/"+id+"?force=1&v=1", nil); status >= 300 {
+		t.Errorf("clean up: %d %s", status, answer)
+	}
+}
+
+// Short ways.
+
+func labels() map[string]string {
+	return map[string]string{docker.LabelManaged: "true", docker.LabelInstallation: installation, docker.LabelInstance: instance}
+}
+
+func own(id string) docker.Owned {
+	return docker.Owned{ID: id, Installation: installation, Instance: instance}
+}
+
+// create makes a container that is taken away at the end.
+func (s *subject) create(t *testing.T, change ...func(*docker.CreateOptions)) string {
+	t.Helper()
+	o := docker.CreateOptions{Name: enginetest.Name(t), Image: s.image, Labels: labels()}
+	for _, c := range change {
+		c(&o)
+	}
+	id, err := s.Create(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.RemoveAfter(t, s.Engine, id)
+	return id
+}
+
+// run also starts it.
+func (s *subject) run(t *testing.T, change ...func(*docker.CreateOptions)) string {
+	t.Helper()
+	id := s.create(t, change...)
+	if err := s.Start(t.Context(), own(id)); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func env(kv ...string) func(*docker.CreateOptions) {
+	return func(o *docker.CreateOptions) { o.Env = append(o.Env, kv...) }
+}
+
+func policy(p string) func(*docker.CreateOptions) {
+	return func(o *docker.CreateOptions) { o.Restart = p }
+}
+
+func (s *subject) inspect(t *testing.T, id string) docker.Container {
+	t.Helper()
+	c, err := s.Inspect(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// await inspects until the container is as wanted.
+func (s *subject) await(t *testing.T, id, what string, as func(docker.Container) bool) docker.Container {
+	t.Helper()
+	var last docker.Container
+	eventually(t, what, func() bool {
+		last = s.inspect(t, id)
+		return as(last)
+	})
+	return last
+}
+
+func inState(want docker.State) func(docker.Container) bool {
+	return func(c docker.Container) bool { return c.State == want }
+}
+
+// listed is the row of a container among those asked for; ok is false when there is none.
+func (s *subject) listed(t *testing.T, id string, o docker.ListOptions) (row docker.Summary, ok bool) {
+	t.Helper()
+	rows, err := s.List(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.ID == id {
+			return row, true
+		}
+	}
+	return docker.Summary{}, false
+}
+
+// eventually asks until the answer is yes, or the patience is over.
+func eventually(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	deadline, tick := time.After(patience), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for !yes() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %v", what, patience)
+		case <-tick.C:
+		}
+	}
+}
