@@ -144,11 +144,7 @@ func (e *Engine) ImageUsers(ctx context.Context, imageID string) ([]string, erro
 			// It compares without the algorithm, and would find nobody with it.
 			ancestor = strings.TrimPrefix(ancestor, "sha256:")
 		}
-		body, err := e.listBody(ctx, s, client.Filters{}.Add("ancestor", ancestor))
-		if err != nil {
-			return nil, err
-		}
-		users, err := rows(body)
+		users, err := e.listRows(ctx, s, client.Filters{}.Add("ancestor", ancestor))
 		if err != nil {
 			return nil, err
 		}
