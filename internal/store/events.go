@@ -13,8 +13,9 @@ import (
 const (
 	maxMessage = 4 << 10
 	maxData    = 16 << 10
-	// insertRows is how many events one statement inserts.
-	insertRows = 500
+	// insertRows is how many events one statement inserts: SQLite looks placeholders
+	// up one by one, so that more of them cost more each.
+	insertRows = 10
 	// maxExamined bounds how many events one page may look at to find those that match.
 	maxExamined = 10_000
 )
@@ -250,11 +251,8 @@ func (tx *Tx) Emit(ctx context.Context, events ...Event) error {
 	for i := range kept {
 		kept[i].ID = last - int64(len(kept)-1-i)
 	}
-	for from := 0; from < len(kept); from += insertRows {
-		to := min(from+insertRows, len(kept))
-		if err := tx.insertEvents(ctx, kept[from:to], data[from:to]); err != nil {
-			return err
-		}
+	if err := tx.insertEvents(ctx, kept, data); err != nil {
+		return err
 	}
 	tx.events = append(tx.events, kept...)
 	return nil
@@ -298,17 +296,53 @@ func shorten(s string, limit int) string {
 	return s[:end] + mark
 }
 
+// insertEvents prepares one statement for all full groups of rows and one for the rest.
 func (tx *Tx) insertEvents(ctx context.Context, events []Event, data []any) error {
-	a := make(arguments, 0, 12*len(events))
-	rows := make([]string, len(events))
-	for i, e := range events {
-		rows[i] = in(&a, []any{
-			e.ID, e.Time.UnixMilli(), string(e.Severity), string(e.Source), e.Kind, e.Message, optional(e.ProjectID),
-			optional(e.StageID), optional(e.InstanceID), optional(e.HostID), e.Actor, data[i],
-		})
+	full := len(events) / insertRows * insertRows
+	if err := tx.insertGroups(ctx, events[:full], data, insertRows); err != nil {
+		return err
 	}
-	_, err := tx.exec(ctx, "keep events", `INSERT INTO event_log (`+eventColumns+`) VALUES `+strings.Join(rows, `, `), a...)
-	return err
+	return tx.insertGroups(ctx, events[full:], data[full:], len(events)-full)
+}
+
+func (tx *Tx) insertGroups(ctx context.Context, events []Event, data []any, size int) error {
+	if len(events) == size {
+		_, err := tx.exec(ctx, "keep events", insertEvents(size), eventRows(events, data)...)
+		return err
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	stmt, err := tx.sql.PrepareContext(ctx, insertEvents(size))
+	if err != nil {
+		return tx.lose(fault("keep events", err))
+	}
+	defer stmt.Close()
+	for from := 0; from < len(events); from += size {
+		if _, err := stmt.ExecContext(ctx, eventRows(events[from:from+size], data[from:])...); err != nil {
+			return tx.lose(fault("keep events", err))
+		}
+	}
+	return nil
+}
+
+func eventRows(events []Event, data []any) arguments {
+	a := make(arguments, 0, 12*len(events))
+	for n, e := range events {
+		a = append(a, e.ID, e.Time.UnixMilli(), string(e.Severity), string(e.Source), e.Kind, e.Message, optional(e.ProjectID),
+			optional(e.StageID), optional(e.InstanceID), optional(e.HostID), e.Actor, data[n])
+	}
+	return a
+}
+
+// insertEvents is the SQL that inserts so many rows.
+func insertEvents(size int) string {
+	var a arguments
+	rows := make([]string, size)
+	for i := range rows {
+		rows[i] = in(&a, make([]any, 12))
+	}
+	return `INSERT INTO event_log (` + eventColumns + `) VALUES ` + strings.Join(rows, `, `)
 }
 
 // PruneEvents deletes at most limit events older than before, but never the newest
