@@ -27,6 +27,8 @@ type server struct {
 	listener net.Listener
 	stopping chan struct{} // closed when the shutdown begins: streams end then
 	cut      context.CancelFunc
+
+	drainTimeout, takeBackTimeout time.Duration
 }
 
 // listen takes the port, so that a taken one is told before anything is touched.
@@ -47,7 +49,7 @@ func isListen(err error) bool {
 // newServer joins its parts. There is no write timeout: streams last. Requests outlive ctx, until they are cut.
 func newServer(ctx context.Context, listener net.Listener, stopping chan struct{}, handler http.Handler, log *slog.Logger) *server {
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
-	return &server{listener: listener, stopping: stopping, cut: cut, http: &http.Server{
+	return &server{listener: listener, stopping: stopping, cut: cut, drainTimeout: drainTimeout, takeBackTimeout: takeBackTimeout, http: &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -71,11 +73,11 @@ func (s *server) Run(ctx context.Context) error {
 
 func (s *server) shutdown(ctx context.Context) error {
 	close(s.stopping)
-	if s.drain(ctx, drainTimeout) == nil {
+	if s.drain(ctx, s.drainTimeout) == nil {
 		return nil
 	}
 	s.cut()
-	if s.drain(ctx, takeBackTimeout) == nil {
+	if s.drain(ctx, s.takeBackTimeout) == nil {
 		return nil
 	}
 	if err := s.http.Close(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -309,6 +310,37 @@ func TestEngineIsDownAtStartAndComes(t *testing.T) {
 	}
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestSettingsTakeEffectAtOnce(t *testing.T) {
+	engine := dockertest.Serve(t, dockertest.Docker29())
+	d := launch(t, flags(t.TempDir(), engine.Endpoint())...)
+	c := d.client(d.setUp())
+	triggers := func() (seen []string) {
+		scans, err := c.Scans(t.Context(), "", client.Page{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range scans.Items {
+			seen = append(seen, run.Trigger)
+		}
+		return seen
+	}
+	eventually(t, "a scan right after the start", func() bool { return len(triggers()) > 0 })
+	if _, err := c.UpdateSettings(t.Context(), map[string]any{"scan_interval": "90m"}); err != nil {
+		t.Fatal(err)
+	}
+	scans, err := c.Scans(t.Context(), "", client.Page{})
+	if err != nil || scans.Schedule == nil {
+		t.Fatalf("scans = %+v, %v", scans, err)
+	}
+	if in := time.Until(scans.Schedule.NextAt); in > 90*time.Minute || in < 88*time.Minute {
+		t.Errorf("the next scan is due in %s", in)
+	}
+	eventually(t, "a scan with the new settings", func() bool { return slices.Contains(triggers(), "settings") })
+	if _, err := c.UpdateSettings(t.Context(), map[string]any{"scan_interval": "1s"}); err == nil {
+		t.Error("a scan a second was accepted")
 	}
 }
 

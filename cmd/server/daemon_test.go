@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// watched is an engine watch in a bubble, on a pretend engine and a real store.
+func watched(t *testing.T, recover func(context.Context) error) (*dockertest.Engine, *store.DB, store.Host) {
+	t.Helper()
+	time.Sleep(time.Until(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)))
+	log := slog.New(slog.DiscardHandler)
+	db := storetest.Open(t)
+	pretend := dockertest.New(t, dockertest.Docker28())
+	host, err := ensureHost(t.Context(), db, pretend.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := docker.New(docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: recover, log: log}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-done, engine.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return pretend, db, host
+}
+
+func factsOf(t *testing.T, db *store.DB, host store.Host) store.Host {
+	t.Helper()
+	h, err := db.Host(t.Context(), host.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestEngineWatchRecoversWhenTheEngineComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls, failures atomic.Int32
+		failures.Store(1)
+		pretend, db, host := watched(t, func(context.Context) error {
+			calls.Add(1)
+			if failures.Add(-1) >= 0 {
+				return errors.New("half done")
+			}
+			return nil
+		})
+		time.Sleep(time.Second)
+		if h := factsOf(t, db, host); h.EngineID == "" || h.EngineVersion != "28.5.2" || h.APIVersion == "" || h.DataRoot == "" {
+			t.Errorf("facts = %+v", h)
+		}
+		if n := calls.Load(); n != 1 {
+			t.Errorf("recovered %d times at the start", n)
+		}
+		time.Sleep(5 * time.Minute)
+		if n := calls.Load(); n != 2 {
+			t.Errorf("recovered %d times: once more after the failure, then never while the engine stays", n)
+		}
+		pretend.Shutdown()
+		time.Sleep(5 * time.Minute)
+		if n := calls.Load(); n != 2 {
+			t.Errorf("recovered %d times with the engine down", n)
+		}
+		pretend.Boot()
+		time.Sleep(time.Minute)
+		if n := calls.Load(); n != 3 {
+			t.Errorf("recovered %d times after the engine came back", n)
+		}
+	})
+}
+
+func TestEngineWatchLeavesTheFactsOfAnotherEngineAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pretend, db, host := watched(t, func(context.Context) error { return nil })
+		time.Sleep(time.Second)
+		first := factsOf(t, db, host)
+		pretend.Shutdown()
+		time.Sleep(time.Minute)
+		pretend.SetEngineID("ANOTHER")
+		pretend.Boot()
+		time.Sleep(time.Minute)
+		if h := factsOf(t, db, host); h.EngineID != first.EngineID {
+			t.Errorf("engine id = %q: a changed engine is an admin's to accept", h.EngineID)
+		}
+	})
+}
+
+func TestHostRowIsMadeOnceAndFollowsTheEndpoint(t *testing.T) {
+	db := storetest.Open(t)
+	first, err := ensureHost(t.Context(), db, "unix:///a.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := ensureHost(t.Context(), db, "tcp://10.0.0.5:2375")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts, err := db.Hosts(t.Context())
+	if err != nil || len(hosts) != 1 || first.ID != second.ID || hosts[0].Endpoint != "tcp://10.0.0.5:2375" || hosts[0].Name != "local" {
+		t.Errorf("hosts = %+v, %v", hosts, err)
+	}
+}
+
+func TestRetentionDeletesOnlyWhatIsOld(t *testing.T) {
+	db := storetest.Open(t)
+	now := time.Now().UTC()
+	old := store.Event{Time: now.AddDate(0, 0, -91), Severity: store.SeverityInfo, Source: store.SourceSystem, Kind: "old", Message: "old"}
+	young := old
+	young.Time, young.Kind = now.AddDate(0, 0, -89), "young"
+	err := db.Update(t.Context(), func(tx *store.Tx) error {
+		return tx.Emit(t.Context(), append(slices.Repeat([]store.Event{old}, 2*retentionBatch+1), young)...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := retention(db, slog.New(slog.DiscardHandler)).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := db.EventsAfter(t.Context(), 0, 10)
+	if err != nil || len(left) != 1 || left[0].Kind != "young" {
+		t.Errorf("left %+v, %v", left, err)
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// serve runs a server with little patience and one request under way in its handler.
+func serve(t *testing.T, handler http.HandlerFunc) (shutdown func() error, answer <-chan string, stopping <-chan struct{}) {
+	t.Helper()
+	listener, err := listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, stop := make(chan struct{}), make(chan struct{})
+	s := newServer(t.Context(), listener, stop, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		handler(w, r)
+	}), slog.New(slog.DiscardHandler))
+	s.drainTimeout, s.takeBackTimeout = 300*time.Millisecond, 300*time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	body := make(chan string, 1)
+	go func() {
+		res, err := http.Get(baseURL(listener.Addr()))
+		if err != nil {
+			body <- "error"
+			return
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			text = []byte("cut off")
+		}
+		body <- string(text)
+	}()
+	<-begun
+	return func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(10 * time.Second):
+			t.Fatal("the shutdown does not end")
+			return nil
+		}
+	}, body, stop
+}
+
+func TestShutdownWaitsForWhatIsUnderWay(t *testing.T) {
+	finish := make(chan struct{})
+	shutdown, answer, stopping := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		<-finish
+		if r.Context().Err() != nil {
+			t.Error("the request was cut although it was in time")
+		}
+		_, _ = io.WriteString(w, "cleaned up")
+	})
+	go func() { <-stopping; close(finish) }()
+	if err := shutdown(); err != nil {
+		t.Error(err)
+	}
+	if got := <-answer; got != "cleaned up" {
+		t.Errorf("answer = %q", got)
+	}
+}
+
+func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
+	shutdown, answer, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		_, _ = io.WriteString(w, "taken back")
+	})
+	if err := shutdown(); err != nil {
+		t.Error(err)
+	}
+	if got := <-answer; got != "taken back" {
+		t.Errorf("answer = %q", got)
+	}
+}
+
+func TestShutdownIsBounded(t *testing.T) {
+	finish := make(chan struct{})
+	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request) { <-finish })
+	if err := shutdown(); err != nil {
+		t.Error(err)
+	}
+	close(finish)
+	if got := <-answer; got != "error" {
+		t.Errorf("answer = %q", got)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	for _, tt := range []struct {
+		ip   string
+		want string
+	}{
+		{"127.0.0.1", "http://127.0.0.1:8080"},
+		{"0.0.0.0", "http://127.0.0.1:8080"},
+		{"::", "http://127.0.0.1:8080"},
+		{"::1", "http://[::1]:8080"},
+		{"192.0.2.7", "http://192.0.2.7:8080"},
+	} {
+		if got := baseURL(&net.TCPAddr{IP: net.ParseIP(tt.ip), Port: 8080}); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.ip, got, tt.want)
+		}
+	}
+}
