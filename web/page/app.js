@@ -52,7 +52,6 @@ function setup() {
   form.elements.code.value = new URLSearchParams(location.hash.slice(1)).get('code') ?? '';
   onSubmit(form, async (fields) => {
     await api('POST', '/api/setup', fields);
-    await api('POST', '/api/session', { name: fields.name, password: fields.password });
     history.replaceState(null, '', '/');
   });
 }
