@@ -56,11 +56,12 @@ func failure(ctx context.Context, doing string, err error) error {
 // kindOf says which of our errors an error of the client is; nil when it comes from neither
 // the engine nor the way to it (a reader or a callback of the caller's).
 func kindOf(err error) error {
+	if kind := podmanKind(err); kind != nil {
+		return kind
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return ErrTimeout
-	case improperState(err):
-		return ErrConflict
 	case errdefs.IsNotFound(err):
 		return ErrNotFound
 	case errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err):
@@ -78,10 +79,18 @@ func kindOf(err error) error {
 	}
 }
 
-// improperState recognises podman, which answers 500 where docker answers 409.
-func improperState(err error) bool {
-	return errdefs.IsInternal(err) &&
-		(strings.Contains(err.Error(), "container state improper") || strings.Contains(err.Error(), "cannot be removed without force"))
+// podmanKind recognises what podman answers 500 to where docker has a code for it.
+func podmanKind(err error) error {
+	switch text := err.Error(); {
+	case !errdefs.IsInternal(err):
+		return nil
+	case containsAny(text, "container state improper", "cannot be removed without force", "that name is already in use"):
+		return ErrConflict
+	case containsAny(text, "no such container"):
+		return ErrNotFound
+	default:
+		return nil
+	}
 }
 
 // brokenOff is a connection that ended before the answer was whole.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/url"
@@ -79,6 +80,7 @@ func (e *Engine) StreamAge() time.Duration {
 // follow keeps a stream open until ctx ends.
 func (e *Engine) follow(ctx context.Context, queue *eventQueue) {
 	reason, wait := "connected", redialFirst
+	level := slog.LevelWarn // an outage is told once
 	for {
 		began := time.Now()
 		opened, err := e.stream(ctx, queue, reason)
@@ -87,12 +89,13 @@ func (e *Engine) follow(ctx context.Context, queue *eventQueue) {
 			return
 		}
 		if opened {
-			reason = "reconnected"
+			reason, level = "reconnected", slog.LevelWarn
 			if time.Since(began) >= steady {
 				wait = redialFirst
 			}
 		}
-		e.log.WarnContext(ctx, "event stream is down", "endpoint", e.endpoint, "was_open", opened, "retry_in", wait, "error", err)
+		e.log.Log(ctx, level, "event stream is down", "endpoint", e.endpoint, "was_open", opened, "retry_in", wait, "error", err)
+		level = slog.LevelDebug
 		select {
 		case <-ctx.Done():
 			return
