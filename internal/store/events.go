@@ -306,12 +306,12 @@ func (tx *Tx) insertEvents(ctx context.Context, events []Event, data []any) erro
 }
 
 func (tx *Tx) insertGroups(ctx context.Context, events []Event, data []any, size int) error {
+	if len(events) == 0 {
+		return nil
+	}
 	if len(events) == size {
 		_, err := tx.exec(ctx, "keep events", insertEvents(size), eventRows(events, data)...)
 		return err
-	}
-	if len(events) == 0 {
-		return nil
 	}
 	stmt, err := tx.sql.PrepareContext(ctx, insertEvents(size))
 	if err != nil {
