@@ -152,15 +152,22 @@ func stopped(t *testing.T, s *subject) {
 // awaitOutput waits for a line of the container's, so that its process is known to be up.
 func (s *subject) awaitOutput(t *testing.T, id, text string) {
 	t.Helper()
+	s.awaitOutputs(t, id, text, 1)
+}
+
+func (s *subject) awaitOutputs(t *testing.T, id, text string, times int) {
+	t.Helper()
 	eventually(t, "the line "+text, func() bool {
-		found := false
+		found := 0
 		if err := s.Logs(t.Context(), id, docker.LogOptions{}, func(l docker.LogLine) error {
-			found = found || strings.Contains(l.Text, text)
+			if strings.Contains(l.Text, text) {
+				found++
+			}
 			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
-		return found
+		return found >= times
 	})
 }
 

@@ -148,6 +148,9 @@ func (e *Engine) serveRestart(w http.ResponseWriter, r *request, ref string) {
 		case c.state == Paused && e.o.podman():
 			return refuse(http.StatusInternalServerError, "unable to restart a container in a paused or unknown state: container state improper")
 		}
+		if e.o.podman() {
+			e.emit(c, "restart", nil)
+		}
 		if c.processLives() || c.state == Restarting {
 			if a := e.stop(c, c.graceFor(r)); a.message != "" {
 				return a
@@ -157,7 +160,9 @@ func (e *Engine) serveRestart(w http.ResponseWriter, r *request, ref string) {
 		if !c.start() {
 			return c.startFailure()
 		}
-		e.emit(c, "restart", nil)
+		if !e.o.podman() {
+			e.emit(c, "restart", nil)
+		}
 		return done
 	})
 }

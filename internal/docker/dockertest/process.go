@@ -239,7 +239,9 @@ func (c *Container) exit(code int) {
 	again := e.down == up && c.restartsAfter(code)
 	if again {
 		c.state = Restarting
-		c.restarts++
+		if !e.o.podman() { // podman counts when it restarts
+			c.restarts++
+		}
 	}
 	e.emit(c, "die", attributes)
 	e.emitOther("network", "disconnect", networkID, map[string]string{"container": c.ID, "name": "bridge", "type": "bridge"})
@@ -291,6 +293,10 @@ func (c *Container) restartLater(lasted time.Duration) {
 		defer c.lock()()
 		if c.gone || c.runs != run || c.state != Restarting || c.e.closed {
 			return
+		}
+		if c.e.o.podman() {
+			c.restarts++
+			c.e.emit(c, "restart", nil)
 		}
 		if !c.start() {
 			c.state = Exited
