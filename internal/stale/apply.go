@@ -143,6 +143,9 @@ func (a *application) begin(ctx context.Context, item store.PlanItem) (*removal,
 		if err == nil {
 			return r, nil
 		}
+		if errors.Is(err, errDeploying) {
+			return nil, endf(store.ResultInUse, "%v", err)
+		}
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, endf(store.ResultError, "write down the intention: %v", err)
 		}

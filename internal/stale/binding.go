@@ -55,12 +55,20 @@ func (b binding) broken(ct docker.Container) *ending {
 		return endf(store.ResultChanged, "its labels are not what they were")
 	}
 	if b.loops {
-		if ct.RestartCount < b.restarts {
-			return endf(store.ResultRevived, "it was started anew at %s", moment(ct.StartedAt))
-		}
-		return nil
+		return b.leftLoop(ct)
 	}
 	return b.moved(ct)
+}
+
+// leftLoop is broken for a crash loop: a start by hand sets the engine's counter back.
+func (b binding) leftLoop(ct docker.Container) *ending {
+	switch {
+	case ct.RestartCount < b.restarts:
+		return endf(store.ResultRevived, "it was started anew at %s", moment(ct.StartedAt))
+	case ct.State != docker.StateRestarting && ct.State != docker.StateRunning:
+		return endf(store.ResultChanged, "it is %s and no longer in a crash loop", ct.State)
+	}
+	return nil
 }
 
 func (b binding) moved(ct docker.Container) *ending {

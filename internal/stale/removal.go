@@ -10,6 +10,9 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
+// errDeploying keeps a removal from beginning.
+var errDeploying = errors.New("its stage is being deployed")
+
 const (
 	beginTries   = 3
 	removingPoll = 250 * time.Millisecond // while the engine is at a removal
@@ -110,6 +113,16 @@ func (r *removal) begin(ctx context.Context) error {
 		RestartCount: r.bound.restarts, Labels: r.bound.labels, Actor: r.actor, CreatedAt: time.Now().UTC(),
 	}
 	return r.c.db.Update(ctx, func(tx *store.Tx) error {
+		open, err := tx.OpenDeploys(ctx)
+		if err != nil {
+			return err
+		}
+		for _, d := range open {
+			if d.StageID == r.view.StageID {
+				// A deploy decides at its end what its stage keeps for a rollback.
+				return fmt.Errorf("%w to %s since %s", errDeploying, d.ImageTag, moment(d.CreatedAt))
+			}
+		}
 		if err := tx.BeginRemoval(ctx, row, r.view.Revision); err != nil {
 			return err
 		}
@@ -210,13 +223,14 @@ func (r *removal) remove(ctx context.Context) *ending {
 func (r *removal) afterDelete(ctx context.Context, deleteErr error) *ending {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	for failures := 0; ; {
+	for failures, removing := 0, false; ; {
 		ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
 		switch {
 		case errors.Is(err, docker.ErrNotFound) && unheard(deleteErr):
 			return endf(store.ResultRemoved, "the engine's answer was lost")
 		case errors.Is(err, docker.ErrNotFound):
 			return endf(store.ResultAlreadyGone, "somebody else removed its container")
+		case err != nil && removing && ctx.Err() != nil: // the wait is over
 		case err != nil:
 			if failures++; failures >= askTries || ctx.Err() != nil {
 				end := endOfError(err, fmt.Sprintf("delete: %v; what became of it could not be asked", deleteErr))
@@ -225,6 +239,8 @@ func (r *removal) afterDelete(ctx context.Context, deleteErr error) *ending {
 			}
 		case ct.State != docker.StateRemoving:
 			return r.survived(ct, deleteErr)
+		default:
+			removing = true
 		}
 		select {
 		case <-ctx.Done():

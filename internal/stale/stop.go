@@ -126,12 +126,15 @@ func (r *removal) stopNow(ctx context.Context, grace time.Duration) *ending {
 // the removal to it: a stop of ours moves every fact but id, start and labels.
 func (r *removal) stopped(ct docker.Container, stopErr error, asked time.Time) *ending {
 	anew := !sameTime(ct.StartedAt, r.bound.startedAt)
+	another := anew || r.bound.status == store.StatusRunning // a run whose end was not known when it was judged
 	now := bindingOfContainer(ct)
 	now.containerID, now.labels = r.bound.containerID, r.bound.labels
 	switch {
 	case !r.bound.loops && anew:
 		return endf(store.ResultRevived, "it was started at %s", moment(ct.StartedAt))
-	case r.bound.loops && asked.Sub(ct.StartedAt) >= signOfLife:
+	case r.bound.loops && ct.RestartCount < r.bound.restarts:
+		return endf(store.ResultRevived, "it was started anew at %s", moment(ct.StartedAt))
+	case r.bound.loops && another && earlier(asked, ct.FinishedAt).Sub(ct.StartedAt) >= signOfLife:
 		return endf(store.ResultRevived, "it had come to stay at %s", moment(ct.StartedAt))
 	case ct.State != docker.StateExited && stopErr != nil:
 		return endOfError(stopErr, "stop")
@@ -143,6 +146,13 @@ func (r *removal) stopped(ct docker.Container, stopErr error, asked time.Time) *
 	}
 	r.bound = now
 	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // restore undoes what we did to a process. The removal is taken back either way; that it could not be restored is said.
