@@ -1,3 +1,19 @@
+// Package stale finds the containers that have not been alive for longer than they may, says how it
+// knows, and cleans them up exactly as planned.
+//
+// What is decided is decided by pure functions: Judge (facts and a threshold in, a verdict out), Observe
+// (a row and an inspect in, a row out), told (the same for an event). What is asked of engines and written
+// to the store lies around them:
+//
+//   - Scanner.Scan asks a host once: two lists, and inspects of those whom the lists do not tell enough of.
+//     What it finds is written in one transaction, or, when it could not ask properly, not at all.
+//   - Scanner.Watch follows the engines' events between the scans. It never declares anything stale, and it
+//     trusts what it remembers only as far back as the stream has been whole.
+//   - Cleaner.Plan freezes what a cleanup would do, Cleaner.Apply does that, judging each item again, and
+//     Cleaner.Recover ends what a crash left half done.
+//
+// One pass of a host at a time: a scan and a batch of events take turns. Scanner and Cleaner meet only in
+// the store, where each writes a row only as the one it has read.
 package stale
 
 import (

@@ -43,8 +43,6 @@ type entry struct {
 	asked   time.Time      // last inspect by the watcher
 }
 
-func (e *entry) dirty() bool { return !e.due.IsZero() || len(e.pending) > 0 }
-
 // judged reports whether the instance is ours to judge now: it has a container, and no deploy or removal is at it.
 func (e *entry) judged() bool { return e.view.ContainerID != "" && !e.atWork() }
 
