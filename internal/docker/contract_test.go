@@ -21,6 +21,7 @@ import (
 // abilities are where engines truly differ. Everything else is asked of all of them alike.
 type abilities struct {
 	showsRestarting bool // a crash loop is "restarting" between two runs
+	guardsCrashLoop bool // a crash loop cannot be removed between two runs either
 	keepsStartError bool // a failed start leaves its exit code and its reason
 	healthMoves     bool // health checks run
 	tellsSignals    bool // kill and stop events beside die
@@ -31,7 +32,7 @@ type abilities struct {
 
 var (
 	dockerAbilities = abilities{
-		showsRestarting: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, ownNames: true, tellsImageCheck: true,
+		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, ownNames: true, tellsImageCheck: true,
 	}
 	podmanAbilities = abilities{}
 )
