@@ -122,9 +122,12 @@ mentioning() {
     pid=${f#/proc/}
     pid=${pid%/cmdline}
     [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] || continue
-    if tr '\0' ' ' <"$f" 2>/dev/null | grep -qF -- "$1"; then echo "$pid"; fi
-  done 2>/dev/null
+    if started_from "$pid" "$1"; then echo "$pid"; fi
+  done
 }
+
+# started_from PID TEXT: the process lives and TEXT is in its arguments.
+started_from() { grep -qsF -- "$2" "/proc/$1/cmdline"; }
 
 # kill_cgroup NAME: all processes of an engine's containers (thawed first: what is frozen does not die).
 kill_cgroup() {
@@ -144,20 +147,23 @@ kill_cgroup() {
 unmount_under() {
   local real
   real=$(readlink -f "$1") || return 0
-  awk '{print $2}' /proc/self/mounts | grep -F -- "$real/" | sort -r | while read -r at; do
+  awk -v at="$real" '$2 == at || index($2, at "/") == 1 {print $2}' /proc/self/mounts | sort -r | while read -r at; do
     umount -l "$at" 2>/dev/null || true
   done
 }
 
 # demolish FOLDER: end the engine of a folder, however little of it still lives, and remove all that it made.
-demolish() {
+# A step that fails does not keep the others from being done.
+demolish() { demolish_all "$1" || echo "could not remove all of $1" >&2; }
+
+demolish_all() {
   local dir=$1 pid id bridge data
   [ -d "$dir" ] || return 0
   data=$(cat "$dir/data-root" 2>/dev/null || echo "$dir/d")
   pid=$(cat "$dir/p" 2>/dev/null || true)
   # Podman has no daemon that owns its containers: they are taken apart one by one.
   if [ -x "$dir/cli" ]; then timeout 60 "$dir/cli" rm --all --force --time 0 >/dev/null 2>&1 || true; fi
-  if [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$dir"; then
+  if [ -n "$pid" ] && started_from "$pid" "$dir"; then
     kill -TERM "$pid" 2>/dev/null || true
     gone "$pid" 40 || kill -KILL "$pid" 2>/dev/null || true
   fi
@@ -176,13 +182,14 @@ demolish() {
     ip link del "$bridge" || true
   fi
   rm -rf --one-file-system "$dir"
+  [ ! -e "$dir" ]
 }
 
 # run_beside STOP CMD...: run a command with our terminal, hand signals on to it, and call STOP when it has ended.
 run_beside() {
   local stop=$1 rc=0
   shift
-  "$@" <&0 &
+  setpriv --pdeathsig TERM -- "$@" <&0 &
   local child=$!
   # shellcheck disable=SC2064 # the child and the stop of now
   trap "kill -TERM $child 2>/dev/null || true" INT TERM HUP
