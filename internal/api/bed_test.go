@@ -155,7 +155,7 @@ func (b *bed) plant(st store.Stage, name string, days int) (store.Instance, *doc
 	b.must(err)
 	inst := store.Instance{
 		ID: store.NewID(), HostID: b.host.ID, ProjectID: st.ProjectID, StageID: st.ID, Name: name, Ownership: store.OwnershipCreated,
-		EngineID: b.host.EngineID, Image: "shop", ImageTag: "1.0", Status: store.StatusRunning, Intended: store.IntendedStopped,
+		EngineID: b.host.EngineID, Image: "shop", ImageTag: "1.0", Status: store.StatusStopped, Intended: store.IntendedStopped,
 		CreatedAt: time.Now(), UpdatedAt: time.Now(),
 	}
 	ended := b.engine.Now().Add(-time.Duration(days)*day - time.Minute)

@@ -55,6 +55,7 @@ func (s *server) copyLogs(hc huma.Context, engine *docker.Engine, v store.Instan
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	out := newSteadyWriter(w)
+	defer out.finish()
 	err := out.flush()
 	if err == nil {
 		err = engine.Logs(ctx, v.ContainerID, o, func(l docker.LogLine) error { return writeLogLine(out, l, o) })
@@ -120,6 +121,13 @@ func (s *steadyWriter) extend() error {
 		return fmt.Errorf("%w: %w", errReaderGone, err)
 	}
 	return nil
+}
+
+// finish leaves time for the end of the stream to be written, so that the reader
+// can tell it from a broken one.
+func (s *steadyWriter) finish() {
+	// A connection that is gone has no end to be written.
+	_ = s.extend()
 }
 
 // untilStopping ends with the request, or when the daemon begins to stop.

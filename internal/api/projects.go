@@ -100,7 +100,7 @@ func (s *server) createProject(ctx context.Context, in *createProjectIn) (*versi
 	if err := checkRepository(in.Body.Image); err != nil {
 		return nil, err
 	}
-	p := store.Project{ID: store.NewID(), Name: in.Body.Name, Image: in.Body.Image, StaleAfter: after}
+	p := store.Project{ID: store.NewID(), Name: in.Body.Name, Image: in.Body.Image, StaleAfter: after, Revision: 1}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.InsertProject(ctx, p); err != nil {
 			return err

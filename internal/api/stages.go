@@ -101,6 +101,7 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 	}
 	st := store.Stage{
 		ID: store.NewID(), ProjectID: p.ID, HostID: hostID, Name: in.Body.Name, Kind: store.StageKind(in.Body.Kind), KeepLast: defaultKeepLast,
+		Revision: 1, // a client sends 0 for "whatever it is now"
 	}
 	setIf(&st.KeepLast, in.Body.KeepLast)
 	if st.StaleAfter, err = readStaleAfter(in.Body.StaleAfter); err != nil {

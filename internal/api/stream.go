@@ -70,6 +70,7 @@ func (s *server) copyEvents(hc huma.Context, after int64, wanted func(store.Even
 	w.WriteHeader(http.StatusOK)
 
 	out := newSteadyWriter(w)
+	defer out.finish()
 	err := out.message(after, "hello", map[string]string{"version": s.d.Version})
 	if err == nil {
 		// A session may end while its stream is open, so the caller is asked for anew now and then.
