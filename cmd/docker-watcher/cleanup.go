@@ -290,7 +290,7 @@ func (a *app) applyWatched(ctx context.Context, api *client.Client, p client.Pla
 		case got := <-answered:
 			return got.plan, got.err
 		case e := <-told:
-			if e.Data["plan_id"] != p.ID || e.InstanceID == "" {
+			if e.Kind != "cleanup.item" || e.Data["plan_id"] != p.ID {
 				continue
 			}
 			ended[e.InstanceID] = true

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+)
+
+// within bounds every wait of a script.
+const within = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"docker-watcher": main})
+}
+
+// TestScripts tells the story of each feature against the real server binary on a pretend engine.
+func TestScripts(t *testing.T) {
+	build := sync.OnceValues(func() (string, error) { return buildServer(t) })
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			server, err := build()
+			if err != nil {
+				return err
+			}
+			// Sockets have short names; the script's own folder may be deep.
+			short, err := os.MkdirTemp("", "dw")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() {
+				if err := os.RemoveAll(short); err != nil {
+					t.Errorf("clean up: %v", err)
+				}
+			})
+			env.Values["world"] = &world{server: server, short: short, data: filepath.Join(env.WorkDir, "data")}
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("COLUMNS", "200")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"engine":  positive(cmdEngine),
+			"publish": positive(cmdPublish),
+			"serve":   positive(cmdServe),
+			"quit":    positive(cmdQuit),
+			"happens": positive(cmdHappens),
+			"exits":   positive(cmdExits),
+			"await":   positive(cmdAwait),
+			"capture": positive(cmdCapture),
+			"removes": positive(cmdRemoves),
+		},
+	})
+}
+
+func positive(run func(ts *testscript.TestScript, w *world, args []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("this command has no opposite")
+		}
+		w, ok := ts.Value("world").(*world)
+		if !ok {
+			ts.Fatalf("the script has no world")
+		}
+		run(ts, w, args)
+	}
+}
+
+func buildServer(t *testing.T) (string, error) {
+	dir, err := os.MkdirTemp("", "dw-server")
+	if err != nil {
+		return "", err
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+	})
+	binary := filepath.Join(dir, "server")
+	out, err := exec.Command("go", "build", "-o", binary, "github.com/tiny-forge/docker-watcher/cmd/server").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the server: %w: %s", err, out)
+	}
+	return binary, nil
+}
+
+// world is what surrounds one script: an engine and a server.
+type world struct {
+	server string
+	short  string
+	data   string
+	engine *dockertest.Engine
+	proc   *exec.Cmd
+	ended  chan struct{}
+}
+
+// engine: a pretend engine begins to listen.
+func cmdEngine(ts *testscript.TestScript, w *world, _ []string) {
+	w.engine = dockertest.Start(dockertest.Options{})
+	ts.Check(w.engine.Listen(filepath.Join(w.short, "engine.sock")))
+	ts.Defer(w.engine.Close)
+}
+
+// publish REF [healthy|unhealthy|exit=MS:CODE|volume=/PATH|slow=MS]...: an image can be pulled.
+func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
+	image := dockertest.Image{Ref: args[0], Size: 12_300_000}
+	for _, a := range args[1:] {
+		name, value, _ := strings.Cut(a, "=")
+		switch name {
+		case "healthy":
+			image.Health, image.Life.Health, image.Life.HealthAfter = true, true, 100*time.Millisecond
+		case "unhealthy":
+			image.Health, image.Life.Unhealthy, image.Life.HealthAfter = true, true, 100*time.Millisecond
+		case "exit":
+			ms, code, _ := strings.Cut(value, ":")
+			image.Life.ExitAfter, image.Life.ExitCode = time.Duration(number(ts, ms))*time.Millisecond, number(ts, code)
+		case "volume":
+			image.Volumes = append(image.Volumes, value)
+		case "slow":
+			image.PullTime = time.Duration(number(ts, value)) * time.Millisecond
+		default:
+			ts.Fatalf("publish: %q", a)
+		}
+	}
+	w.engine.Publish(image)
+}
+
+func number(ts *testscript.TestScript, text string) int {
+	n, err := strconv.Atoi(text)
+	ts.Check(err)
+	return n
+}
+
+var readyForm = regexp.MustCompile(`open (http://[^/\s]+)(/setup#\S+)?`)
+
+// serve [FLAG...]: the server starts; DOCKER_WATCHER_URL and SETUP_LINK are set.
+func cmdServe(ts *testscript.TestScript, w *world, args []string) {
+	if w.proc != nil {
+		ts.Fatalf("the server runs already")
+	}
+	flags := append([]string{"--listen", "127.0.0.1:0", "--data", w.data, "--docker-host", "unix://" + filepath.Join(w.short, "engine.sock"), "--log-level", "warn"}, args...)
+	w.proc = exec.Command(w.server, flags...)
+	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	w.proc.Stderr = log
+	out, err := w.proc.StdoutPipe()
+	ts.Check(err)
+	ts.Check(w.proc.Start())
+	ts.Check(log.Close())
+	w.ended = make(chan struct{})
+	line := make(chan string, 1)
+	go func() {
+		in := bufio.NewScanner(out)
+		in.Scan()
+		line <- in.Text()
+		for in.Scan() { // what comes after is of no interest, but must not block the server
+		}
+		_ = w.proc.Wait() // it is ended by a signal
+		close(w.ended)
+	}()
+	ts.Defer(func() { w.quit(ts) })
+	select {
+	case text := <-line:
+		found := readyForm.FindStringSubmatch(text)
+		if found == nil {
+			ts.Fatalf("the server did not get ready: %q\n%s", text, ts.ReadFile("server.log"))
+		}
+		ts.Setenv("DOCKER_WATCHER_URL", found[1])
+		ts.Setenv("SETUP_LINK", found[1]+found[2])
+	case <-time.After(within):
+		ts.Fatalf("the server did not get ready")
+	}
+}
+
+// quit: the server is told to end.
+func cmdQuit(ts *testscript.TestScript, w *world, _ []string) { w.quit(ts) }
+
+func (w *world) quit(ts *testscript.TestScript) {
+	if w.proc == nil {
+		return
+	}
+	if err := w.proc.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		ts.Logf("end the server: %v", err)
+	}
+	select {
+	case <-w.ended:
+	case <-time.After(within):
+		ts.Logf("the server did not end by itself")
+		_ = w.proc.Process.Kill() // it may just have ended
+		<-w.ended
+	}
+	w.proc = nil
+}
+
+// happens NAME start|stop|pause|remove|exit CODE|log TEXT: something is done to a container behind our back.
+func cmdHappens(ts *testscript.TestScript, w *world, args []string) {
+	c := w.engine.Container(args[0])
+	if c == nil {
+		ts.Fatalf("there is no container %s", args[0])
+	}
+	switch args[1] {
+	case "start":
+		c.Start()
+	case "stop":
+		c.Stop()
+	case "pause":
+		c.Pause()
+	case "remove":
+		c.Remove()
+	case "exit":
+		c.Exit(number(ts, args[2]))
+	case "log":
+		c.Log("stdout", args[2])
+	default:
+		ts.Fatalf("happens: %q", args[1])
+	}
+}
+
+// exits CODE PROGRAM ARGS...: it ends with just that code.
+func cmdExits(ts *testscript.TestScript, _ *world, args []string) {
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if code != number(ts, args[0]) {
+		ts.Fatalf("%s exited with %d, want %s\n%s%s", strings.Join(args[1:], " "), code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// await REGEXP PROGRAM ARGS...: its standard output comes to match.
+func cmdAwait(ts *testscript.TestScript, _ *world, args []string) {
+	form, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	late := time.After(within)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		failed := ts.Exec(args[1], args[2:]...)
+		if failed == nil && form.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			ts.Fatalf("%s never said %q; at last (%v):\n%s%s", strings.Join(args[1:], " "), args[0], failed, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+		}
+	}
+}
+
+// capture NAME REGEXP: a variable is set to what the first group finds in the last standard output.
+func cmdCapture(ts *testscript.TestScript, _ *world, args []string) {
+	form, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	found := form.FindStringSubmatch(ts.ReadFile("stdout"))
+	if found == nil {
+		ts.Fatalf("nothing matches %q in:\n%s", args[1], ts.ReadFile("stdout"))
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// removes N: the engine was asked so many times to remove a container, never by force and never with volumes.
+func cmdRemoves(ts *testscript.TestScript, w *world, args []string) {
+	all := w.engine.Removes()
+	if len(all) != number(ts, args[0]) {
+		ts.Fatalf("%d removals, want %s", len(all), args[0])
+	}
+	for _, r := range all {
+		for _, key := range []string{"force", "v"} {
+			if v := r.Query.Get(key); v == "1" || v == "true" {
+				ts.Fatalf("removed by %s", r.Target())
+			}
+		}
+	}
+}
+
+func TestDeadAddressIsToldApart(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, _, complaint := newApp(t, "")
+	if code := a.run(t.Context(), []string{"ps", "--url", "http://" + addr}); code != exitError {
+		t.Errorf("exit code %d", code)
+	}
+	if text := complaint.String(); !strings.Contains(text, "is the service running there?") {
+		t.Errorf("it says %q", text)
+	}
+}
