@@ -51,3 +51,32 @@ func ExplainEvents(t *testing.T, db *DB, f EventFilter, key []int64) []Step {
 	query := f.search().candidates(&a, key, 100)
 	return explain(t, db, query, a...)
 }
+
+// Pragma sets something on the one connection that writes, to make it fail as an
+// engine, a disk or another program would.
+func Pragma(t *testing.T, db *DB, pragma string) {
+	t.Helper()
+	_, write := db.base.pools()
+	if _, err := write.ExecContext(t.Context(), "PRAGMA "+pragma); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Exec runs a statement behind the back of the store.
+func Exec(t *testing.T, db *DB, query string, args ...any) {
+	t.Helper()
+	_, write := db.base.pools()
+	if _, err := write.ExecContext(t.Context(), query, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Number runs a query for one number behind the back of the store.
+func Number(t *testing.T, db *DB, query string, args ...any) int {
+	t.Helper()
+	n, err := one(t.Context(), db.queries, "count", func(r row) (n int, err error) { return n, r.Scan(&n) }, query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
