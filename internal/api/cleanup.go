@@ -176,7 +176,7 @@ func (s *server) planAnd(ctx context.Context, sel stale.Selection, dryRun bool) 
 
 func (s *server) apply(ctx context.Context, planID string) (*out[planJSON], error) {
 	actor := actorOf(ctx)
-	applying, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	applying, cancel := s.beyondCaller(ctx, cleanupTimeout)
 	defer cancel()
 	p, err := s.d.Cleaner.Apply(applying, planID, actor, true, func(done, total int, item store.PlanItem) {
 		s.tellProgress(planID, actor, done, total, item)

@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -212,18 +213,86 @@ func TestPagesStandBesideTheAPI(t *testing.T) {
 }
 
 // TestSlowBodyIsGivenUp sends a body that does not come.
-func TestSlowBodyEndsWithItsConnection(t *testing.T) {
-	b := newBed(t)
-	conn, err := b.listener.dial(t.Context(), "", "")
-	b.must(err)
-	go func() {
-		_, _ = io.WriteString(conn, "POST /api/session HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-		_ = conn.Close()
-	}()
-	if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
-	}
-	if _, err := b.nobody.Session(t.Context()); err != nil {
-		t.Errorf("the server does not answer any more: %v", err)
-	}
+func TestSlowBodyIsGivenUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		conn, err := b.listener.dial(t.Context(), "", "")
+		b.must(err)
+		begin := time.Now()
+		_, err = io.WriteString(conn, "POST /api/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+		b.must(err)
+		text, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 408 ") || !strings.Contains(string(text), `"code":"timeout"`) {
+			t.Errorf("got %q, %v", text, err)
+		}
+		if took := time.Since(begin); took > 15*time.Second {
+			t.Errorf("it held on for %s", took)
+		}
+	})
+}
+
+// TestLongWorkIsNotCutShort: the time that a body may take is not the time that the work may take.
+func TestLongWorkIsNotCutShort(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		_, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)
+		b.scan()
+		plan, err := b.admin.PlanCleanup(t.Context(), client.StaleFilter{})
+		b.must(err)
+		b.engine.Fail(dockertest.Fault{On: `^DELETE /containers/`, Delay: 40 * time.Second})
+		begin := time.Now()
+		p, err := b.admin.ApplyCleanup(t.Context(), plan.ID)
+		if err != nil || p.Items[0].Result != "removed" || ct.Facts().Exists || time.Since(begin) < 40*time.Second {
+			t.Errorf("after %s: %+v, %v", time.Since(begin), p, err)
+		}
+	})
+}
+
+// TestCleanupGoesOnWithoutItsCaller: a plan is applied whole, whether somebody waits for it or not.
+func TestCleanupGoesOnWithoutItsCaller(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		_, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)
+		b.scan()
+		plan, err := b.admin.PlanCleanup(t.Context(), client.StaleFilter{})
+		b.must(err)
+		b.engine.Fail(dockertest.Fault{On: `^DELETE /containers/`, Delay: 20 * time.Second})
+		ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+		defer leave()
+		if _, err := b.admin.ApplyCleanup(ctx, plan.ID); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v", err)
+		}
+		time.Sleep(30 * time.Second)
+		p, err := b.viewer.Plan(t.Context(), plan.ID)
+		if err != nil || p.State != "applied" || p.Items[0].Result != "removed" || ct.Facts().Exists {
+			t.Errorf("got %+v, %v", p, err)
+		}
+	})
+}
+
+// TestCutEndsWhatNobodyWaitsFor: the daemon that stops does not wait for ever.
+func TestCutEndsWhatNobodyWaitsFor(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		cut := make(chan struct{})
+		b.deps.Cut = cut
+		b.serve(New(b.deps))
+		c := b.nobody.As(b.admin.Credential())
+		_, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)
+		b.scan()
+		plan, err := c.PlanCleanup(t.Context(), client.StaleFilter{})
+		b.must(err)
+		stop := b.engine.Fail(dockertest.Fault{On: `^GET /containers/`, Delay: 8 * time.Second})
+		defer stop()
+		begin := time.Now()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if p, err := c.ApplyCleanup(t.Context(), plan.ID); err == nil && p.Items[0].Result == "removed" {
+				t.Error("it was removed all the same")
+			}
+		}()
+		time.Sleep(time.Second)
+		close(cut)
+		<-done
+		if took := time.Since(begin); took > 45*time.Second || !ct.Facts().Exists {
+			t.Errorf("after %s; exists: %v", took, ct.Facts().Exists)
+		}
+	})
 }

@@ -208,7 +208,7 @@ func (s *server) act(ctx context.Context, id string, do func(ctx context.Context
 	if _, err := s.d.DB.Instance(ctx, id); err != nil {
 		return nil, err
 	}
-	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
+	acting, cancel := s.beyondCaller(ctx, actionTimeout)
 	defer cancel()
 	if err := do(acting, id, actorOf(ctx)); err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func (s *server) removeInstance(ctx context.Context, in *removeInstanceIn) (*non
 	if _, err := s.d.DB.Instance(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
+	acting, cancel := s.beyondCaller(ctx, actionTimeout)
 	defer cancel()
 	return nil, s.d.Deployer.RemoveInstance(acting, in.ID, actorOf(ctx), in.Stop)
 }

@@ -133,15 +133,28 @@ func (s *steadyWriter) finish() {
 // untilStopping ends with the request, or when the daemon begins to stop.
 func (s *server) untilStopping(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	if s.d.Stopping == nil {
-		return ctx, cancel
+	cancelOn(ctx, s.d.Stopping, cancel)
+	return ctx, cancel
+}
+
+// beyondCaller is for what must not be left half done: it goes on when the caller
+// leaves, for so long at most, and ends when the daemon's patience is over.
+func (s *server) beyondCaller(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	cancelOn(ctx, s.d.Cut, cancel)
+	return ctx, cancel
+}
+
+// cancelOn cancels when the signal comes, until ctx has ended anyhow.
+func cancelOn(ctx context.Context, signal <-chan struct{}, cancel context.CancelFunc) {
+	if signal == nil {
+		return
 	}
 	go func() {
 		select {
-		case <-s.d.Stopping:
+		case <-signal:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, cancel
 }

@@ -42,7 +42,10 @@ type Deps struct {
 	Web http.Handler
 	// Stopping is closed when the daemon begins to stop: streams end then. Nil: never.
 	Stopping <-chan struct{}
-	Version  string
+	// Cut is closed when the daemon's patience is over: cleanups and actions that go on
+	// although their caller left are ended then, and take back what they have in hand. Nil: never.
+	Cut     <-chan struct{}
+	Version string
 	Log      *slog.Logger
 }
 
