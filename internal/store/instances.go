@@ -33,10 +33,10 @@ func scanView(r row) (v InstanceView, err error) {
 	var threshold int64
 	err = r.Scan(&v.ID, &v.HostID, &v.ProjectID, &v.StageID, &v.Name, &v.ContainerID, &v.Ownership, &v.EngineID, &v.Image, &v.ImageTag,
 		&v.ImageID, &v.Digest, &v.Status, &v.Intended, at{&v.ContainerCreatedAt}, at{&v.StartedAt}, at{&v.FinishedAt}, &v.ExitCode,
-		flag{&v.OOMKilled}, &v.RestartCount, &v.EngineError, flag{&v.PolicyRun}, at{&v.LastAliveAt}, &v.Evidence, flag{&v.UpperBound},
+		truth{&v.OOMKilled}, &v.RestartCount, &v.EngineError, truth{&v.PolicyRun}, at{&v.LastAliveAt}, &v.Evidence, truth{&v.UpperBound},
 		at{&v.FirstSeenStoppedAt}, &v.Class, at{&v.StaleSince}, at{&v.WarnedAt}, at{&v.CheckedAt}, &v.CheckError, &v.HeldBack,
-		at{&v.PinnedAt}, &v.PinnedBy, &v.PinReason, at{&v.SnoozedUntil}, &v.SnoozedBy, &v.SnoozeReason, flag{&v.KeepLabel},
-		flag{&v.RollbackKept}, &v.SizeRw, at{&v.SizeAt}, at{&v.CreatedAt}, at{&v.UpdatedAt}, &v.Revision,
+		at{&v.PinnedAt}, &v.PinnedBy, &v.PinReason, at{&v.SnoozedUntil}, &v.SnoozedBy, &v.SnoozeReason, truth{&v.KeepLabel},
+		truth{&v.RollbackKept}, &v.SizeRw, at{&v.SizeAt}, at{&v.CreatedAt}, at{&v.UpdatedAt}, &v.Revision,
 		&v.Project, &v.Stage, &v.StageKind, &v.Host, &threshold)
 	v.StaleAfter = thresholdOf(threshold)
 	return v, err
@@ -216,7 +216,7 @@ func future(engineNow time.Time) time.Time {
 }
 
 func scanAlive(r row) (i Instance, err error) {
-	return i, r.Scan(at{&i.LastAliveAt}, &i.Evidence, flag{&i.UpperBound}, &i.Revision)
+	return i, r.Scan(at{&i.LastAliveAt}, &i.Evidence, truth{&i.UpperBound}, &i.Revision)
 }
 
 // lose marks the transaction as lost by an error of the database.

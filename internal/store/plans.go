@@ -10,7 +10,7 @@ import (
 const planColumns = `id, state, single, created_at, created_by, expires_at, applied_at, applied_by, done_at, left_out`
 
 func scanPlan(r row) (p Plan, err error) {
-	err = r.Scan(&p.ID, &p.State, flag{&p.Single}, at{&p.CreatedAt}, &p.CreatedBy, at{&p.ExpiresAt}, at{&p.AppliedAt}, &p.AppliedBy,
+	err = r.Scan(&p.ID, &p.State, truth{&p.Single}, at{&p.CreatedAt}, &p.CreatedBy, at{&p.ExpiresAt}, at{&p.AppliedAt}, &p.AppliedBy,
 		at{&p.DoneAt}, &p.LeftOut)
 	return p, err
 }
@@ -21,7 +21,7 @@ const itemColumns = `plan_id, position, instance_id, host_id, engine_id, data_ro
 
 func scanItem(r row) (i PlanItem, err error) {
 	err = r.Scan(&i.PlanID, &i.Position, &i.InstanceID, &i.HostID, &i.EngineID, &i.DataRoot, &i.ContainerID, &i.Name, &i.ProjectID,
-		&i.StageID, &i.Project, &i.Stage, &i.ImageTag, &i.Status, &i.Class, &i.Evidence, flag{&i.UpperBound}, at{&i.LastAliveAt},
+		&i.StageID, &i.Project, &i.Stage, &i.ImageTag, &i.Status, &i.Class, &i.Evidence, truth{&i.UpperBound}, at{&i.LastAliveAt},
 		&i.Reason, at{&i.StartedAt}, at{&i.FinishedAt}, &i.RestartCount, fromJSON{&i.Labels}, fromJSON{&i.Details},
 		fromJSON{&i.Protection}, &i.Result, &i.ResultDetail, at{&i.DoneAt})
 	return i, err

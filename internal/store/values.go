@@ -39,11 +39,11 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// flag scans what bit wrote.
-type flag struct{ to *bool }
+// truth scans what bit wrote.
+type truth struct{ to *bool }
 
 // Scan reads a BIGINT.
-func (f flag) Scan(v any) error {
+func (f truth) Scan(v any) error {
 	n, ok := v.(int64)
 	if !ok {
 		return fmt.Errorf("a truth value is kept as a number, not as %T", v)
