@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"internal/docker/enginetest":         {"internal/docker"},
 	"internal/docker/enginetest/app":     {},
 	"internal/docker/enginetest/answers": {"internal/docker"},
+	"internal/docker/enginetest/figures": {"internal/docker", "internal/docker/enginetest"},
 	"demo":                               {"client", "internal/docker", "internal/docker/enginetest"},
 }
 

@@ -39,7 +39,7 @@ func wait(args []string) error {
 		if err == nil {
 			return engine.Close()
 		}
-		const pause = 100 * time.Millisecond
+		const pause = 20 * time.Millisecond
 		select {
 		case <-ctx.Done():
 			return err
