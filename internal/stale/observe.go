@@ -11,8 +11,9 @@ const (
 	// shortRun is how long a run that the engine's restart policy began must last to be a sign
 	// of life; it is the time after which the engine itself takes a run as good.
 	shortRun = 10 * time.Second
-	// blindTolerance is how long we may have missed the engine's events without thinking that
-	// something without a trace (a pause lifted and set again) happened meanwhile.
+	// blindTolerance is how long we may have missed the engine's events without thinking that what is paused
+	// or in a crash loop was well meanwhile, which leaves no trace. Without it a stream that a proxy cuts every
+	// hour would keep such a one young for ever. What has a process is never cleaned automatically.
 	blindTolerance = time.Minute
 	// sameMoment is how far an event and the engine's own record of the same moment may lie apart.
 	sameMoment = 2 * time.Second
@@ -114,16 +115,16 @@ func (l look) sameStart() bool {
 	if l.c.StartedAt.IsZero() || l.prev.StartedAt.IsZero() {
 		return false
 	}
-	return near(l.c.StartedAt, l.prev.StartedAt, l.slack())
+	return l.c.StartedAt.Equal(l.prev.StartedAt)
 }
 
-// slack is how far moments may differ and still be the same: what an event told is not to
-// the millisecond what the engine wrote down.
-func (l look) slack() time.Duration {
+// sameEnd reports whether the last run ended when we think it did: what an event told is not
+// to the millisecond what the engine wrote down.
+func (l look) sameEnd() bool {
 	if l.broken() {
-		return 0
+		return l.c.FinishedAt.Equal(l.prev.FinishedAt)
 	}
-	return sameMoment
+	return near(l.c.FinishedAt, l.prev.FinishedAt, sameMoment)
 }
 
 // wasAlive reports whether it ran when we last knew: so whatever ended that has ended since.
@@ -134,7 +135,7 @@ func (l look) wasAlive() bool {
 // nothingSince reports whether this is the very run that had ended when we last looked: a later
 // run would have another start.
 func (l look) nothingSince() bool {
-	if l.prev.LastAliveAt.IsZero() || l.prev.CheckedAt.IsZero() || !l.sameStart() || !near(l.c.FinishedAt, l.prev.FinishedAt, l.slack()) {
+	if l.prev.LastAliveAt.IsZero() || l.prev.CheckedAt.IsZero() || !l.sameStart() || !l.sameEnd() {
 		return false
 	}
 	switch l.prev.Status {
@@ -149,7 +150,7 @@ func (l look) nothingSince() bool {
 }
 
 // mayHaveLived reports whether it may have been alive since the moment we have for it, without a trace.
-func (l look) mayHaveLived() bool { return (l.wasAlive() || l.blind()) && !l.nothingSince() }
+func (l look) mayHaveLived() bool { return (l.wasAlive() || l.broken()) && !l.nothingSince() }
 
 // endIsValid reports whether the engine holds a believable end of the last run.
 func (l look) endIsValid() bool {
@@ -278,7 +279,7 @@ func gone(prev store.Instance, s sight) store.Instance {
 	}
 	l := look{prev: prev, sight: s}
 	next.Status, next.Class = store.StatusMissing, store.ClassMissing
-	if prev.Status != store.StatusMissing && (l.wasAlive() || l.blind()) || next.LastAliveAt.IsZero() {
+	if prev.Status != store.StatusMissing && (l.wasAlive() || l.broken()) || next.LastAliveAt.IsZero() {
 		l.firstSeen(&next)
 	}
 	markStopped(&next, s.at)

@@ -17,9 +17,11 @@ type run struct {
 	restart string
 }
 
-// runOf is what an inspect tells of the run.
-func runOf(i store.Instance, c docker.Container) run {
-	return run{started: i.StartedAt, policy: i.PolicyRun, restart: c.RestartPolicy}
+// seenAs is what an inspect makes of what events told of the run.
+func (r run) seenAs(i store.Instance, c docker.Container) run {
+	next := run{started: i.StartedAt, policy: i.PolicyRun, restart: c.RestartPolicy}
+	next.byHand = r.byHand && !i.StartedAt.After(r.started)
+	return next
 }
 
 // counts reports whether the run, if it ends at end, is a sign of life.
@@ -85,8 +87,10 @@ func told(prev store.Instance, r run, ev docker.Event) (store.Instance, run) {
 
 func isAlive(i store.Instance) bool { return i.Status == store.StatusRunning }
 
+// toldStart leaves the start itself to the inspect: whether this is another run than the one we knew is told by
+// the engine's own time of it.
 func toldStart(next *store.Instance, r run, ev docker.Event) {
-	next.StartedAt, next.PolicyRun, next.OOMKilled = stamp(ev.Time), r.policy, false
+	next.OOMKilled = false
 	if r.policy {
 		next.Status, next.Class = store.StatusRestarting, store.ClassCrashLooping
 		return

@@ -121,7 +121,7 @@ func (w *write) remember(m *memory) {
 		if s.answer.err != nil {
 			continue
 		}
-		e.run = runOf(e.view.Instance, s.answer.c)
+		e.run = e.run.seenAs(e.view.Instance, s.answer.c)
 		if onProbation(e.view.Instance, s.answer.c) {
 			e.due = e.view.StartedAt.Add(shortRun)
 		}
