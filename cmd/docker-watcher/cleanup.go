@@ -45,7 +45,10 @@ with the results if it was applied.`,
 			if err != nil {
 				return err
 			}
-			return a.show(p, func() { a.printPlan(p) })
+			if err := a.show(p, func() { a.printPlan(p) }); err != nil || show != "" || len(args) > 0 {
+				return err
+			}
+			return a.noteKept(c, api, f)
 		},
 	}
 	f.add(c)
@@ -77,6 +80,24 @@ func (a *app) makePlan(c *cobra.Command, api *client.Client, f staleFlags, names
 		filter.IDs = append(filter.IDs, i.ID)
 	}
 	return api.PlanCleanup(c.Context(), filter)
+}
+
+// noteKept says how many are stale as well, and are not in the plan because something protects them.
+func (a *app) noteKept(c *cobra.Command, api *client.Client, f staleFlags) error {
+	filter, err := a.staleFilter(c, api, f)
+	if err != nil {
+		return err
+	}
+	yes := true
+	filter.Protected = &yes
+	kept, err := api.Stale(c.Context(), filter, client.Page{Limit: 1})
+	if err != nil {
+		return err
+	}
+	if kept.Total != nil && *kept.Total > 0 {
+		a.screen.Notef("%s more stale and kept by a protection: docker-watcher stale ls --protected true\n", count(*kept.Total, "container"))
+	}
+	return nil
 }
 
 // toGo counts the items of a plan that are not kept.

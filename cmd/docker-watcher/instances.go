@@ -55,10 +55,14 @@ alive, and where its ports are published. -o wide adds ids, evidence and protect
 	return c
 }
 
-// place resolves --project and --stage to the id of the stage, or the project.
-func (a *app) place(c *cobra.Command, api *client.Client, project, stage string) (string, string, error) {
+// place resolves --project and --stage to ids.
+func (a *app) place(c *cobra.Command, api *client.Client, project, stage string) (projectID, stageID string, err error) {
+	if project == "" && stage == "" {
+		return "", "", nil
+	}
 	if stage == "" {
-		return project, "", nil
+		p, err := a.project(c.Context(), api, project)
+		return p.ID, "", err
 	}
 	if project != "" && !strings.Contains(stage, "/") {
 		stage = project + "/" + stage

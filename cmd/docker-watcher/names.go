@@ -35,6 +35,15 @@ func everything[T any](limit int, page func(client.Page) (client.List[T], error)
 	}
 }
 
+// project finds one by its name or its id.
+func (a *app) project(ctx context.Context, api *client.Client, name string) (client.Project, error) {
+	p, err := api.Project(ctx, name)
+	if client.HasCode(err, client.CodeNotFound) {
+		return p, &notFoundError{fmt.Sprintf("there is no project %q", name), "docker-watcher project ls lists them"}
+	}
+	return p, err
+}
+
 // stage finds one by shop/preview, or by its id.
 func (a *app) stage(ctx context.Context, api *client.Client, name string) (client.Stage, error) {
 	project, short, both := strings.Cut(name, "/")
@@ -44,7 +53,11 @@ func (a *app) stage(ctx context.Context, api *client.Client, name string) (clien
 		}
 		return client.Stage{}, &notFoundError{fmt.Sprintf("%q names no stage", name), "a stage is written PROJECT/STAGE, such as shop/preview"}
 	}
-	stages, err := api.Stages(ctx, project)
+	p, err := a.project(ctx, api, project)
+	if err != nil {
+		return client.Stage{}, err
+	}
+	stages, err := api.Stages(ctx, p.ID)
 	if err != nil {
 		return client.Stage{}, err
 	}

@@ -107,7 +107,7 @@ func (a *app) projectShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := api.Project(c.Context(), args[0])
+			p, err := a.project(c.Context(), api, args[0])
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,7 @@ follow the global threshold again.`,
 			if err != nil {
 				return err
 			}
-			p, err := api.Project(c.Context(), args[0])
+			p, err := a.project(c.Context(), api, args[0])
 			if err != nil {
 				return err
 			}
@@ -194,7 +194,7 @@ func (a *app) projectRm() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := api.Project(c.Context(), args[0])
+			p, err := a.project(c.Context(), api, args[0])
 			if err != nil {
 				return err
 			}

@@ -64,6 +64,8 @@ func TestScripts(t *testing.T) {
 			"await":   positive(cmdAwait),
 			"capture": positive(cmdCapture),
 			"removes": positive(cmdRemoves),
+
+			"install-plugin": positive(cmdInstallPlugin),
 		},
 	})
 }
@@ -155,6 +157,7 @@ func cmdServe(ts *testscript.TestScript, w *world, args []string) {
 	}
 	flags := append([]string{"--listen", "127.0.0.1:0", "--data", w.data, "--docker-host", "unix://" + filepath.Join(w.short, "engine.sock"), "--log-level", "warn"}, args...)
 	w.proc = exec.Command(w.server, flags...)
+	w.proc.Dir = ts.MkAbs(".")
 	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	w.proc.Stderr = log
@@ -290,6 +293,26 @@ func cmdRemoves(ts *testscript.TestScript, w *world, args []string) {
 			}
 		}
 	}
+}
+
+// install-plugin FILE: the command line is put where the docker client looks for its plugins.
+func cmdInstallPlugin(ts *testscript.TestScript, _ *world, args []string) {
+	program, err := exec.LookPath("docker-watcher")
+	if err != nil {
+		for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+			if found := filepath.Join(dir, "docker-watcher"); fileExists(found) {
+				program, err = found, nil
+				break
+			}
+		}
+	}
+	ts.Check(err)
+	ts.Check(os.Symlink(program, ts.MkAbs(args[0])))
+}
+
+func fileExists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 func TestDeadAddressIsToldApart(t *testing.T) {

@@ -35,7 +35,11 @@ func (a *app) stageLs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stages, err := api.Stages(c.Context(), firstOf(args...))
+			project, _, err := a.place(c, api, firstOf(args...), "")
+			if err != nil {
+				return err
+			}
+			stages, err := api.Stages(c.Context(), project)
 			if err != nil {
 				return err
 			}
@@ -115,7 +119,7 @@ func (a *app) createStage(c *cobra.Command, project, host string, n client.NewSt
 	if err != nil {
 		return err
 	}
-	p, err := api.Project(c.Context(), project)
+	p, err := a.project(c.Context(), api, project)
 	if err != nil {
 		return err
 	}

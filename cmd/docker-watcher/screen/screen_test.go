@@ -22,14 +22,10 @@ func TestTable(t *testing.T) {
 	s, out, _ := on(false)
 	s.Print(table)
 	want := "" +
-		"NAME            STATE    N\n" +
-		"shop            running  1\n" +
-		"größer-als               22\n" +
-		"evil [2J name   x\n"
-	want = strings.ReplaceAll(want, "evil [2J name   x", "evil [2J name  x")
-	want = strings.ReplaceAll(want, "NAME            STATE", "NAME           STATE")
-	want = strings.ReplaceAll(want, "shop            running", "shop           running")
-	want = strings.ReplaceAll(want, "größer-als               22", "größer-als              22")
+		"NAME           STATE    N\n" +
+		"shop           running  1\n" +
+		"größer-als              22\n" +
+		"evil [2J name  x\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
