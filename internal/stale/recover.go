@@ -84,7 +84,8 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 		return false, r.takeBack(ctx, protectionWords(p))
 	}
 	end := ending{result: store.ResultRemoved, detail: "finished after an interruption"}
-	if stop := r.remove(ctx); stop != nil {
+	// A delete that was under way when we were killed may have ended meanwhile: already gone is our doing, too.
+	if stop := r.remove(ctx); stop != nil && stop.result != store.ResultAlreadyGone {
 		end = *stop
 	}
 	if end.left {
