@@ -163,9 +163,10 @@ func (tx *Tx) InsertInstance(ctx context.Context, i Instance) error {
 // move so (ErrBadTransition). last_alive_at never moves backwards by it, save where the stored value was
 // beyond engineNow + 60 s; a value of next beyond that is not taken. Where the stored one stays because it
 // is newer, its evidence stays with it. It sets next's Revision and what became of its last alive.
-// The label docker-watcher.keep is a fact of the container and is written too.
+// The label docker-watcher.keep is a fact of the container and is written too. Into removing and out of it leads
+// only the way of removals.go, which keeps the intention row beside it.
 func (tx *Tx) RecordInstance(ctx context.Context, prev Instance, next *Instance, engineNow time.Time) error {
-	if prev.Status != next.Status && !prev.Status.CanBecome(next.Status) {
+	if prev.Status != next.Status && (!prev.Status.CanBecome(next.Status) || prev.Status == StatusRemoving || next.Status == StatusRemoving) {
 		return fmt.Errorf("record instance %s: %s to %s: %w", prev.ID, prev.Status, next.Status, ErrBadTransition)
 	}
 	what := "record instance " + prev.ID

@@ -122,6 +122,7 @@ func TestRecordInstanceComparesAndSets(t *testing.T) {
 			{"an older revision", func(p, _ *store.Instance) { p.Revision-- }, store.ErrConflict},
 			{"another status", func(p, n *store.Instance) { p.Status, n.Status = store.StatusStopped, store.StatusStopped }, store.ErrConflict},
 			{"a move that is not in the table", func(_, n *store.Instance) { n.Status = store.StatusPending }, store.ErrBadTransition},
+			{"into removing, past the intention row", func(_, n *store.Instance) { n.Status = store.StatusRemoving }, store.ErrBadTransition},
 			{"a status nobody knows", func(_, n *store.Instance) { n.Status = "sleeping" }, store.ErrBadTransition},
 			{"an instance nobody knows", func(p, _ *store.Instance) { p.ID = "nobody" }, store.ErrNotFound},
 		} {
