@@ -51,6 +51,7 @@ func (e *Engine) serveList(w http.ResponseWriter, r *request) {
 	if err != nil || limit <= 0 {
 		limit = -1
 	}
+	rows := 0
 	var out bytes.Buffer
 	out.WriteByte('[')
 	e.mu.Lock()
@@ -67,8 +68,13 @@ func (e *Engine) serveList(w http.ResponseWriter, r *request) {
 		}
 		c.writeRow(&out, now, size)
 		limit--
+		rows++
 	}
+	cost := time.Duration(rows) * e.o.RowCost
 	e.mu.Unlock()
+	if cost > 0 && !sleep(r, cost) {
+		return
+	}
 	out.WriteString("]\n")
 	e.answer(w, http.StatusOK, out.Bytes())
 }
