@@ -42,6 +42,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if err != nil && !a.started {
 		err = &usageError{err: err, command: root.DisplayName()}
 	}
+	if err == nil {
+		err = a.screen.Failed()
+	}
 	return a.ended(err)
 }
 
@@ -154,6 +157,16 @@ func (a *app) dial(where, credential string) (*client.Client, error) {
 		return nil, &usageError{err: err}
 	}
 	return c, nil
+}
+
+// interrupted tells that the person has seen enough.
+func interrupted(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // show writes a value as JSON or as what people read.

@@ -152,6 +152,19 @@ func TestErrorCannotSteerTheTerminal(t *testing.T) {
 	}
 }
 
+func TestAnswerThatDoesNotArriveIsAnError(t *testing.T) {
+	a, _, complaint := newApp(t, "")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = full.Close() }) // nothing was written to it
+	a.screen.Out = full
+	if code := a.run(t.Context(), []string{"version", "--url", "http://127.0.0.1:1"}); code != exitError || !strings.Contains(complaint.String(), "no space left") {
+		t.Errorf("exit code %d: %s", code, complaint)
+	}
+}
+
 func TestConfirm(t *testing.T) {
 	c := &cobra.Command{Use: "rm"}
 	for _, x := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -113,7 +114,7 @@ func toGo(p client.Plan) (n int) {
 func (a *app) printPlan(p client.Plan) {
 	if p.State == "planned" {
 		a.screen.Printf("plan %s: %s to remove, %s comes back; it may be applied for %s\n", p.ID, count(toGo(p), "container"),
-			screen.Bytes(p.Bytes), screen.Span(p.ExpiresAt.Sub(a.screen.Now())))
+			screen.Bytes(p.Bytes), screen.Span(p.ExpiresAt.Sub(a.screen.Now()).Round(time.Minute)))
 	} else {
 		a.screen.Printf("plan %s: %s by %s\n", p.ID, p.State, p.AppliedBy)
 	}

@@ -139,16 +139,29 @@ func (a *app) listen(ctx context.Context, api *client.Client, f client.EventFilt
 	return told
 }
 
+// showDeploy shows one event of a deploy in a few words. How it ended is told after it.
 func showDeploy(line *screen.Progress, e client.Event) {
-	done, _ := e.Data["done_bytes"].(float64)
-	all, _ := e.Data["total_bytes"].(float64)
-	stage, _ := e.Data["state"].(string)
-	if stage != "pulling" || all == 0 {
-		line.Step(e.Message, 0, 0, "")
+	if e.Kind != "deploy.progress" {
 		return
 	}
+	state, _ := e.Data["state"].(string)
 	tag, _ := e.Data["image_tag"].(string)
-	line.Step("pulling "+tag, int64(done), int64(all), screen.Bytes(int64(done))+" of "+screen.Bytes(int64(all)))
+	words := map[string]string{
+		"pulling": "pulling " + tag, "starting": "starting the container", "checking": "waiting until it is healthy",
+		"switching": "letting it serve",
+	}[state]
+	if words == "" {
+		return
+	}
+	if strings.HasPrefix(e.Message, "stopping ") {
+		words = e.Message
+	}
+	done, _ := e.Data["done_bytes"].(float64)
+	all, _ := e.Data["total_bytes"].(float64)
+	if state != "pulling" {
+		all = 0
+	}
+	line.Step(words, int64(done), int64(all), screen.Bytes(int64(done))+" of "+screen.Bytes(int64(all)))
 }
 
 // toldDeploy tells how a deploy ended; one that failed is an error after its reason was shown.

@@ -128,8 +128,8 @@ func (a *app) follow(c *cobra.Command, api *client.Client, f client.EventFilter,
 		}
 		return a.printEvent(e)
 	})
-	if c.Context().Err() != nil {
-		return nil // the reader has seen enough
+	if interrupted(c.Context()) {
+		return nil
 	}
 	return err
 }

@@ -135,8 +135,8 @@ func (a *app) logsCommand() *cobra.Command {
 				return err
 			}
 			err = api.Logs(c.Context(), i.ID, o, a.screen.Out)
-			if o.Follow && c.Context().Err() != nil {
-				return nil // the reader has seen enough
+			if o.Follow && interrupted(c.Context()) {
+				return nil
 			}
 			return err
 		},

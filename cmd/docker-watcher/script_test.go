@@ -39,15 +39,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			// Sockets have short names; the script's own folder may be deep.
-			short, err := os.MkdirTemp("", "dw")
-			if err != nil {
-				return err
-			}
-			env.Defer(func() {
-				if err := os.RemoveAll(short); err != nil {
-					t.Errorf("clean up: %v", err)
-				}
-			})
+			short := t.TempDir()
 			env.Values["world"] = &world{server: server, short: short, data: filepath.Join(env.WorkDir, "data")}
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("HOME", env.WorkDir)
@@ -84,16 +76,7 @@ func positive(run func(ts *testscript.TestScript, w *world, args []string)) func
 }
 
 func buildServer(t *testing.T) (string, error) {
-	dir, err := os.MkdirTemp("", "dw-server")
-	if err != nil {
-		return "", err
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("clean up: %v", err)
-		}
-	})
-	binary := filepath.Join(dir, "server")
+	binary := filepath.Join(t.TempDir(), "server")
 	out, err := exec.Command("go", "build", "-o", binary, "github.com/tiny-forge/docker-watcher/cmd/server").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the server: %w: %s", err, out)

@@ -64,6 +64,25 @@ func TestDeployServesAndRetiresTheFormer(t *testing.T) {
 	})
 }
 
+func TestFormerThatHadCrashedIsNotToldAsStopped(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		first := r.deploy("1.0")
+		r.pretend.Container(first.ContainerID).Exit(7)
+		died := time.Now()
+		time.Sleep(time.Hour)
+		r.deploy("1.1")
+		first = r.instance(first.ID)
+		if first.Class != store.ClassFailed || first.LastAliveAt.Sub(died).Abs() > time.Second || first.Evidence != store.EvidenceFinishedAt {
+			t.Errorf("it is %s, last alive %s by %s; it crashed at %s", first.Class, first.LastAliveAt, first.Evidence, died)
+		}
+		if diff := cmp.Diff([]string{"deploy.started", "deploy.done", "instance.status"}, r.kinds(first.ID)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestKeepsTheLastGoodOnesOnly(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		r.publish("1", "2", "3", "4", "5")
@@ -107,29 +126,39 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 		{name: "pull breaks off", image: &dockertest.Image{PullFail: "unexpected EOF"}, reason: []string{"unexpected EOF"}},
 		{name: "crashes", image: &dockertest.Image{Life: never}, reason: []string{"ended with code 3", "exiting as told", "docker-watcher logs"}, made: true},
 		{name: "out of memory", image: &dockertest.Image{Life: dockertest.Life{ExitAfter: time.Second, OOM: true}}, reason: []string{"out of memory"}, made: true},
-		{name: "does not start", image: &dockertest.Image{Life: dockertest.Life{StartError: `exec: "/nope": executable file not found in $PATH`}},
-			reason: []string{"executable file not found", "correct the stage's command"}, made: true},
+		{
+			name: "does not start", image: &dockertest.Image{Life: dockertest.Life{StartError: `exec: "/nope": executable file not found in $PATH`}},
+			reason: []string{"executable file not found", "correct the stage's command"}, made: true,
+		},
 		{name: "unhealthy", image: &dockertest.Image{Health: true, Life: dockertest.Life{Unhealthy: true}}, reason: []string{"HEALTHCHECK says unhealthy"}, made: true},
 		{name: "never healthy", image: &dockertest.Image{Health: true, Life: dockertest.Life{HealthAfter: time.Hour}}, reason: []string{"within 3m0s", "HEALTHCHECK says starting"}, made: true},
 		{name: "crashes and is restarted", image: &dockertest.Image{Life: never}, spec: store.Spec{Restart: "always"}, reason: []string{"crash"}, made: true},
-		{name: "port taken", image: &dockertest.Image{}, spec: store.Spec{Ports: []store.Port{{Container: 80, Host: 8099}}},
+		{
+			name: "port taken", image: &dockertest.Image{}, spec: store.Spec{Ports: []store.Port{{Container: 80, Host: 8099}}},
 			before: func(r *rig, _ string) {
 				r.pretend.Run(dockertest.Template{Name: "other", Ports: []string{"127.0.0.1:8099:80/tcp"}})
 			},
-			reason: []string{"port is already allocated", "another host port"}, made: true},
-		{name: "name taken", image: &dockertest.Image{},
+			reason: []string{"port is already allocated", "another host port"}, made: true,
+		},
+		{
+			name: "name taken", image: &dockertest.Image{},
 			before: func(r *rig, id string) { r.pretend.Run(dockertest.Template{Name: "shop-preview-" + id[10:]}) },
-			reason: []string{"is not ours", "rename it"}},
-		{name: "create fails", image: &dockertest.Image{},
+			reason: []string{"is not ours", "rename it"},
+		},
+		{
+			name: "create fails", image: &dockertest.Image{},
 			before: func(r *rig, _ string) {
 				r.pretend.Fail(dockertest.Fault{On: "^POST /containers/create", Status: 500, Body: `{"message":"no space left on device"}`})
 			},
-			reason: []string{"no space left"}},
-		{name: "the reply to create is lost", image: &dockertest.Image{},
+			reason: []string{"no space left"},
+		},
+		{
+			name: "the reply to create is lost", image: &dockertest.Image{},
 			before: func(r *rig, _ string) {
 				r.pretend.Fail(dockertest.Fault{On: "^POST /containers/create", LoseReply: true})
 			},
-			reason: []string{"does not answer"}, made: true},
+			reason: []string{"does not answer"}, made: true,
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -213,6 +242,18 @@ func TestHostPortIsHandedOver(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{"instance.stopped", "instance.started"}, r.kinds(first.ID)[2:]); diff != "" {
 				t.Errorf("events of the former (-want +got):\n%s", diff)
+			}
+		})
+	})
+	t.Run("one that had crashed is not started by a failed deploy", func(t *testing.T) {
+		bubble(t, spec, func(t *testing.T, r *rig) {
+			r.publish("1.0")
+			r.pretend.Publish(dockertest.Image{Ref: repository + ":bad", Life: dockertest.Life{ExitAfter: time.Second, ExitCode: 3}})
+			r.run()
+			first := r.deploy("1.0")
+			r.pretend.Container(first.ContainerID).Exit(7)
+			if d := r.end(r.begin("bad").ID); d.State != store.DeployFailed || r.state(first) != "exited" {
+				t.Errorf("deploy %s; the one that had crashed is %s", d.State, r.state(first))
 			}
 		})
 	})

@@ -108,7 +108,7 @@ func TestRealEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer taken.Close()
+		t.Cleanup(func() { _ = taken.Close() }) // it only holds the port
 		busy, ok := taken.Addr().(*net.TCPAddr)
 		if !ok {
 			t.Fatal(taken.Addr())

@@ -91,7 +91,7 @@ func (r *rollout) fail(ctx context.Context, cause error) error {
 		}
 		last = c
 	}
-	if begun {
+	if r.madeRoom {
 		if err := r.bringBack(ctx); err != nil {
 			troubles = append(troubles, fmt.Sprintf("what served before could not be started again (%v): start it by hand", err))
 		}

@@ -201,7 +201,7 @@ func askTCP(ctx context.Context, addr, _ string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it was only opened to see that it can be
 	if err := conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func askHTTP(ctx context.Context, addr, path string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it is read to its end or given up
 	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)); err != nil {
 		return fmt.Errorf("read http://%s%s: %w", addr, path, err)
 	}

@@ -136,8 +136,10 @@ func TestAskTCP(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	c := docker.Container{
 		Ports: []docker.Port{
-			{Container: 80, Host: 49153, HostIP: "0.0.0.0", Protocol: "tcp"}, {Container: 80, Host: 8080, HostIP: "10.0.0.5", Protocol: "tcp"},
-			{Container: 80, Host: 8053, HostIP: "127.0.0.1", Protocol: "udp"}, {Container: 81, Host: 8081, HostIP: "127.0.0.1", Protocol: "tcp"},
+			{Container: 80, Host: 49153, HostIP: "0.0.0.0", Protocol: "tcp"},
+			{Container: 80, Host: 8080, HostIP: "10.0.0.5", Protocol: "tcp"},
+			{Container: 80, Host: 8053, HostIP: "127.0.0.1", Protocol: "udp"},
+			{Container: 81, Host: 8081, HostIP: "127.0.0.1", Protocol: "tcp"},
 			{Container: 80, HostIP: "127.0.0.1", Protocol: "tcp"},
 		},
 		Networks: map[string]string{"bridge": "172.17.0.2", "none": ""},

@@ -133,6 +133,9 @@ func (d *Deployer) stopContainer(ctx context.Context, eng *docker.Engine, v stor
 		return before, fmt.Errorf("look at %s: %w", v.Name, err)
 	}
 	seen := eng.Now()
+	if !hasProcess(before) {
+		return before, d.endedByItself(ctx, eng, v, before, seen)
+	}
 	if err := eng.Stop(ctx, d.owned(v.Instance), graceOf(spec)); err != nil {
 		return before, err
 	}
@@ -155,6 +158,23 @@ func (d *Deployer) stopContainer(ctx context.Context, eng *docker.Engine, v stor
 		return tx.Emit(ctx, instanceEvent(was, told))
 	})
 	return after, err
+}
+
+// endedByItself records one that was to be stopped and had ended before: that is no stop of ours.
+func (d *Deployer) endedByItself(ctx context.Context, eng *docker.Engine, v store.InstanceView, c docker.Container, now time.Time) error {
+	return d.record(ctx, eng, v.ID, func(tx *store.Tx, was store.InstanceView, i *store.Instance) error {
+		if was.Status == statusOf(c.State) {
+			return nil
+		}
+		lived(i, c, now)
+		if i.FirstSeenStoppedAt.IsZero() {
+			i.FirstSeenStoppedAt = now
+		}
+		return tx.Emit(ctx, instanceEvent(was, store.Event{
+			Kind: "instance.status", Actor: "system",
+			Message: fmt.Sprintf("%s was %s and is %s now (%s, exit code %d)", was.Name, was.Status, i.Status, i.Class, i.ExitCode),
+		}))
+	})
 }
 
 // startContainer starts the container of an instance and records that it lives.

@@ -22,6 +22,8 @@ type rollout struct {
 	inst store.InstanceView // the new one
 	spec store.Spec
 	tell *teller
+	// madeRoom: what served before was stopped for the new one and must be started again if that fails.
+	madeRoom bool
 }
 
 // carryOut brings one deploy to its end. What cannot be ended now (the store or the engine does not
@@ -87,6 +89,7 @@ func (r *rollout) pickUp(ctx context.Context) error {
 		if _, err := r.eng.Info(ctx); err != nil {
 			return fmt.Errorf("ask the engine what a crash left: %w", err)
 		}
+		r.madeRoom = true // it may have been
 		return r.findContainer(ctx)
 	case store.DeployQueued, store.DeployPulling, store.DeployDone, store.DeployFailed:
 	}
@@ -171,6 +174,14 @@ func (r *rollout) makeRoom(ctx context.Context) error {
 		return err
 	}
 	defer r.locks.release(former.ID)
+	c, err := r.eng.Inspect(ctx, former.ContainerID)
+	if err != nil && !errors.Is(err, docker.ErrNotFound) {
+		return because(fmt.Errorf("look at %s, which is in the way (%s): %w", former.Name, why, err), "deploy again")
+	}
+	if err != nil || !hasProcess(c) && !r.madeRoom {
+		return nil
+	}
+	r.madeRoom = true
 	if _, err := r.stopContainer(ctx, r.eng, *former, store.Event{
 		Kind: "instance.stopped", Actor: r.dep.Actor,
 		Message: fmt.Sprintf("stopped %s to make room for %s: %s", former.Name, r.inst.Name, why),

@@ -3,6 +3,7 @@ package deploy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"regexp"
@@ -176,9 +177,7 @@ func createOptions(v store.InstanceView, spec store.Spec, installation string) d
 	for _, m := range spec.Mounts {
 		o.Mounts = append(o.Mounts, engineMount(m))
 	}
-	for k, val := range spec.Labels {
-		o.Labels[k] = val
-	}
+	maps.Copy(o.Labels, spec.Labels)
 	o.Labels[docker.LabelManaged] = "true"
 	o.Labels[docker.LabelInstallation] = installation
 	o.Labels[docker.LabelProject] = v.Project

@@ -24,13 +24,23 @@ type Screen struct {
 	Width         int  // columns of the terminal
 	Now           func() time.Time
 	lines         *bufio.Reader
+	failed        error
 }
 
-// Printf writes what was asked for.
-func (s *Screen) Printf(format string, args ...any) { fmt.Fprintf(s.Out, format, args...) }
+// Printf writes what was asked for. The first error is kept for Failed.
+func (s *Screen) Printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(s.Out, format, args...); err != nil && s.failed == nil {
+		s.failed = fmt.Errorf("write the answer: %w", err)
+	}
+}
+
+// Failed is the first error of Printf: an answer that did not arrive whole.
+func (s *Screen) Failed() error { return s.failed }
 
 // Notef writes what goes beside it, so that a pipe gets only what was asked for.
-func (s *Screen) Notef(format string, args ...any) { fmt.Fprintf(s.Err, format, args...) }
+func (s *Screen) Notef(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.Err, format, args...) // there is nowhere left to tell
+}
 
 // JSON writes a value indented.
 func (s *Screen) JSON(v any) error {
