@@ -79,12 +79,12 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return err
 	}
 
-	stopping := make(chan struct{})
+	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer, Auth: accounts, Scheduler: jobs,
-		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Version: buildVersion(), Log: log,
+		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
-	srv := newServer(ctx, listener, stopping, handler, log)
+	srv := newServer(ctx, listener, stopping, cut, handler, log)
 	watch := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: cleaner.Recover, log: log}
 
 	if err := tellStarted(ctx, db, host); err != nil {
@@ -94,7 +94,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	defer func() { err = errors.Join(err, stopKeeping()) }()
 
 	group, running := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, watch.Run, leader(db)} {
+	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, watch.Run, leader(db), giveBackMemory} {
 		group.Go(func() error { return part(running) })
 	}
 	fmt.Fprintln(stdout, readyLine(baseURL(listener.Addr()), setupCode))

@@ -134,7 +134,7 @@ func (w *engineWatch) note(ctx context.Context, info docker.Info) error {
 		if err != nil {
 			return err
 		}
-		if h.EngineID == "" {
+		if h.EngineID == "" && h.DataRoot == "" { // podman has no lasting id of its own
 			h.EngineID, h.DataRoot = info.EngineID, info.DataRoot
 		}
 		if h.EngineID != info.EngineID || h.DataRoot != info.DataRoot {

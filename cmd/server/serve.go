@@ -23,10 +23,11 @@ const (
 
 // server serves the page and the API until it is shut down.
 type server struct {
-	http     *http.Server
-	listener net.Listener
-	stopping chan struct{} // closed when the shutdown begins: streams end then
-	cut      context.CancelFunc
+	http        *http.Server
+	listener    net.Listener
+	stopping    chan struct{} // closed when the shutdown begins: streams end then
+	cut         chan struct{} // closed when its patience is over: work under way takes back what it has in hand
+	cutRequests context.CancelFunc
 
 	drainTimeout, takeBackTimeout time.Duration
 }
@@ -47,9 +48,9 @@ func isListen(err error) bool {
 }
 
 // newServer joins its parts. There is no write timeout: streams last. Requests outlive ctx, until they are cut.
-func newServer(ctx context.Context, listener net.Listener, stopping chan struct{}, handler http.Handler, log *slog.Logger) *server {
-	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
-	return &server{listener: listener, stopping: stopping, cut: cut, drainTimeout: drainTimeout, takeBackTimeout: takeBackTimeout, http: &http.Server{
+func newServer(ctx context.Context, listener net.Listener, stopping, cut chan struct{}, handler http.Handler, log *slog.Logger) *server {
+	requests, cutRequests := context.WithCancel(context.WithoutCancel(ctx))
+	return &server{listener: listener, stopping: stopping, cut: cut, cutRequests: cutRequests, drainTimeout: drainTimeout, takeBackTimeout: takeBackTimeout, http: &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -58,7 +59,7 @@ func newServer(ctx context.Context, listener net.Listener, stopping chan struct{
 
 // Run serves until ctx ends and the requests under way are over.
 func (s *server) Run(ctx context.Context) error {
-	defer s.cut()
+	defer s.cutRequests()
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 	select {
@@ -76,7 +77,8 @@ func (s *server) shutdown(ctx context.Context) error {
 	if s.drain(ctx, s.drainTimeout) == nil {
 		return nil
 	}
-	s.cut()
+	close(s.cut)
+	s.cutRequests()
 	if s.drain(ctx, s.takeBackTimeout) == nil {
 		return nil
 	}

@@ -11,16 +11,16 @@ import (
 )
 
 // serve runs a server with little patience and one request under way in its handler.
-func serve(t *testing.T, handler http.HandlerFunc) (shutdown func() error, answer <-chan string, stopping <-chan struct{}) {
+func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cut <-chan struct{})) (shutdown func() error, answer <-chan string, stopping <-chan struct{}) {
 	t.Helper()
 	listener, err := listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	begun, stop := make(chan struct{}), make(chan struct{})
-	s := newServer(t.Context(), listener, stop, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	begun, stop, cut := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s := newServer(t.Context(), listener, stop, cut, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(begun)
-		handler(w, r)
+		handler(w, r, cut)
 	}), slog.New(slog.DiscardHandler))
 	s.drainTimeout, s.takeBackTimeout = 300*time.Millisecond, 300*time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +55,7 @@ func serve(t *testing.T, handler http.HandlerFunc) (shutdown func() error, answe
 
 func TestShutdownWaitsForWhatIsUnderWay(t *testing.T) {
 	finish := make(chan struct{})
-	shutdown, answer, stopping := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	shutdown, answer, stopping := serve(t, func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) {
 		<-finish
 		if r.Context().Err() != nil {
 			t.Error("the request was cut although it was in time")
@@ -72,8 +72,9 @@ func TestShutdownWaitsForWhatIsUnderWay(t *testing.T) {
 }
 
 func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
-	shutdown, answer, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	shutdown, answer, _ := serve(t, func(w http.ResponseWriter, r *http.Request, cut <-chan struct{}) {
 		<-r.Context().Done()
+		<-cut
 		_, _ = io.WriteString(w, "taken back")
 	})
 	if err := shutdown(); err != nil {
@@ -86,7 +87,7 @@ func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
 
 func TestShutdownIsBounded(t *testing.T) {
 	finish := make(chan struct{})
-	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request) { <-finish })
+	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request, <-chan struct{}) { <-finish })
 	if err := shutdown(); err != nil {
 		t.Error(err)
 	}
