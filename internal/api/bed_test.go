@@ -243,7 +243,13 @@ func (b *bed) event(kind string) client.Event {
 }
 
 // wantProblem checks that an error is the problem that was expected.
-func wantProblem(t *testing.T, err error, status int, code string) *client.Problem {
+func wantProblem(t *testing.T, err error, status int, code string) {
+	t.Helper()
+	_ = problemIn(t, err, status, code)
+}
+
+// problemIn is the problem that an error must be.
+func problemIn(t *testing.T, err error, status int, code string) *client.Problem {
 	t.Helper()
 	p, ok := client.AsProblem(err)
 	if !ok {

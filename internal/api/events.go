@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,12 +110,7 @@ func wanted(f store.EventFilter) func(store.Event) bool {
 }
 
 func among[T comparable](wish []T, have T) bool {
-	for _, w := range wish {
-		if w == have {
-			return true
-		}
-	}
-	return len(wish) == 0
+	return len(wish) == 0 || slices.Contains(wish, have)
 }
 
 func same(wish, have string) bool { return wish == "" || wish == have }

@@ -69,7 +69,7 @@ func TestDeployAndLive(t *testing.T) {
 		if err != nil || i2.Status != "stopped" || i2.Intended != "stopped" {
 			t.Fatalf("got %+v, %v", i2, err)
 		}
-		p1 := wantProblem(t, second(b.operator.StopInstance(t.Context(), d2.InstanceID)), http.StatusConflict, client.CodeWrongState)
+		p1 := problemIn(t, second(b.operator.StopInstance(t.Context(), d2.InstanceID)), http.StatusConflict, client.CodeWrongState)
 		if !strings.Contains(p1.Error(), "exited") {
 			t.Errorf("it does not say what the state is: %v", p1)
 		}
@@ -203,7 +203,7 @@ func TestDangerousMountsNeedAnAdmin(t *testing.T) {
 	st := b.shop("shop", "preview")
 	for _, source := range []string{"/", "/var/run/docker.sock", "/run/docker.sock", "/etc"} {
 		_, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Mounts: []client.Mount{{Source: source, Target: "/x"}}}})
-		if p := wantProblem(t, err, http.StatusForbidden, client.CodeForbidden); !strings.Contains(p.Detail, "mounts") {
+		if p := problemIn(t, err, http.StatusForbidden, client.CodeForbidden); !strings.Contains(p.Detail, "mounts") {
 			t.Errorf("%s: %v", source, p)
 		}
 	}
@@ -402,7 +402,7 @@ func TestEngineAwayIsAProblemWithAHint(t *testing.T) {
 	inst, _ := b.plant(b.shop("shop", "preview"), "shop-preview-a", 1)
 	b.engine.Shutdown()
 	_, err := b.operator.StartInstance(t.Context(), inst.ID)
-	if p := wantProblem(t, err, http.StatusServiceUnavailable, client.CodeUnavailable); p.Hint == "" {
+	if p := problemIn(t, err, http.StatusServiceUnavailable, client.CodeUnavailable); p.Hint == "" {
 		t.Error("it does not say what to do")
 	}
 	err = b.viewer.Logs(t.Context(), inst.ID, client.LogOptions{}, &strings.Builder{})

@@ -44,11 +44,3 @@ func knownBytes(n int64, known bool) *int64 {
 	}
 	return &n
 }
-
-// noNil makes an empty list of a missing one, for JSON.
-func noNil[T any](items []T) []T {
-	if items == nil {
-		return []T{}
-	}
-	return items
-}

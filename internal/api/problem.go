@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -128,7 +129,7 @@ func problemFromFramework(status int, msg string, errs []error) *Problem {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		p = newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
 		if len(errs) == 0 {
-			p.field("body", msg)
+			p = p.field("body", msg)
 		}
 	case http.StatusRequestEntityTooLarge:
 		p = newProblem(status, codeTooLarge, "the body is larger than 1 MiB")
@@ -141,7 +142,7 @@ func problemFromFramework(status int, msg string, errs []error) *Problem {
 		var detail huma.ErrorDetailer
 		if errors.As(err, &detail) {
 			d := detail.ErrorDetail()
-			p.field(d.Location, d.Message)
+			p = p.field(d.Location, d.Message)
 		}
 	}
 	return p
@@ -161,7 +162,7 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 				p.Errors = fieldsOf(known.location, err)
 			}
 			if known.status == http.StatusTooManyRequests {
-				p.with("Retry-After", "60")
+				p = p.with("Retry-After", "60")
 			}
 			return p
 		}
@@ -232,7 +233,7 @@ func (k problemRule) text(err error) string {
 
 // fieldsOf tells each of several joined errors apart.
 func fieldsOf(location string, err error) []ProblemField {
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined directly is a list of mistakes
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []ProblemField{{Location: location, Message: err.Error()}}
 	}
@@ -245,9 +246,7 @@ func fieldsOf(location string, err error) []ProblemField {
 
 // writeProblem answers outside of the framework.
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	// The caller left if this fails; there is nobody to tell.

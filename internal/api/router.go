@@ -46,7 +46,7 @@ type Deps struct {
 	// although their caller left are ended then, and take back what they have in hand. Nil: never.
 	Cut     <-chan struct{}
 	Version string
-	Log      *slog.Logger
+	Log     *slog.Logger
 }
 
 type server struct {

@@ -118,7 +118,7 @@ func settingsEvent(ctx context.Context, before, after store.Settings, changed []
 // wrongSettings tells each wrong field of a change.
 func wrongSettings(err error) error {
 	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the settings are invalid, nothing was changed")
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the store joins them directly
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return err
 	}
@@ -127,7 +127,7 @@ func wrongSettings(err error) error {
 		if !ok {
 			return err
 		}
-		p.field("body."+field.Field, field.Reason)
+		p = p.field("body."+field.Field, field.Reason)
 	}
 	return p
 }

@@ -172,9 +172,8 @@ func TestPeer27Heartbeat(t *testing.T) {
 
 func TestStreamHeaders(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		res, stop := b.open("/api/events/stream", "")
+		h, _, stop := b.open("/api/events/stream", "")
 		defer stop()
-		h := res.Header
 		if h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
 			t.Errorf("got %v", h)
 		}
@@ -185,7 +184,7 @@ func TestStreamHeaders(t *testing.T) {
 // what happens, and resumes without a gap.
 func TestSlowReaderIsDropped(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		res, stop := b.open("/api/events/stream", "")
+		_, body, stop := b.open("/api/events/stream", "")
 		defer stop()
 		synctest.Wait()
 		begin := time.Now()
@@ -198,7 +197,7 @@ func TestSlowReaderIsDropped(t *testing.T) {
 		if n := b.bus.Listeners(); n != 0 {
 			t.Errorf("%d listeners are left", n)
 		}
-		text, err := io.ReadAll(res.Body)
+		text, err := io.ReadAll(body)
 		if err == nil && strings.Contains(string(text), "number 300") {
 			t.Fatal("it was not dropped")
 		}
@@ -219,11 +218,11 @@ func TestSlowReaderIsDropped(t *testing.T) {
 
 func TestStreamsEndWhenTheDaemonStops(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		res, stop := b.open("/api/events/stream", "")
+		_, body, stop := b.open("/api/events/stream", "")
 		defer stop()
 		synctest.Wait()
 		close(b.stopping)
-		if _, err := io.ReadAll(res.Body); err != nil {
+		if _, err := io.ReadAll(body); err != nil {
 			t.Errorf("the stream does not end cleanly: %v", err)
 		}
 	})
@@ -233,12 +232,12 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		made, err := b.admin.CreateToken(t.Context(), client.NewToken{Name: "ci", Role: "viewer"})
 		b.must(err)
-		res, stop := b.open("/api/events/stream", made.Secret)
+		_, body, stop := b.open("/api/events/stream", made.Secret)
 		defer stop()
 		synctest.Wait()
 		b.must(b.admin.RevokeToken(t.Context(), made.ID))
 		begin := time.Now()
-		if _, err := io.ReadAll(res.Body); err != nil {
+		if _, err := io.ReadAll(body); err != nil {
 			t.Error(err)
 		}
 		if lived := time.Since(begin); lived > 16*time.Second {
@@ -248,7 +247,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 }
 
 // open begins to read a path and returns the answer.
-func (b *bed) open(path, credential string) (*http.Response, func()) {
+func (b *bed) open(path, credential string) (http.Header, io.Reader, func()) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	req, err := http.NewRequestWithContext(ctx, get, "http://docker-watcher.test"+path, nil)
@@ -258,12 +257,12 @@ func (b *bed) open(path, credential string) (*http.Response, func()) {
 	}
 	req.Header.Set("Authorization", "Bearer "+credential)
 	transport := &http.Transport{DialContext: b.listener.dial}
-	res, err := transport.RoundTrip(req)
+	res, err := transport.RoundTrip(req) //nolint:bodyclose // closed by the func that is returned
 	b.must(err)
 	if res.StatusCode != http.StatusOK {
 		b.t.Fatalf("%s: %s", path, res.Status)
 	}
-	return res, func() {
+	return res.Header, res.Body, func() {
 		cancel()
 		_ = res.Body.Close()
 		transport.CloseIdleConnections()
@@ -273,8 +272,8 @@ func (b *bed) open(path, credential string) (*http.Response, func()) {
 // openStream reads a stream message by message.
 func (b *bed) openStream(path, credential string) (messages func(n int) string, stop func()) {
 	b.t.Helper()
-	res, stop := b.open(path, credential)
-	lines := bufio.NewReader(res.Body)
+	_, body, stop := b.open(path, credential)
+	lines := bufio.NewReader(body)
 	return func(n int) string {
 		b.t.Helper()
 		var text strings.Builder
