@@ -50,7 +50,8 @@ func (f EventFilter) query() url.Values {
 	return q
 }
 
-// Events lists one page of the event log, newest first.
+// Events lists one page of the event log, newest first. A page can be short, even empty,
+// although there are more: only an empty NextCursor is the end.
 func (c *Client) Events(ctx context.Context, f EventFilter, p Page) (List[Event], error) {
 	q := f.query()
 	p.addTo(q)
