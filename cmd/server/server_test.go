@@ -85,8 +85,13 @@ var readyLine = regexp.MustCompile(`^docker-watcher is ready: open (http://[^/\s
 // launch starts a daemon and waits until it says that it is ready.
 func launch(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
-	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	return launchCommand(t, exec.Command(binary, args...))
+}
+
+func launchCommand(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, cmd: cmd, exited: make(chan struct{})}
+	d.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 	d.cmd.Stderr = &d.stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
