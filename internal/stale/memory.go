@@ -21,6 +21,8 @@ type memory struct {
 	byID       map[string]*entry
 	loaded     bool
 	thresholds string // those that the rows were read with
+	writes     int64  // the store's count of writes to instances that the rows are up to
+	touched    time.Time
 
 	scanned  atomic.Bool // a pass of this process has begun
 	booted   bool        // one has ended well
@@ -35,6 +37,8 @@ type memory struct {
 // entry is one instance of the host.
 type entry struct {
 	view store.InstanceView
+	// ripe is the last moment (engine's clock) at which it is not stale yet, if nothing happens; zero: it never will be.
+	ripe time.Time
 	// gen is the generation of the event stream in which the row is the whole truth; 0: it is not known to be.
 	gen     int
 	run     run
@@ -42,6 +46,20 @@ type entry struct {
 	due     time.Time      // when it must be inspected; zero: it need not be
 	asked   time.Time      // last inspect by the watcher
 }
+
+// foresee works out when the instance will be stale, so that each scan need only look at the clock. It holds
+// for moments at which its last sign of life is believable.
+func (e *entry) foresee() {
+	e.ripe = time.Time{}
+	last := e.view.LastAliveAt
+	p := PolicyOf(e.view.StaleAfter)
+	if !p.Never && exempt(FactsOf(e.view.Instance, last), p, last) == "" {
+		e.ripe = last.Add(p.Threshold)
+	}
+}
+
+// stale is Judge's verdict on what is remembered.
+func (e *entry) stale(at time.Time) bool { return !e.ripe.IsZero() && at.After(e.ripe) }
 
 // judged reports whether the instance is ours to judge now: it has a container, and no deploy or removal is at it.
 func (e *entry) judged() bool { return e.view.ContainerID != "" && !e.atWork() }
@@ -109,16 +127,25 @@ func (m *memory) refresh(ctx context.Context, db *store.DB, settings store.Setti
 	if err != nil {
 		return err
 	}
-	if m.loaded && thresholds == m.thresholds {
-		err = m.refreshMoved(ctx, db)
-	} else {
+	writes := db.InstanceWrites() // before they are read, so that a write beside us is seen next time
+	switch {
+	case !m.loaded || thresholds != m.thresholds:
 		err = m.refreshAll(ctx, db)
+	case writes != m.writes:
+		err = m.refreshMoved(ctx, db)
 	}
 	if err != nil {
 		return fmt.Errorf("read the instances: %w", err)
 	}
-	m.loaded, m.thresholds = true, thresholds
+	m.loaded, m.thresholds, m.writes = true, thresholds, writes
 	return nil
+}
+
+// account takes our own write for what it is: unless somebody else wrote as well, the rows are still up to date.
+func (m *memory) account(db *store.DB, wrote bool) {
+	if wrote && m.loaded && db.InstanceWrites() == m.writes+1 {
+		m.writes++
+	}
 }
 
 // thresholdsOf writes down all that a row's threshold and names depend on.
@@ -215,6 +242,7 @@ func (m *memory) put(v store.InstanceView) *entry {
 		e.gen = 0 // somebody else moved it: what they saw is not what we saw
 	}
 	e.view = v
+	e.foresee()
 	m.stream.follow(v.ContainerID, v.ID)
 	return e
 }

@@ -118,10 +118,11 @@ type pass struct {
 	gen   int  // of the event stream when the pass began
 	whole bool // the stream was whole then
 
-	at     time.Time // engine's clock, before it was asked for its lists
-	listed map[string]docker.State
-	looks  map[string]answer // by instance id
-	held   map[string]bool   // instances whose loss is believed although many were lost at once
+	at      time.Time // engine's clock, before it was asked for its lists
+	listed  map[string]docker.State
+	running int               // in the list
+	looks   map[string]answer // by instance id
+	held    map[string]bool   // instances whose loss is believed although many were lost at once
 }
 
 func newPass(s *Scanner, m *memory, engine *docker.Engine, trigger string) *pass {
@@ -203,7 +204,7 @@ func (p *pass) list(ctx context.Context) *blindness {
 	if err := g.Wait(); err != nil {
 		return unreachable(err)
 	}
-	p.listed = make(map[string]docker.State, len(running)+len(others))
+	p.listed, p.running = make(map[string]docker.State, len(running)+len(others)), len(running)
 	for _, rows := range [][]docker.Summary{running, others} {
 		for i := range rows {
 			if rows[i].Labels[docker.LabelSwarmTask] == "" {
@@ -274,7 +275,7 @@ func (p *pass) wantsLook(e *entry) bool {
 	if !e.view.LastAliveAt.IsZero() && !validTime(e.view.LastAliveAt, p.at) && e.view.Status != store.StatusRunning {
 		return true
 	}
-	return e.view.StaleSince.IsZero() && Judge(FactsOf(e.view.Instance, p.at), PolicyOf(e.view.StaleAfter), p.at).Stale
+	return e.view.StaleSince.IsZero() && e.stale(p.at)
 }
 
 // stillSo reports whether a state in the engine's list is the one that a status stands for.
@@ -392,10 +393,10 @@ func (p *pass) knownUntil(e *entry, at time.Time) time.Time {
 // conclude judges everybody on what was learned, and writes it all in one transaction.
 func (p *pass) conclude(ctx context.Context) error {
 	now := time.Now().UTC()
-	w := &write{host: p.m.hostID, at: p.at, touch: true, seen: map[string]seen{}}
+	w := &write{host: p.m.hostID, at: p.at, touch: p.touchDue(), seen: map[string]seen{}}
 	for _, e := range p.m.byID {
 		a, looked := p.looks[e.view.ID]
-		if e.atWork() || !looked && quiet(e, p.at) {
+		if e.atWork() || !looked && e.quiet(p.at) {
 			continue
 		}
 		next, at := e.view.Instance, p.at
@@ -422,6 +423,20 @@ func (p *pass) conclude(ctx context.Context) error {
 	p.s.log.InfoContext(ctx, "scanned", "host_id", p.m.hostID, "trigger", p.scan.Trigger, "known", p.scan.Known, "stale", p.scan.Stale,
 		"newly_stale", p.scan.NewlyStale, "unknown", p.scan.Unknown, "inspects", p.scan.Inspects)
 	return nil
+}
+
+const (
+	// touchEvery is how exact last_alive_at of those that run is at least.
+	touchEvery = time.Minute
+	// fewRunning are so few that it costs nothing to write at every scan that they were seen running.
+	fewRunning = 1000
+)
+
+// touchDue reports whether it is to be written that those that run were seen running: where many do, not at every
+// scan of those who scan every few seconds, but at once when the clock went back.
+func (p *pass) touchDue() bool {
+	since := p.at.Sub(p.m.touched)
+	return since >= touchEvery || since < 0 || p.running <= fewRunning
 }
 
 // seenIn is the generation of the event stream in which an answer is the whole truth: none, if the stream was not whole.
@@ -460,7 +475,10 @@ func btoi(b bool) int {
 
 // remember keeps what was written, so that the next pass starts from there.
 func (p *pass) remember(w *write) {
-	w.remember(p.m)
+	w.remember(p.m, p.s.db)
+	if w.touch {
+		p.m.touched = p.at
+	}
 	p.m.suspect, p.m.accepted = nil, false
 	p.m.booted = true
 	p.m.stream.confirm(p.gen, p.at)

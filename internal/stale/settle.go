@@ -19,14 +19,18 @@ type change struct {
 
 // quiet reports whether nothing can have changed for an instance that nobody had to ask for: it is
 // the path of the many.
-func quiet(e *entry, at time.Time) bool {
-	v := decide(FactsOf(e.view.Instance, at), PolicyOf(e.view.StaleAfter), at)
-	if v.Unknown {
-		return e.view.ContainerID != ""
+func (e *entry) quiet(at time.Time) bool {
+	if e.view.ContainerID == "" && e.view.LastAliveAt.IsZero() {
+		return false
 	}
-	marked := !e.view.StaleSince.IsZero()
-	owed := v.Stale && e.view.WarnedAt.IsZero() && v.Protection.Kind == store.ProtectionNone
-	return v.Stale == marked && !owed
+	if e.view.CheckError != "" {
+		return true
+	}
+	stale := e.stale(at)
+	if stale != !e.view.StaleSince.IsZero() {
+		return false
+	}
+	return !stale || !e.view.WarnedAt.IsZero() || e.view.Protection(at).Kind != store.ProtectionNone
 }
 
 // withoutContainer is a deploy that failed before there was a container: as old as its row.

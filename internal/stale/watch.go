@@ -324,7 +324,7 @@ func (w *watcher) commit(ctx context.Context, batch *write) error {
 			return fmt.Errorf("write what events told: %w", err)
 		}
 	}
-	batch.remember(w.m)
+	batch.remember(w.m, w.s.db)
 	for id := range batch.lost {
 		if e, ok := w.m.byID[id]; ok {
 			e.due = time.Now().Add(busyRetry)

@@ -24,6 +24,7 @@ type write struct {
 	at      time.Time // engine's clock
 	touch   bool      // those that run were seen running at at
 	except  []string  // but these
+	checked []string  // those that were asked about and are as we knew them
 	changes []change
 	seen    map[string]seen
 
@@ -31,11 +32,14 @@ type write struct {
 	lost    map[string]bool           // those that somebody else was at
 }
 
-// add takes a change in, if there is anything to write. That an inspect was made is worth a write too: it
+// add takes a change in, if there is anything to write. That an inspect was made is worth a note too: it
 // is from when on a row can be relied upon.
-func (w *write) add(c change, looked bool) {
-	if looked || c.differs() {
+func (w *write) add(c change, asked bool) {
+	switch {
+	case c.differs():
 		w.changes = append(w.changes, c)
+	case asked:
+		w.checked = append(w.checked, c.next.ID)
 	}
 }
 
@@ -75,6 +79,11 @@ func (w *write) commit(ctx context.Context, db *store.DB, more func(context.Cont
 			w.written[next.ID] = next
 			events = append(events, c.events...)
 		}
+		if len(w.checked) > 0 {
+			if err := tx.TouchChecked(ctx, w.checked, w.at); err != nil {
+				return err
+			}
+		}
 		if w.touch {
 			if err := tx.TouchRunning(ctx, w.host, w.at, append(w.except, keys(w.lost)...)); err != nil {
 				return err
@@ -101,10 +110,20 @@ func keys(m map[string]bool) []string {
 }
 
 // remember brings the memory up to what was written.
-func (w *write) remember(m *memory) {
+func (w *write) remember(m *memory, db *store.DB) {
+	m.account(db, len(w.written) > 0)
+	if len(w.lost) > 0 {
+		m.writes = -1 // somebody else was at them: read them anew
+	}
 	for id, next := range w.written {
 		if e, ok := m.byID[id]; ok {
 			e.view.Instance = next
+			e.foresee()
+		}
+	}
+	for _, id := range w.checked {
+		if e, ok := m.byID[id]; ok {
+			e.view.CheckedAt = stamp(w.at)
 		}
 	}
 	for id, s := range w.seen {

@@ -170,6 +170,7 @@ func (tx *Tx) RecordInstance(ctx context.Context, prev Instance, next *Instance,
 		return fmt.Errorf("record instance %s: %s to %s: %w", prev.ID, prev.Status, next.Status, ErrBadTransition)
 	}
 	what := "record instance " + prev.ID
+	tx.moves = true
 	limit, moves := millis(future(engineNow)), taken("$1", "$2")
 	stored, err := list(ctx, tx.queries, what, scanAlive,
 		`UPDATE instances SET

@@ -1,6 +1,11 @@
 package store
 
-import "context"
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
 
 // InstanceRevision tells whether an instance that was read before has changed since.
 type InstanceRevision struct {
@@ -15,4 +20,26 @@ func (q queries) InstanceRevisions(ctx context.Context, hostID string) ([]Instan
 	return list(ctx, q, "list the revisions of the instances of host "+hostID, func(r row) (v InstanceRevision, err error) {
 		return v, r.Scan(&v.ID, &v.Revision, &v.Status)
 	}, `SELECT id, revision, status FROM instances WHERE host_id = $1`, hostID)
+}
+
+// InstanceWrites counts the transactions that may have moved the revision of an instance, or added or removed one.
+// While it stands still, every row read before is as it was: this process holds the store alone.
+func (db *DB) InstanceWrites() int64 { return db.instances.Load() }
+
+// movesInstances reports whether a statement moves revisions of instances, or adds or removes some.
+func movesInstances(query string) bool {
+	return strings.Contains(query, "instances") && (strings.Contains(query, "revision") || strings.Contains(query, "DELETE FROM instances"))
+}
+
+// TouchChecked notes that the engine was asked about these instances and said what is stored of them. No
+// revision moves by it.
+func (tx *Tx) TouchChecked(ctx context.Context, ids []string, at time.Time) error {
+	for part := range slices.Chunk(ids, maxListed) {
+		a := arguments{millis(at)}
+		if _, err := tx.exec(ctx, "note that instances were checked",
+			`UPDATE instances SET checked_at = $1 WHERE id IN `+in(&a, plain(part)), a...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type DB struct {
 	writing      chan struct{} // holds the turn of the one writer
 	publishing   sync.Mutex    // taken before the turn is passed on, so that commits are told in their order
 	publish      func([]Event)
+	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
 	ended        chan struct{}
 	closing      sync.Once
 	closed       error
@@ -49,6 +51,7 @@ type Tx struct {
 	queries
 	events []Event
 	broken error // the first refusal of the database; the transaction is lost then, on both dialects
+	moves  bool  // it changes an instance
 }
 
 // queries are the reads, on whatever runs them.
@@ -225,14 +228,18 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	}()
 	_, write := db.base.pools()
 	var events []Event
+	var moves bool
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
 		tx := &Tx{queries: queries{sql: raw, seal: db.seal}}
 		if err := fn(tx); err != nil {
 			return err
 		}
-		events = tx.events
+		events, moves = tx.events, tx.moves
 		return tx.broken
 	})
+	if moves { // also when it is not known whether it was committed
+		db.instances.Add(1)
+	}
 	if err != nil || len(events) == 0 || db.publish == nil {
 		return err
 	}
@@ -291,6 +298,7 @@ func inTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) (err error) {
 
 // exec runs one statement of the transaction and returns how many rows it touched.
 func (tx *Tx) exec(ctx context.Context, what, query string, args ...any) (int, error) {
+	tx.moves = tx.moves || movesInstances(query)
 	res, err := tx.sql.ExecContext(ctx, query, args...)
 	if err == nil {
 		var n int64
