@@ -21,7 +21,14 @@ func tellsWhoItIs(t *testing.T, s *subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.EngineID == "" || info.Name == "" || info.Version == "" || info.DataRoot == "" || info.OS != "linux" || info.Arch == "" || info.StorageDriver == "" {
+	again, err := s.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.EngineID != info.EngineID || (info.EngineID != "") != s.hasID {
+		t.Errorf("its id is %q and then %q", info.EngineID, again.EngineID)
+	}
+	if info.Name == "" || info.Version == "" || info.DataRoot == "" || info.OS != "linux" || info.Arch == "" || info.StorageDriver == "" {
 		t.Errorf("something is missing: %+v", info)
 	}
 	if !strings.HasPrefix(info.APIVersion, "1.") {

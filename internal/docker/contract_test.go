@@ -20,19 +20,21 @@ import (
 
 // abilities are where engines truly differ. Everything else is asked of all of them alike.
 type abilities struct {
+	hasIdentity     bool // it has an id of its own; podman makes up another one for each answer
 	showsRestarting bool // a crash loop is "restarting" between two runs
 	guardsCrashLoop bool // a crash loop cannot be removed between two runs either
 	keepsStartError bool // a failed start leaves its exit code and its reason
 	healthMoves     bool // health checks run
 	tellsSignals    bool // kill and stop events beside die
 	refusesNames    bool // a bad name is "invalid", not an error of the engine
+	hasID           bool // it has an id of its own that stays
 	ownNames        bool // an image is called as it was asked for, not localhost/...
 	tellsImageCheck bool // an image inspect shows a HEALTHCHECK (a container's inspect does everywhere)
 }
 
 var (
 	dockerAbilities = abilities{
-		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, ownNames: true, tellsImageCheck: true,
+		hasIdentity: true, showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
 	}
 	podmanAbilities = abilities{}
 )

@@ -124,7 +124,7 @@ func TestSkewOfTheEnginesClock(t *testing.T) {
 			if !ok || skew < tc.least || skew > tc.most {
 				t.Errorf("clock %s off: skew %s, %v", tc.offset, skew, ok)
 			}
-			if got := e.Now().Sub(time.Now()); (got - skew).Abs() > time.Millisecond {
+			if got := time.Until(e.Now()); (got - skew).Abs() > time.Millisecond {
 				t.Errorf("Now is %s off, skew %s", got, skew)
 			}
 		}

@@ -42,7 +42,7 @@ func TestFailure(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			got := failure(t.Context(), "do it", tc.err)
 			for _, kind := range allKinds {
-				if is := errors.Is(got, kind); is != (kind == tc.want) {
+				if is := errors.Is(got, kind); is != errors.Is(tc.want, kind) {
 					t.Errorf("%v: is %q: %v", got, kind, is)
 				}
 			}

@@ -18,6 +18,9 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 		}
 		in := got.Info
 		skew, _ := e.Skew()
+		if s.podman() {
+			in.ID = "" // it makes up another one for each answer
+		}
 		return Info{
 			EngineID:      in.ID,
 			Name:          in.Name,

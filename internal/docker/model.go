@@ -99,7 +99,7 @@ type Port struct {
 
 // Info is what the engine says of itself.
 type Info struct {
-	EngineID      string
+	EngineID      string // empty for podman, which has none that stays
 	Name          string
 	Version       string
 	APIVersion    string // negotiated

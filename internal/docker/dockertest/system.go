@@ -44,9 +44,13 @@ func (e *Engine) serveInfo(w http.ResponseWriter) {
 		count[c.state]++
 	}
 	total, images, now := len(e.byID), len(e.images), e.now()
+	id := o.EngineID
+	if o.podman() {
+		id = e.newID("info") // podman makes up another one for each answer
+	}
 	e.mu.Unlock()
 	e.answerJSON(w, http.StatusOK, map[string]any{
-		"ID": o.EngineID, "Name": o.Name, "ServerVersion": o.Version, "DockerRootDir": o.DataRoot,
+		"ID": id, "Name": o.Name, "ServerVersion": o.Version, "DockerRootDir": o.DataRoot,
 		"Driver": "overlay2", "OSType": "linux", "Architecture": "x86_64", "OperatingSystem": "Pretend",
 		"LiveRestoreEnabled": o.LiveRestore, "SystemTime": now.Format(time.RFC3339Nano),
 		"Containers": total, "ContainersRunning": count[Running], "ContainersPaused": count[Paused],

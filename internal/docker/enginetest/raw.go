@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,12 +58,7 @@ func raw(ctx context.Context, e *docker.Engine, method, path string, fine ...int
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	for _, code := range fine {
-		if resp.StatusCode == code {
-			return nil
-		}
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
+	if !slices.Contains(fine, resp.StatusCode) && resp.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, said)
 	}
 	return nil
