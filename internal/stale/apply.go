@@ -121,7 +121,7 @@ func (a *application) attempt(ctx context.Context, item store.PlanItem) (end end
 		return *stop, false
 	}
 	failpoint("after-intent")
-	end = r.run(ctx)
+	end = r.sure(ctx, r.run(ctx))
 	if err := r.settle(ctx, end); err != nil {
 		a.fault(err)
 		detail := fmt.Sprintf("%s, but that could not be written down: %v", wordsOf(end), err)
@@ -189,7 +189,23 @@ func (a *application) ground(ctx context.Context, item store.PlanItem) (standing
 	if _, err := a.hosts.fit(ctx, item.HostID); err != nil {
 		return on, endf(store.ResultKept, "%v", err)
 	}
-	return on, nil
+	return on, a.stillFit(ctx, on)
+}
+
+// stillFit looks again at what may have turned since the host was asked: a scan may have
+// frozen it, and each answer tells its clock anew.
+func (a *application) stillFit(ctx context.Context, on standing) *ending {
+	host, err := a.c.db.Host(ctx, on.host.ID)
+	if err != nil {
+		return endf(store.ResultError, "read the host: %v", err)
+	}
+	if !host.FrozenSince.IsZero() {
+		return endf(store.ResultKept, "%v: %s: %s", ErrFrozen, host.Name, host.FrozenReason)
+	}
+	if skew, known := on.engine.Skew(); known && skew.Abs() > maxSkew {
+		return endf(store.ResultKept, "%v: the clock of %s is off by %s", ErrFrozen, host.Name, skew.Round(time.Second))
+	}
+	return nil
 }
 
 // leaveAlone says why the row alone forbids a removal; nil if it does not.

@@ -290,3 +290,82 @@ func TestEmptyEngineIsNotGone(t *testing.T) {
 		b.wantEvent("host.engine_changed", "", 1)
 	})
 }
+
+// The same in the middle of an apply: the engine comes back with another data root between two requests.
+func TestEngineThatLosesEverythingMidwayIsNotGone(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		inst, ct := b.plant("shop-preview-a", 20, nil)
+		plan := b.planAll()
+		looks := 0
+		b.gate.hook(func(_, path string) {
+			if strings.Contains(path, inst.ContainerID) {
+				if looks++; looks == 2 {
+					ct.Remove()
+					b.engine.SetDataRoot("/not/mounted")
+				}
+			}
+		}, nil)
+		b.want(b.apply(plan), inst, store.ResultChanged)
+	})
+}
+
+// A scan that freezes the host in the middle of an apply stops the items that have not begun.
+func TestFrozenMidway(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		for i := range 12 {
+			b.plant("shop-preview-"+string(rune('a'+i)), 20, nil)
+		}
+		plan := b.planAll()
+		var once sync.Once
+		b.gate.hook(func(method, _ string) {
+			if method == "DELETE" {
+				once.Do(func() {
+					b.host.FrozenSince, b.host.FrozenReason = b.now(), "too many vanished at once"
+					if err := b.db.Update(t.Context(), func(tx *store.Tx) error { return tx.UpdateHost(t.Context(), b.host) }); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}, nil)
+		kept := 0
+		for _, item := range b.apply(plan).Items {
+			if item.Result == store.ResultKept && strings.Contains(item.ResultDetail, "frozen") {
+				kept++
+			}
+		}
+		if kept < 8 {
+			t.Errorf("%d of 12 were kept", kept)
+		}
+	})
+}
+
+// What a person began to remove by hand is ended by a recovery too, and is told as such.
+func TestRecoverRemovalByHand(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		inst, ct := b.plant("shop-preview-a", 20, nil)
+		facts := ct.Facts()
+		b.update(func(tx *store.Tx) error {
+			view, err := tx.Instance(t.Context(), inst.ID)
+			if err != nil {
+				return err
+			}
+			err = tx.BeginRemoval(t.Context(), store.Removal{
+				InstanceID: inst.ID, HostID: inst.HostID, ContainerID: inst.ContainerID, Former: view.Status,
+				StartedAt: facts.Started, FinishedAt: facts.Finished, Labels: b.labels(inst.ID), Actor: "user:bert", CreatedAt: b.now(),
+			}, view.Revision)
+			if err != nil {
+				return err
+			}
+			return tx.SetRemovalStep(t.Context(), inst.ID, store.RemovalDeleting)
+		})
+		if err := b.cleaner.Recover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if ct.Facts().Exists {
+			t.Error("it is still there")
+		}
+		b.wantNoRemovals()
+		b.wantEvent("instance.removed", inst.ID, 1)
+		b.wantEvent("cleanup.item", inst.ID, 0)
+	})
+}

@@ -39,6 +39,14 @@ func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store
 		return true, nil
 	}
 	defer c.letGo(c.removals, row.InstanceID)
+	left, err = c.recoverHeld(ctx, hosts, row)
+	if errors.Is(err, store.ErrNotFound) { // whoever had begun it was alive after all, and faster
+		return false, nil
+	}
+	return left, err
+}
+
+func (c *Cleaner) recoverHeld(ctx context.Context, hosts *hostBook, row store.Removal) (left bool, err error) {
 	view, err := c.db.Instance(ctx, row.InstanceID)
 	if err != nil {
 		return false, err
@@ -122,9 +130,12 @@ func (r *removal) takeBack(ctx context.Context, why string) error {
 
 // itemOf is the planned item of a removal, or what the row tells where its plan is gone.
 func (c *Cleaner) itemOf(ctx context.Context, row store.Removal, view store.InstanceView) store.PlanItem {
-	plan, err := c.db.Plan(ctx, row.PlanID)
-	if err != nil {
-		c.log.Warn("removal without its plan", "plan_id", row.PlanID, "instance_id", row.InstanceID, "error", err)
+	var plan store.Plan
+	if row.PlanID != "" { // one by hand has none
+		var err error
+		if plan, err = c.db.Plan(ctx, row.PlanID); err != nil {
+			c.log.Warn("removal without its plan", "plan_id", row.PlanID, "instance_id", row.InstanceID, "error", err)
+		}
 	}
 	for _, item := range plan.Items {
 		if item.InstanceID == row.InstanceID {

@@ -60,8 +60,11 @@ func ownable(row store.Instance, ct docker.Container, installation string) error
 // judgeAgain looks at the container and judges it as a scan would; nil if it is still what was planned.
 func (r *removal) judgeAgain(ctx context.Context) *ending {
 	ct, stop := r.look(ctx)
-	if stop != nil || r.gone {
+	if stop != nil {
 		return stop
+	}
+	if r.gone {
+		return r.stillStale(rejudge(r.view, ct, true, r.on.engine).verdict)
 	}
 	if err := ownable(r.view.Instance, ct, r.c.db.InstallationID()); err != nil {
 		return endf(store.ResultChanged, "%v", err)
@@ -70,16 +73,24 @@ func (r *removal) judgeAgain(ctx context.Context) *ending {
 		return stop
 	}
 	verdict := rejudge(r.view, ct, false, r.on.engine).verdict
-	switch {
-	case !verdict.Stale:
-		return endf(store.ResultKept, "no longer stale: %s", verdict.Reason)
-	case r.view.StaleSince.IsZero():
-		return endf(store.ResultKept, "the last scan found it not stale")
-	case verdict.Class != r.item.Class:
+	if stop := r.stillStale(verdict); stop != nil {
+		return stop
+	}
+	if verdict.Class != r.item.Class {
 		return endf(store.ResultChanged, "it is %s, was %s when planned", verdict.Class, r.item.Class)
 	}
 	r.bound = bindingOfContainer(ct)
 	r.bound.loops = r.item.Class == store.ClassCrashLooping
+	return nil
+}
+
+func (r *removal) stillStale(v Verdict) *ending {
+	switch {
+	case !v.Stale:
+		return endf(store.ResultKept, "no longer stale: %s", v.Reason)
+	case r.view.StaleSince.IsZero():
+		return endf(store.ResultKept, "the last scan found it not stale")
+	}
 	return nil
 }
 
@@ -268,6 +279,25 @@ func (r *removal) survived(ct docker.Container, deleteErr error) *ending {
 		return endf(store.ResultInUse, "%v", deleteErr)
 	}
 	return endOfError(deleteErr, "delete")
+}
+
+// sure asks once more who answers before "no such container" is believed: an engine that came
+// back with another data root knows none of ours, and they are not gone for that.
+func (r *removal) sure(ctx context.Context, end ending) ending {
+	if end.result != store.ResultAlreadyGone || r.view.ContainerID == "" {
+		return end
+	}
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	info, err := r.on.engine.Info(ctx)
+	if err != nil {
+		return *endOfError(err, "it seems to be gone, but its engine could not be asked who it is")
+	}
+	now := standing{info: info}
+	if !now.sameEngine(r.on.info.EngineID, r.on.info.DataRoot) {
+		return *endf(store.ResultChanged, "another engine answers for %s now", r.on.host.Name)
+	}
+	return end
 }
 
 // settle writes how a removal ended, in one transaction with its event: row and routes
