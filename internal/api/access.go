@@ -60,15 +60,14 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	switch {
 	case err == nil:
 		v.caller, v.known = caller, true
-	case need == anyone && errors.Is(err, errNobody):
-		// The route tells strangers the little that they may know.
-	case !errors.Is(err, errNobody) && !errors.Is(err, auth.ErrDenied) && !errors.Is(err, auth.ErrExpired):
-		writeProblem(w, problemOf(r.Context(), s.log, err))
-		return
 	case need == anyone:
-		// A session that has ended must not keep anyone from signing in.
-	default:
+		// A session that has ended must not keep anyone from signing in, nor a store that
+		// does not answer from hearing so.
+	case errors.Is(err, errNobody), errors.Is(err, auth.ErrDenied), errors.Is(err, auth.ErrExpired):
 		writeProblem(w, unauthenticated(err))
+		return
+	default:
+		writeProblem(w, problemOf(r.Context(), s.log, err))
 		return
 	}
 	if need != anyone && !v.caller.Role.Covers(need) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -112,8 +113,9 @@ func document(_ *server, doc huma.API, op huma.Operation) {
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "the document", Content: map[string]*huma.MediaType{"application/openapi+json": {Schema: &huma.Schema{Type: huma.TypeObject}}},
 	}}
+	write := sync.OnceValues(func() ([]byte, error) { return json.Marshal(doc.OpenAPI()) })
 	huma.Register(doc, op, func(context.Context, *none) (*answer, error) {
-		text, err := json.Marshal(doc.OpenAPI())
+		text, err := write()
 		if err != nil {
 			return nil, fmt.Errorf("write the OpenAPI document: %w", err)
 		}

@@ -309,6 +309,56 @@ func TestCleanupOne(t *testing.T) {
 	}
 }
 
+func TestPlanExpires(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		_, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)
+		b.scan()
+		plan, err := b.admin.PlanCleanup(t.Context(), client.StaleFilter{})
+		b.must(err)
+		time.Sleep(15*time.Minute + time.Second)
+		_, err = b.admin.ApplyCleanup(t.Context(), plan.ID)
+		wantProblem(t, err, http.StatusConflict, client.CodePlanExpired)
+		if !ct.Facts().Exists {
+			t.Error("it was applied all the same")
+		}
+	})
+}
+
+// TestFrozenHost: another engine behind the endpoint holds everything back until an admin accepts it.
+func TestFrozenHost(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		inst, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)
+		b.scan()
+		b.engine.SetEngineID("ANOT:HER")
+		b.engine.SetDataRoot("/elsewhere")
+		if _, err := b.operator.Scan(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		h, err := b.viewer.Host(t.Context(), b.host.ID)
+		if err != nil || !h.Frozen || h.FrozenReason == "" {
+			t.Fatalf("got %+v, %v", h, err)
+		}
+		for name, err := range map[string]error{
+			"bulk": second(b.admin.CleanupAll(t.Context())), "one": second(b.operator.CleanupOne(t.Context(), inst.ID)),
+		} {
+			if !client.HasCode(err, client.CodeFrozen) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if b.engine.Removes() != nil || !ct.Facts().Exists {
+			t.Error("something was removed")
+		}
+		_, err = b.operator.AcceptHost(t.Context(), b.host.ID)
+		wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
+		if h, err = b.admin.AcceptHost(t.Context(), b.host.ID); err != nil || h.Frozen {
+			t.Fatalf("got %+v, %v", h, err)
+		}
+		if e := b.event("host.accepted"); e.Actor != "token:admin" || e.HostID != b.host.ID {
+			t.Errorf("got %+v", e)
+		}
+	})
+}
+
 func TestRefusedCleanupsDoNothing(t *testing.T) {
 	b := newBed(t)
 	st := b.shop("shop", "preview")
