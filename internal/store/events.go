@@ -122,8 +122,8 @@ func (f EventFilter) search() eventSearch {
 		{"instance_id", single(f.InstanceID)},
 		{"stage_id", single(f.StageID)},
 		{"project_id", single(f.ProjectID)},
-		{"host_id", single(f.HostID)},
 		{"source", sources},
+		{"host_id", single(f.HostID)}, // often the only one there is
 	} {
 		if len(e.values) > 0 {
 			named = append(named, e)
@@ -176,7 +176,8 @@ func (s eventSearch) test(a *arguments, e equals) string {
 	if e.column == "message" {
 		return `lower(message) LIKE ` + a.add(contains(s.text)) + ` ESCAPE '\'`
 	}
-	return e.column + ` IN ` + in(a, e.values)
+	// Not the bare column: the index of the branch has to lead, not one of this column.
+	return `COALESCE(` + e.column + `, '') IN ` + in(a, e.values)
 }
 
 // chunkEnd returns the key of the last event of a chunk; nil when the log ends before it.
@@ -296,32 +297,14 @@ func shorten(s string, limit int) string {
 	return s[:end] + mark
 }
 
-// insertEvents prepares one statement for all full groups of rows and one for the rest.
+// insertEvents inserts a few rows at a time.
 func (tx *Tx) insertEvents(ctx context.Context, events []Event, data []any) error {
-	full := len(events) / insertRows * insertRows
-	if err := tx.insertGroups(ctx, events[:full], data, insertRows); err != nil {
-		return err
-	}
-	return tx.insertGroups(ctx, events[full:], data[full:], len(events)-full)
-}
-
-func (tx *Tx) insertGroups(ctx context.Context, events []Event, data []any, size int) error {
-	if len(events) == 0 {
-		return nil
-	}
-	if len(events) == size {
-		_, err := tx.exec(ctx, "keep events", insertEvents(size), eventRows(events, data)...)
-		return err
-	}
-	stmt, err := tx.sql.PrepareContext(ctx, insertEvents(size))
-	if err != nil {
-		return tx.lose(fault("keep events", err))
-	}
-	defer stmt.Close()
-	for from := 0; from < len(events); from += size {
-		if _, err := stmt.ExecContext(ctx, eventRows(events[from:from+size], data[from:])...); err != nil {
-			return tx.lose(fault("keep events", err))
+	for len(events) > 0 {
+		n := min(len(events), insertRows)
+		if _, err := tx.exec(ctx, "keep events", insertEvents(n), eventRows(events[:n], data)...); err != nil {
+			return err
 		}
+		events, data = events[n:], data[n:]
 	}
 	return nil
 }

@@ -318,7 +318,7 @@ func TestEventFiltersAreIndexPages(t *testing.T) {
 		for _, key := range [][]int64{nil, {noon.UnixMilli(), 7}} {
 			steps := store.ExplainEvents(t, db, f, key)
 			for _, step := range steps {
-				if step.Scans("event_log") && !step.Uses("event_log_"+name) || step.Sorts() {
+				if step.Scans("event_log") && (!step.Uses("event_log_"+name) || key != nil && !step.Seeks()) || step.Sorts() {
 					t.Errorf("%s, key %v: %v", name, key, steps)
 				}
 			}

@@ -31,13 +31,13 @@ const viewJoins = ` JOIN projects p ON p.id = i.project_id JOIN stages s ON s.id
 
 func scanView(r row) (v InstanceView, err error) {
 	var threshold int64
-	err = r.Scan(&v.ID, &v.HostID, &v.ProjectID, &v.StageID, &v.Name, &v.ContainerID, &v.Ownership, &v.EngineID, &v.Image, &v.ImageTag,
-		&v.ImageID, &v.Digest, &v.Status, &v.Intended, at{&v.ContainerCreatedAt}, at{&v.StartedAt}, at{&v.FinishedAt}, &v.ExitCode,
-		truth{&v.OOMKilled}, &v.RestartCount, &v.EngineError, truth{&v.PolicyRun}, at{&v.LastAliveAt}, &v.Evidence, truth{&v.UpperBound},
-		at{&v.FirstSeenStoppedAt}, &v.Class, at{&v.StaleSince}, at{&v.WarnedAt}, at{&v.CheckedAt}, &v.CheckError, &v.HeldBack,
+	err = r.Scan(&v.ID, &v.HostID, &v.ProjectID, &v.StageID, &v.Name, &v.ContainerID, text{(*string)(&v.Ownership)}, &v.EngineID, &v.Image, &v.ImageTag,
+		&v.ImageID, &v.Digest, text{(*string)(&v.Status)}, text{(*string)(&v.Intended)}, at{&v.ContainerCreatedAt}, at{&v.StartedAt}, at{&v.FinishedAt}, count{&v.ExitCode},
+		truth{&v.OOMKilled}, count{&v.RestartCount}, &v.EngineError, truth{&v.PolicyRun}, at{&v.LastAliveAt}, text{(*string)(&v.Evidence)}, truth{&v.UpperBound},
+		at{&v.FirstSeenStoppedAt}, text{(*string)(&v.Class)}, at{&v.StaleSince}, at{&v.WarnedAt}, at{&v.CheckedAt}, &v.CheckError, &v.HeldBack,
 		at{&v.PinnedAt}, &v.PinnedBy, &v.PinReason, at{&v.SnoozedUntil}, &v.SnoozedBy, &v.SnoozeReason, truth{&v.KeepLabel},
 		truth{&v.RollbackKept}, &v.SizeRw, at{&v.SizeAt}, at{&v.CreatedAt}, at{&v.UpdatedAt}, &v.Revision,
-		&v.Project, &v.Stage, &v.StageKind, &v.Host, &threshold)
+		&v.Project, &v.Stage, text{(*string)(&v.StageKind)}, &v.Host, &threshold)
 	v.StaleAfter = thresholdOf(threshold)
 	return v, err
 }
@@ -272,8 +272,9 @@ func (tx *Tx) TouchRunning(ctx context.Context, hostID string, at time.Time, exc
 	return err
 }
 
-// maxListed is how many ids one statement lists: a database has placeholders for some 30,000.
-const maxListed = 20_000
+// maxListed is how many ids one statement lists: SQLite looks placeholders up one
+// by one, so that more of them cost more each.
+const maxListed = 1000
 
 // touch runs the statement of TouchRunning for the ids that are (not) listed.
 func (tx *Tx) touch(ctx context.Context, what, hostID string, at time.Time, listed string, ids []string) (int, error) {

@@ -33,7 +33,9 @@ func TestRevisionsTellWhatMoved(t *testing.T) {
 			do    func(ctx context.Context, tx *store.Tx) error
 			moves bool
 		}{
-			{"intended", func(ctx context.Context, tx *store.Tx) error { return tx.SetIntended(ctx, one.ID, store.IntendedStopped) }, true},
+			{"intended", func(ctx context.Context, tx *store.Tx) error {
+				return tx.SetIntended(ctx, one.ID, store.IntendedStopped)
+			}, true},
 			{"rollback", func(ctx context.Context, tx *store.Tx) error {
 				return tx.SetRollbackKept(ctx, stage.ID, []string{one.ID})
 			}, true},

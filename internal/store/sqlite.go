@@ -60,7 +60,7 @@ var (
 		"_txlock": {"immediate"},
 		"_pragma": {
 			"journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "cache_size(-16000)",
-			"journal_size_limit(67108864)", "temp_store(MEMORY)",
+			"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "temp_store(MEMORY)",
 		},
 	}
 )

@@ -73,16 +73,17 @@ var staleOrders = map[StaleSort]staleOrder{
 func (o staleOrder) after(a *arguments, c cursor) string {
 	var marks []string
 	for _, n := range c.Numbers {
-		marks = append(marks, `CAST(`+a.add(n)+` AS BIGINT)`)
+		marks = append(marks, a.add(n))
 	}
 	for _, t := range c.Texts {
-		marks = append(marks, `CAST(`+a.add(t)+` AS TEXT)`)
+		marks = append(marks, a.add(t))
 	}
-	sign := ` > `
+	sign := ` >`
 	if o.down {
-		sign = ` < `
+		sign = ` <`
 	}
-	return `(` + join(o.columns(), ``) + `)` + sign + `(` + join(marks, ``) + `)`
+	// SQLite looks up an index on an expression only for the first part, said by itself.
+	return o.columns()[0] + sign + `= ` + marks[0] + ` AND (` + join(o.columns(), ``) + `)` + sign + ` (` + join(marks, ``) + `)`
 }
 
 func (o staleOrder) columns() []string { return append(append([]string{}, o.numbers...), o.texts...) }

@@ -60,11 +60,10 @@ type queries struct {
 	seal *sealer
 }
 
-// runner is a *sql.DB or a *sql.Tx.
+// runner is a *sql.DB, or the statements of a transaction.
 type runner interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
 // database is what the two dialects do differently.
@@ -230,7 +229,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	var events []Event
 	var moves bool
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
-		tx := &Tx{queries: queries{sql: raw, seal: db.seal}}
+		tx := &Tx{queries: queries{sql: newStatements(raw), seal: db.seal}}
 		if err := fn(tx); err != nil {
 			return err
 		}

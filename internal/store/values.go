@@ -52,6 +52,19 @@ func (f truth) Scan(v any) error {
 	return nil
 }
 
+// count scans a small whole number; database/sql would go by way of its text.
+type count struct{ to *int }
+
+// Scan reads a BIGINT.
+func (c count) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a count is kept as a number, not as %T", v)
+	}
+	*c.to = int(n)
+	return nil
+}
+
 // optional keeps an empty text as NULL.
 func optional(s string) any {
 	if s == "" {

@@ -146,6 +146,8 @@ CREATE INDEX instances_status ON instances (status, id);
 -- The stale list is a page of this index: it holds nothing but stale instances.
 CREATE INDEX instances_stale ON instances (COALESCE(last_alive_at, 0), id)
     WHERE stale_since IS NOT NULL AND status <> 'removing';
+CREATE INDEX instances_stale_bytes ON instances ((CASE WHEN size_at IS NULL THEN -1 ELSE size_rw END), id)
+    WHERE stale_since IS NOT NULL AND status <> 'removing';
 
 CREATE TABLE routes (
     id          TEXT COLLATE "C"   NOT NULL PRIMARY KEY,
