@@ -14,7 +14,10 @@ func (s Step) Scans(table string) bool {
 }
 
 // Uses reports whether the step reads by an index.
-func (s Step) Uses(index string) bool { return strings.Contains(string(s), "INDEX "+index) }
+func (s Step) Uses(index string) bool { return strings.Contains(string(s)+" ", "INDEX "+index+" ") }
+
+// Seeks reports whether the step begins in the middle of its index.
+func (s Step) Seeks() bool { return strings.HasPrefix(string(s), "SEARCH ") }
 
 // Sorts reports whether the step sorts rows that it has collected.
 func (s Step) Sorts() bool { return strings.Contains(string(s), "TEMP B-TREE") }
@@ -79,4 +82,22 @@ func Number(t *testing.T, db *DB, query string, args ...any) int {
 		t.Fatal(err)
 	}
 	return n
+}
+func Drain(t *testing.T, db *DB, q string) {
+	rows, err := db.sql.QueryContext(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	cols, _ := rows.Columns()
+	vals := make([]any, len(cols))
+	ptr := make([]any, len(cols))
+	for i := range vals {
+		ptr[i] = &vals[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(ptr...); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
