@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -81,8 +82,8 @@ type demo struct {
 }
 
 func (d *demo) close() {
-	for i := len(d.stop) - 1; i >= 0; i-- {
-		d.stop[i]()
+	for _, stop := range slices.Backward(d.stop) {
+		stop()
 	}
 }
 
@@ -120,7 +121,7 @@ var setupLink = regexp.MustCompile(`http://\S+/setup#code=\S+`)
 
 func (d *demo) startService() error {
 	say("The service, on the private engine")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(d.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("find a free port: %w", err)
 	}
@@ -133,7 +134,8 @@ func (d *demo) startService() error {
 		return fmt.Errorf("make the log file: %w", err)
 	}
 	defer logFile.Close()
-	server := exec.Command("bin/server", "--listen", listen, "--data", filepath.Join(d.dir, "data"), "--docker-host", d.endpoint)
+	// Not ended with the context: it ends by its own signal, so that it can say goodbye to the engine.
+	server := exec.CommandContext(context.WithoutCancel(d.ctx), "bin/server", "--listen", listen, "--data", filepath.Join(d.dir, "data"), "--docker-host", d.endpoint)
 	server.Stderr = logFile
 	out, err := server.StdoutPipe()
 	if err != nil {
@@ -152,7 +154,7 @@ func (d *demo) startService() error {
 		return fmt.Errorf("the service did not start: %w\n%s", err, text)
 	}
 	fmt.Print(line)
-	go io.Copy(io.Discard, out) // ends with the service
+	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the service
 	link := setupLink.FindString(line)
 	if link == "" {
 		return fmt.Errorf("no setup link in %q", line)
