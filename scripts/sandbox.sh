@@ -115,14 +115,17 @@ gone() {
   return 1
 }
 
-# mentioning TEXT: the processes whose arguments have it, but not we.
+# mentioning TEXT: an engine's helpers whose arguments have it; not a client that happens to use its socket.
 mentioning() {
   local f pid
   for f in /proc/[0-9]*/cmdline; do
     pid=${f#/proc/}
     pid=${pid%/cmdline}
-    [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] || continue
-    if started_from "$pid" "$1"; then echo "$pid"; fi
+    case $(cat "/proc/$pid/comm" 2>/dev/null) in
+    dockerd | docker-proxy | containerd | containerd-shim* | runc | podman | conmon | aardvark-dns)
+      if started_from "$pid" "$1"; then echo "$pid"; fi
+      ;;
+    esac
   done
 }
 
