@@ -57,6 +57,11 @@ func TestScripts(t *testing.T) {
 			"capture": positive(cmdCapture),
 			"removes": positive(cmdRemoves),
 
+			"holds":  positive(cmdHolds),
+			"asked":  positive(cmdAsked),
+			"crash":  positive(cmdCrash),
+			"owners": positive(cmdOwners),
+
 			"install-plugin": positive(cmdInstallPlugin),
 		},
 	})
@@ -261,6 +266,50 @@ func cmdCapture(ts *testscript.TestScript, _ *world, args []string) {
 		ts.Fatalf("nothing matches %q in:\n%s", args[1], ts.ReadFile("stdout"))
 	}
 	ts.Setenv(args[0], found[1])
+}
+
+// holds REGEXP: the engine lets requests of this kind wait. Those whose sender is killed are carried out
+// all the same, as a real engine does.
+func cmdHolds(_ *testscript.TestScript, w *world, args []string) {
+	w.engine.ResetCalls()
+	w.engine.Fail(dockertest.Fault{On: args[0], Delay: 3 * time.Second})
+}
+
+// asked REGEXP: such a request has reached the engine.
+func cmdAsked(ts *testscript.TestScript, w *world, args []string) {
+	late := time.After(within)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for len(w.engine.Requests(args[0])) == 0 {
+		select {
+		case <-tick.C:
+		case <-late:
+			ts.Fatalf("the engine was never asked to %s", args[0])
+		}
+	}
+}
+
+// crash: the server is killed where it stands, and the engine holds nothing up any more.
+func cmdCrash(ts *testscript.TestScript, w *world, _ []string) {
+	ts.Check(w.proc.Process.Kill())
+	<-w.ended
+	w.proc = nil
+	w.engine.ClearFaults()
+}
+
+// owners N: there are so many containers of ours on the engine, and ps names each of them.
+func cmdOwners(ts *testscript.TestScript, w *world, args []string) {
+	ts.Check(ts.Exec("docker-watcher", "ps", "-o", "json"))
+	known := ts.ReadFile("stdout")
+	all := w.engine.Containers()
+	if len(all) != number(ts, args[0]) {
+		ts.Fatalf("%d containers, want %s", len(all), args[0])
+	}
+	for _, c := range all {
+		if !strings.Contains(known, c.ID) {
+			ts.Fatalf("container %s has no row", c.Name())
+		}
+	}
 }
 
 // removes N: the engine was asked so many times to remove a container, never by force and never with volumes.

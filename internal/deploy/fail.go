@@ -154,7 +154,7 @@ func (r *rollout) failed(ctx context.Context, f *failure, troubles []string, lin
 		if last != nil {
 			lived(i, *last, now)
 		}
-		i.Status, i.Class, i.EngineError = store.StatusFailed, store.ClassFailed, reason
+		i.Status, i.Intended, i.Class, i.EngineError = store.StatusFailed, store.IntendedStopped, store.ClassFailed, reason
 		if err := tx.UpdateDeploy(ctx, end); err != nil {
 			return err
 		}
@@ -162,9 +162,6 @@ func (r *rollout) failed(ctx context.Context, f *failure, troubles []string, lin
 			fmt.Sprintf("deploy of %s to %s/%s failed: %s: %s", reference(end.Image, end.ImageTag), v.Project, v.Stage, reason, f.advice),
 			map[string]any{"reason": reason, "advice": f.advice}))
 	})
-	if err == nil {
-		err = r.wantStopped(ctx, r.inst.ID)
-	}
 	if err != nil {
 		return fmt.Errorf("write down that the deploy failed (%s): %w", reason, err)
 	}

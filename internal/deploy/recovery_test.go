@@ -166,6 +166,20 @@ func TestCrashWaitsForTheEngine(t *testing.T) {
 	})
 }
 
+func TestContainerMadeLateIsTaken(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0")
+		d := r.crashed(t, "1.0", store.DeployStarting, true, false, false)
+		// The engine was still making it when the next daemon looked for it.
+		r.pretend.Fail(dockertest.Fault{On: "^GET /containers/json", Times: 1, EmptyList: true})
+		r.run()
+		if d = r.end(d.ID); d.State != store.DeployDone {
+			t.Errorf("deploy %s: %s", d.State, d.Error)
+		}
+		r.expectNoOrphan(t, 1)
+	})
+}
+
 func TestCopyWithOurLabelsIsNotTaken(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		r.publish("1.0")

@@ -110,7 +110,9 @@ func (d *Deployer) removeStopped(ctx context.Context, eng *docker.Engine, v stor
 		}
 	}
 	err = d.db.Update(ctx, func(tx *store.Tx) error {
-		if err := tx.FinishRemoval(ctx, v.ID); err != nil {
+		if err := tx.FinishRemoval(ctx, v.ID); errors.Is(err, store.ErrNotFound) {
+			return nil // the cleaner's recovery found the intention and was faster
+		} else if err != nil {
 			return err
 		}
 		return tx.Emit(ctx, instanceEvent(v, store.Event{
@@ -131,7 +133,8 @@ func removeRefused(err error) error {
 }
 
 func (d *Deployer) takeBack(ctx context.Context, id string) error {
-	if err := d.db.Update(ctx, func(tx *store.Tx) error { return tx.TakeBackRemoval(ctx, id) }); err != nil {
+	err := d.db.Update(ctx, func(tx *store.Tx) error { return tx.TakeBackRemoval(ctx, id) })
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // the cleaner's recovery may have been faster
 		return fmt.Errorf("take the removal back: %w", err)
 	}
 	return nil

@@ -154,6 +154,12 @@ func (r *rollout) create(ctx context.Context) error {
 	}
 	opts := createOptions(r.inst, r.spec, r.db.InstallationID())
 	id, err := r.eng.Create(ctx, opts)
+	if errors.Is(err, docker.ErrConflict) {
+		// The engine may have carried out, late, what an earlier daemon asked for before it was killed.
+		if lost := r.findContainer(ctx); lost != nil || r.inst.ContainerID != "" {
+			return lost
+		}
+	}
 	if err != nil {
 		return because(err, createAdvice(err, opts.Name))
 	}
