@@ -64,7 +64,7 @@ func inspected(prev store.Instance, c docker.Container, s sight) store.Instance 
 	switch {
 	case c.State == docker.StatePaused:
 		l.paused(&next)
-	case c.State == docker.StateRestarting, c.State == docker.StateRunning && !l.provenAlive(next.PolicyRun):
+	case l.waiting(), c.State == docker.StateRunning && !l.provenAlive(next.PolicyRun):
 		l.crashLooping(&next)
 	case c.State == docker.StateRunning:
 		seenAlive(&next, s.at)
@@ -109,6 +109,19 @@ func (l look) policyRun() bool {
 // provenAlive reports whether a run that goes on is a sign of life.
 func (l look) provenAlive(policyRun bool) bool {
 	return !policyRun || !validTime(l.c.StartedAt, l.at) || l.at.Sub(l.c.StartedAt) >= shortRun
+}
+
+// waiting reports whether the engine is about to start it again. Podman has no word for that: it says
+// exited, and makes the next run a moment later.
+func (l look) waiting() bool {
+	if l.c.State == docker.StateRestarting {
+		return true
+	}
+	if l.c.State != docker.StateExited || l.c.RestartCount == 0 || !l.endIsValid() {
+		return false
+	}
+	policy := l.c.RestartPolicy == "always" || l.c.RestartPolicy == "unless-stopped"
+	return policy && l.c.FinishedAt.Sub(l.c.StartedAt) < shortRun && l.at.Sub(l.c.FinishedAt) < shortRun
 }
 
 func (l look) sameStart() bool {
@@ -177,7 +190,7 @@ func (l look) paused(next *store.Instance) {
 func (l look) crashLooping(next *store.Instance) {
 	next.Status, next.Class = store.StatusRestarting, store.ClassCrashLooping
 	markStopped(next, l.at)
-	waiting := l.c.State == docker.StateRestarting
+	waiting := l.c.State != docker.StateRunning
 	switch {
 	case waiting && l.nothingSince():
 	case waiting && l.endIsValid() && l.runCounts(next.PolicyRun):

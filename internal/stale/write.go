@@ -141,8 +141,8 @@ func (w *write) remember(m *memory, db *store.DB) {
 			continue
 		}
 		e.run = e.run.seenAs(e.view.Instance, s.answer.c)
-		if onProbation(e.view.Instance, s.answer.c) {
-			e.due = e.view.StartedAt.Add(shortRun)
+		if e.view.Status == store.StatusRestarting {
+			e.due = lookAgain(s.answer)
 		}
 	}
 	for id := range w.lost {
@@ -152,8 +152,11 @@ func (w *write) remember(m *memory, db *store.DB) {
 	}
 }
 
-// onProbation reports whether a run of the engine's restart policy goes on that has proved nothing yet:
-// it must be looked at again when it has lasted.
-func onProbation(i store.Instance, c docker.Container) bool {
-	return c.State == docker.StateRunning && i.Status == store.StatusRestarting
+// lookAgain is when one in a crash loop must be looked at again although no event will say so: when the
+// run that goes on has lasted, or when the engine should have begun another.
+func lookAgain(a answer) time.Time {
+	if a.c.State == docker.StateRestarting {
+		return time.Time{} // an event will tell of its next start
+	}
+	return time.Now().Add(shortRun - a.at.Sub(laterOf(a.c.StartedAt, a.c.FinishedAt)))
 }
