@@ -63,8 +63,8 @@ func (r *removal) judgeAgain(ctx context.Context) *ending {
 	if stop != nil {
 		return stop
 	}
-	if r.gone {
-		return r.stillStale(rejudge(r.view, ct, true, r.on.engine).verdict)
+	if r.gone { // its age is that of a row now, which only a scan judges
+		return r.foundStale()
 	}
 	if err := ownable(r.view.Instance, ct, r.c.db.InstallationID()); err != nil {
 		return endf(store.ResultChanged, "%v", err)
@@ -85,10 +85,14 @@ func (r *removal) judgeAgain(ctx context.Context) *ending {
 }
 
 func (r *removal) stillStale(v Verdict) *ending {
-	switch {
-	case !v.Stale:
+	if !v.Stale {
 		return endf(store.ResultKept, "no longer stale: %s", v.Reason)
-	case r.view.StaleSince.IsZero():
+	}
+	return r.foundStale()
+}
+
+func (r *removal) foundStale() *ending {
+	if r.view.StaleSince.IsZero() {
 		return endf(store.ResultKept, "the last scan found it not stale")
 	}
 	return nil
