@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -92,4 +93,22 @@ func (s *service) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %d: %s", path, answer.Code, answer.Body)
 	}
 	return answer.Body.Bytes(), nil
+}
+
+// fetch asks over the socket.
+func (s *service) fetch(ctx context.Context, path string) ([]byte, error) {
+	req, err := s.request(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, resp.Status, body)
+	}
+	return body, err
 }
