@@ -97,7 +97,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, watch.Run, leader(db), giveBackMemory} {
 		group.Go(func() error { return part(running) })
 	}
-	fmt.Fprintln(stdout, readyLine(baseURL(listener.Addr()), setupCode))
+	tell(stdout, "%s\n", readyLine(baseURL(listener.Addr()), setupCode))
 	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil

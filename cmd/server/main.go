@@ -33,27 +33,30 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 	cfg, err := config.Load(args, getenv)
 	switch {
 	case errors.Is(err, config.ErrHelp):
-		fmt.Fprint(stdout, config.Help())
+		tell(stdout, "%s", config.Help())
 		return exitOK
 	case errors.Is(err, config.ErrVersion):
-		fmt.Fprintln(stdout, "docker-watcher server", buildVersion())
+		tell(stdout, "docker-watcher server %s\n", buildVersion())
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "server: %v\nhint: server --help explains every flag\n", err)
+		tell(stderr, "server: %v\nhint: server --help explains every flag\n", err)
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := run(ctx, cfg, newLog(cfg, stderr), stdout); err != nil {
-		fmt.Fprintf(stderr, "server: %v\n", err)
+		tell(stderr, "server: %v\n", err)
 		if hint := hintFor(err, cfg); hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", hint)
+			tell(stderr, "hint: %s\n", hint)
 		}
 		return exitFault
 	}
 	return exitOK
 }
+
+// tell writes to the terminal; when nobody can be told any more there is nobody to tell that either.
+func tell(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 func newLog(cfg config.Config, w io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: cfg.LogLevel}

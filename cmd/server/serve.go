@@ -68,7 +68,7 @@ func (s *server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.shutdown(context.WithoutCancel(ctx))
-	<-served // ErrServerClosed: the shutdown's own doing
+	_ = <-served // ErrServerClosed: the shutdown's own doing
 	return err
 }
 

@@ -33,7 +33,7 @@ func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cu
 			body <- "error"
 			return
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		text, err := io.ReadAll(res.Body)
 		if err != nil {
 			text = []byte("cut off")

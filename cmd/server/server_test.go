@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
+	"database/sql" //nolint:depguard // to make a database look newer than it is
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +38,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "server")
 	build := exec.Command("go", "build", "-ldflags", "-X main.version=v9.9.9-test", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -175,7 +175,7 @@ func (d *daemon) status(path string) (int, string) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		d.t.Fatal(err)
@@ -264,7 +264,7 @@ func TestFromFirstStartToShutdownAndBack(t *testing.T) {
 	if took := time.Since(before); took > 5*time.Second {
 		t.Errorf("the shutdown took %s", took)
 	}
-	<-ended
+	_ = <-ended // how a stream ends is not its reader's business
 
 	again := launch(t, flags(data, engine.Endpoint())...)
 	if again.code != "" {
@@ -285,7 +285,7 @@ func TestFromFirstStartToShutdownAndBack(t *testing.T) {
 }
 
 func TestEngineIsDownAtStartAndComes(t *testing.T) {
-	dir, err := os.MkdirTemp("", "dwe") // short, for the socket
+	dir, err := os.MkdirTemp("", "dwe") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func TestTakenPortIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() { _ = taken.Close() }()
 	data := filepath.Join(t.TempDir(), "data")
 	code, stdout, stderr := refuse(t, "--listen", taken.Addr().String(), "--data", data, "--docker-host", "unix:///nowhere/d.sock")
 	refused(t, code, stdout, stderr, "address already in use", "--listen")

@@ -150,7 +150,7 @@ func setPath(to *string, v string) error {
 func setStore(to *string, v string) error {
 	if scheme, _, ok := strings.Cut(v, "://"); ok {
 		if scheme != "postgres" && scheme != "postgresql" {
-			return fmt.Errorf("%s:// is not a store that we know: give a file or postgres://...", scheme)
+			return fmt.Errorf("%s:// is not a store that we know: give a file or a postgres:// URL", scheme)
 		}
 		if u, err := url.Parse(v); err != nil || u.Host == "" {
 			return errors.New("not a URL of the form postgres://user:password@host/name") // the value may hold a password

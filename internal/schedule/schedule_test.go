@@ -155,8 +155,8 @@ func status(t *testing.T, s *schedule.Scheduler, name string) schedule.Status {
 func TestIntervalChangesAtRunTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := running(t, monday)
-		var runs int
-		job := schedule.Job{Name: "scan", Spec: "@every 24h", Run: func(context.Context) error { runs++; return nil }}
+		var runs atomic.Int32
+		job := schedule.Job{Name: "scan", Spec: "@every 24h", Run: func(context.Context) error { runs.Add(1); return nil }}
 		set(t, s, job)
 		time.Sleep(3 * time.Hour)
 		job.Spec = "@every 1h"
@@ -168,8 +168,8 @@ func TestIntervalChangesAtRunTime(t *testing.T) {
 		set(t, s, job) // the same spec again must not push the next run away
 		time.Sleep(30*time.Minute + time.Second)
 		synctest.Wait()
-		if runs != 1 {
-			t.Fatalf("ran %d times, want once an hour after the change", runs)
+		if n := runs.Load(); n != 1 {
+			t.Fatalf("ran %d times, want once an hour after the change", n)
 		}
 		job.Spec = "@every 1x"
 		if err := s.Set(job); err == nil {
@@ -177,8 +177,8 @@ func TestIntervalChangesAtRunTime(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if runs != 2 {
-			t.Fatalf("ran %d times: a refused change must change nothing", runs)
+		if n := runs.Load(); n != 2 {
+			t.Fatalf("ran %d times: a refused change must change nothing", n)
 		}
 	})
 }
@@ -222,10 +222,9 @@ func TestNeverTwiceAtOnce(t *testing.T) {
 func TestPanicDoesNotKillTheJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := running(t, monday)
-		var runs int
+		var runs atomic.Int32
 		set(t, s, schedule.Job{Name: "clumsy", Spec: "@every 1m", Run: func(context.Context) error {
-			runs++
-			if runs == 1 {
+			if runs.Add(1) == 1 {
 				panic("oops")
 			}
 			return nil
@@ -237,8 +236,8 @@ func TestPanicDoesNotKillTheJob(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if st := status(t, s, "clumsy"); runs != 2 || st.LastError != "" {
-			t.Errorf("runs = %d, status = %+v", runs, st)
+		if st := status(t, s, "clumsy"); runs.Load() != 2 || st.LastError != "" {
+			t.Errorf("runs = %d, status = %+v", runs.Load(), st)
 		}
 	})
 }
