@@ -90,11 +90,12 @@ func (b *bed) run(name string, part func(context.Context) error) {
 }
 
 func (b *bed) serve(h http.Handler) {
-	b.listener = newPipeListener()
+	listener := newPipeListener()
+	b.listener = listener
 	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(b.deps.Log.Handler(), slog.LevelWarn)}
 	done := make(chan struct{})
-	go func() { defer close(done); _ = srv.Serve(b.listener) }()
-	transport := &http.Transport{DialContext: b.listener.dial}
+	go func() { defer close(done); _ = srv.Serve(listener) }()
+	transport := &http.Transport{DialContext: listener.dial}
 	b.nobody = b.newClient(transport)
 	b.t.Cleanup(func() {
 		transport.CloseIdleConnections()

@@ -85,8 +85,9 @@ var errReaderGone = errors.New("the reader is gone")
 // steadyWriter writes a stream whose reader must keep up: a write that blocks for
 // longer than writeTimeout ends it. A server-wide deadline does not.
 type steadyWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	extended time.Time
 }
 
 func newSteadyWriter(w http.ResponseWriter) *steadyWriter {
@@ -115,8 +116,14 @@ func (s *steadyWriter) flush() error {
 	return nil
 }
 
+// extend gives the reader its time anew, but not for every line of a burst.
 func (s *steadyWriter) extend() error {
-	err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	now := time.Now()
+	if now.Sub(s.extended) < time.Second {
+		return nil
+	}
+	s.extended = now
+	err := s.control.SetWriteDeadline(now.Add(writeTimeout))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("%w: %w", errReaderGone, err)
 	}

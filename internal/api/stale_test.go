@@ -160,7 +160,7 @@ func TestBulkCleanupPlansAndAppliesExactlyThat(t *testing.T) {
 	want := map[string]string{"shop-preview-a": "removed", "shop-preview-b": "revived", "shop-preview-c": "kept", "shop-preview-late": "already_gone"}
 	if got := results(applied); len(got) != 4 || got["shop-preview-a"] != want["shop-preview-a"] || got["shop-preview-b"] != want["shop-preview-b"] ||
 		got["shop-preview-c"] != want["shop-preview-c"] || got["shop-preview-late"] != want["shop-preview-late"] {
-		t.Errorf("got %v, want %v", got, want)
+		t.Errorf("got %v, want %v: %+v", got, want, applied.Items)
 	}
 	if applied.State != "applied" || applied.AppliedBy != "token:admin" || applied.DoneAt.IsZero() {
 		t.Errorf("got %+v", applied)
