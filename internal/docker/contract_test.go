@@ -20,7 +20,6 @@ import (
 
 // abilities are where engines truly differ. Everything else is asked of all of them alike.
 type abilities struct {
-	hasIdentity     bool // it has an id of its own; podman makes up another one for each answer
 	showsRestarting bool // a crash loop is "restarting" between two runs
 	guardsCrashLoop bool // a crash loop cannot be removed between two runs either
 	keepsStartError bool // a failed start leaves its exit code and its reason
@@ -34,7 +33,7 @@ type abilities struct {
 
 var (
 	dockerAbilities = abilities{
-		hasIdentity: true, showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
+		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
 	}
 	podmanAbilities = abilities{}
 )
