@@ -312,13 +312,18 @@ func (a *app) applyWatched(ctx context.Context, api *client.Client, p client.Pla
 		case got := <-answered:
 			return got.plan, got.err
 		case e := <-told:
-			if e.Kind != "cleanup.item" || e.Data["plan_id"] != p.ID {
-				continue
-			}
-			ended[e.InstanceID] = true
-			line.Step("cleaning up", int64(len(ended)), int64(len(p.Items)), fmt.Sprintf("%d of %d: %s", len(ended), len(p.Items), e.Message))
+			showItem(line, p, ended, e)
 		}
 	}
+}
+
+// showItem shows that one item of a plan has ended.
+func showItem(line *screen.Progress, p client.Plan, ended map[string]bool, e client.Event) {
+	if e.Kind != "cleanup.item" || e.Data["plan_id"] != p.ID {
+		return
+	}
+	ended[e.InstanceID] = true
+	line.Step("cleaning up", int64(len(ended)), int64(len(p.Items)), fmt.Sprintf("%d of %d: %s", len(ended), len(p.Items), e.Message))
 }
 
 // leftAlone are the items that were to go and are still there.

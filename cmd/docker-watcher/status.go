@@ -16,11 +16,15 @@ type overview struct {
 	Actor     string               `json:"actor"`
 	Role      string               `json:"role"`
 	Hosts     []client.Host        `json:"hosts"`
-	Instances map[string]int       `json:"instances"` // by status
+	Instances map[string]int       `json:"instances"`           // by status
+	More      bool                 `json:"instances_uncounted"` // there are more than were counted
 	Stale     int                  `json:"stale"`
 	LastScan  *client.ScanRun      `json:"last_scan,omitempty"`
 	Schedule  *client.ScanSchedule `json:"schedule,omitempty"`
 }
+
+// countUpTo bounds how many instances are read to be counted by status.
+const countUpTo = 5000
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
@@ -57,17 +61,22 @@ func (a *app) overview(c *cobra.Command) (overview, error) {
 	if o.Hosts, err = api.Hosts(ctx); err != nil {
 		return o, err
 	}
-	instances, _, err := everything(0, func(p client.Page) (client.List[client.Instance], error) {
+	instances, more, err := everything(countUpTo, func(p client.Page) (client.List[client.Instance], error) {
 		return api.Instances(ctx, client.InstanceFilter{}, p)
 	})
 	if err != nil {
 		return o, err
 	}
+	o.More = more
 	for _, i := range instances {
 		o.Instances[i.Status]++
-		if i.Stale {
-			o.Stale++
-		}
+	}
+	stale, err := api.Stale(ctx, client.StaleFilter{}, client.Page{Limit: 1})
+	if err != nil {
+		return o, err
+	}
+	if stale.Total != nil {
+		o.Stale = *stale.Total
 	}
 	scans, err := api.Scans(ctx, "", client.Page{Limit: 1})
 	if err != nil {
@@ -93,7 +102,11 @@ func (a *app) printOverview(o overview) {
 	for _, n := range o.Instances {
 		total += n
 	}
-	row("instances", "%d, %d running", total, o.Instances["running"])
+	counted := fmt.Sprint(total)
+	if o.More {
+		counted = "more than " + counted
+	}
+	row("instances", "%s, %d running", counted, o.Instances["running"])
 	tone := screen.Good
 	if o.Stale > 0 {
 		tone = screen.Warn
