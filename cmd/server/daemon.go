@@ -34,7 +34,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	defer listener.Close() //nolint:errcheck // closed by the server in the ordinary course
+	defer listener.Close() // in the ordinary course the server has closed it
 
 	if err := checkFolder(cfg.Data); err != nil {
 		return err

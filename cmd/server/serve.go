@@ -68,7 +68,9 @@ func (s *server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.shutdown(context.WithoutCancel(ctx))
-	_ = <-served // ErrServerClosed: the shutdown's own doing
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve on %s: %w", s.listener.Addr(), ended))
+	}
 	return err
 }
 
