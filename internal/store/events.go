@@ -163,10 +163,11 @@ func (q queries) matching(ctx context.Context, s eventSearch, key []int64, want,
 	var a arguments
 	query := `SELECT ` + eventColumns + ` FROM event_log WHERE id IN (SELECT id FROM (` + s.candidates(&a, key, each) + `) AS newest ` +
 		newestFirst + ` LIMIT ` + a.add(each) + `)`
-	for _, e := range s.rest {
-		query += ` AND ` + s.test(&a, e)
+	tests := make([]string, len(s.rest))
+	for i, e := range s.rest {
+		tests[i] = ` AND ` + s.test(&a, e)
 	}
-	query += ` ` + newestFirst + ` LIMIT ` + a.add(want)
+	query += strings.Join(tests, ``) + ` ` + newestFirst + ` LIMIT ` + a.add(want)
 	return list(ctx, q, "search the event log", scanEvent, query, a...)
 }
 

@@ -83,21 +83,3 @@ func Number(t *testing.T, db *DB, query string, args ...any) int {
 	}
 	return n
 }
-func Drain(t *testing.T, db *DB, q string) {
-	rows, err := db.sql.QueryContext(t.Context(), q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	cols, _ := rows.Columns()
-	vals := make([]any, len(cols))
-	ptr := make([]any, len(cols))
-	for i := range vals {
-		ptr[i] = &vals[i]
-	}
-	for rows.Next() {
-		if err := rows.Scan(ptr...); err != nil {
-			t.Fatal(err)
-		}
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -67,9 +68,7 @@ var (
 
 func (d *sqliteDatabase) dsn(v url.Values) string {
 	pragmas := url.Values{"_busy_timeout": {"5000"}}
-	for k, values := range v {
-		pragmas[k] = values
-	}
+	maps.Copy(pragmas, v)
 	return (&url.URL{Scheme: "file", Path: d.file, RawQuery: pragmas.Encode()}).String()
 }
 

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -95,15 +98,9 @@ func (o staleOrder) by() string {
 	return join(o.columns(), ``)
 }
 
+// join lists columns, each with something behind it.
 func join(parts []string, each string) string {
-	s := ""
-	for i, p := range parts {
-		if i > 0 {
-			s += ", "
-		}
-		s += p + each
-	}
-	return s
+	return strings.Join(parts, each+", ") + each
 }
 
 // StaleInstances returns a page of the stale instances (StaleSince set, not
@@ -139,9 +136,39 @@ func (q queries) StaleInstances(ctx context.Context, f StaleFilter, p Page) (ite
 	return items, next, total, nil
 }
 
+// staleCount remembers how many instances are stale in all, while none of them was written.
+type staleCount struct {
+	writes *atomic.Int64
+	mu     sync.Mutex
+	known  bool
+	as     int64
+	n      int
+}
+
+// ask returns the number, counting anew when an instance was written since.
+func (c *staleCount) ask(count func() (int, error)) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	as := c.writes.Load()
+	if c.known && c.as == as {
+		return c.n, nil
+	}
+	n, err := count()
+	c.known, c.as, c.n = err == nil, as, n
+	return n, err
+}
+
 func (q queries) countStale(ctx context.Context, f StaleFilter) (int, error) {
 	var a arguments
 	w := f.where(&a)
+	count := func() (int, error) { return q.count(ctx, w, a) }
+	if q.counted != nil && len(a) == 0 {
+		return q.counted.ask(count)
+	}
+	return count()
+}
+
+func (q queries) count(ctx context.Context, w where, a arguments) (int, error) {
 	return one(ctx, q, "count the stale instances", func(r row) (n int, err error) { return n, r.Scan(&n) },
 		`SELECT count(*) FROM instances i`+w.String(), a...)
 }

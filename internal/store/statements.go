@@ -3,59 +3,103 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"maps"
+	"sync"
 )
 
-// statements runs what a transaction asks for. A text that comes again is prepared
-// once and kept to the end of the transaction: reading a long text over and over
-// costs SQLite more than running it.
+// maxPrepared bounds how many texts are kept: filters make ever new ones.
+const maxPrepared = 200
+
+// preparer is a *sql.DB or a *sql.Tx.
+type preparer interface {
+	runner
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// statements runs SQL, and prepares a text that comes again once: reading a long
+// text over and over costs SQLite as much as running it.
 type statements struct {
-	tx   *sql.Tx
+	on   preparer
+	mu   sync.Mutex
 	seen map[string]*sql.Stmt // nil: came once
 }
 
-func newStatements(tx *sql.Tx) *statements {
-	return &statements{tx: tx, seen: map[string]*sql.Stmt{}}
+func newStatements(on preparer) *statements {
+	return &statements{on: on, seen: map[string]*sql.Stmt{}}
 }
 
 // ExecContext runs a statement.
 func (s *statements) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := s.prepared(ctx, query)
+	stmt, kept, err := s.prepared(ctx, query) //nolint:sqlclosecheck // close does, or the end of the transaction
 	if err != nil {
 		return nil, err
 	}
-	if stmt == nil {
-		return s.tx.ExecContext(ctx, query, args...)
+	if !kept {
+		return s.on.ExecContext(ctx, query, args...)
 	}
 	return stmt.ExecContext(ctx, args...)
 }
 
 // QueryContext runs a query.
 func (s *statements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := s.prepared(ctx, query)
+	stmt, kept, err := s.prepared(ctx, query) //nolint:sqlclosecheck // close does, or the end of the transaction
 	if err != nil {
 		return nil, err
 	}
-	if stmt == nil {
-		return s.tx.QueryContext(ctx, query, args...)
+	if !kept {
+		return s.on.QueryContext(ctx, query, args...)
 	}
 	return stmt.QueryContext(ctx, args...)
 }
 
-// prepared returns the statement of a text from its second use on; the transaction
-// closes it at its end.
-func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	stmt, came := s.seen[query]
-	if stmt != nil {
-		return stmt, nil
+// prepared returns the statement of a text from its second use on. Nobody waits for
+// another's preparing: who comes second with one throws it away.
+func (s *statements) prepared(ctx context.Context, query string) (stmt *sql.Stmt, kept bool, err error) {
+	stmt, again := s.look(query)
+	if stmt != nil || !again {
+		return stmt, stmt != nil, nil
 	}
-	if !came {
-		s.seen[query] = nil
-		return nil, nil
-	}
-	stmt, err := s.tx.PrepareContext(ctx, query)
+	fresh, err := s.on.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	s.seen[query] = stmt
-	return stmt, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt = s.seen[query]; stmt != nil {
+		return stmt, true, fresh.Close()
+	}
+	s.seen[query] = fresh
+	return fresh, true, nil
+}
+
+// look notes that a text came, and tells whether it came before. When too many are
+// known, those that came only once are forgotten.
+func (s *statements) look(query string) (stmt *sql.Stmt, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt, again = s.seen[query]; again {
+		return stmt, true
+	}
+	if len(s.seen) >= maxPrepared {
+		maps.DeleteFunc(s.seen, func(_ string, stmt *sql.Stmt) bool { return stmt == nil })
+	}
+	if len(s.seen) < maxPrepared {
+		s.seen[query] = nil
+	}
+	return nil, false
+}
+
+// close ends the statements of a pool; those of a transaction end with it.
+func (s *statements) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, stmt := range s.seen {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	clear(s.seen)
+	return errors.Join(errs...)
 }

@@ -1,5 +1,7 @@
 package store
 
+import "slices"
+
 // Status is what docker-watcher knows of an instance. It moves only along the
 // transition table below, by compare-and-set, with its event in the same
 // transaction. Being stale is not a status: it is a fact beside it.
@@ -47,12 +49,7 @@ var transitions = map[Status][]Status{
 
 // CanBecome reports whether an instance of status s may move to next.
 func (s Status) CanBecome(next Status) bool {
-	for _, t := range transitions[s] {
-		if t == next {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(transitions[s], next)
 }
 
 // Deploying reports whether a deploy is still bringing the instance up, so that

@@ -40,6 +40,7 @@ type DB struct {
 	writing      chan struct{} // holds the turn of the one writer
 	publishing   sync.Mutex    // taken before the turn is passed on, so that commits are told in their order
 	publish      func([]Event)
+	reads        *statements
 	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
 	ended        chan struct{}
 	closing      sync.Once
@@ -56,11 +57,12 @@ type Tx struct {
 
 // queries are the reads, on whatever runs them.
 type queries struct {
-	sql  runner
-	seal *sealer
+	sql     runner
+	seal    *sealer
+	counted *staleCount // nil in a transaction
 }
 
-// runner is a *sql.DB, or the statements of a transaction.
+// runner runs SQL.
 type runner interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -124,7 +126,9 @@ func (db *DB) start(ctx context.Context, o Options) error {
 		return err
 	}
 	read, write := db.base.pools()
-	db.sql = read
+	db.reads = newStatements(read)
+	db.sql = db.reads
+	db.counted = &staleCount{writes: &db.instances}
 	return db.open(ctx, write, o)
 }
 
@@ -177,7 +181,10 @@ func (db *DB) Close() error {
 	db.closing.Do(func() {
 		close(db.ended)
 		db.writing <- struct{}{} // never given back
-		db.closed = db.base.close()
+		if db.reads != nil {
+			db.closed = db.reads.close()
+		}
+		db.closed = errors.Join(db.closed, db.base.close())
 		if db.lock != nil {
 			db.closed = errors.Join(db.closed, db.lock.release())
 		}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// TestStatementsKeepWhatComesAgain, and no more than a bounded number.
+func TestStatementsKeepWhatComesAgain(t *testing.T) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	defer db.Close()
+	s := newStatements(db)
+	q := queries{sql: s}
+	ask := func(n int) {
+		t.Helper()
+		got, err := one(t.Context(), q, "ask", func(r row) (n int, err error) { return n, r.Scan(&n) }, fmt.Sprintf("SELECT %d", n))
+		if err != nil || got != n {
+			t.Errorf("asked for %d: %d, %v", n, got, err)
+		}
+	}
+	kept := func() (n int) {
+		for _, stmt := range s.seen {
+			if stmt != nil {
+				n++
+			}
+		}
+		return n
+	}
+	for n := range 10 * maxPrepared {
+		ask(n)
+	}
+	if n := kept(); n != 0 || len(s.seen) > maxPrepared {
+		t.Errorf("%d of %d are kept, though each came once", n, len(s.seen))
+	}
+	for range 3 {
+		for n := range 10 * maxPrepared {
+			ask(-1)
+			ask(n / 50)
+		}
+	}
+	if n := kept(); n == 0 || len(s.seen) > maxPrepared {
+		t.Errorf("%d of %d are kept", n, len(s.seen))
+	}
+	if _, err := q.sql.QueryContext(t.Context(), "SELEKT 1"); err == nil {
+		t.Error("nonsense was run")
+	}
+	if _, err := q.sql.ExecContext(t.Context(), "SELEKT 1"); err == nil {
+		t.Error("nonsense was run again")
+	}
+	if err := errors.Join(s.close(), s.close()); err != nil {
+		t.Error(err)
+	}
+}
