@@ -73,14 +73,14 @@ func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 func percent(p float64) string { return fmt.Sprintf("%.2f %%", p) }
 
-// median of an odd number of takes, so that one hiccup of the machine does not count.
-func median(takes []time.Duration) time.Duration {
+// typical is the first quartile: what a thing costs when nothing else of the machine comes between.
+func typical(takes []time.Duration) time.Duration {
 	s := slices.Clone(takes)
 	slices.Sort(s)
-	return s[len(s)/2]
+	return s[len(s)/4]
 }
 
-// inTurn measures two things alternately, so that both meet the same moods of the machine, and returns their medians.
+// inTurn measures two things alternately, so that both meet the same moods of the machine.
 func inTurn(t *testing.T, rounds int, measured, floor func() error) (m, f time.Duration) {
 	t.Helper()
 	var ms, fs []time.Duration
@@ -90,7 +90,7 @@ func inTurn(t *testing.T, rounds int, measured, floor func() error) (m, f time.D
 			ms, fs = append(ms, took), append(fs, base)
 		}
 	}
-	return median(ms), median(fs)
+	return typical(ms), typical(fs)
 }
 
 func timed(t *testing.T, f func() error) time.Duration {
