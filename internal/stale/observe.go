@@ -112,12 +112,12 @@ func (l look) provenAlive(policyRun bool) bool {
 }
 
 // waiting reports whether the engine is about to start it again. Podman has no word for that: it says
-// exited, and makes the next run a moment later.
+// exited or created, and makes the next run a moment later.
 func (l look) waiting() bool {
 	if l.c.State == docker.StateRestarting {
 		return true
 	}
-	if l.c.State != docker.StateExited || l.c.RestartCount == 0 || !l.endIsValid() {
+	if l.c.State != docker.StateExited && l.c.State != docker.StateCreated || l.c.RestartCount == 0 || !l.endIsValid() {
 		return false
 	}
 	policy := l.c.RestartPolicy == "always" || l.c.RestartPolicy == "unless-stopped"

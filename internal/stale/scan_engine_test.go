@@ -78,7 +78,7 @@ func scanOn(t *testing.T, adapter *docker.Engine, app string) {
 	} {
 		v := s.get(c.inst)
 		if v.Status != c.status || v.Class != c.class[0] && v.Class != c.class[len(c.class)-1] || v.StaleSince.IsZero() == c.stale {
-			t.Errorf("%s is %s (%s), stale since %s; want %s (%s), stale %v", v.Name, v.Status, v.Class, v.StaleSince, c.status, c.class, c.stale)
+			t.Errorf("%s is %s (%s), stale since %s; want %s (%s), stale %v: %+v", v.Name, v.Status, v.Class, v.StaleSince, c.status, c.class, c.stale, v.Instance)
 		}
 	}
 	s.wantWarnings(6)
