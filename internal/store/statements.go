@@ -56,7 +56,7 @@ func (s *statements) QueryContext(ctx context.Context, query string, args ...any
 // prepared returns the statement of a text from its second use on. Nobody waits for
 // another's preparing: who comes second with one throws it away.
 func (s *statements) prepared(ctx context.Context, query string) (stmt *sql.Stmt, kept bool, err error) {
-	stmt, again := s.look(query)
+	stmt, again := s.look(query) //nolint:sqlclosecheck // close does, or the end of the transaction
 	if stmt != nil || !again {
 		return stmt, stmt != nil, nil
 	}
@@ -67,7 +67,7 @@ func (s *statements) prepared(ctx context.Context, query string) (stmt *sql.Stmt
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stmt = s.seen[query]; stmt != nil {
-		return stmt, true, fresh.Close()
+		return stmt, true, fresh.Close() //nolint:sqlclosecheck // ours is one too many
 	}
 	s.seen[query] = fresh
 	return fresh, true, nil
