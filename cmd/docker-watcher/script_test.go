@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 
 			"holds":  positive(cmdHolds),
 			"asked":  positive(cmdAsked),
+			"comes":  positive(cmdComes),
 			"crash":  positive(cmdCrash),
 			"owners": positive(cmdOwners),
 
@@ -106,7 +107,7 @@ func cmdEngine(ts *testscript.TestScript, w *world, _ []string) {
 	ts.Defer(w.engine.Close)
 }
 
-// publish REF [healthy|unhealthy|exit=MS:CODE|volume=/PATH|slow=MS]...: an image can be pulled.
+// publish REF [healthy|unhealthy|waits|exit=MS:CODE|volume=/PATH|slow=MS]...: an image can be pulled.
 func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
 	image := dockertest.Image{Ref: args[0], Size: 12_300_000}
 	for _, a := range args[1:] {
@@ -116,6 +117,8 @@ func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
 			image.Health, image.Life.Health, image.Life.HealthAfter = true, true, 100*time.Millisecond
 		case "unhealthy":
 			image.Health, image.Life.Unhealthy, image.Life.HealthAfter = true, true, 100*time.Millisecond
+		case "waits":
+			image.Health, image.Life.Health, image.Life.HealthAfter = true, true, time.Hour
 		case "exit":
 			ms, code, _ := strings.Cut(value, ":")
 			image.Life.ExitAfter, image.Life.ExitCode = time.Duration(number(ts, ms))*time.Millisecond, number(ts, code)
@@ -285,6 +288,23 @@ func cmdAsked(ts *testscript.TestScript, w *world, args []string) {
 		case <-tick.C:
 		case <-late:
 			ts.Fatalf("the engine was never asked to %s", args[0])
+		}
+	}
+}
+
+// comes NAME STATE: the engine has a container of this name in this state.
+func cmdComes(ts *testscript.TestScript, w *world, args []string) {
+	late := time.After(within)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if c := w.engine.Container(args[0]); c != nil && c.Facts().State == args[1] {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			ts.Fatalf("%s was never %s", args[0], args[1])
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestDeployServesAndRetiresTheFormer(t *testing.T) {
 			t.Errorf("the container is called %s, want %s", c.Name, name)
 		}
 
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		stopped := time.Now()
 		second := r.deploy("1.1")
 		first = r.instance(first.ID)
@@ -71,7 +71,7 @@ func TestFormerThatHadCrashedIsNotToldAsStopped(t *testing.T) {
 		first := r.deploy("1.0")
 		r.pretend.Container(first.ContainerID).Exit(7)
 		died := time.Now()
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		r.deploy("1.1")
 		first = r.instance(first.ID)
 		if first.Class != store.ClassFailed || first.LastAliveAt.Sub(died).Abs() > time.Second || first.Evidence != store.EvidenceFinishedAt {

@@ -90,7 +90,7 @@ func (r *rig) begin(tag string) store.Deploy {
 // end waits until a deploy has ended.
 func (r *rig) end(id string) store.Deploy {
 	r.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	late := time.After(20 * time.Minute)
 	for {
