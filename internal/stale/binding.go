@@ -62,11 +62,8 @@ func (b binding) broken(ct docker.Container) *ending {
 
 // leftLoop is broken for a crash loop: a start by hand sets the engine's counter back.
 func (b binding) leftLoop(ct docker.Container) *ending {
-	switch {
-	case ct.RestartCount < b.restarts:
+	if ct.RestartCount < b.restarts {
 		return endf(store.ResultRevived, "it was started anew at %s", moment(ct.StartedAt))
-	case ct.State != docker.StateRestarting && ct.State != docker.StateRunning:
-		return endf(store.ResultChanged, "it is %s and no longer in a crash loop", ct.State)
 	}
 	return nil
 }

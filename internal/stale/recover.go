@@ -10,9 +10,12 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
+// errWaits is told of a removal that cannot be ended now: it stays as it is for a later Recover.
+var errWaits = errors.New("waits")
+
 // Recover ends what a crash left half done: each removal is finished only if the
-// container is as recorded, else taken back. Call before serving, and again when an unreachable host comes
-// back: what cannot be asked now is left as it is. What this process has in hand is left alone.
+// container is as recorded, else taken back. Call before serving, and again until it returns nil, above all when an
+// unreachable host comes back: what cannot be asked now is left as it is. What this process has in hand is left alone.
 func (c *Cleaner) Recover(ctx context.Context) error {
 	removals, err := c.db.Removals(ctx)
 	if err != nil {
@@ -22,74 +25,82 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 	waiting := map[string]bool{} // plans with a removal that had to be left
 	var errs []error
 	for _, row := range removals {
-		left, err := c.recoverRemoval(ctx, hosts, row)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("recover the removal of instance %s: %w", row.InstanceID, err))
+		if !c.hold(c.removals, row.InstanceID) {
+			waiting[row.PlanID] = true
+			continue
 		}
-		if left || err != nil {
+		if err := c.recoverRemoval(ctx, hosts, row); err != nil {
+			errs = append(errs, fmt.Errorf("recover the removal of instance %s: %w", row.InstanceID, err))
 			waiting[row.PlanID] = true
 		}
+		c.letGo(c.removals, row.InstanceID)
 	}
 	return errors.Join(errors.Join(errs...), c.recoverPlans(ctx, waiting))
 }
 
-// recoverRemoval ends one removal; left means that it could not be judged now.
-func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store.Removal) (left bool, err error) {
-	if !c.hold(c.removals, row.InstanceID) {
-		return true, nil
+// recoverRemoval ends one removal, or says why it waits.
+func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store.Removal) error {
+	view, err := c.db.Instance(ctx, row.InstanceID)
+	if err == nil {
+		r := &removal{c: c, view: view, item: c.itemOf(ctx, row, view), actor: row.Actor, bound: bindingOfRemoval(row)}
+		err = r.recover(ctx, hosts, row)
 	}
-	defer c.letGo(c.removals, row.InstanceID)
-	left, err = c.recoverHeld(ctx, hosts, row)
 	if errors.Is(err, store.ErrNotFound) { // whoever had begun it was alive after all, and faster
-		return false, nil
+		return nil
 	}
-	return left, err
+	return err
 }
 
-func (c *Cleaner) recoverHeld(ctx context.Context, hosts *hostBook, row store.Removal) (left bool, err error) {
-	view, err := c.db.Instance(ctx, row.InstanceID)
-	if err != nil {
-		return false, err
-	}
-	r := &removal{c: c, view: view, item: c.itemOf(ctx, row, view), actor: row.Actor, bound: bindingOfRemoval(row)}
+func (r *removal) recover(ctx context.Context, hosts *hostBook, row store.Removal) (err error) {
 	if row.Step == store.RemovalIntended {
-		return false, r.takeBack(ctx, "nothing had been done yet")
+		return r.takeBack(ctx, "nothing had been done yet")
 	}
-	if r.on, err = hosts.ask(ctx, row.HostID); err != nil || !r.on.sameEngine(view.EngineID, r.on.host.DataRoot) {
-		c.log.Warn("removal left for later", "instance_id", row.InstanceID, "host_id", row.HostID, "error", err)
-		return true, nil
+	if r.on, err = hosts.ask(ctx, row.HostID); err != nil {
+		return fmt.Errorf("%w: %w", errWaits, err)
 	}
+	if !r.on.sameEngine(r.view.EngineID, r.on.host.DataRoot) {
+		return fmt.Errorf("%w: another engine answers for %s", errWaits, r.on.host.Name)
+	}
+	frozen := !r.on.host.FrozenSince.IsZero()
 	ct, err := inspect(ctx, r.on.engine, row.ContainerID)
 	switch {
-	case errors.Is(err, docker.ErrNotFound) && row.Step == store.RemovalDeleting:
-		return false, r.settle(ctx, ending{result: store.ResultRemoved, detail: "finished after an interruption"})
-	case errors.Is(err, docker.ErrNotFound):
-		return false, r.settle(ctx, ending{result: store.ResultAlreadyGone, detail: "somebody else removed its container"})
-	case err != nil:
-		c.log.Warn("removal left for later", "instance_id", row.InstanceID, "host_id", row.HostID, "error", err)
-		return true, nil
+	case err == nil && frozen:
+		r.stopAsked = hadProcess(row.Former)
+		return r.takeBack(ctx, "its host is frozen: "+r.on.host.FrozenReason)
+	case err == nil:
+		return r.resume(ctx, row, ct)
+	case !errors.Is(err, docker.ErrNotFound):
+		return fmt.Errorf("%w: %w", errWaits, err)
+	case frozen:
+		return fmt.Errorf("%w: %s is frozen: %s", errWaits, r.on.host.Name, r.on.host.FrozenReason)
+	case row.Step == store.RemovalDeleting:
+		return r.settle(ctx, ending{result: store.ResultRemoved, detail: "finished after an interruption"})
 	}
-	return r.resume(ctx, row, ct)
+	return r.settle(ctx, ending{result: store.ResultAlreadyGone, detail: "somebody else removed its container"})
+}
+
+// hadProcess reports whether a container of that status must have been stopped by us on the way to its delete.
+func hadProcess(former store.Status) bool {
+	return former == store.StatusPaused || former == store.StatusRestarting
 }
 
 // resume goes on with the delete of a container that is as recorded, and takes everything else back.
-func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Container) (left bool, err error) {
-	stopped := row.Former == store.StatusPaused || row.Former == store.StatusRestarting
-	r.stopAsked = stopped && row.Step != store.RemovalIntended
+func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Container) error {
+	r.stopAsked = hadProcess(row.Former)
 	if row.Step != store.RemovalDeleting {
-		return false, r.takeBack(ctx, fmt.Sprintf("interrupted while it was being stopped, it is %s", ct.State))
+		return r.takeBack(ctx, fmt.Sprintf("interrupted while it was being stopped, it is %s", ct.State))
 	}
-	if stopped && ct.State == docker.StateExited && sameTime(ct.StartedAt, row.StartedAt) {
+	if r.stopAsked && ct.State == docker.StateExited && sameTime(ct.StartedAt, row.StartedAt) {
 		// our own stop moved the rest
 		labels := r.bound.labels
 		r.bound = bindingOfContainer(ct)
 		r.bound.labels = labels
 	}
-	if end := r.bound.broken(ct); end != nil && ct.State != docker.StateRemoving {
-		return false, r.takeBack(ctx, end.detail)
+	if end := r.broken(ct); end != nil && ct.State != docker.StateRemoving {
+		return r.takeBack(ctx, end.detail)
 	}
 	if p := r.view.Protection(r.on.engine.Now()); p.Kind != store.ProtectionNone {
-		return false, r.takeBack(ctx, protectionWords(p))
+		return r.takeBack(ctx, protectionWords(p))
 	}
 	end := ending{result: store.ResultRemoved, detail: "finished after an interruption"}
 	// A delete that was under way when we were killed may have ended meanwhile: already gone is our doing, too.
@@ -97,9 +108,9 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 		end = *stop
 	}
 	if end.left {
-		return true, nil
+		return fmt.Errorf("%w: %s", errWaits, end.detail)
 	}
-	return false, r.settle(ctx, end)
+	return r.settle(ctx, end)
 }
 
 // takeBack returns the instance to what it was before a removal that a crash cut short.

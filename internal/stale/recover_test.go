@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -46,8 +47,8 @@ func TestRecover(t *testing.T) {
 				plan := b.leftUnderWay(inst, c.step)
 				time.Sleep(time.Second)
 				c.since(b, ct)
-				if err := b.cleaner.Recover(t.Context()); err != nil {
-					t.Fatal(err)
+				if err := b.cleaner.Recover(t.Context()); errors.Is(err, errWaits) != c.left || err != nil && !c.left {
+					t.Fatalf("recover: %v, left for later: %v", err, c.left)
 				}
 				b.engine.ClearFaults()
 				if c.left {
@@ -66,6 +67,41 @@ func TestRecover(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A frozen host gets nothing removed: what is there is taken back, what seems gone waits.
+func TestRecoverOnAFrozenHost(t *testing.T) {
+	for name, gone := range map[string]bool{"there": false, "gone": true} {
+		t.Run(name, func(t *testing.T) {
+			inBed(t, func(t *testing.T, b *cleanBed) {
+				inst, ct := b.plant("shop-preview-a", 20, nil)
+				plan := b.leftUnderWay(inst, store.RemovalDeleting)
+				if gone {
+					ct.Remove()
+				}
+				b.freeze(b.now())
+				if err := b.cleaner.Recover(t.Context()); errors.Is(err, errWaits) != gone {
+					t.Errorf("recover: %v", err)
+				}
+				if len(b.engine.Removes()) > 0 {
+					t.Error("a delete was sent to a frozen host")
+				}
+				if gone {
+					b.freeze(time.Time{})
+					if err := b.cleaner.Recover(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+				b.wantRecovered(inst, ct, plan, gone, dockertest.Exited)
+			})
+		})
+	}
+}
+
+func (b *cleanBed) freeze(since time.Time) {
+	b.t.Helper()
+	b.host.FrozenSince, b.host.FrozenReason = since, "too many vanished at once"
+	b.update(func(tx *store.Tx) error { return tx.UpdateHost(b.t.Context(), b.host) })
 }
 
 func breakOff(b *cleanBed, _ *dockertest.Container) {

@@ -69,7 +69,8 @@ func (r *removal) judgeAgain(ctx context.Context) *ending {
 	if err := ownable(r.view.Instance, ct, r.c.db.InstallationID()); err != nil {
 		return endf(store.ResultChanged, "%v", err)
 	}
-	if stop := bindingOfItem(r.item).broken(ct); stop != nil {
+	r.bound = bindingOfItem(r.item)
+	if stop := r.broken(ct); stop != nil {
 		return stop
 	}
 	verdict := rejudge(r.view, ct, false, r.on.engine).verdict
@@ -186,7 +187,24 @@ func (r *removal) verify(ctx context.Context) *ending {
 		return endOfError(err, "it could not be looked at")
 	}
 	failpoint("after-verify")
-	return r.bound.broken(ct)
+	return r.broken(ct)
+}
+
+// broken is that of the binding. A crash loop must also still be judged as one: an engine may
+// call it exited between two runs (podman does), and so does one that a person has ended.
+func (r *removal) broken(ct docker.Container) *ending {
+	end := r.bound.broken(ct)
+	if end != nil || !r.bound.loops {
+		return end
+	}
+	switch class := rejudge(r.view, ct, false, r.on.engine).verdict.Class; class {
+	case store.ClassCrashLooping:
+		return nil
+	case store.ClassNone:
+		return endf(store.ResultRevived, "it has come to stay since %s", moment(ct.StartedAt))
+	default: // it ended otherwise
+		return endf(store.ResultChanged, "it is %s and no longer in a crash loop", class)
+	}
 }
 
 // markDeleting writes that from now on the container may be gone by our hand. It is the
@@ -276,7 +294,7 @@ func (r *removal) survived(ct docker.Container, deleteErr error) *ending {
 	if ct.State == docker.StateDead {
 		return endf(store.ResultError, "the engine could not remove all of it and left it dead: %v", deleteErr)
 	}
-	if end := r.bound.broken(ct); end != nil {
+	if end := r.broken(ct); end != nil {
 		return end
 	}
 	if errors.Is(deleteErr, docker.ErrConflict) {

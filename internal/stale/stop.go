@@ -35,7 +35,7 @@ func (r *removal) stop(ctx context.Context) *ending {
 		return endf(store.ResultError, "write down the stop: %v", err)
 	}
 	failpoint("before-stop")
-	if end := r.lastLook(ctx); end != nil {
+	if end := r.verify(ctx); end != nil {
 		return end
 	}
 	if r.item.Class == store.ClassPaused {
@@ -55,24 +55,6 @@ func (r *removal) grace(ctx context.Context) (time.Duration, error) {
 		return stage.Spec.StopGrace, nil
 	}
 	return defaultGrace, nil
-}
-
-// lastLook is verify for what is about to be stopped: a crash loop that has come to stay is alive.
-func (r *removal) lastLook(ctx context.Context) *ending {
-	ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
-	if errors.Is(err, docker.ErrNotFound) {
-		return endf(store.ResultAlreadyGone, "somebody else removed its container")
-	}
-	if err != nil {
-		return endOfError(err, "it could not be looked at, it was not stopped")
-	}
-	if end := r.bound.broken(ct); end != nil {
-		return end
-	}
-	if ct.State == docker.StateRunning && r.on.engine.Now().Sub(ct.StartedAt) >= signOfLife {
-		return endf(store.ResultRevived, "it runs since %s", moment(ct.StartedAt))
-	}
-	return nil
 }
 
 // wake thaws a paused container before its stop. A stop does not ask whether it is still
