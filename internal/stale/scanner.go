@@ -393,7 +393,7 @@ func (p *pass) knownUntil(e *entry, at time.Time) time.Time {
 // conclude judges everybody on what was learned, and writes it all in one transaction.
 func (p *pass) conclude(ctx context.Context) error {
 	now := time.Now().UTC()
-	w := &write{host: p.m.hostID, at: p.at, touch: p.touchDue(), seen: map[string]seen{}}
+	w := &write{host: p.m.hostID, at: p.engine.Now().UTC(), listed: p.at, touch: p.touchDue(), seen: map[string]seen{}}
 	for _, e := range p.m.byID {
 		a, looked := p.looks[e.view.ID]
 		if e.atWork() || !looked && e.quiet(p.at) {

@@ -297,6 +297,23 @@ func TestPeer10OneInspectHangs(t *testing.T) {
 	})
 }
 
+func TestPeer11RemovedBetweenListAndInspect(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		inst, ct := b.dead("web", 8*day)
+		other, _ := b.dead("other", 8*day)
+		b.engine.Fail(dockertest.Fault{On: `^GET /containers/` + ct.ID + `/json`, Times: 1, Status: 404})
+		run := b.scan()
+		if run.Unknown != 0 || run.NewlyStale != 1 {
+			t.Errorf("unknown %d, newly stale %d", run.Unknown, run.NewlyStale)
+		}
+		b.want(inst, store.StatusMissing, store.ClassMissing, false, time.Now())
+		b.want(other, store.StatusStopped, store.ClassExited, true, time.Time{})
+		b.wantEvents("instance.missing", 1)
+		b.scan() // it was only a stumble of the engine's: it is listed again
+		b.want(inst, store.StatusStopped, store.ClassExited, false, time.Time{})
+	})
+}
+
 func TestPeer14RestartWithStaleItemsWarnsOnce(t *testing.T) {
 	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
 		b.watch()
@@ -915,6 +932,31 @@ func TestAdoptedIsAskedForByID(t *testing.T) {
 		b.pass(time.Hour)
 		b.scan()
 		b.want(inst, store.StatusMissing, store.ClassMissing, false, time.Now())
+	})
+}
+
+func TestScanThatTakesMinutesRecordsWhatItSawAtItsEnd(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		var rows []store.Instance
+		for i := range 80 {
+			inst, ct := b.run(fmt.Sprintf("web-%d", i))
+			ct.Pause()
+			rows = append(rows, inst)
+		}
+		b.pass(day)
+		b.engine.Fail(dockertest.Fault{On: `^GET /containers/[^/]+/json`, Delay: 9 * time.Second})
+		b.scan()
+		last := time.Time{}
+		for _, inst := range rows {
+			v := b.want(inst, store.StatusPaused, store.ClassPaused, false, time.Time{})
+			if !v.UpperBound || v.LastAliveAt.Before(noon.Add(day)) {
+				t.Errorf("last alive %s (upper bound %v): it may have lived until we looked", v.LastAliveAt, v.UpperBound)
+			}
+			last = laterOf(last, v.LastAliveAt)
+		}
+		if last.Sub(noon.Add(day)) < 80*time.Second {
+			t.Errorf("the last look is recorded as at %s", last)
+		}
 	})
 }
 

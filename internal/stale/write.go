@@ -21,8 +21,9 @@ type seen struct {
 // write is all that one pass has to write, in one transaction.
 type write struct {
 	host    string
-	at      time.Time // engine's clock
-	touch   bool      // those that run were seen running at at
+	at      time.Time // engine's clock, now
+	listed  time.Time // engine's clock, when it was asked for its lists
+	touch   bool      // those that run were seen running then
 	except  []string  // but these
 	checked []string  // those that were asked about and are as we knew them
 	changes []change
@@ -80,12 +81,12 @@ func (w *write) commit(ctx context.Context, db *store.DB, more func(context.Cont
 			events = append(events, c.events...)
 		}
 		if len(w.checked) > 0 {
-			if err := tx.TouchChecked(ctx, w.checked, w.at); err != nil {
+			if err := tx.TouchChecked(ctx, w.checked, w.listed); err != nil {
 				return err
 			}
 		}
 		if w.touch {
-			if err := tx.TouchRunning(ctx, w.host, w.at, append(w.except, keys(w.lost)...)); err != nil {
+			if err := tx.TouchRunning(ctx, w.host, w.listed, append(w.except, keys(w.lost)...)); err != nil {
 				return err
 			}
 		}
@@ -123,7 +124,7 @@ func (w *write) remember(m *memory, db *store.DB) {
 	}
 	for _, id := range w.checked {
 		if e, ok := m.byID[id]; ok {
-			e.view.CheckedAt = stamp(w.at)
+			e.view.CheckedAt = stamp(w.listed)
 		}
 	}
 	for id, s := range w.seen {
