@@ -18,7 +18,7 @@ func (c caller) follow(path string) <-chan string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // whoever reads it closes it
 	if err != nil {
 		c.t.Fatal(err)
 	}
