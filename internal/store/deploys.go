@@ -56,16 +56,16 @@ func (tx *Tx) InsertDeploy(ctx context.Context, d Deploy) error {
 		`INSERT INTO deploys (`+deployColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (stage_id) WHERE ended_at IS NULL DO NOTHING`,
 		d.ID, d.ProjectID, d.StageID, d.HostID, d.InstanceID, d.Replaces, clean(d.Image), clean(d.ImageTag), clean(d.Digest),
-		string(d.State), clean(d.Error), clean(d.Actor), orNow(d.CreatedAt, now()), ended(d))
+		string(d.State), clean(d.Error), clean(d.Actor), orNow(d.CreatedAt, now()), endOf(d))
 	if err != nil || n > 0 {
 		return err
 	}
 	return fmt.Errorf("start deploy %s: another deploy of the stage is under way: %w", d.ID, ErrConflict)
 }
 
-// ended is when a deploy ended: an end without a time is now, and one that has not
+// endOf is when a deploy ended: an end without a time is now, and one that has not
 // ended has none.
-func ended(d Deploy) any {
+func endOf(d Deploy) any {
 	switch {
 	case !d.State.Ended():
 		return nil
@@ -80,7 +80,7 @@ func (tx *Tx) UpdateDeploy(ctx context.Context, d Deploy) error {
 	n, err := tx.exec(ctx, "update deploy "+d.ID,
 		`UPDATE deploys SET instance_id = $1, replaces = $2, digest = $3, state = $4, error = $5, ended_at = $6
 		WHERE id = $7 AND ended_at IS NULL`,
-		d.InstanceID, d.Replaces, clean(d.Digest), string(d.State), clean(d.Error), ended(d), d.ID)
+		d.InstanceID, d.Replaces, clean(d.Digest), string(d.State), clean(d.Error), endOf(d), d.ID)
 	if err != nil || n > 0 {
 		return err
 	}

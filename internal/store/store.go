@@ -293,13 +293,22 @@ func inTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) (err error) {
 		}
 	}()
 	if err := fn(tx); err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fault("commit", err)
+		return ended(ctx, fault("commit", err))
 	}
 	committed = true
 	return nil
+}
+
+// ended says that a transaction was found rolled back because its context ended:
+// database/sql does not.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, sql.ErrTxDone) && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w: %w", err, ctx.Err())
+	}
+	return err
 }
 
 // exec runs one statement of the transaction and returns how many rows it touched.
