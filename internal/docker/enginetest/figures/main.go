@@ -1,6 +1,6 @@
 // Command figures measures an engine for docs/engines.md.
 //
-//	figures ENDPOINT NAME SUITE START_MS   prints the engine's row
+//	figures ENDPOINT NAME SUITE START   prints the engine's row
 //	figures -write FILE < ROWS             puts rows into the table of FILE, each in the place of the one of its name
 package main
 
@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 		_, err = fmt.Println(row)
 		return err
 	default:
-		return fmt.Errorf("usage: figures ENDPOINT NAME SUITE START_MS | figures -write FILE")
+		return fmt.Errorf("usage: figures ENDPOINT NAME SUITE START | figures -write FILE")
 	}
 }
 
@@ -82,7 +82,7 @@ func measure(ctx context.Context, endpoint, name, suite, start string) (string, 
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s ms | %s | %s | %s |",
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %s | %s |",
 		name, info.Version, info.APIVersion, info.StorageDriver, suite, start, millis(all), millis(none), millis(inspects)), nil
 }
 
