@@ -53,7 +53,7 @@ func factsOf(t *testing.T, db *store.DB, host store.Host) store.Host {
 	return h
 }
 
-func TestEngineWatchRecoversWhenTheEngineComesBack(t *testing.T) {
+func TestEngineWatchRecoversWhileTheEngineAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls, failures atomic.Int32
 		failures.Store(1)
@@ -69,21 +69,23 @@ func TestEngineWatchRecoversWhenTheEngineComesBack(t *testing.T) {
 			t.Errorf("facts = %+v", h)
 		}
 		if n := calls.Load(); n != 1 {
-			t.Errorf("recovered %d times at the start", n)
+			t.Errorf("recovered %d times at the start, want 1", n)
 		}
-		time.Sleep(5 * time.Minute)
-		if n := calls.Load(); n != 2 {
-			t.Errorf("recovered %d times: once more after the failure, then never while the engine stays", n)
+		time.Sleep(2*lookAgainUp + time.Second)
+		if n := calls.Load(); n != 3 {
+			t.Errorf("recovered %d times after two more looks, want 3", n)
 		}
 		pretend.Shutdown()
+		time.Sleep(lookAgainUp)
+		down := calls.Load()
 		time.Sleep(5 * time.Minute)
-		if n := calls.Load(); n != 2 {
-			t.Errorf("recovered %d times with the engine down", n)
+		if n := calls.Load(); n != down {
+			t.Errorf("recovered %d times with the engine down", n-down)
 		}
 		pretend.Boot()
-		time.Sleep(time.Minute)
-		if n := calls.Load(); n != 3 {
-			t.Errorf("recovered %d times after the engine came back", n)
+		time.Sleep(2 * lookAgainDown)
+		if n := calls.Load(); n != down+1 {
+			t.Errorf("recovered %d times as the engine came back, want 1", n-down)
 		}
 	})
 }

@@ -56,7 +56,6 @@ type engineWatch struct {
 	log     *slog.Logger
 
 	known, up bool
-	whole     bool // nothing half done is left since it came
 }
 
 // Run looks until ctx ends.
@@ -87,7 +86,7 @@ func (w *engineWatch) look(ctx context.Context) {
 		if !w.up {
 			w.came(ctx)
 		}
-		if w.up && !w.whole {
+		if w.up {
 			w.finish(ctx)
 		}
 	}
@@ -95,7 +94,7 @@ func (w *engineWatch) look(ctx context.Context) {
 
 func (w *engineWatch) gone(err error) {
 	told := w.known && !w.up
-	w.known, w.up, w.whole = true, false, false
+	w.known, w.up = true, false
 	if told {
 		return
 	}
@@ -117,13 +116,12 @@ func (w *engineWatch) came(ctx context.Context) {
 	w.log.Info("the engine answers", "endpoint", w.engine.Endpoint(), "version", info.Version, "api", info.APIVersion, "containers", info.Containers)
 }
 
-// finish is tried again at every look until it works.
+// finish is called at every look: a removal may come to wait while the engine stays up, too. It
+// costs two reads where nothing is left half done.
 func (w *engineWatch) finish(ctx context.Context) {
 	if err := w.recover(ctx); err != nil {
 		w.log.Warn("a cleanup that was left half done could not be ended yet", "error", err)
-		return
 	}
-	w.whole = true
 }
 
 // note keeps the facts of a host that we see for the first time, and the version of one that is
