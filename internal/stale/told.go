@@ -51,7 +51,9 @@ func told(prev store.Instance, r run, ev docker.Event) (store.Instance, run) {
 			toldStart(&next, r, ev)
 		}
 	case "die":
-		if prev.Status != store.StatusPaused && r.counts(ev.Time) {
+		// A later inspect that found it stopped has accounted for this end: our own stop of a paused one must not move it.
+		accounted := old && prev.Status == store.StatusStopped
+		if !accounted && prev.Status != store.StatusPaused && r.counts(ev.Time) {
 			advance(&next, ev.Time, store.EvidenceObserved, false)
 		}
 		if !old {
