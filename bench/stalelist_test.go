@@ -83,13 +83,17 @@ func barePages(t *testing.T, file string) func(context.Context) error {
 			return err
 		}
 		defer func() { _ = rows.Close() }()
-		columns, err := rows.Columns()
+		columns, err := rows.ColumnTypes()
 		if err != nil {
 			return err
 		}
 		cells := make([]any, len(columns))
-		for i := range cells {
-			cells[i] = new(any)
+		for i, c := range columns {
+			if c.DatabaseTypeName() == "BIGINT" {
+				cells[i] = new(sql.NullInt64)
+			} else {
+				cells[i] = new(sql.NullString)
+			}
 		}
 		n := 0
 		for rows.Next() {

@@ -14,7 +14,7 @@ type stamp time.Time
 
 // MarshalJSON writes RFC 3339 in UTC with milliseconds.
 func (s stamp) MarshalJSON() ([]byte, error) {
-	return []byte(time.Time(s).UTC().Format(`"` + layout + `"`)), nil
+	return time.Time(s).UTC().AppendFormat(make([]byte, 0, len(layout)+2), `"`+layout+`"`), nil
 }
 
 // Schema describes it to the OpenAPI document.

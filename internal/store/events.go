@@ -17,7 +17,7 @@ const (
 	// up one by one, so that more of them cost more each.
 	insertRows = 10
 	// maxExamined bounds how many events one page may look at to find those that match.
-	maxExamined = 1_500
+	maxExamined = 1_200
 )
 
 // EventFilter selects events; zero fields do not filter. Newest first.

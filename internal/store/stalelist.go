@@ -126,7 +126,7 @@ func (q queries) StaleInstances(ctx context.Context, f StaleFilter, p Page) (ite
 		}
 	}
 	query, args := stalePage(f, order, c, found, p.limit()+1)
-	if items, err = list(ctx, q, "list the stale instances", scanView, query, args...); err != nil {
+	if items, err = listUpTo(ctx, q, p.limit()+1, "list the stale instances", scanView, query, args...); err != nil {
 		return nil, "", 0, err
 	}
 	items, next = cut(items, p.limit(), func(v InstanceView) cursor {

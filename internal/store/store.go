@@ -345,12 +345,20 @@ type row interface{ Scan(dest ...any) error }
 
 // list runs a query and scans every row.
 func list[T any](ctx context.Context, q queries, what string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	return listUpTo(ctx, q, 0, what, scan, query, args...)
+}
+
+// listUpTo is list for a query that is known to end after so many rows: wide ones are not moved about as they come.
+func listUpTo[T any](ctx context.Context, q queries, limit int, what string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.sql.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fault(what, err)
 	}
 	defer rows.Close()
 	var items []T
+	if limit > 0 {
+		items = make([]T, 0, limit)
+	}
 	for rows.Next() {
 		item, err := scan(rows)
 		if err != nil {
