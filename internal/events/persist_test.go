@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,14 +19,18 @@ var errFull = errors.New("disk full")
 
 // shelf stands where the store is: it keeps, or refuses for a while.
 type shelf struct {
-	bus     *Bus
-	refuse  func() bool
+	bus    *Bus
+	refuse func() bool
+
+	mu      sync.Mutex
 	batches [][]store.Event
-	tries   []time.Time
+	tries   int
 }
 
 func (s *shelf) keep(_ context.Context, evs []store.Event) error {
-	s.tries = append(s.tries, time.Now())
+	s.mu.Lock()
+	s.tries++
+	s.mu.Unlock()
 	if s.refuse != nil && s.refuse() {
 		return errFull
 	}
@@ -34,12 +39,21 @@ func (s *shelf) keep(_ context.Context, evs []store.Event) error {
 			return errors.New("json: unsupported value: NaN")
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.batches = append(s.batches, slices.Clone(evs))
 	return nil
 }
 
-func (s *shelf) count() (n int) {
-	for _, b := range s.batches {
+// kept returns the batches so far, and how often keeping was tried.
+func (s *shelf) kept() (batches [][]store.Event, tries int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.batches), s.tries
+}
+
+func count(batches [][]store.Event) (n int) {
+	for _, b := range batches {
 		n += len(b)
 	}
 	return n
@@ -72,8 +86,8 @@ func TestPersisterBatchesWhileTheStoreIsBusy(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if s.count() != 3000 || len(s.batches) > 3 {
-			t.Errorf("%d events in %d batches", s.count(), len(s.batches))
+		if batches, _ := s.kept(); count(batches) != 3000 || len(batches) > 3 {
+			t.Errorf("%d events in %d batches", count(batches), len(batches))
 		}
 		if err := end(); err != nil {
 			t.Error(err)
@@ -92,14 +106,14 @@ func TestPersisterRetriesWithBackoffAndKeepsTheOrder(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.bus.Publish(warning("second"))
 		synctest.Wait()
-		if n := len(s.tries); n > 15 {
+		if _, n := s.kept(); n > 15 {
 			t.Errorf("%d tries in a minute: no backoff", n)
 		}
 		down.Store(false)
 		time.Sleep(lastBackoff + time.Second)
 		synctest.Wait()
-		if s.count() != 2 || s.batches[0][0].Kind != "first" {
-			t.Errorf("kept %v", s.batches)
+		if batches, _ := s.kept(); count(batches) != 2 || batches[0][0].Kind != "first" {
+			t.Errorf("kept %v", batches)
 		}
 		if err := end(); err != nil {
 			t.Error(err)
@@ -125,7 +139,8 @@ func TestPersisterTellsOnceOfAnOverflow(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		var told []store.Event
-		for _, batch := range s.batches {
+		batches, _ := s.kept()
+		for _, batch := range batches {
 			for _, e := range batch {
 				if e.Kind == "system.events_lost" {
 					told = append(told, e)
@@ -135,8 +150,8 @@ func TestPersisterTellsOnceOfAnOverflow(t *testing.T) {
 		if len(told) != 1 || told[0].Data["lost"] != 30 || told[0].Severity != store.SeverityError {
 			t.Errorf("told %+v", told)
 		}
-		if s.count() != 102 || bus.Lost() != 30 {
-			t.Errorf("kept %d, lost %d", s.count(), bus.Lost())
+		if count(batches) != 102 || bus.Lost() != 30 {
+			t.Errorf("kept %d, lost %d", count(batches), bus.Lost())
 		}
 		if err := end(); err != nil {
 			t.Error(err)
@@ -153,8 +168,8 @@ func TestOneBadEventDoesNotHoldUpTheRest(t *testing.T) {
 		s.bus.Publish(warning("one"), bad, warning("two"))
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if s.count() != 2 {
-			t.Errorf("kept %d events", s.count())
+		if batches, _ := s.kept(); count(batches) != 2 {
+			t.Errorf("kept %d events", count(batches))
 		}
 		if err := end(); err != nil {
 			t.Error(err)
@@ -176,8 +191,8 @@ func TestPersisterWritesWhatIsLeftAtTheEnd(t *testing.T) {
 		if err := end(); err != nil {
 			t.Error(err)
 		}
-		if s.count() != 2 {
-			t.Errorf("kept %d events", s.count())
+		if batches, _ := s.kept(); count(batches) != 2 {
+			t.Errorf("kept %d events", count(batches))
 		}
 		if _, err := listener.Next(t.Context()); !errors.Is(err, ErrClosed) {
 			t.Errorf("listener: %v", err)
