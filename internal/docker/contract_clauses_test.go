@@ -197,7 +197,7 @@ func exitedByItself(t *testing.T, s *subject) {
 	for _, code := range []string{"0", "7"} {
 		id := s.run(t, env("EXIT_AFTER_MS=50", "EXIT_CODE="+code))
 		c := s.await(t, id, "the end of the process", inState(docker.StateExited))
-		if c.Running || c.ExitCode != int(code[0]-'0') || c.FinishedAt.Before(c.StartedAt) || c.RestartCount != 0 {
+		if c.Running || c.ExitCode != int(code[0]-'0') || c.FinishedAt.Add(s.startLag).Before(c.StartedAt) || c.RestartCount != 0 {
 			t.Errorf("%+v", c)
 		}
 	}

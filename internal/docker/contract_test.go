@@ -20,22 +20,23 @@ import (
 
 // abilities are where engines truly differ. Everything else is asked of all of them alike.
 type abilities struct {
-	showsRestarting bool // a crash loop is "restarting" between two runs
-	guardsCrashLoop bool // a crash loop cannot be removed between two runs either
-	keepsStartError bool // a failed start leaves its exit code and its reason
-	healthMoves     bool // health checks run
-	tellsSignals    bool // kill and stop events beside die
-	refusesNames    bool // a bad name is "invalid", not an error of the engine
-	hasID           bool // it has an id of its own that stays
-	ownNames        bool // an image is called as it was asked for, not localhost/...
-	tellsImageCheck bool // an image inspect shows a HEALTHCHECK (a container's inspect does everywhere)
+	showsRestarting bool          // a crash loop is "restarting" between two runs
+	guardsCrashLoop bool          // a crash loop cannot be removed between two runs either
+	keepsStartError bool          // a failed start leaves its exit code and its reason
+	healthMoves     bool          // health checks run
+	tellsSignals    bool          // kill and stop events beside die
+	refusesNames    bool          // a bad name is "invalid", not an error of the engine
+	hasID           bool          // it has an id of its own that stays
+	startLag        time.Duration // it may write the start down so much later, even after the end of a short run
+	ownNames        bool          // an image is called as it was asked for, not localhost/...
+	tellsImageCheck bool          // an image inspect shows a HEALTHCHECK (a container's inspect does everywhere)
 }
 
 var (
 	dockerAbilities = abilities{
 		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
 	}
-	podmanAbilities = abilities{}
+	podmanAbilities = abilities{startLag: time.Second}
 )
 
 // subject is an engine under the contract, seen through the adapter.
@@ -69,14 +70,21 @@ func TestContract(t *testing.T) {
 	}
 	for name, options := range pretended {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			e := dockertest.Serve(t, options)
 			s := newSubject(t, e.Endpoint(), app)
 			s.pretend = e
 			s.obey(t)
 		})
 	}
-	t.Run("docker", func(t *testing.T) { newSubject(t, enginetest.Endpoint(t), app).obey(t) })
-	t.Run("podman", func(t *testing.T) { newSubject(t, enginetest.PodmanEndpoint(t), app).obey(t) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		newSubject(t, enginetest.Endpoint(t), app).obey(t)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		newSubject(t, enginetest.PodmanEndpoint(t), app).obey(t)
+	})
 	for name, endpoint := range extraEngines(t) {
 		t.Run(name, func(t *testing.T) { newSubject(t, endpoint, app).obey(t) })
 	}

@@ -69,12 +69,12 @@ func TestFailureOfTheCallersContext(t *testing.T) {
 
 func TestInBand(t *testing.T) {
 	for message, want := range map[string]error{
-		"manifest for 127.0.0.1:5000/shop:9 not found: manifest unknown":                                     ErrNotFound,
-		"pull access denied for shop, repository does not exist or may require 'docker login'":               ErrDenied,
-		"Get https://r/v2/: no basic auth credentials":                                                       ErrDenied,
-		"unauthorized: authentication required":                                                              ErrDenied,
-		"Get \"https://r/v2/\": net/http: request canceled (Client.Timeout exceeded while awaiting headers)": ErrTimeout,
-		"no space left on device":                                                                            ErrEngine,
+		"manifest for 127.0.0.1:5000/shop:9 not found: manifest unknown":                       ErrNotFound,
+		"pull access denied for shop, repository does not exist or may require 'docker login'": ErrDenied,
+		"Get https://r/v2/: no basic auth credentials":                                         ErrDenied,
+		"unauthorized: authentication required":                                                ErrDenied,
+		"net/http: request canceled (Client.Timeout exceeded while awaiting headers)":          ErrTimeout,
+		"write /var/lib/docker/tmp/x: no space left on device":                                 ErrEngine,
 	} {
 		if err := inBand(message); !errors.Is(err, want) {
 			t.Errorf("%q is %v, want %v", message, err, want)
