@@ -211,7 +211,7 @@ func (d *demo) crashIt(i instance) error {
 	if err := os.WriteFile(cache, make([]byte, 3<<20), 0o600); err != nil {
 		return fmt.Errorf("make a file for the container to hold: %w", err)
 	}
-	if err := d.docker("cp", "--quiet", cache, i.Name+":/cache.bin"); err != nil {
+	if err := d.docker("cp", cache, i.Name+":/cache.bin"); err != nil {
 		return err
 	}
 	url := fmt.Sprintf("http://127.0.0.1:%d/crash?code=7", i.Ports[0].Host)
