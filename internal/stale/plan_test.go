@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,27 @@ func TestPlanSaysWhatWouldGo(t *testing.T) {
 		kept, err := b.db.Plan(t.Context(), plan.ID)
 		if err != nil || len(kept.Items) != 1 || kept.Items[0].ContainerID != inst.ContainerID {
 			t.Errorf("kept plan: %+v, %v", kept, err)
+		}
+	})
+}
+
+// A deploy that failed at its pull leaves a row without a container: nothing of it is missing.
+func TestWhatNeverHadAContainerIsCleanedUp(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		inst := b.row("shop-preview-failed")
+		inst.Status, inst.Class = store.StatusFailed, store.ClassNeverStarted
+		inst.LastAliveAt, inst.Evidence = b.now().Add(-10*24*time.Hour), store.EvidenceCreatedAt
+		inst.StaleSince, inst.WarnedAt = b.now(), b.now()
+		b.update(func(tx *store.Tx) error { return tx.InsertInstance(t.Context(), inst) })
+		plan := b.planAll()
+		if len(plan.Items) != 1 || plan.Items[0].Class != store.ClassNeverStarted {
+			t.Fatalf("plan: %+v", plan)
+		}
+		if done := b.apply(plan); done.Items[0].Result != store.ResultAlreadyGone {
+			t.Errorf("result: %+v", done.Items[0])
+		}
+		if _, err := b.db.Instance(t.Context(), inst.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the row is still there: %v", err)
 		}
 	})
 }

@@ -18,9 +18,12 @@ func rejudge(view store.InstanceView, ct docker.Container, missing bool, e *dock
 	now := e.Now()
 	s := sight{at: now, knownUntil: knownUntil(view.CheckedAt, now, e.StreamAge())}
 	row := view.Instance
-	if missing {
+	switch {
+	case view.ContainerID == "": // nothing was lost: there never was a container
+		row = withoutContainer(row)
+	case missing:
 		row = gone(row, s)
-	} else {
+	default:
 		row = inspected(row, ct, s)
 	}
 	return second{row: row, verdict: Judge(FactsOf(row, now), PolicyOf(view.StaleAfter), now)}

@@ -480,6 +480,6 @@ func (p *pass) remember(w *write) {
 		p.m.touched = p.at
 	}
 	p.m.suspect, p.m.accepted = nil, false
-	p.m.booted = true
+	p.m.booted, p.m.toldDown = true, true
 	p.m.stream.confirm(p.gen, p.at)
 }

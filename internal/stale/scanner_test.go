@@ -821,6 +821,7 @@ func TestTimeWeWereDownIsInTheLedger(t *testing.T) {
 		b.pass(3 * day)
 		b.restart()
 		b.scan()
+		b.pass(time.Hour) // in which we watch
 		b.scan()
 		all, err := b.db.BlindIntervals(t.Context(), b.host.ID, time.Time{})
 		if err != nil || len(all) != 1 {
