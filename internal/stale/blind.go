@@ -106,12 +106,12 @@ type suspicion struct {
 // massChange holds the scan back when too many would be lost at once: a half list, another daemon behind the
 // socket and an engine that has not loaded its containers yet all look so.
 func (p *pass) massChange(ctx context.Context, known []*entry) *blindness {
-	lost, expected := p.losses(known)
-	reason := massReason(len(lost), expected, len(p.listed), p.limit)
+	lost, expected, owned := p.losses(known)
+	reason := massReason(len(lost), expected, owned, len(p.listed), p.limit)
 	if reason == "" {
 		return nil
 	}
-	if p.m.accepted || p.agreed(lost) && p.confirmed(ctx, lost) {
+	if p.acceptedNow() || p.agreed(lost) && p.confirmed(ctx, lost) {
 		maps.Copy(p.held, lost)
 		return nil
 	}
@@ -122,19 +122,26 @@ func (p *pass) massChange(ctx context.Context, known []*entry) *blindness {
 	}
 }
 
+// acceptedNow reports whether an admin has just said that what is lost is lost. Such a word is for one change, and soon.
+func (p *pass) acceptedNow() bool {
+	return p.m.accepted != nil && time.Since(p.s.began)-*p.m.accepted < settleTime
+}
+
 // losses are those that the engine should list, and of them those that have gone or ended without our being told.
-func (p *pass) losses(known []*entry) (lost map[string]bool, expected int) {
+// owned are those of them that its list must hold, for it selects by our label.
+func (p *pass) losses(known []*entry) (lost map[string]bool, expected, owned int) {
 	lost = map[string]bool{}
 	for _, e := range known {
 		if !e.judged() || e.view.Status == store.StatusMissing {
 			continue
 		}
 		expected++
+		owned += btoi(e.view.Ownership != store.OwnershipAdopted)
 		if p.lost(e) {
 			lost[e.view.ID] = true
 		}
 	}
-	return lost, expected
+	return lost, expected, owned
 }
 
 func (p *pass) lost(e *entry) bool {
@@ -156,9 +163,9 @@ func ended(s docker.State) bool {
 
 // massReason says whether so many losses at once are believed: not an empty list where there should be something,
 // and not more than the set share.
-func massReason(lost, expected, listed, percent int) string {
+func massReason(lost, expected, owned, listed, percent int) string {
 	switch {
-	case lost > 0 && listed == 0 && lost == expected:
+	case owned > 0 && listed == 0:
 		return blindEmptyList
 	case lost >= leastMass && lost*100 > percent*expected:
 		return blindMassChange
@@ -398,7 +405,8 @@ func (s *Scanner) Accept(ctx context.Context, hostID, actor string) error {
 	if err != nil {
 		return fmt.Errorf("accept host %s: %w", hostID, err)
 	}
-	m.accepted = true
+	at := time.Since(s.began)
+	m.accepted = &at
 	m.doubt()
 	m.stream.poke()
 	return nil

@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -358,6 +359,14 @@ func TestRecoverRemovalByHand(t *testing.T) {
 			}
 			return tx.SetRemovalStep(t.Context(), inst.ID, store.RemovalDeleting)
 		})
+		time.Sleep(time.Second)
+		if err := b.cleaner.Recover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !ct.Facts().Exists {
+			t.Error("one that this process may have in hand was ended beside it")
+		}
+		b.cleaner = NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler)) // a new process
 		if err := b.cleaner.Recover(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -367,5 +376,22 @@ func TestRecoverRemovalByHand(t *testing.T) {
 		b.wantNoRemovals()
 		b.wantEvent("instance.removed", inst.ID, 1)
 		b.wantEvent("cleanup.item", inst.ID, 0)
+	})
+}
+
+// What is gone is judged again, too: a threshold raised since the plan keeps its row.
+func TestGoneIsJudgedAgain(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		inst, ct := b.plant("shop-preview-a", 20, nil)
+		ct.Remove()
+		inst = b.alter(inst.ID, func(i *store.Instance) { i.Status, i.Class = store.StatusMissing, store.ClassMissing })
+		plan := b.planAll()
+		stage, err := b.db.Stage(t.Context(), inst.StageID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stage.StaleAfter = &store.StaleAfter{Never: true}
+		b.update(func(tx *store.Tx) error { return tx.UpdateStage(t.Context(), stage) })
+		b.want(b.apply(plan), inst, store.ResultKept)
 	})
 }

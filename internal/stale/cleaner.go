@@ -48,6 +48,7 @@ type Cleaner struct {
 	db    *store.DB
 	fleet *docker.Fleet
 	log   *slog.Logger
+	born  time.Time // as the store keeps times
 
 	// What this process has in hand, so that a Recover beside it leaves it alone.
 	mu       sync.Mutex
@@ -57,7 +58,7 @@ type Cleaner struct {
 
 // NewCleaner joins its parts; it starts nothing.
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
-	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}}
+	return &Cleaner{db: db, fleet: fleet, log: log, born: stamp(time.Now()), removals: map[string]bool{}, plans: map[string]bool{}}
 }
 
 // hold takes id into hand; false if it is there already.

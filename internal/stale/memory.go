@@ -29,7 +29,7 @@ type memory struct {
 	toldDown bool        // the time that we were down is in the ledger
 	checked  clocks
 	suspect  *suspicion
-	accepted bool // an admin takes the next mass change as true
+	accepted *time.Duration // when (counted) an admin took what is lost now as lost
 
 	stream *stream
 }
@@ -233,6 +233,22 @@ func (m *memory) put(v store.InstanceView) *entry {
 	if !ok {
 		e = &entry{}
 		m.byID[v.ID] = e
+// sighted does to what is remembered what TouchRunning has done to the rows.
+func (m *memory) sighted(at time.Time, w *write) {
+	except := make(map[string]bool, len(w.except))
+	for _, id := range w.except {
+		except[id] = true
+	}
+	at = stamp(at)
+	for id, e := range m.byID {
+		last := e.view.LastAliveAt
+		if !isAlive(e.view.Instance) || except[id] || w.lost[id] || !last.Before(at) && validTime(last, at) {
+			continue
+		}
+		e.view.LastAliveAt, e.view.Evidence, e.view.UpperBound = at, store.EvidenceObserved, false
+	}
+}
+
 	}
 	if e.view.ContainerID != v.ContainerID {
 		m.stream.unfollow(e.view.ContainerID)

@@ -25,7 +25,7 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 	waiting := map[string]bool{} // plans with a removal that had to be left
 	var errs []error
 	for _, row := range removals {
-		if !c.hold(c.removals, row.InstanceID) {
+		if c.byHand(row) || !c.hold(c.removals, row.InstanceID) {
 			waiting[row.PlanID] = true
 			continue
 		}
@@ -36,6 +36,15 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 		c.letGo(c.removals, row.InstanceID)
 	}
 	return errors.Join(errors.Join(errs...), c.recoverPlans(ctx, waiting))
+}
+
+// byHandFor is longer than a removal by hand may take.
+const byHandFor = 2 * time.Minute
+
+// byHand reports whether a removal without a plan may be under way in this process now: two deletes at once would
+// have one of them refused, and taken back.
+func (c *Cleaner) byHand(row store.Removal) bool {
+	return row.PlanID == "" && !row.CreatedAt.Before(c.born) && time.Since(row.CreatedAt) < byHandFor
 }
 
 // recoverRemoval ends one removal, or says why it waits.
@@ -58,8 +67,12 @@ func (r *removal) recover(ctx context.Context, hosts *hostBook, row store.Remova
 	if r.on, err = hosts.ask(ctx, row.HostID); err != nil {
 		return fmt.Errorf("%w: %w", errWaits, err)
 	}
-	if !r.on.sameEngine(r.view.EngineID, r.on.host.DataRoot) {
+	if !r.on.sameEngine(r.on.host.EngineID, r.on.host.DataRoot) {
 		return fmt.Errorf("%w: another engine answers for %s", errWaits, r.on.host.Name)
+	}
+	if !r.on.sameEngine(r.view.EngineID, "") { // an admin has accepted it; the one that this was begun on may never come back
+		r.stopAsked = hadProcess(row.Former)
+		return r.takeBack(ctx, "another engine was accepted for "+r.on.host.Name)
 	}
 	frozen := !r.on.host.FrozenSince.IsZero()
 	ct, err := inspect(ctx, r.on.engine, row.ContainerID)

@@ -212,3 +212,26 @@ func TestRecoverBesideAnApply(t *testing.T) {
 		b.wantEvent("cleanup.taken_back", inst.ID, 0)
 	})
 }
+
+// An admin has said that the engine is another one now: a removal begun on the former one is taken back, not left
+// under way for ever, and nothing is removed for it.
+func TestRecoverAfterAnotherEngineWasAccepted(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		inst, ct := b.plant("shop-preview-a", 20, nil)
+		if inst.EngineID == "" {
+			inst = b.alter(inst.ID, func(i *store.Instance) { i.EngineID = b.host.EngineID })
+		}
+		b.leftUnderWay(inst, store.RemovalDeleting)
+		b.engine.SetEngineID("OTHER")
+		b.host.EngineID = "OTHER"
+		b.update(func(tx *store.Tx) error { return tx.UpdateHost(t.Context(), b.host) })
+		if err := b.cleaner.Recover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.wantNoRemovals()
+		b.wantEvent("cleanup.taken_back", inst.ID, 1)
+		if !ct.Facts().Exists || len(b.engine.Removes()) > 0 {
+			t.Error("something was removed on an engine that it was not planned for")
+		}
+	})
+}

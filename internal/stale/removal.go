@@ -63,8 +63,11 @@ func (r *removal) judgeAgain(ctx context.Context) *ending {
 	if stop != nil {
 		return stop
 	}
-	if r.gone { // its age is that of a row now, which only a scan judges
-		return r.foundStale()
+	if r.gone { // its age is that of its row
+		row := r.view.Instance
+		row.CheckError = ""
+		now := r.on.engine.Now()
+		return r.stillStale(Judge(FactsOf(row, now), PolicyOf(r.view.StaleAfter), now))
 	}
 	if err := ownable(r.view.Instance, ct, r.c.db.InstallationID()); err != nil {
 		return endf(store.ResultChanged, "%v", err)

@@ -354,11 +354,7 @@ func inspectOne(ctx context.Context, engine *docker.Engine, containerID string) 
 // stillThere asks once more who answered, if it said of anything that it is gone: only the
 // right engine's word counts for that.
 func (p *pass) stillThere(ctx context.Context) *blindness {
-	anyGone := false
-	for _, a := range p.looks {
-		anyGone = anyGone || a.gone()
-	}
-	if !anyGone {
+	if !anyGone(p.looks) {
 		return nil
 	}
 	info, err := p.engine.Info(ctx)
@@ -367,6 +363,15 @@ func (p *pass) stillThere(ctx context.Context) *blindness {
 	}
 	p.info = info
 	return otherEngine(p.host, info)
+}
+
+func anyGone(looks map[string]answer) bool {
+	for _, a := range looks {
+		if a.gone() {
+			return true
+		}
+	}
+	return false
 }
 
 // fold is what the answer makes of an instance.
@@ -478,8 +483,9 @@ func (p *pass) remember(w *write) {
 	w.remember(p.m, p.s.db)
 	if w.touch {
 		p.m.touched = p.at
+		p.m.sighted(p.at, w)
 	}
-	p.m.suspect, p.m.accepted = nil, false
+	p.m.suspect, p.m.accepted = nil, nil
 	p.m.booted, p.m.toldDown = true, true
 	p.m.stream.confirm(p.gen, p.at)
 }

@@ -1049,3 +1049,68 @@ func TestScanOfAnUnknownHost(t *testing.T) {
 		}
 	})
 }
+
+// An empty list proves nothing while there is one that we know, however few, and also when an adopted one, which the
+// list never holds, is still there.
+func TestEmptyListBesideAnAdoptedOne(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		inst, ct := b.run("web")
+		foreign := b.engine.Run(dockertest.Template{Name: "legacy", Image: "db:1"})
+		adopted := b.adopt(foreign, func(i *store.Instance) { i.Name, i.Ownership = "legacy", store.OwnershipAdopted })
+		b.scan()
+		b.engine.WithoutEvents(ct.Remove)
+		b.scanBlind()
+		b.want(inst, store.StatusRunning, "", false, time.Time{})
+		b.want(adopted, store.StatusRunning, "", false, time.Time{})
+		b.wantEvents("instance.missing", 0)
+		if h := b.hostNow(); h.FrozenReason != blindEmptyList {
+			t.Errorf("frozen by %q", h.FrozenReason)
+		}
+	})
+}
+
+// What an admin accepts is what is lost now, not what may be lost some other day.
+func TestAcceptIsForNow(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		var cts []*dockertest.Container
+		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+			_, ct := b.run(name)
+			cts = append(cts, ct)
+		}
+		b.scan()
+		if err := b.scanner.Accept(t.Context(), b.host.ID, "user:anna"); err != nil {
+			t.Fatal(err)
+		}
+		down := b.engine.Fail(dockertest.Fault{On: ".", Reset: true})
+		b.scanBlind()
+		b.pass(time.Hour)
+		down()
+		for _, ct := range cts {
+			b.engine.WithoutEvents(ct.Remove)
+		}
+		b.scanBlind()
+		b.wantEvents("instance.missing", 0)
+	})
+}
+
+// A scan notes for all that run that they were seen running; a later look starts from there.
+func TestASightingIsRemembered(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		b.setThreshold(7)
+		inst, ct := b.run("web")
+		b.watch()
+		began := time.Now()
+		b.pass(20 * day)
+		b.scan()
+		seen := b.get(inst).LastAliveAt
+		// The engine writes down an end of long ago: neither believable, nor to be called unbelievable by itself.
+		b.engine.WithoutEvents(func() { ct.Exit(0) })
+		ct.SetTimes(began.Add(-2*time.Hour), began.Add(-time.Hour), began.Add(day))
+		b.scan()
+		v := b.get(inst)
+		if !v.StaleSince.IsZero() || v.LastAliveAt.Before(seen) {
+			t.Errorf("stale since %s, last alive %s, seen running %s", v.StaleSince, v.LastAliveAt, seen)
+		}
+		b.wantEvents("instance.stale", 0)
+	})
+}

@@ -86,7 +86,8 @@ type watcher struct {
 	s       *Scanner
 	m       *memory
 	engine  *docker.Engine
-	retryAt time.Time // of a scan that was blind
+	retryAt time.Time // of a scan that was blind, or of what could not be folded
+	keptAt  time.Time // when it was last written down until when we watched
 }
 
 // run waits for something to do and does it, until ctx ends. No fault of engine or store ends it: what could
@@ -107,6 +108,7 @@ func (w *watcher) run(ctx context.Context) error {
 			}
 		}
 	}
+			w.scanSoon()
 }
 
 // wait ends when there is news, something is due, or it is time for a beat.
@@ -198,6 +200,13 @@ func (w *watcher) flush(ctx context.Context) error {
 
 func (w *watcher) clockIsOff() bool {
 	skew, known := w.engine.Skew()
+// scanSoon has everything looked at although no gap asks for it: events were left that nobody folds any more.
+func (w *watcher) scanSoon() {
+	if w.retryAt.IsZero() {
+		w.retryAt = time.Now().Add(blindRetry)
+	}
+}
+
 	return known && skew.Abs() > clockTolerance
 }
 
@@ -212,6 +221,7 @@ func (w *watcher) sort(ctx context.Context, events []docker.Event) error {
 			continue
 		}
 		if len(e.pending) < pendingLimit {
+		w.scanSoon()
 			e.pending = append(e.pending, ev)
 		}
 		if e.due.IsZero() || e.due.After(time.Now()) {
@@ -288,8 +298,10 @@ func (w *watcher) write(ctx context.Context, due []*entry, gen int, whole bool) 
 	}
 	looks, b := inspectAll(ctx, w.engine, ask)
 	if b != nil {
-		// What the events told is true all the same; the scan after the gap that is coming looks at the rest.
-		w.s.log.WarnContext(ctx, "inspects after events", "host_id", w.m.hostID, "error", b.err)
+		// What the events told is true all the same; a scan looks at the rest.
+		w.s.log.WarnContext(ctx, "inspects after events", "host_id", w.m.hostID, "detail", b.detail)
+		w.scanSoon()
+		looks, whole = nil, false
 	}
 	batch := &write{host: w.m.hostID, at: w.engine.Now().UTC(), seen: map[string]seen{}}
 	for _, e := range due {
@@ -322,6 +334,9 @@ func (w *watcher) commit(ctx context.Context, batch *write) error {
 		if err := batch.commit(ctx, w.s.db, nil); err != nil {
 			w.m.doubt()
 			return fmt.Errorf("write what events told: %w", err)
+	if b == nil {
+		b = w.stillThere(ctx, looks)
+	}
 		}
 	}
 	batch.remember(w.m, w.s.db)
@@ -332,3 +347,20 @@ func (w *watcher) commit(ctx context.Context, batch *write) error {
 	}
 	return nil
 }
+// stillThere asks who answered, if it said of anything that it is gone: another engine may have come
+// up behind the socket since the events came.
+func (w *watcher) stillThere(ctx context.Context, looks map[string]answer) *blindness {
+	if !anyGone(looks) {
+		return nil
+	}
+	host, err := w.s.db.Host(ctx, w.m.hostID)
+	if err != nil {
+		return unreachable(fmt.Errorf("read what is known of the host: %w", err))
+	}
+	info, err := w.engine.Info(ctx)
+	if err != nil {
+		return unreachable(err)
+	}
+	return otherEngine(host, info)
+}
+

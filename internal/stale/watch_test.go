@@ -315,3 +315,43 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// Another engine comes up behind the socket between an event and the inspect that follows it: its "no such
+// container" is not ours.
+func TestWatchBelievesOnlyItsOwnEngineThatOneIsGone(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		inst, ct := b.run("web")
+		b.watch()
+		b.pass(time.Hour)
+		ct.Exit(0)
+		b.engine.SetEngineID("ANOT:HER0")
+		b.engine.Fail(dockertest.Fault{On: `^GET /containers/[^/]+/json`, Status: 404})
+		b.settle()
+		if v := b.get(inst); v.Status == store.StatusMissing {
+			t.Error("another engine's word was taken for its removal")
+		}
+		b.wantEvents("instance.missing", 0)
+	})
+}
+
+// Events that came while the clock told no time are not folded; what they were about is looked at soon all the
+// same, and not only by the next scheduled scan.
+func TestWatchLooksAgainAfterAClockThatWasOff(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		first, one := b.run("first")
+		second, two := b.run("second")
+		b.watch()
+		b.pass(time.Hour)
+		b.engine.SetClock(5 * time.Minute)
+		one.Exit(0)
+		b.settle() // its inspect tells that the clock is off
+		b.engine.SetClock(0)
+		two.Exit(0)
+		b.settle()
+		b.pass(3 * time.Minute)
+		b.want(second, store.StatusStopped, store.ClassExited, false, time.Time{})
+		if v := b.get(first); v.Status != store.StatusStopped {
+			t.Errorf("the first is %s", v.Status)
+		}
+	})
+}
