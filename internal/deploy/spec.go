@@ -154,12 +154,29 @@ func Dangerous(s store.Spec) []string {
 		switch src := path.Clean(m.Source); {
 		case src == "/":
 			why = append(why, "it mounts the host's root folder")
-		case path.Base(src) == "docker.sock" || path.Base(src) == "podman.sock" || path.Base(src) == "containerd.sock",
-			slices.Contains([]string{"/run", "/var/run", "/var", "/etc", "/proc", "/sys", "/dev", "/boot", "/root", "/usr", "/var/lib", "/var/lib/docker"}, src):
+		case powerful(src):
 			why = append(why, "it mounts "+src+" of the host")
 		}
 	}
 	return why
+}
+
+var (
+	// hostFolders belong to the host itself: one file of theirs (/etc/cron.d, /root/.ssh) is enough to rule it.
+	hostFolders = []string{
+		"/etc", "/root", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/dev", "/proc", "/sys", "/run", "/var/run",
+		"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/spool",
+	}
+	// hostParents hold such folders beside harmless ones.
+	hostParents   = []string{"/var", "/var/lib", "/home"}
+	engineSockets = []string{"docker.sock", "podman.sock", "containerd.sock"}
+)
+
+func powerful(folder string) bool {
+	if slices.Contains(hostParents, folder) || slices.Contains(engineSockets, path.Base(folder)) || path.Base(folder) == ".ssh" {
+		return true
+	}
+	return slices.ContainsFunc(hostFolders, func(f string) bool { return folder == f || strings.HasPrefix(folder, f+"/") })
 }
 
 // createOptions translates a spec for the engine and puts our labels on it.

@@ -68,7 +68,8 @@ func TestValidateSpec(t *testing.T) {
 func TestDangerous(t *testing.T) {
 	for source, want := range map[string]bool{
 		"/": true, "/var/run/docker.sock": true, "/run/podman/podman.sock": true, "/etc": true, "/var/lib/docker": true, "/var/run/": true,
-		"data": false, "/srv/shop": false, "/home/anna/site": false,
+		"/etc/cron.d": true, "/root/.ssh": true, "/home/anna/.ssh": true, "/home": true, "/var/lib/docker/volumes": true, "/dev/sda": true,
+		"data": false, "/srv/shop": false, "/home/anna/site": false, "/etcetera": false, "/var/lib/shop": false,
 	} {
 		if got := len(Dangerous(store.Spec{Mounts: []store.Mount{{Source: source, Target: "/x"}}})) > 0; got != want {
 			t.Errorf("%s: dangerous %v, want %v", source, got, want)
