@@ -229,6 +229,9 @@ func TestDangerousMountsNeedAnAdmin(t *testing.T) {
 	// What an admin put into the stage may be deployed by an operator.
 	_, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{Spec: &client.Spec{Mounts: []client.Mount{{Source: "/etc", Target: "/x"}}}})
 	b.must(err)
+	if e := b.event("stage.updated"); e.Severity != "warn" || !strings.Contains(e.Message, "/etc of the host") {
+		t.Errorf("the event does not tell of the power given: %+v", e)
+	}
 	if _, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Mounts: []client.Mount{{Source: "/etc", Target: "/x"}}}}); err != nil {
 		t.Error(err)
 	}
@@ -254,7 +257,9 @@ func TestProjectsAndStages(t *testing.T) {
 	p, err := b.admin.CreateProject(t.Context(), client.NewProject{Name: "shop", Image: "ghcr.io/acme/shop"})
 	b.must(err)
 	_, err = b.admin.CreateProject(t.Context(), client.NewProject{Name: "shop", Image: "other"})
-	wantProblem(t, err, http.StatusConflict, client.CodeConflict)
+	if taken := problemIn(t, err, http.StatusConflict, client.CodeConflict); taken.Error() != "there is a project shop already" {
+		t.Errorf("it is not said in words: %v", taken)
+	}
 	for _, name := range []string{"", "Shop", "-a", "a b", strings.Repeat("a", 64)} {
 		_, err = b.admin.CreateProject(t.Context(), client.NewProject{Name: name, Image: "x"})
 		wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
@@ -283,7 +288,9 @@ func TestProjectsAndStages(t *testing.T) {
 		t.Fatalf("got %+v, %v", st, err)
 	}
 	_, err = b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: p.ID, Name: "production", Kind: "preview"})
-	wantProblem(t, err, http.StatusConflict, client.CodeConflict)
+	if taken := problemIn(t, err, http.StatusConflict, client.CodeConflict); taken.Error() != "the project has a stage production already" {
+		t.Errorf("it is not said in words: %v", taken)
+	}
 	_, err = b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "none", Name: "x", Kind: "preview"})
 	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
 	_, err = b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: p.ID, HostID: "none", Name: "x", Kind: "preview"})

@@ -193,6 +193,8 @@ var problems = []problemRule{
 	{err: store.ErrBusy, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrBusy.Error(), hint: hintStore},
 	{err: store.ErrDiskFull, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrDiskFull.Error(), hint: hintStore},
 	{err: store.ErrReadOnly, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrReadOnly.Error(), hint: hintStore},
+	{err: store.ErrCorrupt, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrCorrupt.Error(), hint: hintStore},
+	{err: store.ErrLockLost, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrLockLost.Error(), hint: hintStore},
 	{err: store.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrUnavailable.Error(), hint: hintStore},
 	{err: store.ErrClosed, status: http.StatusServiceUnavailable, code: codeStore, fixed: "the daemon stops"},
 

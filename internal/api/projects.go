@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
@@ -108,7 +109,7 @@ func (s *server) createProject(ctx context.Context, in *createProjectIn) (*versi
 		return tx.Emit(ctx, projectEvent(ctx, p, "project.created", "project "+p.Name+" was made"))
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.projectTaken(ctx, p, err)
 	}
 	return s.projectNow(ctx, p.ID)
 }
@@ -135,7 +136,7 @@ func readStaleAfter(text string) (*store.StaleAfter, error) {
 
 func checkRepository(image string) error {
 	if err := deploy.ValidateReference(image, "latest"); err != nil {
-		return invalid("body.image", err.Error())
+		return invalid("body.image", strings.TrimPrefix(err.Error(), "invalid image ")) // the location says image
 	}
 	return nil
 }
@@ -175,12 +176,23 @@ func (s *server) updateProject(ctx context.Context, in *updateProjectIn) (*versi
 		return tx.Emit(ctx, projectEvent(ctx, p, "project.updated", "project "+p.Name+" was changed"))
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.projectTaken(ctx, p, err)
 	}
 	if in.Body.StaleAfter.set {
 		s.thresholdsChanged(ctx)
 	}
 	return s.projectNow(ctx, p.ID)
+}
+
+// projectTaken says of a conflict, in words, that another project has the name, if that is what it is.
+func (s *server) projectTaken(ctx context.Context, p store.Project, err error) error {
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	if other, lookErr := s.d.DB.ProjectByName(ctx, p.Name); lookErr != nil || other.ID == p.ID {
+		return err
+	}
+	return newProblem(http.StatusConflict, codeConflict, "there is a project "+p.Name+" already")
 }
 
 func setIf[T any](field, value *T) {

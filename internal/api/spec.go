@@ -142,13 +142,7 @@ func (s *server) mayUse(ctx context.Context, spec, former store.Spec) error {
 	if v.caller.Role.Covers(admin) {
 		return nil
 	}
-	approved := deploy.Dangerous(former)
-	var fresh []string
-	for _, why := range deploy.Dangerous(spec) {
-		if !slices.Contains(approved, why) {
-			fresh = append(fresh, why)
-		}
-	}
+	fresh := freshPower(spec, former)
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -157,4 +151,10 @@ func (s *server) mayUse(ctx context.Context, spec, former store.Spec) error {
 	p := forbidden(v, admin)
 	p.Detail += ": " + why
 	return p
+}
+
+// freshPower says which power over the host a spec gives that the former one did not.
+func freshPower(spec, former store.Spec) []string {
+	approved := deploy.Dangerous(former)
+	return slices.DeleteFunc(deploy.Dangerous(spec), func(why string) bool { return slices.Contains(approved, why) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -119,10 +120,10 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 		if err := tx.InsertStage(ctx, st); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, stageEvent(ctx, st, "stage.created", "stage "+p.Name+"/"+st.Name+" was made"))
+		return tx.Emit(ctx, specEvent(stageEvent(ctx, st, "stage.created", "stage "+p.Name+"/"+st.Name+" was made"), st.Spec, store.Spec{}))
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.stageTaken(ctx, st, err)
 	}
 	if st.StaleAfter != nil {
 		s.thresholdsChanged(ctx)
@@ -177,6 +178,7 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if err := changeStaleAfter(&st.StaleAfter, in.Body.StaleAfter); err != nil {
 		return nil, err
 	}
+	former := st.Spec
 	if in.Body.Spec != nil {
 		spec, err := in.Body.Spec.read(st.Spec)
 		if err != nil {
@@ -191,10 +193,10 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 		if err := tx.UpdateStage(ctx, st); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, stageEvent(ctx, st, "stage.updated", "stage "+st.Name+" was changed"))
+		return tx.Emit(ctx, specEvent(stageEvent(ctx, st, "stage.updated", "stage "+st.Name+" was changed"), st.Spec, former))
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.stageTaken(ctx, st, err)
 	}
 	if in.Body.StaleAfter.set {
 		s.thresholdsChanged(ctx)
@@ -219,6 +221,26 @@ func stageEvent(ctx context.Context, st store.Stage, kind, message string) store
 	e := apiEvent(ctx, kind, message)
 	e.ProjectID, e.StageID, e.HostID = st.ProjectID, st.ID, st.HostID
 	return e
+}
+
+// specEvent adds to the event of a change what power over the host its spec newly gives to containers.
+func specEvent(e store.Event, spec, former store.Spec) store.Event {
+	if why := freshPower(spec, former); len(why) > 0 {
+		e.Severity = store.SeverityWarn
+		e.Message += "; its containers get power over the host: " + strings.Join(why, ", ")
+	}
+	return e
+}
+
+// stageTaken says of a conflict, in words, that another stage of the project has the name, if that is what it is.
+func (s *server) stageTaken(ctx context.Context, st store.Stage, err error) error {
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	if other, lookErr := s.d.DB.StageByName(ctx, st.ProjectID, st.Name); lookErr != nil || other.ID == st.ID {
+		return err
+	}
+	return newProblem(http.StatusConflict, codeConflict, "the project has a stage "+st.Name+" already")
 }
 
 // projectFilter is the id of the project that a filter names by id or name.
