@@ -250,7 +250,7 @@ func (p *pass) recordBlind(ctx context.Context, tx *store.Tx, b *blindness) erro
 	}
 	now := p.scan.FinishedAt
 	if !open[b.reason] {
-		from := host.LastGoodScan
+		from := lastKnown(host)
 		if from.IsZero() {
 			from = p.scan.StartedAt
 		}
@@ -315,13 +315,14 @@ func openBlind(ctx context.Context, tx *store.Tx, hostID string) (map[string]boo
 	return open, nil
 }
 
-// recordDown writes down, once a process, that nobody watched from the last good scan until now.
+// recordDown writes down, once a process, that nobody watched since the process before ended.
 func (p *pass) recordDown(ctx context.Context, tx *store.Tx, host store.Host) error {
-	if p.m.toldDown || host.LastGoodScan.IsZero() || !p.scan.StartedAt.After(host.LastGoodScan) {
+	from := lastKnown(host)
+	if p.m.toldDown || from.IsZero() || !p.scan.StartedAt.After(from) {
 		return nil
 	}
 	return tx.OpenBlindInterval(ctx, store.BlindInterval{
-		ID: store.NewID(), HostID: host.ID, From: host.LastGoodScan, To: p.scan.StartedAt, Reason: blindDown,
+		ID: store.NewID(), HostID: host.ID, From: from, To: p.scan.StartedAt, Reason: blindDown,
 		Detail: "docker-watcher was not running",
 	})
 }

@@ -75,11 +75,30 @@ func (e *entry) knownUntil(m *memory, host store.Host) time.Time {
 	if gen, until := m.stream.wholeUntil(); gen != 0 && gen == e.gen {
 		return until
 	}
-	// Rows that nothing happened to are not written by each good scan; it vouches for them all the same.
-	if !m.booted && e.view.CheckError == "" && !e.view.CheckedAt.IsZero() && host.LastGoodScan.After(e.view.CheckedAt) {
-		return host.LastGoodScan
+	// Rows that nothing happened to are not written by each good scan, nor while events are watched; both
+	// vouch for them all the same.
+	if until := lastKnown(host); !m.booted && e.view.CheckError == "" && !e.view.CheckedAt.IsZero() && until.After(e.view.CheckedAt) {
+		return until
 	}
 	return e.view.CheckedAt
+}
+
+// lastKnown is the newest moment at which a host was judged, or up to which its events were watched.
+func lastKnown(host store.Host) time.Time { return laterOf(host.LastGoodScan, host.WatchedUntil) }
+
+// watchedUntil is the moment up to which everything that happened on the host is in its rows: none while something
+// that was told waits, or a row is not known to be the whole truth.
+func (m *memory) watchedUntil() (until time.Time, ok bool) {
+	gen, until := m.stream.caughtUp()
+	if gen == 0 || !m.loaded {
+		return time.Time{}, false
+	}
+	for _, e := range m.byID {
+		if len(e.pending) > 0 || e.judged() && e.view.CheckError == "" && e.gen != gen && e.view.Status != store.StatusMissing {
+			return time.Time{}, false
+		}
+	}
+	return until, true
 }
 
 // memory of a host, made at first use.
@@ -214,6 +233,22 @@ func (m *memory) refreshMoved(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
+// sighted does to what is remembered what TouchRunning has done to the rows.
+func (m *memory) sighted(at time.Time, w *write) {
+	except := make(map[string]bool, len(w.except))
+	for _, id := range w.except {
+		except[id] = true
+	}
+	at = stamp(at)
+	for id, e := range m.byID {
+		last := e.view.LastAliveAt
+		if !isAlive(e.view.Instance) || except[id] || w.lost[id] || !last.Before(at) && validTime(last, at) {
+			continue
+		}
+		e.view.LastAliveAt, e.view.Evidence, e.view.UpperBound = at, store.EvidenceObserved, false
+	}
+}
+
 // reload reads one row anew; it is forgotten if it has gone.
 func (m *memory) reload(ctx context.Context, db *store.DB, id string) error {
 	v, err := db.Instance(ctx, id)
@@ -233,22 +268,6 @@ func (m *memory) put(v store.InstanceView) *entry {
 	if !ok {
 		e = &entry{}
 		m.byID[v.ID] = e
-// sighted does to what is remembered what TouchRunning has done to the rows.
-func (m *memory) sighted(at time.Time, w *write) {
-	except := make(map[string]bool, len(w.except))
-	for _, id := range w.except {
-		except[id] = true
-	}
-	at = stamp(at)
-	for id, e := range m.byID {
-		last := e.view.LastAliveAt
-		if !isAlive(e.view.Instance) || except[id] || w.lost[id] || !last.Before(at) && validTime(last, at) {
-			continue
-		}
-		e.view.LastAliveAt, e.view.Evidence, e.view.UpperBound = at, store.EvidenceObserved, false
-	}
-}
-
 	}
 	if e.view.ContainerID != v.ContainerID {
 		m.stream.unfollow(e.view.ContainerID)

@@ -134,6 +134,17 @@ func (q *stream) wholeUntil() (gen int, until time.Time) {
 	return q.goodGen, q.wholeTo
 }
 
+// caughtUp is the generation of the stream, and the moment up to which all of it is known, if no event waits
+// and no gap came after; generation 0 otherwise.
+func (q *stream) caughtUp() (gen int, until time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.goodGen != q.gen || len(q.events) > 0 || q.gap {
+		return 0, time.Time{}
+	}
+	return q.gen, q.wholeTo
+}
+
 // knows reports whether the engine behind this generation was found to be ours.
 func (q *stream) knows(gen int) bool {
 	q.mu.Lock()

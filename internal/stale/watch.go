@@ -16,6 +16,10 @@ const (
 	newHostsEvery = 5 * time.Second
 	// beatEvery is how often it is noted that the stream is whole, so that a break later is known to have begun after that.
 	beatEvery = 5 * time.Second
+	// keepBeatEvery is how often it is written down, for the daemon that comes after us.
+	keepBeatEvery = 30 * time.Second
+	// lastBeat bounds the last such note as we end.
+	lastBeat = 2 * time.Second
 	// beatLag is how late an event may arrive.
 	beatLag = 2 * time.Second
 	// gather is how long events are gathered, so that a burst is one transaction.
@@ -95,6 +99,7 @@ type watcher struct {
 func (w *watcher) run(ctx context.Context) error {
 	for {
 		if err := w.wait(ctx); err != nil {
+			w.leave(ctx)
 			return err
 		}
 		w.beat()
@@ -103,12 +108,18 @@ func (w *watcher) run(ctx context.Context) error {
 		}
 		if err := w.flush(ctx); err != nil && ctx.Err() == nil {
 			w.s.log.ErrorContext(ctx, "events were not written", "host_id", w.m.hostID, "error", err)
+			w.scanSoon()
 			if err := pause(ctx, lookEvery); err != nil {
 				return err
 			}
 		}
+		if time.Since(w.keptAt) < keepBeatEvery {
+			continue
+		}
+		if err := w.keepBeat(ctx); err != nil && ctx.Err() == nil {
+			w.s.log.ErrorContext(ctx, "it was not written down that the host is watched", "host_id", w.m.hostID, "error", err)
+		}
 	}
-			w.scanSoon()
 }
 
 // wait ends when there is news, something is due, or it is time for a beat.
@@ -143,6 +154,30 @@ func (w *watcher) beat() {
 	}
 }
 
+// keepBeat writes down until when we watched: a daemon that comes back knows nothing from then on, and
+// need not doubt what it knew before.
+func (w *watcher) keepBeat(ctx context.Context) error {
+	if err := w.m.take(ctx); err != nil {
+		return fmt.Errorf("wait for the scan under way: %w", err)
+	}
+	defer w.m.release()
+	until, ok := w.m.watchedUntil()
+	if !ok {
+		return nil
+	}
+	w.keptAt = time.Now()
+	return w.s.db.Update(ctx, func(tx *store.Tx) error { return tx.SetWatchedUntil(ctx, w.m.hostID, until) })
+}
+
+// leave is keepBeat as the daemon ends.
+func (w *watcher) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastBeat)
+	defer cancel()
+	if err := w.keepBeat(ctx); err != nil {
+		w.s.log.WarnContext(ctx, "it was not written down until when the host was watched", "host_id", w.m.hostID, "error", err)
+	}
+}
+
 func (w *watcher) scanDue() bool {
 	gap, poked := w.m.stream.takeWish()
 	return gap || poked || !w.retryAt.IsZero() && !time.Now().Before(w.retryAt)
@@ -165,6 +200,13 @@ func (w *watcher) scan(ctx context.Context) {
 	}
 }
 
+// scanSoon has everything looked at although no gap asks for it: events were left that nobody folds any more.
+func (w *watcher) scanSoon() {
+	if w.retryAt.IsZero() {
+		w.retryAt = time.Now().Add(blindRetry)
+	}
+}
+
 // flush folds the events that came into their instances, inspects those, and writes it in one transaction.
 func (w *watcher) flush(ctx context.Context) error {
 	if !w.m.stream.waiting() {
@@ -179,6 +221,7 @@ func (w *watcher) flush(ctx context.Context) error {
 	if !w.m.stream.knows(gen) || w.clockIsOff() {
 		// Not known to be our engine, or its clock tells no time: a scan that can judge will look at everything.
 		w.m.doubt()
+		w.scanSoon()
 		for _, e := range w.m.byID {
 			e.pending, e.due = nil, time.Time{}
 		}
@@ -200,13 +243,6 @@ func (w *watcher) flush(ctx context.Context) error {
 
 func (w *watcher) clockIsOff() bool {
 	skew, known := w.engine.Skew()
-// scanSoon has everything looked at although no gap asks for it: events were left that nobody folds any more.
-func (w *watcher) scanSoon() {
-	if w.retryAt.IsZero() {
-		w.retryAt = time.Now().Add(blindRetry)
-	}
-}
-
 	return known && skew.Abs() > clockTolerance
 }
 
@@ -221,7 +257,6 @@ func (w *watcher) sort(ctx context.Context, events []docker.Event) error {
 			continue
 		}
 		if len(e.pending) < pendingLimit {
-		w.scanSoon()
 			e.pending = append(e.pending, ev)
 		}
 		if e.due.IsZero() || e.due.After(time.Now()) {
@@ -297,6 +332,9 @@ func (w *watcher) write(ctx context.Context, due []*entry, gen int, whole bool) 
 		}
 	}
 	looks, b := inspectAll(ctx, w.engine, ask)
+	if b == nil {
+		b = w.stillThere(ctx, looks)
+	}
 	if b != nil {
 		// What the events told is true all the same; a scan looks at the rest.
 		w.s.log.WarnContext(ctx, "inspects after events", "host_id", w.m.hostID, "detail", b.detail)
@@ -329,24 +367,6 @@ func (w *watcher) write(ctx context.Context, due []*entry, gen int, whole bool) 
 	return w.commit(ctx, batch)
 }
 
-func (w *watcher) commit(ctx context.Context, batch *write) error {
-	if len(batch.changes) > 0 {
-		if err := batch.commit(ctx, w.s.db, nil); err != nil {
-			w.m.doubt()
-			return fmt.Errorf("write what events told: %w", err)
-	if b == nil {
-		b = w.stillThere(ctx, looks)
-	}
-		}
-	}
-	batch.remember(w.m, w.s.db)
-	for id := range batch.lost {
-		if e, ok := w.m.byID[id]; ok {
-			e.due = time.Now().Add(busyRetry)
-		}
-	}
-	return nil
-}
 // stillThere asks who answered, if it said of anything that it is gone: another engine may have come
 // up behind the socket since the events came.
 func (w *watcher) stillThere(ctx context.Context, looks map[string]answer) *blindness {
@@ -364,3 +384,18 @@ func (w *watcher) stillThere(ctx context.Context, looks map[string]answer) *blin
 	return otherEngine(host, info)
 }
 
+func (w *watcher) commit(ctx context.Context, batch *write) error {
+	if len(batch.changes) > 0 {
+		if err := batch.commit(ctx, w.s.db, nil); err != nil {
+			w.m.doubt()
+			return fmt.Errorf("write what events told: %w", err)
+		}
+	}
+	batch.remember(w.m, w.s.db)
+	for id := range batch.lost {
+		if e, ok := w.m.byID[id]; ok {
+			e.due = time.Now().Add(busyRetry)
+		}
+	}
+	return nil
+}

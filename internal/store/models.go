@@ -71,6 +71,9 @@ type Host struct {
 	FrozenReason string
 	LastScanAt   time.Time // newest scan, good or bad
 	LastGoodScan time.Time
+	// WatchedUntil is the newest moment, on the engine's clock, up to which its event stream was whole and
+	// all that it told is in the rows. It says from when on a daemon that comes back knows nothing.
+	WatchedUntil time.Time
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }

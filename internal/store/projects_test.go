@@ -35,6 +35,13 @@ func TestHosts(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || got.CreatedAt.IsZero() {
 			t.Error(diff)
 		}
+		for _, at := range []time.Time{noon.Add(time.Hour), noon} { // the second is older, and changes nothing
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetWatchedUntil(ctx, want.ID, at) })
+		}
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateHost(ctx, want) })
+		if got, err = db.Host(t.Context(), want.ID); err != nil || !got.WatchedUntil.Equal(noon.Add(time.Hour)) {
+			t.Errorf("watched until %s, %v", got.WatchedUntil, err)
+		}
 		all, err := db.Hosts(t.Context())
 		if err != nil || len(all) != 2 || all[0].ID != first.ID {
 			t.Errorf("hosts: %+v, %v", all, err)

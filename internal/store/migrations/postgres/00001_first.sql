@@ -41,6 +41,7 @@ CREATE TABLE hosts (
     frozen_reason  TEXT COLLATE "C"   NOT NULL,
     last_scan_at   BIGINT,
     last_good_scan BIGINT,
+    watched_until  BIGINT,
     created_at     BIGINT NOT NULL,
     updated_at     BIGINT NOT NULL
 );
