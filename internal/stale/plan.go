@@ -253,7 +253,7 @@ func warningsOf(item store.PlanItem, heldBack string) []string {
 	if heldBack != "" {
 		words = append(words, "held back from automatic cleanup: "+heldBack)
 	}
-	if item.Details.Bytes < 0 && item.Class != store.ClassMissing {
+	if item.Details.Bytes < 0 && item.ContainerID != "" && item.Class != store.ClassMissing {
 		words = append(words, "the size of its writable layer is not known")
 	}
 	return words

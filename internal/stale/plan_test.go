@@ -55,10 +55,10 @@ func TestWhatNeverHadAContainerIsCleanedUp(t *testing.T) {
 		inst.StaleSince, inst.WarnedAt = b.now(), b.now()
 		b.update(func(tx *store.Tx) error { return tx.InsertInstance(t.Context(), inst) })
 		plan := b.planAll()
-		if len(plan.Items) != 1 || plan.Items[0].Class != store.ClassNeverStarted {
+		if len(plan.Items) != 1 || plan.Items[0].Class != store.ClassNeverStarted || len(plan.Items[0].Details.Warnings) != 0 {
 			t.Fatalf("plan: %+v", plan)
 		}
-		if done := b.apply(plan); done.Items[0].Result != store.ResultAlreadyGone {
+		if done := b.apply(plan); done.Items[0].Result != store.ResultRemoved {
 			t.Errorf("result: %+v", done.Items[0])
 		}
 		if _, err := b.db.Instance(t.Context(), inst.ID); !errors.Is(err, store.ErrNotFound) {

@@ -174,7 +174,10 @@ func (r *removal) stayGone(ctx context.Context) *ending {
 			return endOfError(err, "it could not be looked at, nothing was done")
 		}
 	}
-	if r.item.Class == store.ClassMissing {
+	switch {
+	case r.view.ContainerID == "":
+		return endf(store.ResultRemoved, "it never had a container")
+	case r.item.Class == store.ClassMissing:
 		return endf(store.ResultRemoved, "its container was gone before")
 	}
 	return endf(store.ResultAlreadyGone, "somebody else removed its container")
