@@ -53,15 +53,20 @@ func (s *server) startDeploy(ctx context.Context, in *startDeployIn) (*out[deplo
 		}
 	}
 	request := deploy.Request{StageID: st.ID, Tag: in.Body.Tag, Image: in.Body.Image, Actor: actorOf(ctx)}
+	given := st.Spec
 	if in.Body.Spec != nil {
-		spec, err := in.Body.Spec.read(st.Spec)
-		if err != nil {
+		if given, err = in.Body.Spec.read(st.Spec); err != nil {
 			return nil, err
 		}
-		if err := s.mayUse(ctx, spec, st.Spec); err != nil {
+		if err := s.mayUse(ctx, given, st.Spec); err != nil {
 			return nil, err
 		}
-		request.Spec = &spec
+		request.Spec = &given
+	}
+	if in.Body.Spec != nil || in.Body.Image != "" {
+		if err := s.mayOverride(ctx, given, st.Spec); err != nil {
+			return nil, err
+		}
 	}
 	d, err := s.d.Deployer.Start(ctx, request)
 	if err != nil {

@@ -235,6 +235,32 @@ func TestDangerousMountsNeedAnAdmin(t *testing.T) {
 	if _, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Mounts: []client.Mount{{Source: "/etc", Target: "/x"}}}}); err != nil {
 		t.Error(err)
 	}
+	if e := b.event("deploy.started"); e.Severity != "warn" || !strings.Contains(e.Message, "/etc of the host") {
+		t.Errorf("the event does not tell of the power given: %+v", e)
+	}
+}
+
+func TestStagesSecretsGoToItsOwnProgramOnly(t *testing.T) {
+	b := newBed(t)
+	st := b.shop("shop", "preview")
+	secret, own := "canary", "mine"
+	_, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{Spec: &client.Spec{Env: []client.EnvVar{{Name: "KEY", Value: &secret}}}})
+	b.must(err)
+	for name, r := range map[string]client.DeployRequest{
+		"another image":   {Tag: "1.0", Image: "registry.example/evil"},
+		"another command": {Tag: "1.0", Spec: &client.Spec{Env: []client.EnvVar{{Name: "KEY"}}, Command: []string{"env"}}},
+	} {
+		_, err := b.operator.StartDeploy(t.Context(), st.ID, r)
+		if p := problemIn(t, err, http.StatusForbidden, client.CodeForbidden); !strings.Contains(p.Detail, "KEY") || strings.Contains(p.Detail, secret) {
+			t.Errorf("%s: %v", name, p)
+		}
+	}
+	if e := b.event("auth.forbidden"); e.Actor != "token:operator" {
+		t.Errorf("got %+v", e)
+	}
+	// A spec that brings its own values is handed nothing of the stage's.
+	_, err = b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Env: []client.EnvVar{{Name: "KEY", Value: &own}}, Command: []string{"env"}}})
+	b.must(err)
 }
 
 func TestReferencesAreChecked(t *testing.T) {

@@ -138,15 +138,28 @@ func readDuration(text, where string, bad func(where, message string)) time.Dura
 // mayUse refuses a spec that gives a container power over its host to all but
 // admins. What an admin has put into the stage before stays allowed.
 func (s *server) mayUse(ctx context.Context, spec, former store.Spec) error {
+	return s.onlyAdmin(ctx, freshPower(spec, former))
+}
+
+// mayOverride refuses to all but admins another image or another spec than the stage's where the container would be
+// given the stage's own variables: whoever chooses the program may read them, and the API never shows them.
+func (s *server) mayOverride(ctx context.Context, given, stage store.Spec) error {
+	var fresh []string
+	for _, v := range stage.Env {
+		if v.Value != "" && slices.Contains(given.Env, v) {
+			fresh = append(fresh, "it would hand "+v.Name+" of the stage to another program")
+		}
+	}
+	return s.onlyAdmin(ctx, fresh)
+}
+
+// onlyAdmin refuses to all but admins what has reasons against it, with an event.
+func (s *server) onlyAdmin(ctx context.Context, reasons []string) error {
 	v := visitOf(ctx)
-	if v.caller.Role.Covers(admin) {
+	if v.caller.Role.Covers(admin) || len(reasons) == 0 {
 		return nil
 	}
-	fresh := freshPower(spec, former)
-	if len(fresh) == 0 {
-		return nil
-	}
-	why := strings.Join(fresh, ", ")
+	why := strings.Join(reasons, ", ")
 	s.tellForbidden(v, admin, why)
 	p := forbidden(v, admin)
 	p.Detail += ": " + why

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -135,8 +136,11 @@ func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
 		} else if err != nil {
 			return fmt.Errorf("write down the deploy: %w", err)
 		}
-		return tx.Emit(ctx, deployEvent(dep, store.SeverityInfo, "deploy.started",
-			fmt.Sprintf("deploy of %s to %s/%s asked for", reference(inst.Image, inst.ImageTag), project.Name, stage.Name), nil))
+		severity, message := store.SeverityInfo, fmt.Sprintf("deploy of %s to %s/%s asked for", reference(inst.Image, inst.ImageTag), project.Name, stage.Name)
+		if power := Dangerous(inst.Spec); len(power) > 0 {
+			severity, message = store.SeverityWarn, message+"; its container gets power over the host: "+strings.Join(power, ", ")
+		}
+		return tx.Emit(ctx, deployEvent(dep, severity, "deploy.started", message, nil))
 	})
 	if err != nil {
 		return store.Deploy{}, fmt.Errorf("queue deploy: %w", err)
