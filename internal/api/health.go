@@ -2,7 +2,11 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 type livenessJSON struct {
@@ -59,15 +63,27 @@ func (s *server) checks(ctx context.Context) []checkJSON {
 		return append(checks, checkJSON{Name: "hosts", Detail: "the hosts could not be read", Hint: "the log of the daemon says more"})
 	}
 	for _, h := range hosts {
-		checks = append(checks, s.checkEngine(ctx, h.ID, h.Name))
+		checks = append(checks, s.checkEngine(ctx, h))
 	}
 	return append(checks, s.checkScan())
 }
 
-func (s *server) checkEngine(ctx context.Context, id, name string) checkJSON {
-	c := checkJSON{Name: "engine:" + name, OK: true}
-	if _, err := s.reach(ctx, id); err != nil {
-		c.OK, c.Detail, c.Hint = false, err.Error(), hintEngine
+// checkEngine is not well either while an engine that answers cannot be judged: a cleaner that has
+// stopped in silence looks like one that finds nothing.
+func (s *server) checkEngine(ctx context.Context, h store.Host) checkJSON {
+	c := checkJSON{Name: "engine:" + h.Name}
+	_, err := s.reach(ctx, h.ID)
+	switch {
+	case err != nil:
+		c.Detail, c.Hint = err.Error(), hintEngine
+	case !h.FrozenSince.IsZero():
+		c.Detail = fmt.Sprintf("frozen since %s (%s): nothing is judged or cleaned up there", h.FrozenSince.UTC().Format(time.RFC3339), h.FrozenReason)
+		c.Hint = "look at the host; if all is as it should be, an admin ends the freeze: docker-watcher hosts accept " + h.Name
+	case h.LastScanAt.After(h.LastGoodScan):
+		c.Detail = "the last scan could not judge it, at " + h.LastScanAt.UTC().Format(time.RFC3339)
+		c.Hint = "it is tried again every minute; docker-watcher events says why, docker-watcher stale scan tries now"
+	default:
+		c.OK = true
 	}
 	return c
 }

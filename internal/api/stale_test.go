@@ -348,6 +348,9 @@ func TestFrozenHost(t *testing.T) {
 		if b.engine.Removes() != nil || !ct.Facts().Exists {
 			t.Error("something was removed")
 		}
+		if status, _, text := b.raw(b.nobody, get, "/readyz", ""); status != http.StatusServiceUnavailable || !strings.Contains(text, "hosts accept local") {
+			t.Errorf("ready is %d, %s", status, text)
+		}
 		_, err = b.operator.AcceptHost(t.Context(), b.host.ID)
 		wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
 		if h, err = b.admin.AcceptHost(t.Context(), b.host.ID); err != nil || h.Frozen {
