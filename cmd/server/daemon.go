@@ -63,6 +63,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	scanner := stale.NewScanner(db, fleet, log)
 	cleaner := stale.NewCleaner(db, fleet, log)
 	deployer := deploy.New(db, fleet, bus, log)
+	cleaner.ClaimBy(deployer.Claim)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 

@@ -69,6 +69,7 @@ func newBed(t *testing.T) *bed {
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
+	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
 	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
 	b.run("deployer", b.deps.Deployer.Run)
 	b.serve(New(b.deps))

@@ -326,6 +326,31 @@ func TestPlanExpires(t *testing.T) {
 }
 
 // TestFrozenHost: another engine behind the endpoint holds everything back until an admin accepts it.
+// A cleanup of what a person is starting at this moment is locked out, and the start wins.
+func TestPeer23CleanupDuringAStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		inst, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)
+		b.scan()
+		b.engine.Fail(dockertest.Fault{On: `^POST /containers/.*/start`, Delay: 5 * time.Second, Times: 1})
+		started := make(chan error, 1)
+		go func() {
+			_, err := b.operator.StartInstance(t.Context(), inst.ID)
+			started <- err
+		}()
+		time.Sleep(time.Second)
+		plan, err := b.operator.CleanupOne(t.Context(), inst.ID)
+		if err != nil || len(plan.Items) != 1 || plan.Items[0].Result != "in_use" {
+			t.Errorf("got %+v, %v", plan.Items, err)
+		}
+		if err := <-started; err != nil {
+			t.Errorf("the start: %v", err)
+		}
+		if facts := ct.Facts(); !facts.Exists || facts.State != dockertest.Running || b.engine.Removes() != nil {
+			t.Errorf("it is %+v", facts)
+		}
+	})
+}
+
 func TestFrozenHost(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		inst, ct := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20)

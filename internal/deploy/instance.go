@@ -99,6 +99,15 @@ func (d *Deployer) RestartInstance(ctx context.Context, id, actor string) error 
 	})
 }
 
+// Claim keeps the deployer's hands off an instance until release is called. ok is false while a deploy or a
+// person's start, stop, restart or removal is at it.
+func (d *Deployer) Claim(id string) (release func(), ok bool) {
+	if !d.locks.try(id) {
+		return nil, false
+	}
+	return func() { d.locks.release(id) }, true
+}
+
 // act does one thing to one instance that nobody else is working on, with the engine's word on how it stands.
 func (d *Deployer) act(ctx context.Context, id, verb string, do func(target) error) error {
 	if !d.locks.try(id) {

@@ -101,7 +101,7 @@ func FuzzSpec(f *testing.F) {
 }
 
 // Acceptance test 30: on a machine whose zone changes its clocks, a daily job runs once a day.
-func TestDSTChangeRunsTheJobOnce(t *testing.T) {
+func TestPeer30DSTChangeRunsTheJobOnce(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)

@@ -112,10 +112,11 @@ func (a *application) attempt(ctx context.Context, item store.PlanItem) (end end
 	if ctx.Err() != nil {
 		return ending{result: store.ResultError, detail: "interrupted before it was begun, nothing was done"}, false
 	}
-	if !a.c.hold(a.c.removals, item.InstanceID) {
-		return ending{result: store.ResultInUse, detail: "another cleanup has it in hand"}, false
+	release, ok := a.c.take(item.InstanceID)
+	if !ok {
+		return ending{result: store.ResultInUse, detail: "somebody else has it in hand: another cleanup, a start or a restart"}, false
 	}
-	defer a.c.letGo(a.c.removals, item.InstanceID)
+	defer release()
 	r, stop := a.begin(ctx, item)
 	if stop != nil {
 		return *stop, false

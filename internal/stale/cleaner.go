@@ -48,7 +48,8 @@ type Cleaner struct {
 	db    *store.DB
 	fleet *docker.Fleet
 	log   *slog.Logger
-	born  time.Time // as the store keeps times
+	// others keeps the hands of others, such as a restart by a person, off an instance; nil: there are no others.
+	others func(instanceID string) (release func(), ok bool)
 
 	// What this process has in hand, so that a Recover beside it leaves it alone.
 	mu       sync.Mutex
@@ -58,7 +59,27 @@ type Cleaner struct {
 
 // NewCleaner joins its parts; it starts nothing.
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
-	return &Cleaner{db: db, fleet: fleet, log: log, born: stamp(time.Now()), removals: map[string]bool{}, plans: map[string]bool{}}
+	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}}
+}
+
+// ClaimBy sets who else acts on instances, so that no two ever act on one at once. Set before use.
+func (c *Cleaner) ClaimBy(claim func(instanceID string) (release func(), ok bool)) { c.others = claim }
+
+// take takes an instance into hand, against other removals and whoever else acts on instances.
+func (c *Cleaner) take(instanceID string) (release func(), ok bool) {
+	if !c.hold(c.removals, instanceID) {
+		return nil, false
+	}
+	letGo := func() { c.letGo(c.removals, instanceID) }
+	if c.others == nil {
+		return letGo, true
+	}
+	unclaim, ok := c.others(instanceID)
+	if !ok {
+		letGo()
+		return nil, false
+	}
+	return func() { unclaim(); letGo() }, true
 }
 
 // hold takes id into hand; false if it is there already.

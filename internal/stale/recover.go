@@ -25,7 +25,8 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 	waiting := map[string]bool{} // plans with a removal that had to be left
 	var errs []error
 	for _, row := range removals {
-		if c.byHand(row) || !c.hold(c.removals, row.InstanceID) {
+		release, ok := c.take(row.InstanceID)
+		if !ok {
 			waiting[row.PlanID] = true
 			continue
 		}
@@ -33,18 +34,9 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("recover the removal of instance %s: %w", row.InstanceID, err))
 			waiting[row.PlanID] = true
 		}
-		c.letGo(c.removals, row.InstanceID)
+		release()
 	}
 	return errors.Join(errors.Join(errs...), c.recoverPlans(ctx, waiting))
-}
-
-// byHandFor is longer than a removal by hand may take.
-const byHandFor = 2 * time.Minute
-
-// byHand reports whether a removal without a plan may be under way in this process now: two deletes at once would
-// have one of them refused, and taken back.
-func (c *Cleaner) byHand(row store.Removal) bool {
-	return row.PlanID == "" && !row.CreatedAt.Before(c.born) && time.Since(row.CreatedAt) < byHandFor
 }
 
 // recoverRemoval ends one removal, or says why it waits.
