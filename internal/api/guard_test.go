@@ -75,8 +75,8 @@ func TestProblemsEverywhere(t *testing.T) {
 		"cleanup as a form":      {post, "/api/containers/stale/cleanup", `dry_run=true`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, codeMediaType, ""},
 		"cleanup as text":        {post, "/api/containers/stale/cleanup", `{"dry_run":true}`, []string{"Content-Type", "text/plain"}, 415, codeMediaType, ""},
 		// One byte too many: of more, the server leaves some unread, and a client on a pipe may be cut off before it has the answer.
-		"a body too large":       {post, "/api/projects", `{"name":"` + strings.Repeat("a", maxBody-10) + `"}`, nil, 413, codeTooLarge, ""},
-		"a cleanup too large":    {post, "/api/containers/stale/cleanup", strings.Repeat(" ", maxBody+1), nil, 413, codeTooLarge, ""},
+		"a body too large":    {post, "/api/projects", `{"name":"` + strings.Repeat("a", maxBody-10) + `"}`, nil, 413, codeTooLarge, ""},
+		"a cleanup too large": {post, "/api/containers/stale/cleanup", strings.Repeat(" ", maxBody+1), nil, 413, codeTooLarge, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, h, text := b.raw(b.admin, c.method, c.path, c.body, c.headers...)
