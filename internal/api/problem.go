@@ -69,9 +69,9 @@ const (
 )
 
 const (
-	hintEngine   = "see that the engine runs and that its socket may be opened by docker-watcher; the page Hosts says more"
+	hintEngine   = "see that the engine runs and that its socket may be opened by docker-watcher; 'docker-watcher hosts' says more"
 	hintStore    = "nothing was changed; the log of the daemon says more"
-	hintFrozen   = "see the page Hosts: an admin can accept what changed"
+	hintFrozen   = "see 'docker-watcher hosts': an admin can accept what changed"
 	hintThrottle = "wait a minute and try again"
 )
 

@@ -152,8 +152,9 @@ func setStore(to *string, v string) error {
 		if scheme != "postgres" && scheme != "postgresql" {
 			return fmt.Errorf("%s:// is not a store that we know: give a file or a postgres:// URL", scheme)
 		}
-		if u, err := url.Parse(v); err != nil || u.Host == "" {
-			return errors.New("not a URL of the form postgres://user:password@host/name") // the value may hold a password
+		// A socket's folder is no host of a URL: it is given as the parameter host.
+		if u, err := url.Parse(v); err != nil || u.Host == "" && u.Query().Get("host") == "" {
+			return errors.New("not a URL of the form postgres://user:password@host/name or postgres://user@/name?host=/run/postgresql") // the value may hold a password
 		}
 	}
 	if strings.Contains(v, "password=") && !strings.Contains(v, "://") {

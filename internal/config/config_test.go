@@ -40,6 +40,7 @@ func TestLoad(t *testing.T) {
 		{"a flag wins even over a bad twin", []string{"--log-level", "warn"}, map[string]string{"DOCKER_WATCHER_LOG_LEVEL": "loud"}, with(func(c *config.Config) { c.LogLevel = slog.LevelWarn })},
 		{"DOCKER_HOST", nil, map[string]string{"DOCKER_HOST": "tcp://10.0.0.5:2375"}, with(func(c *config.Config) { c.DockerHost = "tcp://10.0.0.5:2375" })},
 		{"our twin before DOCKER_HOST", nil, map[string]string{"DOCKER_HOST": "ssh://x", "DOCKER_WATCHER_DOCKER_HOST": "unix:///run/p.sock"}, with(func(c *config.Config) { c.DockerHost = "unix:///run/p.sock" })},
+		{"postgres by a socket", []string{"--store", "postgres://anna@/dw?host=/run/postgresql"}, nil, with(func(c *config.Config) { c.Store = "postgres://anna@/dw?host=/run/postgresql" })},
 		{"postgres", []string{"--store", "postgres://anna:secret@db/dw"}, nil, with(func(c *config.Config) { c.Store = "postgres://anna:secret@db/dw" })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
