@@ -24,6 +24,7 @@ type Selection struct {
 	Filter         store.StaleFilter
 	InstanceID     string // single: must be stale, else ErrNotStale
 	AllUnprotected bool   // everything stale and unprotected
+	TagGone        bool   // an explicit yes to those whose tag is gone from the registry
 }
 
 // Progress is told for each item as it ends.

@@ -74,8 +74,11 @@ type Host struct {
 	// WatchedUntil is the newest moment, on the engine's clock, up to which its event stream was whole and
 	// all that it told is in the rows. It says from when on a daemon that comes back knows nothing.
 	WatchedUntil time.Time
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+	// AutoHeld is why automatic cleanup does nothing on this host; it is said once, when it begins.
+	AutoHeld      string
+	AutoHeldSince time.Time
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // Registry is where images come from.
@@ -117,12 +120,15 @@ type Stage struct {
 	Name       string
 	Kind       StageKind
 	StaleAfter *StaleAfter // nil: inherit from the project
-	KeepLast   int         // good former instances kept for rollback
+	KeepLast   int         // good former instances kept for rollback, as set on the stage; KeepInherit: its policy decides
 	Spec       Spec        // defaults of its instances; env values are sealed at rest
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	Revision   int64
 }
+
+// KeepInherit as Stage.KeepLast leaves it to the project's or the global policy.
+const KeepInherit = -1
 
 // StaleAfter is a threshold: a duration of at least one second, or never.
 // Its text is 10s, 36h, 7d or never.
@@ -233,6 +239,8 @@ type Instance struct {
 	SnoozedUntil time.Time
 	SnoozedBy    string
 	SnoozeReason string
+	TagCheckedAt time.Time // when its tag was last looked for in its registry
+	TagGoneSince time.Time // first time the registry said that it has the tag no more; zero: it has, or could not be asked
 	KeepLabel    bool
 	RollbackKept bool // one of the last good ones that its stage keeps
 	SizeRw       int64
@@ -253,6 +261,8 @@ const (
 	ProtectionSnoozed  ProtectionKind = "snoozed"
 	ProtectionKeep     ProtectionKind = "keep_label"
 	ProtectionRollback ProtectionKind = "rollback"
+	// ProtectionTagGone ends by an explicit yes in a plan, too: the registry could not give the image again.
+	ProtectionTagGone ProtectionKind = "tag_gone"
 )
 
 // Protection is why an instance is kept although it may be stale.
@@ -274,6 +284,8 @@ func (i *Instance) Protection(now time.Time) Protection {
 		return Protection{Kind: ProtectionKeep, Why: "the container carries the label docker-watcher.keep=true"}
 	case i.RollbackKept:
 		return Protection{Kind: ProtectionRollback, Why: "kept by its stage for rollback"}
+	case !i.TagGoneSince.IsZero():
+		return Protection{Kind: ProtectionTagGone, Why: "its registry has the tag no more: removing it needs an explicit yes"}
 	}
 	return Protection{}
 }
@@ -340,6 +352,8 @@ type Settings struct {
 	PlanMaxItems         int // items of one cleanup plan, 1..500
 	MassChangePercent    int // share of a host's instances that may vanish or flip at once, 1..100
 	AutoCleanup          bool
+	AutoWarmUp           time.Duration // automatic cleanup waits so long after a start and after blind time
+	ArchiveLayerMax      int64         // bytes: a larger writable layer is not archived; 0: none is
 	UpdatedAt            time.Time
 }
 
@@ -388,6 +402,8 @@ const (
 	PlanPlanned  PlanState = "planned"
 	PlanApplying PlanState = "applying"
 	PlanApplied  PlanState = "applied"
+	// PlanCancelled was called off before anything was done.
+	PlanCancelled PlanState = "cancelled"
 )
 
 // Plan is the frozen answer to "what would this cleanup do".
@@ -402,7 +418,12 @@ type Plan struct {
 	AppliedBy string
 	DoneAt    time.Time
 	LeftOut   int // matched but beyond the item limit
-	Items     []PlanItem
+	// Automatic plans are made by policies and applied by themselves at ApplyAt, unless somebody calls them off.
+	Automatic bool
+	ApplyAt   time.Time
+	// TagGoneYes says that instances whose tag is gone from the registry are to be removed all the same.
+	TagGoneYes bool
+	Items      []PlanItem
 }
 
 // CleanupResult is what became of one item of a plan.
@@ -462,6 +483,9 @@ type PlanDetails struct {
 	Volumes    []string `json:"volumes,omitempty"`     // stay, named and anonymous
 	Routes     []string `json:"routes,omitempty"`      // go
 	Warnings   []string `json:"warnings,omitempty"`
+	// LayerKept says that an undo brings the writable layer back; NotRestored says in words what it would not bring back.
+	LayerKept   bool     `json:"layer_kept,omitempty"`
+	NotRestored []string `json:"not_restored,omitempty"`
 }
 
 // RemovalStep is how far one removal has come; each step is safe to repeat.
@@ -488,6 +512,7 @@ type Removal struct {
 	RestartCount int
 	Labels       map[string]string
 	Actor        string
+	ArchiveID    string // the copy that is being made for it; empty: none yet
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }

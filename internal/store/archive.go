@@ -1,0 +1,86 @@
+package store
+
+import "time"
+
+// ArchiveState is where an archive stands.
+type ArchiveState string
+
+// The states of an archive. One that is being made belongs to a removal that has not ended: it is
+// completed or discarded with it.
+const (
+	ArchiveMaking   ArchiveState = "making"
+	ArchiveReady    ArchiveState = "ready"
+	ArchiveRestored ArchiveState = "restored"
+)
+
+// Archive is what is kept of a removed instance so that it can be restored.
+type Archive struct {
+	ID         string
+	State      ArchiveState
+	InstanceID string
+	PlanID     string // empty: removed by hand
+	HostID     string
+	ProjectID  string
+	StageID    string
+	Project    string // names, as they were
+	Stage      string
+	Name       string
+	Image      string
+	ImageTag   string
+	ImageID    string
+	Digest     string
+	KeepRef    string // the tag of ours that keeps the image; empty: there was none to keep
+	LayerImage string // the tag of ours on the image of the writable layer; empty: it was not kept
+	LayerNote  string // why the writable layer was not kept, in words; empty: nothing is missing
+	Bytes      int64  // of the writable layer's image: what keeping it costs
+	Class      Class
+	// LastAliveAt and Reason say why it was removed.
+	LastAliveAt time.Time
+	Reason      string
+	Volumes     []ArchivedVolume
+	Networks    []string
+	Routes      []ArchivedRoute
+	Actor       string
+	RemovedAt   time.Time // zero while it is being made
+	ExpiresAt   time.Time
+	RestoredAt  time.Time
+	RestoredBy  string
+}
+
+// ArchivedVolume is a volume that a removed instance used; it stays on the engine.
+type ArchivedVolume struct {
+	Name      string `json:"name"`
+	Target    string `json:"target"`
+	Anonymous bool   `json:"anonymous,omitempty"`
+}
+
+// ArchivedRoute is a route that led to a removed instance, whole, so that it can be put back.
+type ArchivedRoute struct {
+	ID      string         `json:"id"`
+	Port    int            `json:"port"`
+	TLS     string         `json:"tls"`
+	Options string         `json:"options"`
+	Enabled bool           `json:"enabled"`
+	Domains []RouteAddress `json:"domains"`
+}
+
+// RouteAddress is a domain and path that a route answers for.
+type RouteAddress struct {
+	Domain     string `json:"domain"`
+	PathPrefix string `json:"path_prefix"`
+}
+
+// ArchiveContents is the sealed part of an archive; it may hold secrets.
+type ArchiveContents struct {
+	Inspect  []byte   // the engine's JSON, whole; empty: the container was gone
+	Instance Instance // the row, with the spec that was deployed and its env
+	Logs     []byte   // the last lines
+}
+
+// ArchiveFilter selects archives.
+type ArchiveFilter struct {
+	ProjectID, StageID, HostID, InstanceID, PlanID string
+	Text                                           string
+	States                                         []ArchiveState // none: ready and restored
+	ExpiredBy                                      time.Time      // expired at this moment; zero: all
+}
