@@ -27,6 +27,9 @@ var (
 	ErrDenied = errors.New("access denied")
 	// ErrEngine: the engine answered that it has failed itself (a 5xx), or with something that is not its API.
 	ErrEngine = errors.New("the engine failed")
+
+	// errNoLog: the container's log driver keeps nothing that the engine could read back.
+	errNoLog = errors.New("its log driver keeps nothing to read")
 )
 
 // failure turns whatever came back from the client into one of our errors, with the
@@ -42,7 +45,7 @@ func failure(ctx context.Context, doing string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", doing, ended)
 	}
-	for _, known := range []error{ErrNotFound, ErrConflict, ErrUnavailable, ErrTimeout, ErrNotOwned, ErrInvalid, ErrDenied, ErrEngine} {
+	for _, known := range []error{ErrNotFound, ErrConflict, ErrUnavailable, ErrTimeout, ErrNotOwned, ErrInvalid, ErrDenied, errNoLog, ErrEngine} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
@@ -81,12 +84,18 @@ func kindOf(err error) error {
 
 // podmanKind recognises what podman answers 500 to where docker has a code for it.
 func podmanKind(err error) error {
-	switch text := err.Error(); {
-	case !errdefs.IsInternal(err):
+	if !errdefs.IsInternal(err) {
 		return nil
+	}
+	return kindOfWords(err.Error())
+}
+
+// kindOfWords is what an error 500 means by its text; nil when it is just that.
+func kindOfWords(text string) error {
+	switch {
 	case containsAny(text, "container state improper", "cannot be removed without force", "that name is already in use"):
 		return ErrConflict
-	case containsAny(text, "no such container"):
+	case containsAny(text, "no such container", "no such network", "network not found"):
 		return ErrNotFound
 	default:
 		return nil
@@ -162,6 +171,8 @@ func errorOfStatus(resp *http.Response) error {
 		return fmt.Errorf("%w: %s", ErrUnavailable, told.Message)
 	case code >= http.StatusBadRequest && code < http.StatusInternalServerError:
 		return fmt.Errorf("%w: %s", ErrInvalid, told.Message)
+	case kindOfWords(told.Message) != nil:
+		return fmt.Errorf("%w: %s", kindOfWords(told.Message), told.Message)
 	default:
 		return fmt.Errorf("%w: %s", ErrEngine, told.Message)
 	}

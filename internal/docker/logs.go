@@ -70,7 +70,7 @@ func (e *Engine) copyLog(dog *watchdog, c Container, o LogOptions, lines *lineSi
 	}
 	stream, err := s.cli.ContainerLogs(dog.ctx, c.ID, o.request())
 	if err != nil {
-		return err
+		return noLog(err)
 	}
 	defer func() { _ = stream.Close() }() // read to its end, or given up
 	from := dog.reader(stream)
@@ -91,6 +91,14 @@ func (e *Engine) copyLog(dog *watchdog, c Container, o LogOptions, lines *lineSi
 		return err
 	}
 	return stderr.flush()
+}
+
+// noLog tells a log driver that keeps nothing apart from what fails.
+func noLog(err error) error {
+	if containsAny(err.Error(), "does not support reading", "cannot read logs") {
+		return fmt.Errorf("%w: %s", errNoLog, words(err))
+	}
+	return err
 }
 
 // hasTTY tells whether the log is one plain stream; without a terminal it is two, interleaved in frames.
