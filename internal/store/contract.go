@@ -111,11 +111,6 @@ func (tx *Tx) CancelPlan(ctx context.Context, id, by string, at time.Time) error
 // AutomaticPlans returns the plans that automatic cleanup made and that wait for their moment.
 func (q queries) AutomaticPlans(ctx context.Context) ([]Plan, error) { panic("contract: store") }
 
-// SetAutoHeld writes why automatic cleanup does nothing on a host (empty: it may act), since when.
-func (tx *Tx) SetAutoHeld(ctx context.Context, hostID, reason string, since time.Time) error {
-	panic("contract: store")
-}
-
 // BlindDuring returns the blind intervals of a host that overlap from..to.
 func (q queries) BlindDuring(ctx context.Context, hostID string, from, to time.Time) ([]BlindInterval, error) {
 	panic("contract: store")

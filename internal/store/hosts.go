@@ -6,12 +6,13 @@ import (
 )
 
 const hostColumns = `id, name, endpoint, engine_id, data_root, engine_version, api_version, os, arch, clock_skew_ms,
-	frozen_since, frozen_reason, last_scan_at, last_good_scan, watched_until, created_at, updated_at`
+	frozen_since, frozen_reason, last_scan_at, last_good_scan, watched_until, auto_held, auto_held_since, created_at, updated_at`
 
 func scanHost(r row) (h Host, err error) {
 	var skew int64
 	err = r.Scan(&h.ID, &h.Name, &h.Endpoint, &h.EngineID, &h.DataRoot, &h.EngineVersion, &h.APIVersion, &h.OS, &h.Arch, &skew,
-		at{&h.FrozenSince}, &h.FrozenReason, at{&h.LastScanAt}, at{&h.LastGoodScan}, at{&h.WatchedUntil}, at{&h.CreatedAt}, at{&h.UpdatedAt})
+		at{&h.FrozenSince}, &h.FrozenReason, at{&h.LastScanAt}, at{&h.LastGoodScan}, at{&h.WatchedUntil}, &h.AutoHeld,
+		at{&h.AutoHeldSince}, at{&h.CreatedAt}, at{&h.UpdatedAt})
 	h.ClockSkew = time.Duration(skew) * time.Millisecond
 	return h, err
 }
@@ -30,14 +31,15 @@ func (q queries) Hosts(ctx context.Context) ([]Host, error) {
 func (tx *Tx) InsertHost(ctx context.Context, h Host) error {
 	stamp := now()
 	_, err := tx.exec(ctx, "add host "+h.Name,
-		`INSERT INTO hosts (`+hostColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		`INSERT INTO hosts (`+hostColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		h.ID, clean(h.Name), clean(h.Endpoint), clean(h.EngineID), clean(h.DataRoot), clean(h.EngineVersion), clean(h.APIVersion),
 		clean(h.OS), clean(h.Arch), h.ClockSkew.Milliseconds(), millis(h.FrozenSince), clean(h.FrozenReason),
-		millis(h.LastScanAt), millis(h.LastGoodScan), millis(h.WatchedUntil), orNow(h.CreatedAt, stamp), stamp)
+		millis(h.LastScanAt), millis(h.LastGoodScan), millis(h.WatchedUntil), clean(h.AutoHeld), millis(h.AutoHeldSince),
+		orNow(h.CreatedAt, stamp), stamp)
 	return err
 }
 
-// UpdateHost writes what is known of a host, but for WatchedUntil.
+// UpdateHost writes what is known of a host, but for WatchedUntil and why automatic cleanup is held.
 func (tx *Tx) UpdateHost(ctx context.Context, h Host) error {
 	return tx.execOne(ctx, "update host "+h.ID, ErrNotFound,
 		`UPDATE hosts SET name = $1, endpoint = $2, engine_id = $3, data_root = $4, engine_version = $5, api_version = $6, os = $7,
@@ -54,6 +56,15 @@ func (tx *Tx) SetWatchedUntil(ctx context.Context, hostID string, until time.Tim
 	_, err := tx.exec(ctx, "note until when host "+hostID+" was watched",
 		`UPDATE hosts SET watched_until = $1 WHERE id = $2 AND (watched_until IS NULL OR watched_until < $1)`, millis(until), hostID)
 	return err
+}
+
+// SetAutoHeld writes why automatic cleanup does nothing on a host (empty: it may act), since when.
+func (tx *Tx) SetAutoHeld(ctx context.Context, hostID, reason string, since time.Time) error {
+	if reason == "" {
+		since = time.Time{}
+	}
+	return tx.execOne(ctx, "note why automatic cleanup of host "+hostID+" is held", ErrNotFound,
+		`UPDATE hosts SET auto_held = $1, auto_held_since = $2, updated_at = $3 WHERE id = $4`, clean(reason), millis(since), now(), hostID)
 }
 
 // orNow is when a row was made: as given, or now.

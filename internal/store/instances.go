@@ -24,7 +24,8 @@ var viewColumns = `i.id, i.host_id, i.project_id, i.stage_id, i.name, i.containe
 	i.image_id, i.digest, i.status, i.intended, i.container_created_at, i.started_at, i.finished_at, i.exit_code, i.oom_killed,
 	i.restart_count, i.engine_error, i.policy_run, i.last_alive_at, i.evidence, i.upper_bound, i.first_seen_stopped_at, i.class,
 	i.stale_since, i.warned_at, i.checked_at, i.check_error, i.held_back, i.pinned_at, i.pinned_by, i.pin_reason, i.snoozed_until,
-	i.snoozed_by, i.snooze_reason, i.keep_label, i.rollback_kept, i.size_rw, i.size_at, i.created_at, i.updated_at, i.revision,
+	i.snoozed_by, i.snooze_reason, i.tag_checked_at, i.tag_gone_since, i.keep_label, i.rollback_kept, i.size_rw, i.size_at,
+	i.created_at, i.updated_at, i.revision,
 	p.name, s.name, s.kind, h.name, COALESCE(s.stale_after, p.stale_after, ` + globalThreshold + `)`
 
 const viewJoins = ` JOIN projects p ON p.id = i.project_id JOIN stages s ON s.id = i.stage_id JOIN hosts h ON h.id = i.host_id`
@@ -35,7 +36,8 @@ func scanView(r row) (v InstanceView, err error) {
 		&v.ImageID, &v.Digest, text{(*string)(&v.Status)}, text{(*string)(&v.Intended)}, at{&v.ContainerCreatedAt}, at{&v.StartedAt}, at{&v.FinishedAt}, count{&v.ExitCode},
 		truth{&v.OOMKilled}, count{&v.RestartCount}, &v.EngineError, truth{&v.PolicyRun}, at{&v.LastAliveAt}, text{(*string)(&v.Evidence)}, truth{&v.UpperBound},
 		at{&v.FirstSeenStoppedAt}, text{(*string)(&v.Class)}, at{&v.StaleSince}, at{&v.WarnedAt}, at{&v.CheckedAt}, &v.CheckError, &v.HeldBack,
-		at{&v.PinnedAt}, &v.PinnedBy, &v.PinReason, at{&v.SnoozedUntil}, &v.SnoozedBy, &v.SnoozeReason, truth{&v.KeepLabel},
+		at{&v.PinnedAt}, &v.PinnedBy, &v.PinReason, at{&v.SnoozedUntil}, &v.SnoozedBy, &v.SnoozeReason,
+		at{&v.TagCheckedAt}, at{&v.TagGoneSince}, truth{&v.KeepLabel},
 		truth{&v.RollbackKept}, &v.SizeRw, at{&v.SizeAt}, at{&v.CreatedAt}, at{&v.UpdatedAt}, &v.Revision,
 		&v.Project, &v.Stage, text{(*string)(&v.StageKind)}, &v.Host, &threshold)
 	v.StaleAfter = thresholdOf(threshold)
@@ -144,17 +146,17 @@ func (tx *Tx) InsertInstance(ctx context.Context, i Instance) error {
 		image_id, digest, spec, spec_env, status, intended, container_created_at, started_at, finished_at, exit_code, oom_killed,
 		restart_count, engine_error, policy_run, last_alive_at, evidence, upper_bound, first_seen_stopped_at, class, stale_since,
 		warned_at, checked_at, check_error, held_back, pinned_at, pinned_by, pin_reason, snoozed_until, snoozed_by, snooze_reason,
-		keep_label, rollback_kept, size_rw, size_at, created_at, updated_at, revision)
+		tag_checked_at, tag_gone_since, keep_label, rollback_kept, size_rw, size_at, created_at, updated_at, revision)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-		$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47)`,
+		$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49)`,
 		i.ID, i.HostID, i.ProjectID, i.StageID, clean(i.Name), clean(i.ContainerID), string(i.Ownership), clean(i.EngineID),
 		clean(i.Image), clean(i.ImageTag), clean(i.ImageID), clean(i.Digest), clean(spec), env, string(i.Status), string(i.Intended),
 		millis(i.ContainerCreatedAt), millis(i.StartedAt), millis(i.FinishedAt), i.ExitCode, bit(i.OOMKilled), i.RestartCount,
 		clean(i.EngineError), bit(i.PolicyRun), millis(i.LastAliveAt), string(i.Evidence), bit(i.UpperBound),
 		millis(i.FirstSeenStoppedAt), string(i.Class), millis(i.StaleSince), millis(i.WarnedAt), millis(i.CheckedAt),
 		clean(i.CheckError), clean(i.HeldBack), millis(i.PinnedAt), clean(i.PinnedBy), clean(i.PinReason), millis(i.SnoozedUntil),
-		clean(i.SnoozedBy), clean(i.SnoozeReason), bit(i.KeepLabel), bit(i.RollbackKept), i.SizeRw, millis(i.SizeAt),
-		orNow(i.CreatedAt, stamp), stamp, i.Revision)
+		clean(i.SnoozedBy), clean(i.SnoozeReason), millis(i.TagCheckedAt), millis(i.TagGoneSince), bit(i.KeepLabel), bit(i.RollbackKept),
+		i.SizeRw, millis(i.SizeAt), orNow(i.CreatedAt, stamp), stamp, i.Revision)
 	return err
 }
 

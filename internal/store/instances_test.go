@@ -49,6 +49,7 @@ func full(i *store.Instance) {
 	i.WarnedAt, i.CheckedAt, i.CheckError, i.HeldBack = noon.Add(7*time.Second), noon.Add(8*time.Second), "timed out", "mass change"
 	i.PinnedAt, i.PinnedBy, i.PinReason = noon.Add(9*time.Second), "user:anna", "demo"
 	i.SnoozedUntil, i.SnoozedBy, i.SnoozeReason = noon.Add(10*time.Second), "user:bert", "later"
+	i.TagCheckedAt, i.TagGoneSince = noon.Add(12*time.Second), noon.Add(13*time.Second)
 	i.KeepLabel, i.RollbackKept, i.SizeRw, i.SizeAt = true, true, 1<<40, noon.Add(11*time.Second)
 	i.CreatedAt, i.Revision = noon, 3
 }
@@ -99,6 +100,7 @@ func TestRecordInstanceWritesEveryFactButNoProtection(t *testing.T) {
 		want := next
 		want.PinnedAt, want.PinnedBy, want.PinReason = time.Time{}, "", ""
 		want.SnoozedUntil, want.SnoozedBy, want.SnoozeReason = time.Time{}, "", ""
+		want.TagCheckedAt, want.TagGoneSince = time.Time{}, time.Time{}
 		want.RollbackKept, want.SizeRw, want.SizeAt = false, 0, time.Time{}
 		want.Spec, want.UpdatedAt = store.Spec{}, got.UpdatedAt
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-const planColumns = `id, state, single, created_at, created_by, expires_at, applied_at, applied_by, done_at, left_out`
+const planColumns = `id, state, single, created_at, created_by, expires_at, applied_at, applied_by, done_at, left_out,
+	automatic, apply_at, tag_gone_yes`
 
 func scanPlan(r row) (p Plan, err error) {
 	err = r.Scan(&p.ID, &p.State, truth{&p.Single}, at{&p.CreatedAt}, &p.CreatedBy, at{&p.ExpiresAt}, at{&p.AppliedAt}, &p.AppliedBy,
-		at{&p.DoneAt}, &p.LeftOut)
+		at{&p.DoneAt}, &p.LeftOut, truth{&p.Automatic}, at{&p.ApplyAt}, truth{&p.TagGoneYes})
 	return p, err
 }
 
@@ -45,9 +46,9 @@ func (q queries) planItems(ctx context.Context, id string) ([]PlanItem, error) {
 // InsertPlan adds a plan with its items, in their order.
 func (tx *Tx) InsertPlan(ctx context.Context, p Plan) error {
 	if _, err := tx.exec(ctx, "add plan "+p.ID,
-		`INSERT INTO plans (`+planColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		`INSERT INTO plans (`+planColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		p.ID, string(p.State), bit(p.Single), orNow(p.CreatedAt, now()), clean(p.CreatedBy), millis(p.ExpiresAt), millis(p.AppliedAt),
-		clean(p.AppliedBy), millis(p.DoneAt), p.LeftOut); err != nil {
+		clean(p.AppliedBy), millis(p.DoneAt), p.LeftOut, bit(p.Automatic), millis(p.ApplyAt), bit(p.TagGoneYes)); err != nil {
 		return err
 	}
 	for position, i := range p.Items {

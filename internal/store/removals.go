@@ -6,11 +6,11 @@ import (
 )
 
 const removalColumns = `instance_id, plan_id, host_id, container_id, former, step, started_at, finished_at, restart_count, labels, actor,
-	created_at, updated_at`
+	archive_id, created_at, updated_at`
 
 func scanRemoval(s row) (r Removal, err error) {
 	err = s.Scan(&r.InstanceID, &r.PlanID, &r.HostID, &r.ContainerID, &r.Former, &r.Step, at{&r.StartedAt}, at{&r.FinishedAt},
-		&r.RestartCount, fromJSON{&r.Labels}, &r.Actor, at{&r.CreatedAt}, at{&r.UpdatedAt})
+		&r.RestartCount, fromJSON{&r.Labels}, &r.Actor, &r.ArchiveID, at{&r.CreatedAt}, at{&r.UpdatedAt})
 	return r, err
 }
 
@@ -39,9 +39,9 @@ func (tx *Tx) BeginRemoval(ctx context.Context, r Removal, revision int64) error
 		r.Step = RemovalIntended
 	}
 	_, err = tx.exec(ctx, what,
-		`INSERT INTO removals (`+removalColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		`INSERT INTO removals (`+removalColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		r.InstanceID, r.PlanID, r.HostID, clean(r.ContainerID), string(r.Former), string(r.Step), millis(r.StartedAt),
-		millis(r.FinishedAt), r.RestartCount, labels, clean(r.Actor), orNow(r.CreatedAt, stamp), stamp)
+		millis(r.FinishedAt), r.RestartCount, labels, clean(r.Actor), r.ArchiveID, orNow(r.CreatedAt, stamp), stamp)
 	return err
 }
 
@@ -49,6 +49,12 @@ func (tx *Tx) BeginRemoval(ctx context.Context, r Removal, revision int64) error
 func (tx *Tx) SetRemovalStep(ctx context.Context, instanceID string, step RemovalStep) error {
 	return tx.execOne(ctx, "note the step "+string(step)+" of removing instance "+instanceID, ErrNotFound,
 		`UPDATE removals SET step = $1, updated_at = $2 WHERE instance_id = $3`, string(step), now(), instanceID)
+}
+
+// SetRemovalArchive writes which archive is being made for a removal.
+func (tx *Tx) SetRemovalArchive(ctx context.Context, instanceID, archiveID string) error {
+	return tx.execOne(ctx, "note the archive of the removal of instance "+instanceID, ErrNotFound,
+		`UPDATE removals SET archive_id = $1, updated_at = $2 WHERE instance_id = $3`, archiveID, now(), instanceID)
 }
 
 // TakeBackRemoval returns the instance to its former status and forgets the intention.

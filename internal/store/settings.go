@@ -21,6 +21,8 @@ func DefaultSettings() Settings {
 		ArchiveRetentionDays: 14,
 		PlanMaxItems:         50,
 		MassChangePercent:    50,
+		AutoWarmUp:           time.Hour,
+		ArchiveLayerMax:      1 << 30,
 	}
 }
 
@@ -41,10 +43,17 @@ const (
 	settingPlanItems  = "plan_max_items"
 	settingMassChange = "mass_change_percent"
 	settingCleanup    = "auto_cleanup"
+	settingWarmUp     = "auto_warm_up"
+	settingLayerMax   = "archive_layer_max_bytes"
+	// settingPolicy is a row beside the settings: what the global policy says.
+	settingPolicy = "cleanup_policy"
 
 	autoInterval = "auto"
 	minInterval  = 10 * time.Second
 	maxInterval  = 30 * day
+	minWarmUp    = time.Minute
+	maxWarmUp    = 7 * day
+	maxLayer     = 1 << 40
 )
 
 // whole is a setting that is a whole number within bounds.
@@ -77,10 +86,20 @@ func (s Settings) Validate() error {
 	if s.ScanInterval != 0 && (s.ScanInterval < minInterval || s.ScanInterval > maxInterval || s.ScanInterval%time.Second != 0) {
 		errs = append(errs, FieldError{settingInterval, intervalReason})
 	}
+	if s.AutoWarmUp < minWarmUp || s.AutoWarmUp > maxWarmUp || s.AutoWarmUp%time.Second != 0 {
+		errs = append(errs, FieldError{settingWarmUp, warmUpReason})
+	}
+	if s.ArchiveLayerMax < 0 || s.ArchiveLayerMax > maxLayer {
+		errs = append(errs, FieldError{settingLayerMax, layerMaxReason})
+	}
 	return errors.Join(errs...)
 }
 
-const intervalReason = `must be "auto" or a duration from 10s to 30d, such as "36h" or "7d"`
+const (
+	intervalReason = `must be "auto" or a duration from 10s to 30d, such as "36h" or "7d"`
+	warmUpReason   = `must be a duration from 1m to 7d, such as "30m" or "1h"`
+	layerMaxReason = `must be a whole number of bytes from 0 to 1099511627776 (1 TiB)`
+)
 
 // JSON returns the settings under their API names.
 func (s Settings) JSON() map[string]any {
@@ -88,7 +107,10 @@ func (s Settings) JSON() map[string]any {
 	if s.ScanInterval != 0 {
 		interval = spanText(s.ScanInterval)
 	}
-	m := map[string]any{settingInterval: interval, settingCleanup: s.AutoCleanup}
+	m := map[string]any{
+		settingInterval: interval, settingCleanup: s.AutoCleanup,
+		settingWarmUp: spanText(s.AutoWarmUp), settingLayerMax: s.ArchiveLayerMax,
+	}
 	for _, w := range wholes {
 		m[w.name] = *w.of(&s)
 	}
@@ -118,6 +140,15 @@ func (s *Settings) set(name string, raw json.RawMessage) (reason string) {
 	switch name {
 	case settingInterval:
 		return s.setInterval(raw)
+	case settingWarmUp:
+		return s.setWarmUp(raw)
+	case settingLayerMax:
+		n, ok := wholeNumber(raw)
+		if !ok || n < 0 || n > maxLayer {
+			return layerMaxReason
+		}
+		s.ArchiveLayerMax = n
+		return ""
 	case settingCleanup:
 		switch string(raw) {
 		case "true", "false":
@@ -169,6 +200,19 @@ func (s *Settings) setInterval(raw []byte) (reason string) {
 	return ""
 }
 
+func (s *Settings) setWarmUp(raw []byte) (reason string) {
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return warmUpReason
+	}
+	d, err := parseSpan(text)
+	if err != nil || d < minWarmUp || d > maxWarmUp {
+		return warmUpReason
+	}
+	s.AutoWarmUp = d
+	return ""
+}
+
 // Settings returns the settings in force.
 func (q queries) Settings(ctx context.Context) (Settings, error) {
 	s := DefaultSettings()
@@ -178,7 +222,7 @@ func (q queries) Settings(ctx context.Context) (Settings, error) {
 	}
 	rows, err := list(ctx, q, "read the settings", func(r row) (v setting, err error) {
 		return v, r.Scan(&v.name, &v.value, at{&v.updated})
-	}, `SELECT name, value, updated_at FROM settings ORDER BY name`)
+	}, `SELECT name, value, updated_at FROM settings WHERE name <> '`+settingPolicy+`' ORDER BY name`)
 	if err != nil {
 		return Settings{}, err
 	}

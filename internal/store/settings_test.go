@@ -24,13 +24,14 @@ func patch(t testing.TB, text string) map[string]json.RawMessage {
 
 func TestSettingsApply(t *testing.T) {
 	got, err := store.DefaultSettings().Apply(patch(t, `{"stale_threshold_days": 3650, "scan_interval": "36h", "event_retention_days": 1.0,
-		"archive_retention_days": 0, "plan_max_items": 5e2, "mass_change_percent": 100, "auto_cleanup": true}`))
+		"archive_retention_days": 0, "plan_max_items": 5e2, "mass_change_percent": 100, "auto_cleanup": true,
+		"auto_warm_up": "90m", "archive_layer_max_bytes": 0}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := store.Settings{
 		StaleThresholdDays: 3650, ScanInterval: 36 * time.Hour, EventRetentionDays: 1, ArchiveRetentionDays: 0, PlanMaxItems: 500,
-		MassChangePercent: 100, AutoCleanup: true,
+		MassChangePercent: 100, AutoCleanup: true, AutoWarmUp: 90 * time.Minute,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -42,15 +43,18 @@ func TestSettingsApply(t *testing.T) {
 
 func TestSettingsRefuse(t *testing.T) {
 	for field, values := range map[string][]string{
-		"stale_threshold_days":   {`0`, `-1`, `3651`, `1e300`, `99999999999999999999`, `"7"`, `7.5`, `null`, `true`, `[7]`, `{}`, `-0.0`, `+7`},
-		"event_retention_days":   {`0`, `3651`, `""`},
-		"archive_retention_days": {`-1`, `366`, `null`},
-		"plan_max_items":         {`0`, `501`},
-		"mass_change_percent":    {`0`, `101`},
-		"auto_cleanup":           {`1`, `"true"`, `null`},
-		"scan_interval":          {`"9s"`, `"31d"`, `"0s"`, `"-1h"`, `"+1h"`, `""`, `"h"`, `"1h30m"`, `"1.5h"`, `" 1h"`, `3600`, `null`, `"AUTO"`, `"99999999999d"`},
-		"stale_treshold_days":    {`7`},
-		"":                       {`7`},
+		"stale_threshold_days":    {`0`, `-1`, `3651`, `1e300`, `99999999999999999999`, `"7"`, `7.5`, `null`, `true`, `[7]`, `{}`, `-0.0`, `+7`},
+		"event_retention_days":    {`0`, `3651`, `""`},
+		"archive_retention_days":  {`-1`, `366`, `null`},
+		"plan_max_items":          {`0`, `501`},
+		"mass_change_percent":     {`0`, `101`},
+		"auto_cleanup":            {`1`, `"true"`, `null`},
+		"scan_interval":           {`"9s"`, `"31d"`, `"0s"`, `"-1h"`, `"+1h"`, `""`, `"h"`, `"1h30m"`, `"1.5h"`, `" 1h"`, `3600`, `null`, `"AUTO"`, `"99999999999d"`},
+		"auto_warm_up":            {`"59s"`, `"8d"`, `"0s"`, `"auto"`, `3600`, `null`, `"1h30m"`},
+		"archive_layer_max_bytes": {`-1`, `1099511627777`, `"1GiB"`, `0.5`, `null`},
+		"cleanup_policy":          {`{}`},
+		"stale_treshold_days":     {`7`},
+		"":                        {`7`},
 	} {
 		for _, value := range values {
 			p := map[string]json.RawMessage{field: json.RawMessage(value)}
@@ -87,7 +91,7 @@ func TestSettingsAreKept(t *testing.T) {
 		}
 		want := store.Settings{
 			StaleThresholdDays: 3, ScanInterval: 90 * time.Minute, EventRetentionDays: 30, ArchiveRetentionDays: 7, PlanMaxItems: 10,
-			MassChangePercent: 25, AutoCleanup: true,
+			MassChangePercent: 25, AutoCleanup: true, AutoWarmUp: 2 * time.Hour, ArchiveLayerMax: 5 << 30,
 		}
 		save := func(s store.Settings) error {
 			return db.Update(ctx, func(tx *store.Tx) error { return tx.SaveSettings(ctx, s) })
@@ -205,7 +209,8 @@ func FuzzSettingsApply(f *testing.F) {
 func TestSettingsJSONNamesAreThoseOfTheIssue(t *testing.T) {
 	want := map[string]any{
 		"stale_threshold_days": 7, "scan_interval": "auto", "event_retention_days": 90, "archive_retention_days": 14,
-		"plan_max_items": 50, "mass_change_percent": 50, "auto_cleanup": false,
+		"plan_max_items": 50, "mass_change_percent": 50, "auto_cleanup": false, "auto_warm_up": "1h",
+		"archive_layer_max_bytes": int64(1 << 30),
 	}
 	if diff := cmp.Diff(want, store.DefaultSettings().JSON()); diff != "" {
 		t.Error(diff)

@@ -196,7 +196,8 @@ func (f StaleFilter) where(a *arguments) where {
 		w.and(hasText(a, f.Text))
 	}
 	if f.Protected != nil {
-		protected := `(i.pinned_at IS NOT NULL OR COALESCE(i.snoozed_until, 0) > ` + a.add(f.Now.UnixMilli()) + ` OR i.keep_label = 1 OR i.rollback_kept = 1)`
+		protected := `(i.pinned_at IS NOT NULL OR COALESCE(i.snoozed_until, 0) > ` + a.add(f.Now.UnixMilli()) + ` OR i.keep_label = 1
+			OR i.rollback_kept = 1 OR i.tag_gone_since IS NOT NULL)`
 		if !*f.Protected {
 			protected = `NOT ` + protected
 		}
