@@ -3,6 +3,7 @@ package docker
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -44,6 +45,18 @@ func (e *Engine) inspect(ctx context.Context, id string, size bool, timeout time
 		}
 		return toContainer(got.Container, got.Raw), nil
 	})
+}
+
+// ReadInspect reads an inspect that was kept.
+func ReadInspect(raw []byte) (Container, error) {
+	var in container.InspectResponse
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return Container{}, fmt.Errorf("read a kept inspect: %w", err)
+	}
+	if in.ID == "" || in.State == nil {
+		return Container{}, fmt.Errorf("read a kept inspect: %w: it has no container in it", ErrInvalid)
+	}
+	return toContainer(in, raw), nil
 }
 
 func toContainer(in container.InspectResponse, raw []byte) Container {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,4 +81,16 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 		return struct{}{}, err
 	})
 	return err
+}
+
+// HasVolume tells whether the engine has a volume of that name.
+func (e *Engine) HasVolume(ctx context.Context, name string) (bool, error) {
+	_, err := call(ctx, e, "look for volume "+name, volumeTimeout, func(ctx context.Context, s *session) (struct{}, error) {
+		_, err := s.cli.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+		return struct{}{}, err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -6,11 +6,13 @@ import "time"
 type ArchiveState string
 
 // The states of an archive. One that is being made belongs to a removal that has not ended: it is
-// completed or discarded with it.
+// completed or discarded with it. A restore or a deletion that a crash cut short is ended by a recovery.
 const (
-	ArchiveMaking   ArchiveState = "making"
-	ArchiveReady    ArchiveState = "ready"
-	ArchiveRestored ArchiveState = "restored"
+	ArchiveMaking    ArchiveState = "making"
+	ArchiveReady     ArchiveState = "ready"
+	ArchiveRestoring ArchiveState = "restoring"
+	ArchiveRestored  ArchiveState = "restored"
+	ArchiveDeleting  ArchiveState = "deleting"
 )
 
 // Archive is what is kept of a removed instance so that it can be restored.
@@ -45,6 +47,7 @@ type Archive struct {
 	ExpiresAt   time.Time
 	RestoredAt  time.Time
 	RestoredBy  string
+	Asked       string // what the restore that is under way was asked for, for a recovery to read
 }
 
 // ArchivedVolume is a volume that a removed instance used; it stays on the engine.
