@@ -29,12 +29,11 @@ with the results if it was applied.`,
   docker-watcher stale plan --show 0q3v...`,
 		Args:              takes(0, -1),
 		ValidArgsFunction: a.instanceNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			var p client.Plan
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
+			var (
+				p   client.Plan
+				err error
+			)
 			switch {
 			case show != "" && (f.any() || len(args) > 0):
 				return usagef(c, "--show prints a plan as it is: give no names or filters with it")
@@ -50,7 +49,7 @@ with the results if it was applied.`,
 				return err
 			}
 			return a.noteKept(c, api, f)
-		},
+		}),
 	}
 	f.add(c)
 	c.Flags().StringVar(&show, "show", "", "print the plan of this id again")
@@ -184,11 +183,7 @@ and asks first.`,
 		Example: `  docker-watcher stale plan --project shop
   docker-watcher stale apply 0q3v...`,
 		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			p, err := api.Plan(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -201,7 +196,7 @@ and asks first.`,
 				}
 			}
 			return a.apply(c.Context(), api, p)
-		},
+		}),
 	}
 }
 

@@ -39,11 +39,7 @@ code 1 if it failed. Interrupting it does not stop the deploy.`,
   docker-watcher deploy shop/preview nightly --image ghcr.io/acme/shop-next`,
 		Args:              takes(2, 2),
 		ValidArgsFunction: a.stageNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			s, err := a.stage(c.Context(), api, args[0])
 			if err != nil {
 				return err
@@ -61,7 +57,7 @@ code 1 if it failed. Interrupting it does not stop the deploy.`,
 				return err
 			}
 			return a.toldDeploy(c.Context(), api, s, d)
-		},
+		}),
 	}
 	c.Flags().StringVar(&image, "image", "", "another image repository than the project's")
 	c.Flags().BoolVar(&wait, "wait", true, "show the progress until it ends")

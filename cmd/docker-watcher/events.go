@@ -27,11 +27,8 @@ With -f and -o json it writes one JSON object a line.`,
   docker-watcher events -f --stage shop/preview
   docker-watcher events --instance shop-preview-a1b2c3 -o json`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
+			var err error
 			if f.Project, f.Stage, err = a.place(c, api, project, stg); err != nil {
 				return err
 			}
@@ -61,7 +58,7 @@ With -f and -o json it writes one JSON object a line.`,
 				a.screen.Notef("there are older ones: --limit 0 shows all\n")
 			}
 			return err
-		},
+		}),
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
 	c.Flags().BoolVar(&chatter, "chatter", false, "with -f: also progress, which is not kept")

@@ -11,27 +11,19 @@ import (
 )
 
 func (a *app) hostsCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "hosts",
-		Short: "The Docker engines and how well they are seen",
+	c := lists(a, &cobra.Command{
+		Use:     "hosts",
+		Aliases: []string{"host"},
+		Short:   "The Docker engines and how well they are seen",
 		Long: `Lists the hosts: version, the API that was agreed on, the skew of the engine's clock, how
 long its event stream has been unbroken, the last good scan. A frozen host is not
 judged and not cleaned up until an admin accepts it.`,
 		Example: `  docker-watcher hosts
   docker-watcher hosts accept local`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			hosts, err := api.Hosts(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.show(listOf(hosts), func() { a.printHosts(hosts) })
-		},
-	}
+	}, func(c *cobra.Command, api *client.Client, _ []string) ([]client.Host, error) {
+		return api.Hosts(c.Context())
+	}, a.printHosts)
 	c.AddCommand(a.hostsAccept())
 	return c
 }
@@ -91,32 +83,22 @@ func (a *app) hostsAccept() *cobra.Command {
 changed, when too much vanished at once, or when its clock is off. Look at it first.`,
 		Example: `  docker-watcher hosts
   docker-watcher hosts accept local`,
-		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.hostNames(),
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
+			h, err := a.host(c.Context(), api, args[0])
 			if err != nil {
 				return err
 			}
-			hosts, err := api.Hosts(c.Context())
-			if err != nil {
-				return err
-			}
-			for _, h := range hosts {
-				if h.Name != args[0] && h.ID != args[0] {
-					continue
-				}
-				if h.Frozen {
-					if err := a.confirm(c, fmt.Sprintf("%s is frozen: %s. Take what it shows now as true?", h.Name, h.FrozenReason)); err != nil {
-						return err
-					}
-				}
-				h, err := api.AcceptHost(c.Context(), h.ID)
-				if err != nil {
+			if h.Frozen {
+				if err := a.confirm(c, fmt.Sprintf("%s is frozen: %s. Take what it shows now as true?", h.Name, h.FrozenReason)); err != nil {
 					return err
 				}
-				return a.show(h, func() { a.screen.Printf("%s is accepted\n", h.Name) })
 			}
-			return &notFoundError{fmt.Sprintf("there is no host %q", args[0]), "docker-watcher hosts lists them"}
-		},
+			if h, err = api.AcceptHost(c.Context(), h.ID); err != nil {
+				return err
+			}
+			return a.show(h, func() { a.screen.Printf("%s is accepted\n", h.Name) })
+		}),
 	}
 }

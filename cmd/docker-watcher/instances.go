@@ -27,11 +27,8 @@ alive, and where its ports are published. -o wide adds ids, evidence and protect
   docker-watcher ps --stage shop/preview --status stopped --status failed
   docker-watcher ps -o json | jq -r '.items[].name'`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
+			var err error
 			f.Live = true
 			if f.Project, f.Stage, err = a.place(c, api, project, stg); err != nil {
 				return err
@@ -45,7 +42,7 @@ alive, and where its ports are published. -o wide adds ids, evidence and protect
 			err = a.show(listOf(items), func() { a.printInstances(items) })
 			a.more(more)
 			return err
-		},
+		}),
 	}
 	c.Flags().StringVar(&project, "project", "", "only of this project")
 	c.Flags().StringVar(&stg, "stage", "", "only of this stage (PROJECT/STAGE)")
@@ -184,13 +181,9 @@ func (a *app) actionCommand(act action) *cobra.Command {
 		Example:           "  docker-watcher " + act.verb + " shop-preview-a1b2c3",
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.instanceNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			var done []client.Instance
-			err = a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
+			err := a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
 				i, err := act.do(api, c.Context(), i.ID)
 				if err != nil {
 					return err
@@ -207,7 +200,7 @@ func (a *app) actionCommand(act action) *cobra.Command {
 				}
 			}
 			return err
-		},
+		}),
 	}
 }
 
@@ -249,11 +242,7 @@ it is unpinned.`,
   docker-watcher rm --stop --yes shop-preview-a1b2c3`,
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.instanceNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			if err := a.confirmRm(c, api, args, stop); err != nil {
 				return err
 			}
@@ -264,7 +253,7 @@ it is unpinned.`,
 				a.screen.Printf("%s removed\n", i.Name)
 				return nil
 			})
-		},
+		}),
 	}
 	c.Flags().BoolVar(&stop, "stop", false, "stop those that run first")
 	return c

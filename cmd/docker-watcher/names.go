@@ -110,6 +110,29 @@ func (a *app) instance(ctx context.Context, api *client.Client, name string) (cl
 	return client.Instance{}, &notFoundError{fmt.Sprintf("%q names %d instances", name, len(named)), "use the id: docker-watcher ps -o wide"}
 }
 
+// host finds one by its name or its id.
+func (a *app) host(ctx context.Context, api *client.Client, name string) (client.Host, error) {
+	hosts, err := api.Hosts(ctx)
+	if err != nil {
+		return client.Host{}, err
+	}
+	for _, h := range hosts {
+		if h.Name == name || h.ID == name {
+			return h, nil
+		}
+	}
+	return client.Host{}, &notFoundError{fmt.Sprintf("there is no host %q", name), "docker-watcher hosts lists them"}
+}
+
+// hostID is the id of the host that a flag names; without a name it is empty, which is all hosts.
+func (a *app) hostID(c *cobra.Command, api *client.Client, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	h, err := a.host(c.Context(), api, name)
+	return h.ID, err
+}
+
 // Completion asks the service; what it cannot answer is completed to nothing.
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
@@ -156,6 +179,17 @@ func (a *app) projectNames() completer {
 		var names []string
 		for _, p := range l.Items {
 			names = append(names, p.Name)
+		}
+		return names, err
+	})
+}
+
+func (a *app) hostNames() completer {
+	return a.completes(func(ctx context.Context, api *client.Client) ([]string, error) {
+		hosts, err := api.Hosts(ctx)
+		var names []string
+		for _, h := range hosts {
+			names = append(names, h.Name)
 		}
 		return names, err
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -21,38 +22,32 @@ func (a *app) projectCommand() *cobra.Command {
 }
 
 func (a *app) projectLs() *cobra.Command {
-	return &cobra.Command{
+	return lists(a, &cobra.Command{
 		Use: "ls", Short: "List the projects",
 		Long:    "Lists the projects with their image and the threshold after which their containers are stale.",
 		Example: "  docker-watcher project ls -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			projects, _, err := everything(0, func(p client.Page) (client.List[client.Project], error) {
-				return api.Projects(c.Context(), p)
-			})
-			if err != nil {
-				return err
-			}
-			return a.show(listOf(projects), func() {
-				t := screen.Table{Head: []string{"name", "image", "stale after", "created"}}
-				if a.wide() {
-					t.Head = append(t.Head, "id")
-				}
-				for _, p := range projects {
-					row := []screen.Cell{screen.Text(p.Name), screen.Text(p.Image), inherited(p.StaleAfter, "default"), a.when(p.CreatedAt)}
-					if a.wide() {
-						row = append(row, screen.Text(p.ID))
-					}
-					t.Add(row...)
-				}
-				a.screen.Print(t)
-			})
-		},
+	}, func(c *cobra.Command, api *client.Client, _ []string) ([]client.Project, error) {
+		projects, _, err := everything(0, func(p client.Page) (client.List[client.Project], error) {
+			return api.Projects(c.Context(), p)
+		})
+		return projects, err
+	}, a.printProjects)
+}
+
+func (a *app) printProjects(projects []client.Project) {
+	t := screen.Table{Head: []string{"name", "image", "stale after", "created"}}
+	if a.wide() {
+		t.Head = append(t.Head, "id")
 	}
+	for _, p := range projects {
+		row := []screen.Cell{screen.Text(p.Name), screen.Text(p.Image), inherited(p.StaleAfter, "default"), a.when(p.CreatedAt)}
+		if a.wide() {
+			row = append(row, screen.Text(p.ID))
+		}
+		t.Add(row...)
+	}
+	a.screen.Print(t)
 }
 
 // inherited shows a value of its own, or where it comes from.
@@ -95,36 +90,30 @@ Names have lower-case letters, digits and hyphens.`,
 	return c
 }
 
+// projectStages is a project with its stages.
+type projectStages struct {
+	client.Project
+	Stages []client.Stage `json:"stages"`
+}
+
 func (a *app) projectShow() *cobra.Command {
-	return &cobra.Command{
+	return shows(a, &cobra.Command{
 		Use: "show NAME", Short: "Show a project and its stages",
 		Long:              "Shows a project with its stages.",
 		Example:           "  docker-watcher project show shop",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.projectNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			p, err := a.project(c.Context(), api, args[0])
-			if err != nil {
-				return err
-			}
-			stages, err := api.Stages(c.Context(), p.ID)
-			if err != nil {
-				return err
-			}
-			both := struct {
-				client.Project
-				Stages []client.Stage `json:"stages"`
-			}{p, stages}
-			return a.show(both, func() {
-				a.screen.Printf("project %s\nimage %s\nstale after %s\n\n", p.Name, p.Image, inherited(p.StaleAfter, "default").Text)
-				a.printStages(stages)
-			})
-		},
-	}
+	}, func(c *cobra.Command, api *client.Client, args []string) (projectStages, error) {
+		p, err := a.project(c.Context(), api, args[0])
+		if err != nil {
+			return projectStages{}, err
+		}
+		stages, err := api.Stages(c.Context(), p.ID)
+		return projectStages{p, stages}, err
+	}, func(p projectStages) {
+		a.screen.Printf("project %s\nimage %s\nstale after %s\n\n", p.Name, p.Image, inherited(p.StaleAfter, "default").Text)
+		a.printStages(p.Stages)
+	})
 }
 
 func (a *app) projectSet() *cobra.Command {
@@ -183,29 +172,17 @@ func givenOrDefault(c *cobra.Command, flag string, value *string) *string {
 }
 
 func (a *app) projectRm() *cobra.Command {
-	return &cobra.Command{
+	return removes(a, &cobra.Command{
 		Use: "rm NAME", Short: "Remove a project that has no stages",
 		Long:              "Removes a project. It must have no stages: remove those first.",
 		Example:           "  docker-watcher project rm lab --yes",
-		Args:              takes(1, 1),
 		ValidArgsFunction: a.projectNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			p, err := a.project(c.Context(), api, args[0])
-			if err != nil {
-				return err
-			}
-			if err := a.confirm(c, fmt.Sprintf("Remove project %s (%s)?", p.Name, p.Image)); err != nil {
-				return err
-			}
-			if err := api.DeleteProject(c.Context(), p.ID); err != nil {
-				return err
-			}
-			a.screen.Printf("project %s removed\n", p.Name)
-			return nil
+	}, removal[client.Project]{
+		find: a.project,
+		ask:  func(p client.Project) string { return fmt.Sprintf("Remove project %s (%s)?", p.Name, p.Image) },
+		remove: func(ctx context.Context, api *client.Client, p client.Project) error {
+			return api.DeleteProject(ctx, p.ID)
 		},
-	}
+		told: func(p client.Project) string { return fmt.Sprintf("project %s removed", p.Name) },
+	})
 }

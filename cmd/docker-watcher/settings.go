@@ -31,11 +31,7 @@ func (a *app) settingsGet() *cobra.Command {
 		Example: `  docker-watcher settings get
   docker-watcher settings get stale_threshold_days`,
 		Args: takes(0, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			s, err := api.Settings(c.Context())
 			if err != nil {
 				return err
@@ -52,7 +48,7 @@ func (a *app) settingsGet() *cobra.Command {
 				return a.show(v, func() { a.screen.Printf("%v\n", v) })
 			}
 			return a.show(s, func() { a.printSettings(values) })
-		},
+		}),
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -24,28 +25,19 @@ former ones are kept for a rollback.`,
 }
 
 func (a *app) stageLs() *cobra.Command {
-	return &cobra.Command{
+	return lists(a, &cobra.Command{
 		Use: "ls [PROJECT]", Short: "List the stages",
 		Long:              "Lists the stages of a project, or all of them.",
 		Example:           "  docker-watcher stage ls shop",
 		Args:              takes(0, 1),
 		ValidArgsFunction: a.projectNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			project, _, err := a.place(c, api, firstOf(args...), "")
-			if err != nil {
-				return err
-			}
-			stages, err := api.Stages(c.Context(), project)
-			if err != nil {
-				return err
-			}
-			return a.show(listOf(stages), func() { a.printStages(stages) })
-		},
-	}
+	}, func(c *cobra.Command, api *client.Client, args []string) ([]client.Stage, error) {
+		project, _, err := a.place(c, api, firstOf(args...), "")
+		if err != nil {
+			return nil, err
+		}
+		return api.Stages(c.Context(), project)
+	}, a.printStages)
 }
 
 func (a *app) printStages(stages []client.Stage) {
@@ -124,10 +116,8 @@ func (a *app) createStage(c *cobra.Command, project, host string, n client.NewSt
 		return err
 	}
 	n.ProjectID = p.ID
-	if host != "" {
-		if n.HostID, err = a.hostID(c, api, host); err != nil {
-			return err
-		}
+	if n.HostID, err = a.hostID(c, api, host); err != nil {
+		return err
 	}
 	s, err := api.CreateStage(c.Context(), n)
 	if err != nil {
@@ -138,49 +128,30 @@ func (a *app) createStage(c *cobra.Command, project, host string, n client.NewSt
 	})
 }
 
-func (a *app) hostID(c *cobra.Command, api *client.Client, name string) (string, error) {
-	hosts, err := api.Hosts(c.Context())
-	if err != nil {
-		return "", err
-	}
-	for _, h := range hosts {
-		if h.Name == name || h.ID == name {
-			return h.ID, nil
-		}
-	}
-	return "", &notFoundError{fmt.Sprintf("there is no host %q", name), "docker-watcher hosts lists them"}
+// stageDeploys is a stage with its last deploys.
+type stageDeploys struct {
+	client.Stage
+	Deploys []client.Deploy `json:"deploys"`
 }
 
 func (a *app) stageShow() *cobra.Command {
-	return &cobra.Command{
+	return shows(a, &cobra.Command{
 		Use: "show PROJECT/STAGE", Short: "Show a stage, what it makes containers with, and its last deploys",
 		Long:              "Shows a stage: its policies, what its containers are made with (without the values of the environment) and its last deploys.",
 		Example:           "  docker-watcher stage show shop/preview",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.stageNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			s, err := a.stage(c.Context(), api, args[0])
-			if err != nil {
-				return err
-			}
-			deploys, err := api.Deploys(c.Context(), s.ID, client.Page{Limit: 10})
-			if err != nil {
-				return err
-			}
-			both := struct {
-				client.Stage
-				Deploys []client.Deploy `json:"deploys"`
-			}{s, deploys.Items}
-			return a.show(both, func() {
-				a.printStage(s)
-				a.printDeploys(deploys.Items)
-			})
-		},
-	}
+	}, func(c *cobra.Command, api *client.Client, args []string) (stageDeploys, error) {
+		s, err := a.stage(c.Context(), api, args[0])
+		if err != nil {
+			return stageDeploys{}, err
+		}
+		deploys, err := api.Deploys(c.Context(), s.ID, client.Page{Limit: 10})
+		return stageDeploys{s, deploys.Items}, err
+	}, func(s stageDeploys) {
+		a.printStage(s.Stage)
+		a.printDeploys(s.Deploys)
+	})
 }
 
 func (a *app) printStage(s client.Stage) {
@@ -282,29 +253,17 @@ and takes one away with --env NAME- . --stale-after default follows the project 
 }
 
 func (a *app) stageRm() *cobra.Command {
-	return &cobra.Command{
+	return removes(a, &cobra.Command{
 		Use: "rm PROJECT/STAGE", Short: "Remove a stage that has no containers",
 		Long:              "Removes a stage. It must have no instances: remove or clean up those first.",
 		Example:           "  docker-watcher stage rm shop/preview",
-		Args:              takes(1, 1),
 		ValidArgsFunction: a.stageNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			s, err := a.stage(c.Context(), api, args[0])
-			if err != nil {
-				return err
-			}
-			if err := a.confirm(c, fmt.Sprintf("Remove stage %s/%s and its settings?", s.Project, s.Name)); err != nil {
-				return err
-			}
-			if err := api.DeleteStage(c.Context(), s.ID); err != nil {
-				return err
-			}
-			a.screen.Printf("stage %s/%s removed\n", s.Project, s.Name)
-			return nil
+	}, removal[client.Stage]{
+		find: a.stage,
+		ask: func(s client.Stage) string {
+			return fmt.Sprintf("Remove stage %s/%s and its settings?", s.Project, s.Name)
 		},
-	}
+		remove: func(ctx context.Context, api *client.Client, s client.Stage) error { return api.DeleteStage(ctx, s.ID) },
+		told:   func(s client.Stage) string { return fmt.Sprintf("stage %s/%s removed", s.Project, s.Name) },
+	})
 }

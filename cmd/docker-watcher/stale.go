@@ -53,9 +53,7 @@ func (a *app) staleFilter(c *cobra.Command, api *client.Client, f staleFlags) (c
 	if filter.Project, filter.Stage, err = a.place(c, api, f.project, f.stage); err != nil {
 		return filter, err
 	}
-	if f.host != "" {
-		filter.Host, err = a.hostID(c, api, f.host)
-	}
+	filter.Host, err = a.hostID(c, api, f.host)
 	return filter, err
 }
 
@@ -78,11 +76,7 @@ first_seen_stopped = first seen not running, so it may be older; created_at = ne
   docker-watcher stale ls --stage shop/preview --class failed -o wide
   docker-watcher stale ls --exit-code >/dev/null || echo "something is stale"`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
 			filter, err := a.staleFilter(c, api, f)
 			if err != nil {
 				return err
@@ -108,7 +102,7 @@ first_seen_stopped = first seen not running, so it may be older; created_at = ne
 				return codeError(exitSomeStale)
 			}
 			return err
-		},
+		}),
 	}
 	f.add(c)
 	c.Flags().StringVar(&sort, "sort", "", "last_alive_at (oldest first), -last_alive_at, project or -bytes")
@@ -166,16 +160,10 @@ as blind, and ends with exit code 1.`,
 		Example: `  docker-watcher stale scan
   docker-watcher stale scan --host local -o json`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
+		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
+			id, err := a.hostID(c, api, host)
 			if err != nil {
 				return err
-			}
-			id := ""
-			if host != "" {
-				if id, err = a.hostID(c, api, host); err != nil {
-					return err
-				}
 			}
 			runs, err := api.Scan(c.Context(), id)
 			if err != nil {
@@ -185,7 +173,7 @@ as blind, and ends with exit code 1.`,
 				return err
 			}
 			return blind(runs)
-		},
+		}),
 	}
 	c.Flags().StringVar(&host, "host", "", "only this host")
 	return c
@@ -236,11 +224,7 @@ until they are unpinned.`,
 		Example:           `  docker-watcher stale pin shop-preview-a1b2c3 --reason "demo for the customer in May"`,
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.instanceNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			return a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
 				i, err := api.Pin(c.Context(), i.ID, reason)
 				if err != nil {
@@ -248,7 +232,7 @@ until they are unpinned.`,
 				}
 				return a.show(i, func() { a.screen.Printf("%s is pinned: every cleanup keeps it\n", i.Name) })
 			})
-		},
+		}),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for others to read")
 	return c
@@ -261,11 +245,7 @@ func (a *app) staleUnpin() *cobra.Command {
 		Example:           "  docker-watcher stale unpin shop-preview-a1b2c3",
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.instanceNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			return a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
 				i, err := api.Unpin(c.Context(), i.ID)
 				if err != nil {
@@ -273,6 +253,6 @@ func (a *app) staleUnpin() *cobra.Command {
 				}
 				return a.show(i, func() { a.screen.Printf("%s is no longer pinned\n", i.Name) })
 			})
-		},
+		}),
 	}
 }

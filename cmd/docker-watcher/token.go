@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -22,29 +23,22 @@ admin) and may expire; its secret is shown once. Scripts use it as DOCKER_WATCHE
 }
 
 func (a *app) tokenLs() *cobra.Command {
-	return &cobra.Command{
+	return lists(a, &cobra.Command{
 		Use: "ls", Short: "List the tokens, without their secrets",
 		Long:    "Lists the API tokens with role, maker and last use. Secrets are never shown again.",
 		Example: "  docker-watcher token ls",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			tokens, err := api.Tokens(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.show(listOf(tokens), func() {
-				t := screen.Table{Head: []string{"name", "role", "created", "by", "expires", "last used"}}
-				for _, tok := range tokens {
-					t.Add(screen.Text(tok.Name), screen.Text(tok.Role), a.when(tok.CreatedAt), screen.Text(tok.CreatedBy), a.until(tok.ExpiresAt), a.when(tok.LastUsedAt))
-				}
-				a.screen.Print(t)
-			})
-		},
+	}, func(c *cobra.Command, api *client.Client, _ []string) ([]client.Token, error) {
+		return api.Tokens(c.Context())
+	}, a.printTokens)
+}
+
+func (a *app) printTokens(tokens []client.Token) {
+	t := screen.Table{Head: []string{"name", "role", "created", "by", "expires", "last used"}}
+	for _, tok := range tokens {
+		t.Add(screen.Text(tok.Name), screen.Text(tok.Role), a.when(tok.CreatedAt), screen.Text(tok.CreatedBy), a.until(tok.ExpiresAt), a.when(tok.LastUsedAt))
 	}
+	a.screen.Print(t)
 }
 
 func (a *app) tokenCreate() *cobra.Command {
@@ -85,36 +79,30 @@ operator deploys and cleans up single containers, admin does all.`,
 }
 
 func (a *app) tokenRevoke() *cobra.Command {
-	return &cobra.Command{
+	return removes(a, &cobra.Command{
 		Use: "revoke NAME", Short: "End a token at once",
 		Long:    "Ends a token, by its name or id, at once and for good.",
 		Example: "  docker-watcher token revoke ci",
-		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			tokens, err := api.Tokens(c.Context())
-			if err != nil {
-				return err
-			}
-			for _, tok := range tokens {
-				if tok.ID != args[0] && tok.Name != args[0] {
-					continue
-				}
-				if err := a.confirm(c, fmt.Sprintf("End token %s (%s)?", tok.Name, tok.Role)); err != nil {
-					return err
-				}
-				if err := api.RevokeToken(c.Context(), tok.ID); err != nil {
-					return err
-				}
-				a.screen.Printf("%s ended\n", tok.Name)
-				return nil
-			}
-			return &notFoundError{fmt.Sprintf("there is no token %q", args[0]), "docker-watcher token ls shows them"}
-		},
+	}, removal[client.Token]{
+		find:   a.token,
+		ask:    func(t client.Token) string { return fmt.Sprintf("End token %s (%s)?", t.Name, t.Role) },
+		remove: func(ctx context.Context, api *client.Client, t client.Token) error { return api.RevokeToken(ctx, t.ID) },
+		told:   func(t client.Token) string { return t.Name + " ended" },
+	})
+}
+
+// token finds one by its name or its id.
+func (a *app) token(ctx context.Context, api *client.Client, name string) (client.Token, error) {
+	tokens, err := api.Tokens(ctx)
+	if err != nil {
+		return client.Token{}, err
 	}
+	for _, t := range tokens {
+		if t.ID == name || t.Name == name {
+			return t, nil
+		}
+	}
+	return client.Token{}, &notFoundError{fmt.Sprintf("there is no token %q", name), "docker-watcher token ls shows them"}
 }
 
 // until shows a moment to come, or "never" for none.
