@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -27,6 +28,8 @@ type Host struct {
 	Frozen           bool            `json:"frozen"`
 	FrozenSince      time.Time       `json:"frozen_since,omitzero"`
 	FrozenReason     string          `json:"frozen_reason,omitempty"`
+	AutoHeld         string          `json:"auto_held,omitempty"` // why automatic cleanup does nothing there
+	AutoHeldSince    time.Time       `json:"auto_held_since,omitzero"`
 	BlindIntervals   []BlindInterval `json:"blind_intervals"`
 }
 
@@ -36,6 +39,38 @@ type BlindInterval struct {
 	To     time.Time `json:"to,omitzero"` // zero: still blind
 	Reason string    `json:"reason"`
 	Detail string    `json:"detail,omitempty"`
+}
+
+// BlindSpan is a stretch of an instance's age in which nobody watched.
+type BlindSpan struct {
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to,omitzero"` // zero: still blind
+	Reason string    `json:"reason"`
+}
+
+// BlindLedger is all the time in which a host could not be judged, within From and To.
+type BlindLedger struct {
+	From     time.Time        `json:"from"`
+	To       time.Time        `json:"to"`
+	Seconds  int64            `json:"seconds"`
+	ByReason map[string]int64 `json:"by_reason"` // seconds
+	Items    []BlindEntry     `json:"items"`     // newest first
+}
+
+// BlindEntry is one interval of the ledger.
+type BlindEntry struct {
+	BlindInterval
+	Seconds int64 `json:"seconds"` // within the ledger's From and To
+}
+
+// Blind returns the ledger of a host; zero times are the last 30 days and now.
+func (c *Client) Blind(ctx context.Context, hostID string, since, until time.Time) (BlindLedger, error) {
+	q := url.Values{}
+	setTime(q, "since", since)
+	setTime(q, "until", until)
+	var l BlindLedger
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/hosts/" + part(hostID) + "/blind", query: q}, &l)
+	return l, err
 }
 
 // Hosts lists the hosts, each asked now.

@@ -48,6 +48,13 @@ type Instance struct {
 	CheckError         string      `json:"check_error,omitempty"`
 	HeldBack           string      `json:"held_back,omitempty"`
 	Protection         *Protection `json:"protection"`
+	SnoozedUntil       time.Time   `json:"snoozed_until,omitzero"`
+	SnoozedBy          string      `json:"snoozed_by,omitempty"`
+	SnoozeReason       string      `json:"snooze_reason,omitempty"`
+	TagGoneSince       time.Time   `json:"tag_gone_since,omitzero"`
+	Policy             *Decision   `json:"policy,omitempty"` // of a single instance only
+	Blind              []BlindSpan `json:"blind,omitempty"`  // of a single instance only
+	BlindSeconds       int64       `json:"blind_seconds,omitempty"`
 	Bytes              *int64      `json:"bytes"` // writable layer, when known
 	Ports              []Port      `json:"ports,omitempty"`
 	Spec               *Spec       `json:"spec,omitempty"` // of a single instance only
@@ -58,7 +65,7 @@ type Instance struct {
 
 // Protection is why an instance is kept by every cleanup.
 type Protection struct {
-	Kind  string    `json:"kind"` // pinned | snoozed | keep_label | rollback
+	Kind  string    `json:"kind"` // pinned | snoozed | keep_label | rollback | tag_gone
 	Until time.Time `json:"until,omitzero"`
 	By    string    `json:"by,omitempty"`
 	Why   string    `json:"why,omitempty"`
@@ -122,6 +129,23 @@ func (c *Client) Pin(ctx context.Context, id, reason string) (Instance, error) {
 // Unpin ends a pin.
 func (c *Client) Unpin(ctx context.Context, id string) (Instance, error) {
 	return c.act(ctx, id, "unpin", nil)
+}
+
+// Snooze keeps an instance from every cleanup until a moment.
+func (c *Client) Snooze(ctx context.Context, id string, until time.Time, reason string) (Instance, error) {
+	return c.act(ctx, id, "snooze", map[string]any{"until": until.UTC().Format(time.RFC3339Nano), "reason": reason})
+}
+
+// SnoozeFor does the same for a span, such as 36h or 7d.
+func (c *Client) SnoozeFor(ctx context.Context, id, span, reason string) (Instance, error) {
+	return c.act(ctx, id, "snooze", map[string]any{"for": span, "reason": reason})
+}
+
+// Unsnooze ends a snooze.
+func (c *Client) Unsnooze(ctx context.Context, id string) (Instance, error) {
+	var i Instance
+	err := c.do(ctx, call{method: http.MethodDelete, path: "/api/instances/" + part(id) + "/snooze"}, &i)
+	return i, err
 }
 
 func (c *Client) act(ctx context.Context, id, action string, body any) (Instance, error) {

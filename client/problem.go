@@ -30,6 +30,10 @@ const (
 	CodeTooMany          = "too_many_requests"
 	CodeSetUp            = "set_up"
 	CodeInternal         = "internal"
+	CodeConflicts        = "restore_conflicts"
+	CodeNotRestorable    = "not_restorable"
+	CodeNotMended        = "not_mended"
+	CodeRefused          = "refused"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).
@@ -42,6 +46,8 @@ type Problem struct {
 	Hint   string       `json:"hint,omitempty"` // what to do about it
 	Errors []FieldError `json:"errors,omitempty"`
 	ID     string       `json:"id,omitempty"` // of an internal error, to be found in the log
+	// Conflicts are what is in the way of a restore.
+	Conflicts []RestoreConflict `json:"conflicts,omitempty"`
 }
 
 // FieldError says which part of a request is wrong, and how.

@@ -15,6 +15,8 @@ type Settings struct {
 	PlanMaxItems         int       `json:"plan_max_items"`
 	MassChangePercent    int       `json:"mass_change_percent"`
 	AutoCleanup          bool      `json:"auto_cleanup"`
+	AutoWarmUp           string    `json:"auto_warm_up"` // such as 1h
+	ArchiveLayerMaxBytes int64     `json:"archive_layer_max_bytes"`
 	UpdatedAt            time.Time `json:"updated_at,omitzero"`
 	// ScanIntervalSeconds is the interval in force.
 	ScanIntervalSeconds int64 `json:"scan_interval_seconds"`

@@ -35,7 +35,12 @@ type StaleItem struct {
 	Bytes       *int64      `json:"bytes"`
 	HeldBack    string      `json:"held_back,omitempty"`
 	CheckError  string      `json:"check_error,omitempty"`
-	Revision    int64       `json:"revision"`
+	// Policy is what policy makes of it, and when.
+	Policy       Decision    `json:"policy"`
+	TagGoneSince time.Time   `json:"tag_gone_since,omitzero"`
+	Blind        []BlindSpan `json:"blind,omitempty"` // stretches of its age in which nobody watched
+	BlindSeconds int64       `json:"blind_seconds"`
+	Revision     int64       `json:"revision"`
 }
 
 // StaleList is one page of the stale instances. Total is counted on the first page only.
@@ -53,8 +58,10 @@ type StaleFilter struct {
 	Classes       []string
 	Text          string
 	Protected     *bool
+	Protection    []string // kinds: pinned snoozed keep_label rollback tag_gone
 	OlderThanDays int
 	IDs           []string // of a plan only
+	TagGone       bool     // of a plan only: an explicit yes to what its registry has no more
 	Sort          string   // of a list only: last_alive_at (default) | -last_alive_at | project | -bytes
 }
 
@@ -66,6 +73,7 @@ func (f StaleFilter) query() url.Values {
 	setText(q, "text", f.Text)
 	setText(q, "sort", f.Sort)
 	setList(q, "class", f.Classes)
+	setList(q, "protection", f.Protection)
 	if f.Protected != nil {
 		q.Set("protected", strconv.FormatBool(*f.Protected))
 	}
@@ -89,8 +97,14 @@ func (f StaleFilter) body() map[string]any {
 	if f.OlderThanDays > 0 {
 		body["older_than_days"] = f.OlderThanDays
 	}
+	if len(f.Protection) > 0 {
+		body["protection"] = f.Protection
+	}
 	if len(f.IDs) > 0 {
 		body["ids"] = f.IDs
+	}
+	if f.TagGone {
+		body["tag_gone"] = true
 	}
 	return body
 }
@@ -107,16 +121,19 @@ func (c *Client) Stale(ctx context.Context, f StaleFilter, p Page) (StaleList, e
 // Plan is the frozen answer to "what would this cleanup do".
 type Plan struct {
 	ID        string     `json:"id"`
-	State     string     `json:"state"` // planned | applying | applied
+	State     string     `json:"state"` // planned | applying | applied | cancelled
 	Single    bool       `json:"single"`
+	Automatic bool       `json:"automatic"` // made by a policy, applied by itself at ApplyAt
 	CreatedAt time.Time  `json:"created_at"`
 	CreatedBy string     `json:"created_by"`
 	ExpiresAt time.Time  `json:"expires_at"`
+	ApplyAt   time.Time  `json:"apply_at,omitzero"`
 	AppliedAt time.Time  `json:"applied_at,omitzero"`
 	AppliedBy string     `json:"applied_by,omitempty"`
 	DoneAt    time.Time  `json:"done_at,omitzero"`
 	LeftOut   int        `json:"left_out"` // matched, but beyond the item limit
-	Bytes     int64      `json:"bytes"`    // known to come back, of the items that are not kept
+	TagGone   bool       `json:"tag_gone_yes"`
+	Bytes     int64      `json:"bytes"` // known to come back, of the items that are not kept
 	Items     []PlanItem `json:"items"`
 }
 
@@ -143,10 +160,13 @@ type PlanItem struct {
 	Volumes      []string    `json:"volumes,omitempty"` // stay
 	Routes       []string    `json:"routes,omitempty"`  // go
 	Warnings     []string    `json:"warnings,omitempty"`
+	LayerKept    bool        `json:"layer_kept"`             // an undo brings the writable layer back
+	NotRestored  []string    `json:"not_restored,omitempty"` // what an undo would not bring back, in words
 	Protection   *Protection `json:"protection"`
 	Result       string      `json:"result,omitempty"` // removed already_gone revived changed kept in_use timeout error
 	ResultDetail string      `json:"result_detail,omitempty"`
 	DoneAt       time.Time   `json:"done_at,omitzero"`
+	ArchiveID    string      `json:"archive_id,omitempty"` // of the copy that can be restored
 }
 
 // PlanCleanup freezes what a bulk cleanup of these would do; nothing is touched.
@@ -168,6 +188,11 @@ func (c *Client) CleanupAll(ctx context.Context) (Plan, error) {
 // PlanOne freezes what the cleanup of one stale instance would do.
 func (c *Client) PlanOne(ctx context.Context, id string) (Plan, error) {
 	return c.cleanup(ctx, "/api/containers/stale/"+part(id)+"/cleanup", map[string]any{"dry_run": true})
+}
+
+// PlanOneTagGone does the same with an explicit yes to removing what its registry has no more.
+func (c *Client) PlanOneTagGone(ctx context.Context, id string) (Plan, error) {
+	return c.cleanup(ctx, "/api/containers/stale/"+part(id)+"/cleanup", map[string]any{"dry_run": true, "tag_gone": true})
 }
 
 // ApplyOne does what the plan of one instance says.
