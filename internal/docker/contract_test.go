@@ -46,7 +46,8 @@ type subject struct {
 	pretend *dockertest.Engine // nil for a real one
 	wire    *wire
 	raw     *http.Client // to ask the engine what the adapter has no words for
-	image   string       // the test app
+	app     string       // where the test app was built
+	image   string       // the test app's image
 	checked string       // the same with a HEALTHCHECK
 }
 
@@ -106,7 +107,7 @@ func extraEngines(t *testing.T) map[string]string {
 
 func newSubject(t *testing.T, endpoint, app string) *subject {
 	t.Helper()
-	s := &subject{wire: &wire{endpoint: endpoint}, image: "dwt/app:1.0", checked: "dwt/checked:1.0"}
+	s := &subject{wire: &wire{endpoint: endpoint}, app: app, image: "dwt/app:1.0", checked: "dwt/checked:1.0"}
 	e, err := docker.New(docker.Options{Endpoint: endpoint, Dial: s.wire.dial})
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +186,19 @@ func (s *subject) obey(t *testing.T) {
 		{"stats", stats},
 		{"images", images},
 		{"pull", pull},
+		{"names of an image", imageNames},
+		{"an image removed by its id", imageByID},
+		{"list of images", imageList},
+		{"changed files", changes},
+		{"a layer kept as an image", commit},
+		{"made again", recreate},
+		{"made again elsewhere", recreateElsewhere},
+		{"made again plainly", recreatePlain},
+		{"networks", networks},
+		{"volumes", volumes},
+		{"tail of the log", logTail},
+		{"published ports", publishedPorts},
+		{"a leftover of ours", leftover},
 		{"events", eventsInOrder},
 		{"events after a break", eventsAfterABreak},
 		{"what only a pretended engine shows on demand", onDemand},

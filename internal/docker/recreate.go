@@ -17,7 +17,7 @@ const undoTimeout = 30 * time.Second
 
 // RecreateOptions is a container to be made again.
 type RecreateOptions struct {
-	Inspect      []byte            // whole JSON of an inspect, of any engine version
+	Inspect      []byte // whole JSON of an inspect, of any engine version
 	Name         string
 	Image        string            // id or reference to make it from
 	Labels       map[string]string // all labels that it gets

@@ -128,7 +128,9 @@ func (m mountPoint) request() (mount.Mount, bool) {
 }
 
 // sharesNetwork tells a container that has no network of its own but another container's.
-func sharesNetwork(mode string) bool { return strings.HasPrefix(mode, "container:") || strings.HasPrefix(mode, "ns:") }
+func sharesNetwork(mode string) bool {
+	return strings.HasPrefix(mode, "container:") || strings.HasPrefix(mode, "ns:")
+}
 
 // engineNetworks are those that every engine has; they know no aliases.
 var engineNetworks = []string{"bridge", "default", "host", "nat", "none", "podman"}

@@ -21,10 +21,15 @@ const cleanTimeout = time.Minute
 // for the adapter rightly refuses what is not ours.
 func RemoveAfter(t testing.TB, e *docker.Engine, id string) {
 	t.Helper()
+	removeAfter(t, e, "/containers/"+id+"?force=1&v=1")
+}
+
+func removeAfter(t testing.TB, e *docker.Engine, path string) {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), cleanTimeout)
 		defer cancel()
-		if err := raw(ctx, e, http.MethodDelete, "/containers/"+id+"?force=1&v=1", http.StatusNotFound); err != nil {
+		if _, err := rawAnswer(ctx, e, http.MethodDelete, path, nil, http.StatusNotFound); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	})
@@ -33,33 +38,44 @@ func RemoveAfter(t testing.TB, e *docker.Engine, id string) {
 // ForceStart runs a container that the adapter would not touch.
 func ForceStart(t testing.TB, e *docker.Engine, id string) {
 	t.Helper()
-	if err := raw(t.Context(), e, http.MethodPost, "/containers/"+id+"/start"); err != nil {
+	if _, err := rawAnswer(t.Context(), e, http.MethodPost, "/containers/"+id+"/start", nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// raw asks an engine on a unix socket past the adapter.
-func raw(ctx context.Context, e *docker.Engine, method, path string, fine ...int) error {
+// rawAnswer asks an engine on a unix socket past the adapter. A refusal that is fine has no answer.
+func rawAnswer(ctx context.Context, e *docker.Engine, method, path string, body io.Reader, fine ...int) ([]byte, error) {
 	socket := strings.TrimPrefix(e.Endpoint(), "unix://")
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
+	req.Header.Set("Content-Type", contentType(method))
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read, or its error is told
 	said, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	case slices.Contains(fine, resp.StatusCode):
+		return nil, nil
+	case resp.StatusCode >= http.StatusBadRequest:
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, said)
+	default:
+		return said, nil
 	}
-	if !slices.Contains(fine, resp.StatusCode) && resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, said)
+}
+
+func contentType(method string) string {
+	if method == http.MethodPut {
+		return "application/x-tar"
 	}
-	return nil
+	return "application/json"
 }
