@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -24,7 +25,11 @@ func (e *Engine) Commit(ctx context.Context, c Owned, ref string) (imageID strin
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
 	return call(ctx, e, doing, commitTimeout, func(ctx context.Context, s *session) (string, error) {
-		made, err := s.cli.ContainerCommit(ctx, c.ID, client.ContainerCommitOptions{Reference: ref, NoPause: true, Changes: blanked(got.Labels)})
+		o := client.ContainerCommitOptions{Reference: ref, NoPause: true, Changes: blanked(got.Labels)}
+		if s.podman() {
+			o.Config = &container.Config{} // it wants one and reads nothing in it
+		}
+		made, err := s.cli.ContainerCommit(ctx, c.ID, o)
 		return withAlgorithm(made.ID), refusedHere(err)
 	})
 }

@@ -30,11 +30,14 @@ type abilities struct {
 	startLag        time.Duration // it may write the start down so much later, even after the end of a short run
 	ownNames        bool          // an image is called as it was asked for, not localhost/...
 	tellsImageCheck bool          // an image inspect shows a HEALTHCHECK (a container's inspect does everywhere)
+	tellsShared     bool          // what images share is known
+	tellsFixedIP    bool          // an inspect shows an address that was asked for
 }
 
 var (
 	dockerAbilities = abilities{
 		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
+		tellsShared: true, tellsFixedIP: true,
 	}
 	podmanAbilities = abilities{startLag: time.Second}
 )

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +99,12 @@ func imageList(t *testing.T, s *subject) {
 	row := s.imageRow(t, id)
 	if len(row.Tags) != 1 || !s.namedAs(row.Tags[0], ref) || row.Size <= 0 || row.Labels["only"] != ref {
 		t.Errorf("%+v", row)
+	}
+	if !s.tellsShared {
+		if row.SharedSize != -1 {
+			t.Errorf("it shares %d, says an engine that does not know", row.SharedSize)
+		}
+		return
 	}
 	// Its layer is the one of the other test images.
 	if row.SharedSize <= 0 || row.SharedSize > row.Size {
@@ -277,6 +285,7 @@ func describe(t *testing.T, c docker.Container) described {
 	if err := json.Unmarshal(c.Raw, &d); err != nil {
 		t.Fatal(err)
 	}
+	slices.Sort(d.Config.Env)
 	for name, n := range d.NetworkSettings.Networks {
 		n.Aliases = slices.DeleteFunc(n.Aliases, func(a string) bool { return a == c.ID[:12] })
 		slices.Sort(n.Aliases)
@@ -286,8 +295,9 @@ func describe(t *testing.T, c docker.Container) described {
 }
 
 // rich is a container that uses much of what an engine offers.
-func (s *subject) rich(t *testing.T, name, kept, front, back string) (id string) {
+func (s *subject) rich(t *testing.T, name, kept, front, address, back string) (id string, port int) {
 	t.Helper()
+	port = freePort(t)
 	status, answer := s.request(t, http.MethodPost, "/containers/create?name="+name, map[string]any{
 		"Image": s.image, "Labels": labels(), "Env": []string{"GREETING=hello there"}, "Entrypoint": []string{"/app"},
 		"StopTimeout": 7, "StopSignal": "SIGTERM",
@@ -296,10 +306,10 @@ func (s *subject) rich(t *testing.T, name, kept, front, back string) (id string)
 		"HostConfig": map[string]any{
 			"Binds": []string{kept + ":/kept"}, "NetworkMode": front, "Memory": 64 << 20, "PidsLimit": 50, "CapDrop": []string{"CAP_NET_RAW"},
 			"RestartPolicy": map[string]any{"Name": "on-failure", "MaximumRetryCount": 3}, "ExtraHosts": []string{"other:10.1.2.3"},
-			"PortBindings": map[string]any{"8080/tcp": []map[string]string{{"HostIp": "127.0.0.1", "HostPort": "18099"}}},
+			"PortBindings": map[string]any{"8080/tcp": []map[string]string{{"HostIp": "127.0.0.1", "HostPort": strconv.Itoa(port)}}},
 		},
 		"NetworkingConfig": map[string]any{"EndpointsConfig": map[string]any{
-			front: map[string]any{"Aliases": []string{"web"}, "IPAMConfig": map[string]any{"IPv4Address": "10.213.5.77"}},
+			front: map[string]any{"Aliases": []string{"web"}, "IPAMConfig": map[string]any{"IPv4Address": address}},
 		}},
 	})
 	if status != http.StatusCreated {
@@ -316,14 +326,26 @@ func (s *subject) rich(t *testing.T, name, kept, front, back string) (id string)
 	if status != http.StatusOK {
 		t.Fatalf("connect: %d %s", status, answer)
 	}
-	return made.ID
+	return made.ID, port
+}
+
+// freePort is one of the host that nobody has.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // nothing came over it
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func recreate(t *testing.T, s *subject) {
 	ctx := t.Context()
 	name, kept := enginetest.Name(t), s.volume(t)
-	front, back := enginetest.Network(t, s.Engine, "10.213.5.0/24"), enginetest.Network(t, s.Engine, "10.213.6.0/24")
-	id := s.rich(t, name, kept, front, back)
+	front, prefix := enginetest.Network(t, s.Engine)
+	back, _ := enginetest.Network(t, s.Engine)
+	id, port := s.rich(t, name, kept, front, prefix+"77", back)
 	if err := s.Start(ctx, own(id)); err != nil {
 		t.Fatal(err)
 	}
@@ -368,10 +390,10 @@ func recreate(t *testing.T, s *subject) {
 	}
 	s.awaitOutput(t, again, "serving")
 	c = s.inspect(t, again)
-	if c.Networks[front] != "10.213.5.77" || c.Networks[back] == "" || len(c.Networks) != 2 {
+	if s.tellsFixedIP && c.Networks[front] != prefix+"77" || c.Networks[back] == "" || len(c.Networks) != 2 {
 		t.Errorf("addresses %v", c.Networks)
 	}
-	if len(c.Ports) != 1 || c.Ports[0].Host != 18099 {
+	if len(c.Ports) != 1 || c.Ports[0].Host != port {
 		t.Errorf("ports %+v", c.Ports)
 	}
 }
@@ -390,8 +412,9 @@ func sameMounts(t *testing.T, old, c docker.Container) {
 func recreateElsewhere(t *testing.T, s *subject) {
 	ctx := t.Context()
 	name, kept := enginetest.Name(t), s.volume(t)
-	front, back := enginetest.Network(t, s.Engine, "10.213.5.0/24"), enginetest.Network(t, s.Engine, "10.213.6.0/24")
-	id := s.rich(t, name, kept, front, back)
+	front, prefix := enginetest.Network(t, s.Engine)
+	back, _ := enginetest.Network(t, s.Engine)
+	id, port := s.rich(t, name, kept, front, prefix+"77", back)
 	old := s.inspect(t, id)
 	if err := s.Remove(ctx, own(id)); err != nil {
 		t.Fatal(err)
@@ -427,7 +450,7 @@ func recreateElsewhere(t *testing.T, s *subject) {
 	if len(c.Networks) != 1 || c.Networks[back] == "" {
 		t.Errorf("networks %v", c.Networks)
 	}
-	if len(c.Ports) != 1 || c.Ports[0].Host == 18099 || c.Ports[0].Host == 0 || c.Ports[0].HostIP != "127.0.0.1" {
+	if len(c.Ports) != 1 || c.Ports[0].Host == port || c.Ports[0].Host == 0 || c.Ports[0].HostIP != "127.0.0.1" {
 		t.Errorf("ports %+v", c.Ports)
 	}
 }
@@ -601,10 +624,11 @@ func logTail(t *testing.T, s *subject) {
 }
 
 func publishedPorts(t *testing.T, s *subject) {
+	tcp, udp := freePort(t), freePort(t)
 	publish := func(o *docker.CreateOptions) {
 		o.Ports = []docker.Port{
-			{Container: enginetest.AppPort, HostIP: "127.0.0.1", Host: 18098, Protocol: "tcp"},
-			{Container: 9, Host: 18097, Protocol: "udp"},
+			{Container: enginetest.AppPort, HostIP: "127.0.0.1", Host: tcp, Protocol: "tcp"},
+			{Container: 9, Host: udp, Protocol: "udp"},
 		}
 	}
 	id := s.create(t, publish)
@@ -615,7 +639,7 @@ func publishedPorts(t *testing.T, s *subject) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return ports["127.0.0.1:18098/tcp"], ports["0.0.0.0:18097/udp"]
+		return ports["127.0.0.1:"+strconv.Itoa(tcp)+"/tcp"], ports["0.0.0.0:"+strconv.Itoa(udp)+"/udp"]
 	}
 	if one, all := held(); one != "" || all != "" {
 		t.Errorf("held by what does not run: %q %q", one, all)

@@ -93,7 +93,8 @@ func podmanKind(err error) error {
 // kindOfWords is what an error 500 means by its text; nil when it is just that.
 func kindOfWords(text string) error {
 	switch {
-	case containsAny(text, "container state improper", "cannot be removed without force", "that name is already in use"):
+	case containsAny(text, "container state improper", "cannot be removed without force", "that name is already in use",
+		"please force removal", "network already exists"):
 		return ErrConflict
 	case containsAny(text, "no such container", "no such network", "network not found"):
 		return ErrNotFound

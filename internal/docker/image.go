@@ -131,31 +131,6 @@ func portNumbers(exposed map[string]struct{}) []int {
 	return slices.Compact(out)
 }
 
-// ImageUsers returns the ids of all containers (running or not, whoever's) made from the image or from
-// one built on it. ErrNotFound when the engine has no such image: "nobody" would be a guess.
-func (e *Engine) ImageUsers(ctx context.Context, imageID string) ([]string, error) {
-	image, err := e.InspectImage(ctx, imageID)
-	if err != nil {
-		return nil, err
-	}
-	return call(ctx, e, "list the containers of image "+imageID, listTimeout, func(ctx context.Context, s *session) ([]string, error) {
-		ancestor := image.ID
-		if s.podman() {
-			// It compares without the algorithm, and would find nobody with it.
-			ancestor = strings.TrimPrefix(ancestor, "sha256:")
-		}
-		users, err := e.listRows(ctx, s, client.Filters{}.Add("ancestor", ancestor))
-		if err != nil {
-			return nil, err
-		}
-		ids := make([]string, 0, len(users))
-		for _, u := range users {
-			ids = append(ids, u.ID)
-		}
-		return ids, nil
-	})
-}
-
 // LoadImage reads a docker-archive (for tests and the demo).
 func (e *Engine) LoadImage(ctx context.Context, archive io.Reader) error {
 	dog := watch(ctx, transferStall)

@@ -59,7 +59,7 @@ func (e *Engine) RemoveImage(ctx context.Context, ref string) (ImageRemoval, err
 				out.Untagged = append(out.Untagged, item.Untagged)
 			}
 			if item.Deleted != "" {
-				out.Deleted = append(out.Deleted, item.Deleted)
+				out.Deleted = append(out.Deleted, withAlgorithm(item.Deleted))
 			}
 		}
 		return out, nil
@@ -68,11 +68,10 @@ func (e *Engine) RemoveImage(ctx context.Context, ref string) (ImageRemoval, err
 
 // Images lists all images of the engine, those without a name too, with the bytes that they share with others.
 func (e *Engine) Images(ctx context.Context) ([]ImageRow, error) {
+	var podman bool
 	list, err := call(ctx, e, "list images", imageListTimeout, func(ctx context.Context, s *session) ([]image.Summary, error) {
+		podman = s.podman()
 		got, err := s.cli.ImageList(ctx, client.ImageListOptions{All: true, SharedSize: true})
-		if s.podman() {
-			forgetShared(got.Items) // it says 0 of all
-		}
 		return got.Items, err
 	})
 	if err != nil {
@@ -81,19 +80,16 @@ func (e *Engine) Images(ctx context.Context) ([]ImageRow, error) {
 	rows := make([]ImageRow, 0, len(list))
 	known := true
 	for _, in := range list {
+		if podman {
+			in.SharedSize = -1 // it says 0 of all, here and elsewhere
+		}
 		rows = append(rows, toImageRow(in))
 		known = known && in.SharedSize >= 0
 	}
-	if !known {
+	if !known && !podman {
 		e.addShared(ctx, rows)
 	}
 	return rows, nil
-}
-
-func forgetShared(list []image.Summary) {
-	for i := range list {
-		list[i].SharedSize = -1
-	}
 }
 
 // addShared asks the slow way what images share, for engines whose list does not tell (before API 1.42).

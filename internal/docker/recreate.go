@@ -133,6 +133,7 @@ func (b blueprint) request(o RecreateOptions) (body map[string]any, more map[str
 		host.freePorts()
 	}
 	host.linkAnew()
+	host.nameLimits()
 	host.mountAgain(b.Mounts)
 	first, more := b.connect(&host, o.SkipNetworks)
 	if host.err != nil {

@@ -62,6 +62,20 @@ func (e *edit) linkAnew() {
 	}
 }
 
+// nameLimits writes the names of limits as they are asked for: podman shows RLIMIT_NOFILE for nofile.
+func (e *edit) nameLimits() {
+	var limits []map[string]any
+	e.read("Ulimits", &limits)
+	for _, limit := range limits {
+		if name, ok := limit["Name"].(string); ok {
+			limit["Name"] = strings.ToLower(strings.TrimPrefix(name, "RLIMIT_"))
+		}
+	}
+	if len(limits) > 0 {
+		e.set("Ulimits", limits)
+	}
+}
+
 // mountAgain names all that was mounted and that the request of old left to the engine: anonymous volumes, those of
 // the image, and those taken over from other containers, which may be gone.
 func (e *edit) mountAgain(found []mountPoint) {

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -68,16 +69,20 @@ func RemoveVolumeAfter(t testing.TB, e *docker.Engine, name string) {
 	removeAfter(t, e, "/volumes/"+name+"?force=1")
 }
 
-// Network makes a plain bridge with a subnet of its own, which goes when the test ends.
-func Network(t testing.TB, e *docker.Engine, subnet string) (name string) {
+// Network makes a plain bridge, which goes when the test ends. Its addresses are 256 that begin with prefix, picked at
+// random, for the engines of all runs on a machine share its routes.
+func Network(t testing.TB, e *docker.Engine) (name, prefix string) {
 	t.Helper()
 	name = Name(t)
-	body := fmt.Sprintf(`{"Name":%q,"Driver":"bridge","IPAM":{"Config":[{"Subnet":%q}]}}`, name, subnet)
+	var picked [2]byte
+	_, _ = rand.Read(picked[:]) // it never fails
+	prefix = fmt.Sprintf("10.%d.%d.", 128+picked[0]%64, picked[1])
+	body := fmt.Sprintf(`{"Name":%q,"Driver":"bridge","IPAM":{"Config":[{"Subnet":"%s0/24"}]}}`, name, prefix)
 	if _, err := rawAnswer(t.Context(), e, http.MethodPost, "/networks/create", bytes.NewReader([]byte(body))); err != nil {
 		t.Fatal(err)
 	}
 	RemoveNetworkAfter(t, e, name)
-	return name
+	return name, prefix
 }
 
 // RemoveNetworkAfter takes a network away when the test ends.
