@@ -39,8 +39,12 @@ func (r *Reclaimer) draw(ctx context.Context, hostID string, imageIDs []string, 
 	if err != nil {
 		return store.ReclaimPlan{}, err
 	}
+	listed := time.Now()
 	images, err := r.images(ctx, on, b, nil)
 	if err != nil {
+		return store.ReclaimPlan{}, err
+	}
+	if err := r.forgetGone(ctx, hostID, b, images, listed); err != nil {
 		return store.ReclaimPlan{}, err
 	}
 	if images, err = chosen(images, imageIDs); err != nil {
@@ -55,6 +59,42 @@ func (r *Reclaimer) draw(ctx context.Context, hostID string, imageIDs []string, 
 		plan.Items = append(plan.Items, store.ReclaimItem{ImageID: i.ID, Refs: i.Refs, Bytes: i.Bytes, LastUse: i.LastUse})
 	}
 	return plan, nil
+}
+
+// forgetGone forgets images that the engine had no more when it was asked: if they come back it may be by another hand.
+func (r *Reclaimer) forgetGone(ctx context.Context, hostID string, b *book, there []Image, listed time.Time) error {
+	var pulled, used []string
+	has := func(id string) bool { return slices.ContainsFunc(there, func(i Image) bool { return i.ID == id }) }
+	for id, p := range b.pulled {
+		if !has(id) && p.PulledAt.Before(listed) {
+			pulled = append(pulled, id)
+		}
+	}
+	for id := range b.images {
+		if !has(id) {
+			used = append(used, id)
+		}
+	}
+	if len(pulled)+len(used) == 0 {
+		return nil
+	}
+	err := r.db.Update(ctx, func(tx *store.Tx) error {
+		for _, id := range pulled {
+			if err := tx.DeletePulledImage(ctx, hostID, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		for _, id := range used {
+			if err := tx.DeleteRemnant(ctx, hostID, store.RemnantImage, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget images that are gone: %w", err)
+	}
+	return nil
 }
 
 // chosen are the reclaimable images among those asked for.
