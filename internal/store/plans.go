@@ -114,10 +114,85 @@ func (tx *Tx) FinishPlan(ctx context.Context, id string, at time.Time) error {
 		string(PlanApplied), millis(at), id, string(PlanApplying))
 }
 
-// UnfinishedPlans returns plans left applying by a crash.
+// CancelPlan calls off a plan that is not applied yet; ErrConflict when it is. AppliedBy and DoneAt say then who did, and when.
+func (tx *Tx) CancelPlan(ctx context.Context, id, by string, at time.Time) error {
+	n, err := tx.exec(ctx, "cancel plan "+id,
+		`UPDATE plans SET state = $1, applied_by = $2, done_at = $3 WHERE id = $4 AND state = $5`,
+		string(PlanCancelled), clean(by), millis(at), id, string(PlanPlanned))
+	if err != nil || n > 0 {
+		return err
+	}
+	p, err := tx.Plan(ctx, id)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("cancel plan %s: it is %s already: %w", id, p.State, ErrConflict)
+}
+
+// PlanFilter selects plans; zero fields do not filter.
+type PlanFilter struct {
+	States    []PlanState
+	Automatic *bool
+}
+
+// Plans returns a page of plans without their items, newest first.
+func (q queries) Plans(ctx context.Context, f PlanFilter, p Page) ([]Plan, string, error) {
+	c, found, err := parseCursor(p.Cursor, "plans", 0, 1)
+	if err != nil {
+		return nil, "", err
+	}
+	var a arguments
+	var w where
+	if len(f.States) > 0 {
+		w.and(`state IN ` + in(&a, plain(f.States)))
+	}
+	if f.Automatic != nil {
+		w.and(`automatic = ` + a.add(bit(*f.Automatic)))
+	}
+	if found {
+		w.and(`id < ` + a.add(c.Texts[0]))
+	}
+	plans, err := list(ctx, q, "list the plans", scanPlan,
+		`SELECT `+planColumns+` FROM plans`+w.String()+` ORDER BY id DESC LIMIT `+a.add(p.limit()+1), a...)
+	if err != nil {
+		return nil, "", err
+	}
+	plans, next := cut(plans, p.limit(), func(p Plan) cursor { return cursor{List: "plans", Texts: []string{p.ID}} })
+	return plans, next, nil
+}
+
+// CalledOff returns the instances of automatic plans that were called off since a moment, with when the last of them was.
+func (q queries) CalledOff(ctx context.Context, since time.Time) (map[string]time.Time, error) {
+	type off struct {
+		instanceID string
+		at         time.Time
+	}
+	offs, err := list(ctx, q, "list what was called off", func(r row) (o off, err error) { return o, r.Scan(&o.instanceID, at{&o.at}) },
+		`SELECT i.instance_id, MAX(p.done_at) FROM plans p JOIN plan_items i ON i.plan_id = p.id
+		WHERE p.automatic = 1 AND p.state = $1 AND p.done_at > $2 GROUP BY i.instance_id`, string(PlanCancelled), since.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	when := make(map[string]time.Time, len(offs))
+	for _, o := range offs {
+		when[o.instanceID] = o.at
+	}
+	return when, nil
+}
+
+// AutomaticPlans returns the plans that automatic cleanup made and that wait for their moment, oldest first.
+func (q queries) AutomaticPlans(ctx context.Context) ([]Plan, error) {
+	return q.wholePlans(ctx, "list the automatic plans", `WHERE state = $1 AND automatic = 1`, string(PlanPlanned))
+}
+
+// UnfinishedPlans returns plans left applying by a crash, oldest first.
 func (q queries) UnfinishedPlans(ctx context.Context) ([]Plan, error) {
-	plans, err := list(ctx, q, "list the unfinished plans", scanPlan,
-		`SELECT `+planColumns+` FROM plans WHERE state = $1 ORDER BY created_at, id`, string(PlanApplying))
+	return q.wholePlans(ctx, "list the unfinished plans", `WHERE state = $1`, string(PlanApplying))
+}
+
+// wholePlans returns plans with their items, oldest first.
+func (q queries) wholePlans(ctx context.Context, what, where string, args ...any) ([]Plan, error) {
+	plans, err := list(ctx, q, what, scanPlan, `SELECT `+planColumns+` FROM plans `+where+` ORDER BY created_at, id`, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -69,13 +69,18 @@ func (tx *Tx) TakeBackRemoval(ctx context.Context, instanceID string) error {
 	return tx.execOne(ctx, what, ErrNotFound, `DELETE FROM removals WHERE instance_id = $1`, instanceID)
 }
 
-// FinishRemoval deletes the instance, its routes and the intention row.
+// FinishRemoval deletes the instance, its routes, the intention row and what was noted of it as a leftover.
 func (tx *Tx) FinishRemoval(ctx context.Context, instanceID string) error {
 	what := "finish the removal of instance " + instanceID
 	if err := tx.execOne(ctx, what, ErrNotFound, `DELETE FROM removals WHERE instance_id = $1`, instanceID); err != nil {
 		return err
 	}
 	if _, err := tx.exec(ctx, what, `DELETE FROM routes WHERE instance_id = $1`, instanceID); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, what, `DELETE FROM leftovers WHERE host_id = (SELECT host_id FROM instances WHERE id = $1)
+		AND instance_id = $1 AND kind IN ($2, $3, $4)`,
+		instanceID, string(LeftoverRow), string(LeftoverRemoving), string(LeftoverDead)); err != nil {
 		return err
 	}
 	return tx.execOne(ctx, what, ErrConflict, `DELETE FROM instances WHERE id = $1 AND status = $2`, instanceID, string(StatusRemoving))

@@ -91,3 +91,18 @@ func (q queries) BlindIntervals(ctx context.Context, hostID string, since time.T
 	return list(ctx, q, "list the blind intervals", scanBlind,
 		`SELECT `+blindColumns+` FROM blind_intervals`+w.String()+` ORDER BY began_at DESC, id DESC`, a...)
 }
+
+// BlindDuring returns the blind intervals of a host that overlap from..to, oldest first. A zero from is the beginning, a
+// zero to has no end.
+func (q queries) BlindDuring(ctx context.Context, hostID string, from, to time.Time) ([]BlindInterval, error) {
+	a := arguments{hostID}
+	w := where{`host_id = $1`}
+	if !from.IsZero() {
+		w.and(`(ended_at IS NULL OR ended_at > ` + a.add(from.UnixMilli()) + `)`)
+	}
+	if !to.IsZero() {
+		w.and(`began_at < ` + a.add(to.UnixMilli()))
+	}
+	return list(ctx, q, "list the blind intervals", scanBlind,
+		`SELECT `+blindColumns+` FROM blind_intervals`+w.String()+` ORDER BY began_at, id`, a...)
+}

@@ -246,7 +246,7 @@ func (tx *Tx) SaveSettings(ctx context.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
-	old, stamp := before.JSON(), now()
+	old := before.JSON()
 	for name, value := range s.JSON() {
 		if old[name] == value {
 			continue
@@ -255,14 +255,19 @@ func (tx *Tx) SaveSettings(ctx context.Context, s Settings) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, "write the settings",
-			`INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-			name, text, stamp); err != nil {
+		if err := tx.setSetting(ctx, name, text); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// setSetting writes one row of the settings.
+func (tx *Tx) setSetting(ctx context.Context, name, value string) error {
+	_, err := tx.exec(ctx, "write the settings",
+		`INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, name, value, now())
+	return err
 }
 
 // globalThreshold is the SQL of the global threshold in milliseconds.

@@ -28,7 +28,8 @@ type StaleFilter struct {
 	InstanceIDs []string
 	Classes     []Class
 	Text        string
-	Protected   *bool // by the protection in force at Now
+	Protected   *bool            // by the protection in force at Now
+	Protections []ProtectionKind // the one shown at Now is one of these
 	Now         time.Time
 	OlderThan   time.Duration // last alive longer ago than this
 	Sort        StaleSort
@@ -183,6 +184,14 @@ func stalePage(f StaleFilter, o staleOrder, c cursor, found bool, limit int) (st
 	return `SELECT ` + viewColumns + ` FROM instances i` + viewJoins + w.String() + ` ORDER BY ` + o.by() + ` LIMIT ` + a.add(limit), a
 }
 
+// protectionKind is the SQL of Instance.Protection's kind.
+func protectionKind(now string) string {
+	return `CASE WHEN i.pinned_at IS NOT NULL THEN '` + string(ProtectionPinned) + `' WHEN COALESCE(i.snoozed_until, 0) > ` + now +
+		` THEN '` + string(ProtectionSnoozed) + `' WHEN i.keep_label = 1 THEN '` + string(ProtectionKeep) +
+		`' WHEN i.rollback_kept = 1 THEN '` + string(ProtectionRollback) + `' WHEN i.tag_gone_since IS NOT NULL THEN '` +
+		string(ProtectionTagGone) + `' ELSE '' END`
+}
+
 func (f StaleFilter) where(a *arguments) where {
 	w := where{`i.stale_since IS NOT NULL`, `i.status <> 'removing'`}
 	w = append(w, about(a, f.ProjectID, f.StageID, f.HostID)...)
@@ -202,6 +211,9 @@ func (f StaleFilter) where(a *arguments) where {
 			protected = `NOT ` + protected
 		}
 		w.and(protected)
+	}
+	if len(f.Protections) > 0 {
+		w.and(protectionKind(a.add(f.Now.UnixMilli())) + ` IN ` + in(a, plain(f.Protections)))
 	}
 	if f.OlderThan > 0 {
 		w.and(aliveKey + ` < ` + a.add(f.Now.Add(-f.OlderThan).UnixMilli()))

@@ -42,6 +42,7 @@ type DB struct {
 	publish      func([]Event)
 	reads        *statements
 	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
+	rules        atomic.Int64 // commits that may have changed a policy in force
 	ended        chan struct{}
 	closing      sync.Once
 	closed       error
@@ -53,13 +54,15 @@ type Tx struct {
 	events []Event
 	broken error // the first refusal of the database; the transaction is lost then, on both dialects
 	moves  bool  // it changes an instance
+	rules  bool  // it may change a policy in force
 }
 
 // queries are the reads, on whatever runs them.
 type queries struct {
-	sql     runner
-	seal    *sealer
-	counted *staleCount // nil in a transaction
+	sql      runner
+	seal     *sealer
+	counted  *staleCount // nil in a transaction, as the next one
+	policies *policyCache
 }
 
 // runner runs SQL.
@@ -129,6 +132,7 @@ func (db *DB) start(ctx context.Context, o Options) error {
 	db.reads = newStatements(read)
 	db.sql = db.reads
 	db.counted = &staleCount{writes: &db.instances}
+	db.policies = &policyCache{writes: &db.rules}
 	return db.open(ctx, write, o)
 }
 
@@ -234,17 +238,20 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	}()
 	_, write := db.base.pools()
 	var events []Event
-	var moves bool
+	var moves, rules bool
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
 		tx := &Tx{queries: queries{sql: newStatements(raw), seal: db.seal}}
 		if err := fn(tx); err != nil {
 			return err
 		}
-		events, moves = tx.events, tx.moves
+		events, moves, rules = tx.events, tx.moves, tx.rules
 		return tx.broken
 	})
 	if moves { // also when it is not known whether it was committed
 		db.instances.Add(1)
+	}
+	if rules {
+		db.rules.Add(1)
 	}
 	if err != nil || len(events) == 0 || db.publish == nil {
 		return err
@@ -314,6 +321,7 @@ func ended(ctx context.Context, err error) error {
 // exec runs one statement of the transaction and returns how many rows it touched.
 func (tx *Tx) exec(ctx context.Context, what, query string, args ...any) (int, error) {
 	tx.moves = tx.moves || movesInstances(query)
+	tx.rules = tx.rules || movesPolicies(query)
 	res, err := tx.sql.ExecContext(ctx, query, args...)
 	if err == nil {
 		var n int64

@@ -50,7 +50,8 @@ CREATE TABLE archives (
     removed_at    BIGINT,
     expires_at    BIGINT,
     restored_at   BIGINT,
-    restored_by   TEXT COLLATE "C"   NOT NULL
+    restored_by   TEXT COLLATE "C"   NOT NULL,
+    asked         TEXT COLLATE "C"   NOT NULL -- of the restore that is under way
 );
 CREATE INDEX archives_removed ON archives (COALESCE(removed_at, 0), id);
 CREATE INDEX archives_instance ON archives (instance_id);
