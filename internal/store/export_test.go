@@ -3,6 +3,8 @@ package store
 import (
 	"strings"
 	"testing"
+
+	"github.com/pressly/goose/v3"
 )
 
 // Step is a line of SQLite's EXPLAIN QUERY PLAN.
@@ -55,6 +57,17 @@ func ExplainEvents(t *testing.T, db *DB, f EventFilter, key []int64) []Step {
 	return explain(t, db, query, a...)
 }
 
+// ExplainArchives says how SQLite finds a page of the archives.
+func ExplainArchives(t *testing.T, db *DB, f ArchiveFilter, p Page) []Step {
+	t.Helper()
+	c, found, err := parseCursor(p.Cursor, "archives", 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, args := archivesPage(f, c, found, p.limit())
+	return explain(t, db, query, args...)
+}
+
 // Pragma sets something on the one connection that writes, to make it fail as an
 // engine, a disk or another program would.
 func Pragma(t *testing.T, db *DB, pragma string) {
@@ -82,4 +95,39 @@ func Number(t *testing.T, db *DB, query string, args ...any) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// AtVersion makes a database with an older schema, fills it by fill and closes it.
+func AtVersion(t *testing.T, o Options, version int64, fill func(exec func(query string, args ...any))) {
+	t.Helper()
+	base, err := connect(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := base.close(); err != nil {
+			t.Errorf("close the old database: %v", err)
+		}
+	}()
+	_, write := base.pools()
+	dialect, folder := goose.DialectPostgres, "postgres"
+	if d, ok := base.(*sqliteDatabase); ok {
+		dialect, folder = goose.DialectSQLite3, "sqlite"
+		if err := d.mark(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := migrator(dialect, write, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+	fill(func(query string, args ...any) {
+		t.Helper()
+		if _, err := write.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -310,12 +310,13 @@ func (tx *Tx) touchOthers(ctx context.Context, what, hostID string, at time.Time
 	return nil
 }
 
-// SetProtection writes the pin and snooze fields of i (compare-and-set on Revision).
+// SetProtection writes the pin and snooze fields of i (compare-and-set on Revision). The warning of a standing episode is
+// given anew when nothing protects the instance any more: what grace it has counts from then.
 func (tx *Tx) SetProtection(ctx context.Context, i Instance) error {
 	what := "protect instance " + i.ID
 	n, err := tx.exec(ctx, what,
 		`UPDATE instances SET pinned_at = $1, pinned_by = $2, pin_reason = $3, snoozed_until = $4, snoozed_by = $5, snooze_reason = $6,
-		updated_at = $7, revision = revision + 1 WHERE id = $8 AND revision = $9`,
+		warned_at = NULL, updated_at = $7, revision = revision + 1 WHERE id = $8 AND revision = $9`,
 		millis(i.PinnedAt), clean(i.PinnedBy), clean(i.PinReason), millis(i.SnoozedUntil), clean(i.SnoozedBy), clean(i.SnoozeReason),
 		now(), i.ID, i.Revision)
 	if err != nil || n > 0 {
@@ -344,7 +345,7 @@ func (tx *Tx) SetRollbackKept(ctx context.Context, stageID string, ids []string)
 		kept = `CASE WHEN id IN ` + in(&a, ids) + ` THEN 1 ELSE 0 END`
 	}
 	_, err := tx.exec(ctx, "mark what stage "+stageID+" keeps for rollback",
-		`UPDATE instances SET rollback_kept = `+kept+`, updated_at = `+a.add(now())+`, revision = revision + 1
+		`UPDATE instances SET rollback_kept = `+kept+`, warned_at = NULL, updated_at = `+a.add(now())+`, revision = revision + 1
 		WHERE stage_id = `+a.add(stageID)+` AND rollback_kept <> `+kept, a...)
 	return err
 }

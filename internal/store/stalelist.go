@@ -30,6 +30,7 @@ type StaleFilter struct {
 	Text        string
 	Protected   *bool            // by the protection in force at Now
 	Protections []ProtectionKind // the one shown at Now is one of these
+	TagGoneYes  bool  // a tag that is gone from its registry does not count as protection
 	Now         time.Time
 	OlderThan   time.Duration // last alive longer ago than this
 	Sort        StaleSort

@@ -15,7 +15,7 @@ func (tx *Tx) SetTagChecked(ctx context.Context, image, tag string, at, gone tim
 		news = ` AND tag_gone_since IS NOT NULL`
 	}
 	if _, err := tx.exec(ctx, what,
-		`UPDATE instances SET tag_gone_since = $1, updated_at = $2, revision = revision + 1 WHERE image = $3 AND image_tag = $4 AND `+ofStale+news,
+		`UPDATE instances SET tag_gone_since = $1, warned_at = NULL, updated_at = $2, revision = revision + 1 WHERE image = $3 AND image_tag = $4 AND `+ofStale+news,
 		millis(gone), now(), clean(image), clean(tag)); err != nil {
 		return err
 	}

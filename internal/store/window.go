@@ -105,6 +105,15 @@ func (w Window) Next(t time.Time) time.Time {
 	return time.Time{}
 }
 
+// In returns a moment as a clock on the wall in the zone of the window shows it.
+func (w Window) In(t time.Time) time.Time {
+	l, err := w.location()
+	if err != nil {
+		return t.UTC()
+	}
+	return t.In(l)
+}
+
 // step returns the next moment at which a window can begin: at its hour, or where the clocks change.
 func (w Window) step(local time.Time) time.Time {
 	year, month, date := local.Date()
