@@ -180,9 +180,11 @@ func (q queries) CalledOff(ctx context.Context, since time.Time) (map[string]tim
 	return when, nil
 }
 
-// AutomaticPlans returns the plans that automatic cleanup made and that wait for their moment, oldest first.
-func (q queries) AutomaticPlans(ctx context.Context) ([]Plan, error) {
-	return q.wholePlans(ctx, "list the automatic plans", `WHERE state = $1 AND automatic = 1`, string(PlanPlanned))
+// AutomaticPlans returns the plans that automatic cleanup made and that wait for their moment, oldest first; not
+// those that had expired by now.
+func (q queries) AutomaticPlans(ctx context.Context, now time.Time) ([]Plan, error) {
+	return q.wholePlans(ctx, "list the automatic plans", `WHERE state = $1 AND automatic = 1 AND expires_at > $2`,
+		string(PlanPlanned), now.UnixMilli())
 }
 
 // UnfinishedPlans returns plans left applying by a crash, oldest first.

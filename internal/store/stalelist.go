@@ -30,7 +30,7 @@ type StaleFilter struct {
 	Text        string
 	Protected   *bool            // by the protection in force at Now
 	Protections []ProtectionKind // the one shown at Now is one of these
-	TagGoneYes  bool  // a tag that is gone from its registry does not count as protection
+	TagGoneYes  bool             // a tag that is gone from its registry does not count as protection
 	Now         time.Time
 	OlderThan   time.Duration // last alive longer ago than this
 	Sort        StaleSort
@@ -207,7 +207,11 @@ func (f StaleFilter) where(a *arguments) where {
 	}
 	if f.Protected != nil {
 		protected := `(i.pinned_at IS NOT NULL OR COALESCE(i.snoozed_until, 0) > ` + a.add(f.Now.UnixMilli()) + ` OR i.keep_label = 1
-			OR i.rollback_kept = 1 OR i.tag_gone_since IS NOT NULL)`
+			OR i.rollback_kept = 1`
+		if !f.TagGoneYes {
+			protected += ` OR i.tag_gone_since IS NOT NULL`
+		}
+		protected += `)`
 		if !*f.Protected {
 			protected = `NOT ` + protected
 		}

@@ -42,6 +42,7 @@ type DB struct {
 	publish      func([]Event)
 	reads        *statements
 	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
+	commits      atomic.Int64
 	rules        atomic.Int64 // commits that may have changed a policy in force
 	ended        chan struct{}
 	closing      sync.Once
@@ -247,6 +248,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 		events, moves, rules = tx.events, tx.moves, tx.rules
 		return tx.broken
 	})
+	db.commits.Add(1)
 	if moves { // also when it is not known whether it was committed
 		db.instances.Add(1)
 	}

@@ -24,6 +24,13 @@ func (tx *Tx) SetTagChecked(ctx context.Context, image, tag string, at, gone tim
 	return err
 }
 
+// StaleWithTag returns the stale instances that were deployed from an image at a tag.
+func (q queries) StaleWithTag(ctx context.Context, image, tag string) ([]InstanceView, error) {
+	return list(ctx, q, "list the stale instances of "+image+":"+tag, scanView,
+		`SELECT `+viewColumns+` FROM instances i`+viewJoins+` WHERE i.image = $1 AND i.image_tag = $2 AND i.stale_since IS NOT NULL
+		AND i.status <> 'removing' ORDER BY i.id`, clean(image), clean(tag))
+}
+
 // ofStale is the condition of the indexes that hold stale instances only.
 const ofStale = `stale_since IS NOT NULL AND status <> 'removing'`
 
