@@ -486,6 +486,9 @@ type PlanDetails struct {
 	// LayerKept says that an undo brings the writable layer back; NotRestored says in words what it would not bring back.
 	LayerKept   bool     `json:"layer_kept,omitempty"`
 	NotRestored []string `json:"not_restored,omitempty"`
+	// LayerLost and ImageGone say the same to whoever carries the plan out: no more than this may be lost.
+	LayerLost bool `json:"layer_lost,omitempty"`
+	ImageGone bool `json:"image_gone,omitempty"`
 }
 
 // RemovalStep is how far one removal has come; each step is safe to repeat.
