@@ -125,7 +125,7 @@ func volumeAt(found []mountPoint, target string) string {
 
 func (m mountPoint) request() (mount.Mount, bool) {
 	out := mount.Mount{Type: m.Type, Source: m.Source, Target: m.Destination, ReadOnly: !m.RW}
-	switch m.Type { //nolint:exhaustive // memory, images and the like are in the request as they were
+	switch m.Type {
 	case mount.TypeVolume:
 		out.Source = m.Name
 		if m.Driver != "" && m.Driver != "local" {

@@ -67,7 +67,10 @@ func (e *Engine) serveStart(w http.ResponseWriter, ref string) {
 
 func (c *Container) startFailure() reply {
 	status := http.StatusInternalServerError
-	if !c.e.o.podman() && (c.exitCode == 127 || c.exitCode == 126) {
+	switch {
+	case strings.HasPrefix(c.err, noNetwork):
+		status = http.StatusNotFound
+	case !c.e.o.podman() && (c.exitCode == 127 || c.exitCode == 126):
 		status = http.StatusBadRequest
 	}
 	return refuse(status, "%s", c.err)

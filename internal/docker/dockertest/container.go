@@ -78,8 +78,11 @@ type Container struct {
 	policy   restartPolicy
 	ports    []portBinding
 	mounts   []mountPoint
-	network  string
+	networks []attachment // the first one is that of its network mode
 	ip       string
+	files    map[string]string // path -> content, of the writable layer
+	config   map[string]any    // as asked for; shown again where nothing of ours is
+	host     map[string]any
 	sizeRw   int64
 	memory   int64
 	grace    time.Duration // StopTimeout; negative: not set
@@ -188,7 +191,7 @@ func (e *Engine) put(t Template) *Container {
 	img := e.imageFor(t.Image)
 	c := &Container{
 		e: e, ID: t.ID, name: t.Name, image: img, imageRef: t.Image, labels: t.Labels, env: t.Env, command: t.Command,
-		policy: parsePolicy(t.Restart), network: "bridge", sizeRw: t.SizeRw, grace: -1,
+		policy: parsePolicy(t.Restart), networks: []attachment{{name: e.o.defaultNetwork()}}, sizeRw: t.SizeRw, grace: -1,
 		state: t.State, exitCode: t.ExitCode, oomKilled: t.OOMKilled, err: t.Error, restarts: t.Restarts,
 		created: t.Created, started: t.Started, finished: t.Finished,
 		check: t.Life.Health || img.check, life: t.Life, health: t.Healthy,

@@ -2,7 +2,10 @@ package dockertest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -25,6 +28,7 @@ type createBody struct {
 	Healthcheck  *struct{ Test []string }
 	HostConfig   struct {
 		Binds         []string
+		NetworkMode   string
 		AutoRemove    bool
 		Memory        int64
 		RestartPolicy struct {
@@ -36,18 +40,43 @@ type createBody struct {
 			Type, Source, Target string
 			ReadOnly             bool
 		}
+		Ulimits []struct{ Name string }
 	}
+	NetworkingConfig struct {
+		EndpointsConfig map[string]*attachment
+	}
+
+	config, host map[string]any // whole
+}
+
+func readCreate(body io.Reader) (createBody, error) {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return createBody{}, err
+	}
+	b := createBody{config: map[string]any{}}
+	if err := errors.Join(json.Unmarshal(text, &b), json.Unmarshal(text, &b.config)); err != nil {
+		return b, err
+	}
+	b.host = map[string]any{}
+	if host, ok := b.config["HostConfig"].(map[string]any); ok {
+		b.host = host
+	}
+	delete(b.config, "HostConfig")
+	delete(b.config, "NetworkingConfig")
+	maps.DeleteFunc(b.config, func(_ string, v any) bool { return v == nil || v == "" })
+	return b, nil
 }
 
 func (e *Engine) serveCreate(w http.ResponseWriter, r *request) {
-	var b createBody
-	if err := json.NewDecoder(r.Body).Decode(&b); err != nil {
+	b, err := readCreate(r.Body)
+	if err != nil {
 		e.fail(w, http.StatusBadRequest, "invalid JSON: "+err.Error())
 		return
 	}
 	name := strings.TrimPrefix(r.query.Get("name"), "/")
 	e.mu.Lock()
-	id, refusal := e.create(name, b)
+	id, refusal := e.create(name, b, r.api)
 	e.mu.Unlock()
 	if refusal.status != 0 {
 		e.reply(w, refusal)
@@ -56,7 +85,7 @@ func (e *Engine) serveCreate(w http.ResponseWriter, r *request) {
 	e.answerJSON(w, http.StatusCreated, map[string]any{"Id": id, "Warnings": []string{}})
 }
 
-func (e *Engine) create(name string, b createBody) (id string, refusal reply) {
+func (e *Engine) create(name string, b createBody, api int) (id string, refusal reply) {
 	if name != "" && !validName.MatchString(name) {
 		if e.o.podman() {
 			return "", refuse(http.StatusInternalServerError, "container create: running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")
@@ -80,18 +109,35 @@ func (e *Engine) create(name string, b createBody) (id string, refusal reply) {
 	if !slices.Contains([]string{"no", "always", "unless-stopped", "on-failure"}, policy.name) {
 		return "", refuse(http.StatusBadRequest, "invalid restart policy '%s'", policy.name)
 	}
+	networks, refusal := e.attachments(b, api)
+	if refusal.status != 0 {
+		return "", refusal
+	}
+	for _, l := range b.HostConfig.Ulimits {
+		if strings.HasPrefix(l.Name, "RLIMIT_") {
+			return "", refuse(http.StatusInternalServerError, "fill out specgen: ulimit option %q requires name=SOFT:HARD, failed to be parsed: invalid ulimit type: %s", l.Name, l.Name)
+		}
+	}
 	shown := b.Image
 	if e.o.podman() && len(img.tags) > 0 {
 		shown = img.tags[0]
 	}
-	c := e.put(Template{Name: name, Image: shown, State: Created, Labels: b.Labels, Env: append(slices.Clone(img.env), b.Env...), Command: b.Cmd})
+	labels := maps.Clone(img.labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, b.Labels)
+	c := e.put(Template{Name: name, Image: shown, State: Created, Labels: labels, Env: mergeEnv(b.Env, img.env), Command: b.Cmd})
+	c.image, c.networks, c.config, c.host = img, networks, b.config, b.host
 	c.policy, c.autoRm, c.memory = policy, b.HostConfig.AutoRemove, b.HostConfig.Memory
 	c.entry = img.entry
-	if b.Entrypoint != nil {
+	if len(b.Entrypoint) > 0 {
 		c.entry = b.Entrypoint
-	}
-	if b.Cmd == nil {
+	} else if b.Cmd == nil {
 		c.command = img.cmd
+	}
+	if slices.Equal(b.Entrypoint, []string{""}) {
+		c.entry = nil
 	}
 	if b.StopTimeout != nil {
 		c.grace = time.Duration(*b.StopTimeout) * time.Second
@@ -104,6 +150,18 @@ func (e *Engine) create(name string, b createBody) (id string, refusal reply) {
 	e.mountAll(c, b)
 	e.emit(c, "create", nil)
 	return c.ID, reply{}
+}
+
+// mergeEnv adds what only the image sets.
+func mergeEnv(own, image []string) []string {
+	out := slices.Clone(own)
+	for _, kv := range image {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(own, func(o string) bool { return strings.HasPrefix(o, name+"=") }) {
+			out = append(out, kv)
+		}
+	}
+	return out
 }
 
 func (c *Container) bindPorts(b createBody) {

@@ -68,7 +68,7 @@ func Start(o Options) *Engine {
 		images:   map[string]*image{},
 		refs:     map[string]*image{},
 		registry: map[string]*image{},
-		networks: defaultNetworks(),
+		networks: defaultNetworks(o.withDefaults().defaultNetwork()),
 		volumes:  map[string]*volume{},
 		subs:     map[*subscriber]struct{}{},
 		calls:    newCalls(),

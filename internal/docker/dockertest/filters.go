@@ -42,7 +42,7 @@ func parseFilters(s string) (filters, error) {
 }
 
 // known are the container filters that we understand; others are refused so that a test sees it.
-var knownFilters = []string{"status", "label", "id", "name", "ancestor"}
+var knownFilters = []string{"status", "label", "id", "name", "ancestor", "volume"}
 
 // The states that each make can be asked for.
 var (
@@ -85,19 +85,29 @@ func (f filters) passContainer(c *Container) bool {
 	}) {
 		return false
 	}
+	if volumes, asked := f["volume"]; asked && !slices.ContainsFunc(c.mounts, func(m mountPoint) bool {
+		return slices.Contains(volumes, m.name) || slices.Contains(volumes, m.target)
+	}) {
+		return false
+	}
 	if images, asked := f["ancestor"]; asked && !slices.ContainsFunc(images, c.madeFrom) {
 		return false
 	}
 	return true
 }
 
-// madeFrom says whether an image, by id or reference, is what the container was made from.
+// madeFrom says whether an image, by id or reference, is what the container was made from, or is below that. Podman
+// knows ids without their algorithm only, and does not look below.
 func (c *Container) madeFrom(ref string) bool {
-	if c.image.id == ref || strings.HasPrefix(strings.TrimPrefix(c.image.id, "sha256:"), strings.TrimPrefix(ref, "sha256:")) && len(ref) >= 12 {
-		return true
+	if c.e.o.podman() {
+		return strings.HasPrefix(c.image.id, "sha256:"+ref) && len(ref) >= 12 || c.e.refs[withTag(ref)] == c.image
 	}
-	img := c.e.refs[withTag(ref)]
-	return img != nil && img == c.image
+	for img := c.image; img != nil; img = img.parent {
+		if strings.HasPrefix(img.id, "sha256:"+strings.TrimPrefix(ref, "sha256:")) && len(ref) >= 12 || c.e.refs[withTag(ref)] == img {
+			return true
+		}
+	}
+	return false
 }
 
 func (f filters) passEvent(ev event) bool {

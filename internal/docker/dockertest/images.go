@@ -1,15 +1,9 @@
 package dockertest
 
 import (
-	"archive/tar"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,7 +15,9 @@ type Image struct {
 	Ref      string // repository:tag
 	ID       string // sha256:...; default made from Ref
 	Digest   string // sha256:... that the registry knows it by; default made from ID
-	Size     int64
+	Size     int64  // whole, with the layers of Base
+	Base     string // reference of the image that it is built on, which must be on the engine
+	Labels   map[string]string
 	Ports    []string // "80/tcp"
 	Volumes  []string // targets of anonymous volumes
 	Health   bool     // has a HEALTHCHECK
@@ -39,6 +35,10 @@ type image struct {
 	tags     []string
 	digests  []string
 	size     int64
+	parent   *image
+	layers   []layer
+	labels   map[string]string
+	files    map[string]string // path -> content, of those that a test wrote
 	ports    []string
 	volumes  []string
 	env      []string
@@ -48,6 +48,12 @@ type image struct {
 	life     Life
 	greeting []string
 	created  time.Time
+}
+
+// layer of an image; two images with the same one share its bytes.
+type layer struct {
+	id   string
+	size int64
 }
 
 func (i *image) volumeSet() map[string]struct{} {
@@ -92,10 +98,18 @@ func (e *Engine) newImage(i Image) *image {
 		sum := sha256.Sum256([]byte("manifest of " + i.ID))
 		i.Digest = "sha256:" + hex.EncodeToString(sum[:])
 	}
-	return &image{
-		Image: i, id: i.ID, size: cmp.Or(i.Size, 6<<20), ports: i.Ports, volumes: i.Volumes, entry: []string{"/app"},
+	img := &image{
+		Image: i, id: i.ID, size: cmp.Or(i.Size, 6<<20), labels: i.Labels, ports: i.Ports, volumes: i.Volumes, entry: []string{"/app"},
 		check: i.Health || i.Life.Health, life: i.Life, greeting: i.Greeting, created: e.now(),
 	}
+	own := layer{id: "sha256:" + e.newID("layer"), size: img.size}
+	if i.Base != "" {
+		img.parent = e.imageFor(i.Base)
+		img.layers = slices.Clone(img.parent.layers)
+		own.size = max(0, img.size-img.parent.size)
+	}
+	img.layers = append(img.layers, own)
+	return img
 }
 
 // keepImage puts an image on the engine; its tag moves away from the one that had it.
@@ -147,9 +161,12 @@ func (e *Engine) findImage(ref string) *image {
 			}
 		}
 	}
+	if short := e.shortRef(ref); short != ref {
+		return e.findImage(short)
+	}
 	// A podman engine puts names without a registry under localhost.
 	if e.o.podman() {
-		return e.refs["localhost/"+withTag(ref)]
+		return cmp.Or(e.refs["localhost/"+withTag(ref)], e.refs["docker.io/"+withTag(ref)])
 	}
 	return nil
 }
@@ -179,7 +196,7 @@ func (e *Engine) routeImages(w http.ResponseWriter, r *request) {
 	name := strings.TrimPrefix(r.path, "/images/")
 	switch {
 	case r.Method == http.MethodGet && len(p) == 2 && p[1] == "json":
-		e.serveImages(w)
+		e.serveImages(w, r)
 	case r.Method == http.MethodPost && len(p) == 2 && p[1] == "create":
 		e.servePull(w, r)
 	case r.Method == http.MethodPost && len(p) == 2 && p[1] == "load":
@@ -199,19 +216,6 @@ func (e *Engine) noSuchImage(w http.ResponseWriter, ref string) {
 	e.fail(w, http.StatusNotFound, "no such image: "+ref+": No such image: "+withTag(ref))
 }
 
-func (e *Engine) serveImages(w http.ResponseWriter) {
-	e.mu.Lock()
-	list := make([]map[string]any, 0, len(e.images))
-	for _, id := range sortedKeys(e.images) {
-		i := e.images[id]
-		list = append(list, map[string]any{
-			"Id": i.id, "RepoTags": i.tags, "RepoDigests": i.digests, "Created": i.created.Unix(), "Size": i.size, "SharedSize": -1, "Containers": -1, "Labels": nil, "ParentId": "",
-		})
-	}
-	e.mu.Unlock()
-	e.answerJSON(w, http.StatusOK, list)
-}
-
 func (e *Engine) serveImage(w http.ResponseWriter, ref string) {
 	e.mu.Lock()
 	i := e.findImage(ref)
@@ -224,138 +228,17 @@ func (e *Engine) serveImage(w http.ResponseWriter, ref string) {
 	for _, p := range i.ports {
 		ports[p] = struct{}{}
 	}
-	config := map[string]any{"Entrypoint": i.entry, "Cmd": i.cmd, "Env": i.env, "ExposedPorts": ports, "Volumes": i.volumeSet(), "Labels": nil}
+	config := map[string]any{"Entrypoint": i.entry, "Cmd": i.cmd, "Env": i.env, "ExposedPorts": ports, "Volumes": i.volumeSet(), "Labels": i.labels}
 	if i.check && !e.o.podman() { // podman's Docker API keeps it to itself
 		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
 	}
 	body := map[string]any{
 		"Id": i.id, "RepoTags": append([]string{}, i.tags...), "RepoDigests": append([]string{}, i.digests...), "Size": i.size, "Os": "linux", "Architecture": "amd64",
-		"Created": stamp(i.created), "Config": config, "RootFS": map[string]any{"Type": "layers", "Layers": []string{}},
+		"Created": stamp(i.created), "Config": config, "RootFS": map[string]any{"Type": "layers", "Layers": i.layerIDs()},
+	}
+	if i.parent != nil {
+		body["Parent"] = i.parent.id
 	}
 	e.mu.Unlock()
 	e.answerJSON(w, http.StatusOK, body)
-}
-
-func (e *Engine) serveTag(w http.ResponseWriter, r *request, ref string) {
-	e.mu.Lock()
-	i := e.findImage(ref)
-	if i != nil {
-		e.tag(i, r.query.Get("repo")+":"+cmp.Or(r.query.Get("tag"), "latest"))
-	}
-	e.mu.Unlock()
-	if i == nil {
-		e.noSuchImage(w, ref)
-		return
-	}
-	w.WriteHeader(http.StatusCreated)
-}
-
-func (e *Engine) serveRemoveImage(w http.ResponseWriter, r *request, ref string) {
-	e.mu.Lock()
-	i := e.findImage(ref)
-	if i == nil {
-		e.mu.Unlock()
-		e.noSuchImage(w, ref)
-		return
-	}
-	for _, c := range e.byID {
-		if c.image == i && !r.flag("force") {
-			e.mu.Unlock()
-			e.fail(w, http.StatusConflict, fmt.Sprintf("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s", ref, c.ID[:12], i.id[7:19]))
-			return
-		}
-	}
-	delete(e.images, i.id)
-	maps.DeleteFunc(e.refs, func(_ string, other *image) bool { return other == i })
-	e.mu.Unlock()
-	e.answerJSON(w, http.StatusOK, []map[string]string{{"Deleted": i.id}})
-}
-
-// serveLoad reads a docker-archive: its tags, and of its configuration what a container shows.
-func (e *Engine) serveLoad(w http.ResponseWriter, r *request) {
-	loaded, err := readArchive(r.Body)
-	if err != nil {
-		e.fail(w, http.StatusBadRequest, "open archive: "+err.Error())
-		return
-	}
-	e.mu.Lock()
-	var lines strings.Builder
-	for _, l := range loaded {
-		img := e.newImage(Image{ID: l.id, Size: l.size, Health: l.health, Ports: l.ports, Volumes: l.volumes})
-		img.entry, img.cmd, img.env = l.entry, l.cmd, l.env
-		img = e.keepImage(img)
-		for _, t := range l.tags {
-			if e.o.podman() && !strings.Contains(strings.Split(t, "/")[0], ".") && !strings.Contains(strings.Split(t, "/")[0], ":") {
-				t = "localhost/" + t
-			}
-			e.tag(img, withTag(t))
-			fmt.Fprintf(&lines, "{\"stream\":\"Loaded image: %s\\n\"}\n", t)
-		}
-	}
-	e.mu.Unlock()
-	e.answer(w, http.StatusOK, []byte(lines.String()))
-}
-
-type loadedImage struct {
-	id      string
-	tags    []string
-	size    int64
-	health  bool
-	ports   []string
-	volumes []string
-	entry   []string
-	cmd     []string
-	env     []string
-}
-
-func readArchive(body io.Reader) ([]loadedImage, error) {
-	files := map[string][]byte{}
-	var size int64
-	tr := tar.NewReader(body)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read archive: %w", err)
-		}
-		size += h.Size
-		if h.Size > 1<<20 || h.Typeflag != tar.TypeReg {
-			continue // a layer
-		}
-		if files[h.Name], err = io.ReadAll(tr); err != nil {
-			return nil, fmt.Errorf("read archive: %w", err)
-		}
-	}
-	var manifest []struct {
-		Config   string
-		RepoTags []string
-	}
-	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil {
-		return nil, fmt.Errorf("read manifest.json: %w", err)
-	}
-	var loaded []loadedImage
-	for _, m := range manifest {
-		var file struct {
-			Config struct {
-				Entrypoint   []string
-				Cmd          []string
-				Env          []string
-				ExposedPorts map[string]struct{}
-				Volumes      map[string]struct{}
-				Healthcheck  *struct{ Test []string }
-			} `json:"config"`
-		}
-		if err := json.Unmarshal(files[m.Config], &file); err != nil {
-			return nil, fmt.Errorf("read image configuration: %w", err)
-		}
-		sum := sha256.Sum256(files[m.Config])
-		c := file.Config
-		loaded = append(loaded, loadedImage{
-			id: "sha256:" + hex.EncodeToString(sum[:]), tags: m.RepoTags, size: size, health: c.Healthcheck != nil,
-			ports: sortedKeys(c.ExposedPorts), volumes: sortedKeys(c.Volumes), entry: c.Entrypoint, cmd: c.Cmd, env: c.Env,
-		})
-	}
-	return loaded, nil
 }

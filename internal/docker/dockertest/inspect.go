@@ -3,6 +3,7 @@ package dockertest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -64,21 +65,17 @@ func (e *Engine) noSuchContainer(w http.ResponseWriter, ref string) {
 func (c *Container) encode(size bool) []byte {
 	path, args := c.argv()
 	mounts := make([]map[string]any, 0, len(c.mounts))
-	var binds []string
 	for _, m := range c.mounts {
 		mounts = append(mounts, m.encode(c.e.o.DataRoot))
-		if b := m.bind(); b != "" {
-			binds = append(binds, b)
-		}
 	}
 	config := map[string]any{
-		"Hostname": c.ID[:12], "Image": c.imageRef, "Env": c.env, "Cmd": c.command, "Entrypoint": c.entry,
-		"Labels": c.labels, "ExposedPorts": c.exposed(), "Volumes": c.image.volumeSet(), "Tty": false,
+		"Image": c.imageRef, "Env": c.env, "Cmd": c.command, "Entrypoint": c.entry,
+		"Labels": c.labels, "ExposedPorts": c.exposed(), "Volumes": c.image.volumeSet(),
 	}
 	if c.labels == nil {
 		config["Labels"] = map[string]string{}
 	}
-	if c.check {
+	if c.check && c.config["Healthcheck"] == nil {
 		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
 	}
 	if c.grace >= 0 {
@@ -87,14 +84,11 @@ func (c *Container) encode(size bool) []byte {
 	out := map[string]any{
 		"Id": c.ID, "Created": stamp(c.created), "Path": path, "Args": args, "State": c.inspectState(),
 		"Image": c.image.id, "Name": "/" + c.name, "RestartCount": c.restarts, "Driver": "overlay2", "Platform": "linux",
-		"HostConfig": map[string]any{
-			"Binds": binds, "NetworkMode": "default", "PortBindings": c.bindings(), "AutoRemove": c.autoRm, "Memory": c.memory,
-			"RestartPolicy": map[string]any{"Name": c.policyName(), "MaximumRetryCount": c.policy.max},
-		},
+		"HostConfig":  overlay(map[string]any{"LogConfig": map[string]any{"Type": "json-file", "Config": map[string]any{}}}, c.host, c.hostConfig()),
 		"GraphDriver": map[string]any{"Name": "overlay2", "Data": nil},
-		"Mounts":      mounts, "Config": config,
+		"Mounts":      mounts, "Config": overlay(map[string]any{"Hostname": c.ID[:12], "Tty": false}, c.config, config),
 		"NetworkSettings": map[string]any{
-			"Ports": c.published(), "Networks": map[string]any{c.network: c.endpoint()},
+			"Ports": c.published(), "Networks": c.endpoints(),
 		},
 	}
 	if size {
@@ -157,11 +151,37 @@ func (c *Container) commandText() string {
 	return strings.Join(append([]string{path}, args...), " ")
 }
 
-// endpoint is the container's place in its network; only a living process has an address.
-func (c *Container) endpoint() map[string]any {
-	ip := ""
-	if c.processLives() {
-		ip = c.ip
+// overlay puts objects upon one another; what a later one has is shown.
+func overlay(layers ...map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, l := range layers {
+		maps.Copy(out, l)
 	}
-	return map[string]any{"NetworkID": networkID, "IPAddress": ip, "Gateway": "172.17.0.1", "IPPrefixLen": 16}
+	return out
+}
+
+// hostConfig is what of it is ours to know; the rest is shown as it was asked for.
+func (c *Container) hostConfig() map[string]any {
+	out := map[string]any{
+		"NetworkMode": c.networkMode(), "PortBindings": c.bindings(), "AutoRemove": c.autoRm, "Memory": c.memory,
+		"RestartPolicy": map[string]any{"Name": c.policyName(), "MaximumRetryCount": c.policy.max},
+	}
+	if c.e.o.podman() {
+		out["Ulimits"] = []map[string]any{{"Name": "RLIMIT_NOFILE", "Hard": 20000, "Soft": 20000}}
+	}
+	if c.e.o.podman() || c.host == nil {
+		out["Binds"] = c.binds()
+		delete(out, "Mounts")
+	}
+	return out
+}
+
+func (c *Container) binds() []string {
+	var binds []string
+	for _, m := range c.mounts {
+		if b := m.bind(c.e.o.podman()); b != "" {
+			binds = append(binds, b)
+		}
+	}
+	return binds
 }

@@ -30,7 +30,7 @@ type listRow struct {
 	Status     string
 	HostConfig struct{ NetworkMode string }
 	Networks   struct {
-		Networks map[string]map[string]any
+		Networks map[string]any
 	} `json:"NetworkSettings"`
 	Mounts []map[string]any
 }
@@ -102,9 +102,9 @@ func (c *Container) encodeRow(size bool) *encodedRow {
 		row.Labels = map[string]string{}
 	}
 	row.HostConfig.NetworkMode = "default"
-	row.Networks.Networks = map[string]map[string]any{c.network: c.endpoint()}
+	row.Networks.Networks = c.endpoints()
 	for _, p := range c.ports {
-		row.Ports = append(row.Ports, p.row())
+		row.Ports = append(row.Ports, p.row(c.e.o.podman()))
 	}
 	for _, m := range c.mounts {
 		row.Mounts = append(row.Mounts, m.encode(c.e.o.DataRoot))

@@ -61,6 +61,12 @@ func (e *Engine) serveLogs(w http.ResponseWriter, r *request, ref string) {
 	case c == nil:
 		e.noSuchContainer(w, ref)
 		return
+	case c.keepsNoLog() && e.podman():
+		e.fail(w, http.StatusInternalServerError, "failed to obtain logs for Container '"+ref+"': this container is using the 'none' log driver, cannot read logs: this container is not logging output")
+		return
+	case c.keepsNoLog():
+		e.fail(w, http.StatusNotImplemented, "configured logging driver does not support reading")
+		return
 	case !stdout && !stderr:
 		e.fail(w, http.StatusBadRequest, "Bad parameters: you must choose at least one stream")
 		return
@@ -96,6 +102,12 @@ func (e *Engine) serveLogs(w http.ResponseWriter, r *request, ref string) {
 			return
 		}
 	}
+}
+
+func (c *Container) keepsNoLog() bool {
+	defer c.lock()()
+	log, _ := c.host["LogConfig"].(map[string]any)
+	return log["Type"] == "none"
 }
 
 // logStart is the index of the first line that tail leaves.

@@ -79,6 +79,14 @@ func (o Options) withDefaults() Options {
 
 func (o Options) podman() bool { return o.Flavour == Podman4 || o.Flavour == Podman5 }
 
+// defaultNetwork is where containers are that ask for none.
+func (o Options) defaultNetwork() string {
+	if o.podman() {
+		return "podman"
+	}
+	return "bridge"
+}
+
 // minor is the second number of an API version: 41 of "1.41"; -1 when it is none.
 func minor(version string) int {
 	major, rest, ok := strings.Cut(version, ".")

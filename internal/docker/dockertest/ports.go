@@ -44,14 +44,14 @@ func (p portBinding) hostAddr() string {
 	return ip + ":" + p.HostPort
 }
 
-func (p portBinding) row() map[string]any {
+func (p portBinding) row(podman bool) map[string]any {
 	number, protocol, _ := strings.Cut(p.Container, "/")
 	private, _ := strconv.Atoi(number) // parsed from a port that was accepted
 	row := map[string]any{"PrivatePort": private, "Type": protocol}
 	if public, err := strconv.Atoi(p.bound); err == nil {
 		row["PublicPort"] = public
 		row["IP"] = p.HostIP
-		if p.HostIP == "" {
+		if p.HostIP == "" && !podman {
 			row["IP"] = "0.0.0.0"
 		}
 	}

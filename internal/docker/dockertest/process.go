@@ -122,7 +122,7 @@ func (c *Container) start() bool {
 	c.claimPorts()
 	c.changed()
 	c.writeGreeting()
-	e.emitOther("network", "connect", networkID, map[string]string{"container": c.ID, "name": "bridge", "type": "bridge"})
+	c.tellNetworks("connect")
 	e.emit(c, "start", nil)
 	c.scheduleLife()
 	return true
@@ -136,6 +136,11 @@ func (c *Container) cannotStart() (why string, code int) {
 			code = 127
 		}
 		return c.life.StartError, code
+	}
+	for _, a := range c.networks {
+		if c.e.networks[a.name] == nil {
+			return noNetwork + a.name + " not found", 128
+		}
 	}
 	for _, p := range c.ports {
 		if holder := c.e.ports[p.key()]; p.HostPort != "" && holder != nil && holder != c {
@@ -244,7 +249,7 @@ func (c *Container) exit(code int) {
 		}
 	}
 	e.emit(c, "die", attributes)
-	e.emitOther("network", "disconnect", networkID, map[string]string{"container": c.ID, "name": "bridge", "type": "bridge"})
+	c.tellNetworks("disconnect")
 	switch {
 	case again:
 		c.restartLater(lasted)

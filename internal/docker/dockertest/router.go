@@ -121,6 +121,10 @@ func (e *Engine) route(w http.ResponseWriter, r *request) {
 		e.routeNetworks(w, r)
 	case p[0] == "volumes":
 		e.routeVolumes(w, r)
+	case r.Method == http.MethodPost && r.path == "/commit":
+		e.serveCommit(w, r)
+	case r.Method == http.MethodGet && r.path == "/system/df":
+		e.serveUsage(w, r)
 	case r.Method == http.MethodGet && r.path == "/version":
 		e.serveVersion(w)
 	case r.Method == http.MethodGet && r.path == "/info":
@@ -153,6 +157,12 @@ func (e *Engine) routeContainers(w http.ResponseWriter, r *request) {
 		e.serveInspect(w, r, p[1])
 	case "GET logs":
 		e.serveLogs(w, r, p[1])
+	case "GET changes":
+		e.serveChanges(w, p[1])
+	case "GET archive":
+		e.serveGetFile(w, r, p[1])
+	case "PUT archive":
+		e.servePutFiles(w, r, p[1])
 	case "GET stats":
 		e.serveStats(w, r, p[1])
 	case "POST start":

@@ -1,6 +1,7 @@
 package dockertest
 
 import (
+	"encoding/hex"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,6 +13,16 @@ type volume struct {
 	name      string
 	anonymous bool
 	created   time.Time
+	size      int64             // beside the files
+	files     map[string]string // path -> content
+}
+
+func (v *volume) bytes() int64 {
+	sum := v.size
+	for _, text := range v.files {
+		sum += int64(len(text))
+	}
+	return sum
 }
 
 type mountPoint struct {
@@ -32,11 +43,11 @@ func (m mountPoint) encode(root string) map[string]any {
 	return out
 }
 
-// bind is the mount as a bind of HostConfig; anonymous volumes are not listed there.
-func (m mountPoint) bind() string {
+// bind is the mount as a bind of HostConfig; anonymous volumes are not listed there, but by podman.
+func (m mountPoint) bind(podman bool) string {
 	source := m.source
 	if m.kind == "volume" {
-		if m.vol.anonymous {
+		if m.vol.anonymous && !podman {
 			return ""
 		}
 		source = m.name
@@ -65,7 +76,7 @@ func (e *Engine) AddVolume(name string) {
 func (e *Engine) volume(name string) *volume {
 	v := e.volumes[name]
 	if v == nil {
-		v = &volume{name: name, created: e.now()}
+		v = &volume{name: name, created: e.now(), files: map[string]string{}, anonymous: madeUp(name)}
 		if name == "" {
 			v.name, v.anonymous = e.newID("volume"), true
 		}
@@ -73,6 +84,39 @@ func (e *Engine) volume(name string) *volume {
 		e.emitOther("volume", "create", v.name, map[string]string{"driver": "local"})
 	}
 	return v
+}
+
+// madeUp tells a name that an engine has given, also when a container asks for it again.
+func madeUp(name string) bool {
+	_, err := hex.DecodeString(name)
+	return err == nil && len(name) == 64
+}
+
+// SetVolumeSize sets the bytes of a volume.
+func (e *Engine) SetVolumeSize(name string, bytes int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.volumes[name].size = bytes
+}
+
+// RemoveVolume takes a volume away behind everybody's back.
+func (e *Engine) RemoveVolume(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.volumes, name)
+}
+
+// volumeUsers counts the containers that have each volume mounted.
+func (e *Engine) volumeUsers() map[string]int {
+	users := map[string]int{}
+	for _, c := range e.byID {
+		for _, m := range c.mounts {
+			if m.vol != nil {
+				users[m.name]++
+			}
+		}
+	}
+	return users
 }
 
 // volumeMount reads "name:/target", "/host:/target" or "/target".
@@ -129,6 +173,8 @@ func (e *Engine) routeVolumes(w http.ResponseWriter, r *request) {
 		e.serveVolumes(w)
 	case r.Method == http.MethodGet && len(p) == 2:
 		e.serveVolume(w, p[1])
+	case r.Method == http.MethodDelete && len(p) == 2:
+		e.serveRemoveVolume(w, p[1])
 	default:
 		e.fail(w, http.StatusNotFound, "page not found")
 	}
@@ -153,6 +199,29 @@ func (e *Engine) serveVolume(w http.ResponseWriter, name string) {
 		return
 	}
 	e.answerJSON(w, http.StatusOK, v.encode(root))
+}
+
+func (e *Engine) serveRemoveVolume(w http.ResponseWriter, name string) {
+	e.mu.Lock()
+	refusal := e.removeVolume(name)
+	e.mu.Unlock()
+	e.reply(w, refusal)
+}
+
+// removeVolume refuses what is in use, also with force.
+func (e *Engine) removeVolume(name string) reply {
+	v := e.volumes[name]
+	if v == nil {
+		return refuse(http.StatusNotFound, "get %s: no such volume", name)
+	}
+	for _, c := range e.newestFirst() {
+		if slices.ContainsFunc(c.mounts, func(m mountPoint) bool { return m.vol == v }) {
+			return refuse(http.StatusConflict, "remove %s: volume is in use - [%s]", name, c.ID)
+		}
+	}
+	delete(e.volumes, name)
+	e.emitOther("volume", "destroy", name, map[string]string{"driver": "local"})
+	return done
 }
 
 func (v *volume) encode(root string) map[string]any {
