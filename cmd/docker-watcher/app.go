@@ -92,7 +92,8 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.statusCommand(),
 		a.projectCommand(), a.stageCommand(), a.deployCommand(),
 		a.psCommand(), a.logsCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),
-		a.staleCommand(), a.eventsCommand(), a.settingsCommand(), a.hostsCommand(), a.versionCommand(),
+		a.staleCommand(), a.archiveCommand(), a.policyCommand(), a.reclaimCommand(), a.leftoversCommand(),
+		a.eventsCommand(), a.settingsCommand(), a.hostsCommand(), a.versionCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [COMMAND]", Short: "Help about any command",

@@ -52,6 +52,7 @@ with the results if it was applied.`,
 		}),
 	}
 	f.add(c)
+	f.addTagGone(c)
 	c.Flags().StringVar(&show, "show", "", "print the plan of this id again")
 	return c
 }
@@ -65,7 +66,8 @@ func (a *app) makePlan(c *cobra.Command, api *client.Client, f staleFlags, names
 	if err != nil {
 		return client.Plan{}, err
 	}
-	if unprotected {
+	filter.TagGone = f.tagGone
+	if unprotected && !f.tagGone {
 		no := false
 		filter.Protected = &no
 	}
@@ -74,7 +76,10 @@ func (a *app) makePlan(c *cobra.Command, api *client.Client, f staleFlags, names
 		if err != nil {
 			return client.Plan{}, err
 		}
-		if len(names) == 1 {
+		switch {
+		case len(names) == 1 && f.tagGone:
+			return api.PlanOneTagGone(c.Context(), i.ID)
+		case len(names) == 1:
 			return api.PlanOne(c.Context(), i.ID)
 		}
 		filter.IDs = append(filter.IDs, i.ID)
@@ -111,11 +116,14 @@ func toGo(p client.Plan) (n int) {
 }
 
 func (a *app) printPlan(p client.Plan) {
-	if p.State == "planned" {
-		a.screen.Printf("plan %s: %s to remove, %s comes back; it may be applied for %s\n", p.ID, count(toGo(p), "container"),
-			screen.Bytes(p.Bytes), screen.Span(p.ExpiresAt.Sub(a.screen.Now()).Round(time.Minute)))
-	} else {
-		a.screen.Printf("plan %s: %s by %s\n", p.ID, p.State, p.AppliedBy)
+	what := fmt.Sprintf("%s to remove, %s comes back", count(toGo(p), "container"), screen.Bytes(p.Bytes))
+	switch {
+	case p.State == "planned" && p.Automatic:
+		a.screen.Printf("plan %s: %s; by itself %s, unless called off: docker-watcher stale cancel %s\n", p.ID, what, a.when(p.ApplyAt).Text, p.ID)
+	case p.State == "planned":
+		a.screen.Printf("plan %s: %s; it may be applied for %s\n", p.ID, what, screen.Span(p.ExpiresAt.Sub(a.screen.Now()).Round(time.Minute)))
+	default:
+		a.screen.Printf("plan %s: %s by %s\n", p.ID, p.State, firstOf(p.AppliedBy, p.CreatedBy))
 	}
 	if len(p.Items) > 0 {
 		a.screen.Print(a.planTable(p))
@@ -123,6 +131,9 @@ func (a *app) printPlan(p client.Plan) {
 	for _, i := range p.Items {
 		for _, w := range i.Warnings {
 			a.screen.Printf("! %s: %s\n", i.Name, screen.Tame(w))
+		}
+		for _, lost := range i.NotRestored {
+			a.screen.Printf("- %s: an undo would not bring back %s\n", i.Name, screen.Tame(lost))
 		}
 	}
 	if p.LeftOut > 0 {
@@ -153,16 +164,16 @@ func (a *app) planTable(p client.Plan) screen.Table {
 func whatBecomes(i client.PlanItem) screen.Cell {
 	switch {
 	case i.Result != "":
-		return resultCell(i)
+		return resultCell(i.Result)
 	case i.Protection != nil:
 		return screen.Cell{Text: "keep: " + protection(i.Protection), Tone: screen.Good}
 	}
 	return screen.Cell{Text: "remove", Tone: screen.Warn}
 }
 
-func resultCell(i client.PlanItem) screen.Cell {
+func resultCell(result string) screen.Cell {
 	tone := screen.Bad
-	switch i.Result {
+	switch result {
 	case "removed", "already_gone":
 		tone = screen.Plain
 	case "revived", "kept":
@@ -170,7 +181,7 @@ func resultCell(i client.PlanItem) screen.Cell {
 	case "changed", "in_use":
 		tone = screen.Warn
 	}
-	return screen.Cell{Text: i.Result, Tone: tone}
+	return screen.Cell{Text: result, Tone: tone}
 }
 
 func (a *app) staleApply() *cobra.Command {
@@ -246,6 +257,7 @@ Cleaning up several needs an admin. A container that is not stale is refused (ex
 		},
 	}
 	f.add(c)
+	f.addTagGone(c)
 	c.Flags().BoolVar(&all, "all", false, "everything that is stale and not protected")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only show the plan")
 	return c
@@ -272,6 +284,11 @@ func (a *app) apply(ctx context.Context, api *client.Client, p client.Plan) erro
 	if err := a.show(done, func() { a.printResults(done) }); err != nil {
 		return err
 	}
+	if a.output != "json" {
+		if err := a.undoHint(ctx, api, done); err != nil {
+			return err
+		}
+	}
 	if len(leftAlone(done)) > 0 {
 		return codeError(exitPartly)
 	}
@@ -279,37 +296,13 @@ func (a *app) apply(ctx context.Context, api *client.Client, p client.Plan) erro
 }
 
 func (a *app) applyWatched(ctx context.Context, api *client.Client, p client.Plan) (client.Plan, error) {
-	line := a.screen.Progress()
-	defer line.Clear()
-	quiet, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var told <-chan client.Event
-	if a.screen.Terminal {
-		told = a.listen(quiet, api, client.EventFilter{})
-	}
-	type answer struct {
-		plan client.Plan
-		err  error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		var done answer
-		if p.Single && len(p.Items) == 1 {
-			done.plan, done.err = api.ApplyOne(ctx, p.Items[0].InstanceID, p.ID)
-		} else {
-			done.plan, done.err = api.ApplyCleanup(ctx, p.ID)
-		}
-		answered <- done
-	}()
 	ended := map[string]bool{}
-	for {
-		select {
-		case got := <-answered:
-			return got.plan, got.err
-		case e := <-told:
-			showItem(line, p, ended, e)
+	return watched(ctx, a, api, func() (client.Plan, error) {
+		if p.Single && len(p.Items) == 1 {
+			return api.ApplyOne(ctx, p.Items[0].InstanceID, p.ID)
 		}
-	}
+		return api.ApplyCleanup(ctx, p.ID)
+	}, func(line *screen.Progress, e client.Event) { showItem(line, p, ended, e) })
 }
 
 // showItem shows that one item of a plan has ended.
@@ -341,7 +334,7 @@ func (a *app) printResults(p client.Plan) {
 		if i.Result == "removed" || i.Result == "already_gone" {
 			gone++
 		}
-		t.Add(screen.Text(i.Name), screen.Text(i.Project+"/"+i.Stage), screen.Text(i.ImageTag), resultCell(i), orNever(i.ResultDetail))
+		t.Add(screen.Text(i.Name), screen.Text(i.Project+"/"+i.Stage), screen.Text(i.ImageTag), resultCell(i.Result), orNever(i.ResultDetail))
 	}
 	a.screen.Print(t)
 	a.screen.Printf("%d of %s gone\n", gone, count(len(p.Items), "container"))

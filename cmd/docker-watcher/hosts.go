@@ -19,12 +19,13 @@ func (a *app) hostsCommand() *cobra.Command {
 long its event stream has been unbroken, the last good scan. A frozen host is not
 judged and not cleaned up until an admin accepts it.`,
 		Example: `  docker-watcher hosts
-  docker-watcher hosts accept local`,
+  docker-watcher hosts accept local
+  docker-watcher host blind local --since 7d`,
 		Args: takes(0, 0),
 	}, func(c *cobra.Command, api *client.Client, _ []string) ([]client.Host, error) {
 		return api.Hosts(c.Context())
 	}, a.printHosts)
-	c.AddCommand(a.hostsAccept())
+	c.AddCommand(a.hostsAccept(), a.hostsBlind())
 	return c
 }
 
@@ -50,6 +51,9 @@ func (a *app) printHosts(hosts []client.Host) {
 			a.screen.Printf("! %s: %s\n", h.Name, screen.Tame(firstOf(h.Error, "it does not answer")))
 		case h.Frozen:
 			a.screen.Printf("! %s is frozen: %s (an admin ends it: docker-watcher hosts accept %s)\n", h.Name, screen.Tame(h.FrozenReason), h.Name)
+		}
+		if h.AutoHeld != "" {
+			a.screen.Printf("! %s: automatic cleanup does nothing there since %s: %s\n", h.Name, a.when(h.AutoHeldSince).Text, screen.Tame(h.AutoHeld))
 		}
 		if h.Hint != "" {
 			a.screen.Printf("  %s\n", screen.Tame(h.Hint))

@@ -181,27 +181,32 @@ func (a *app) actionCommand(act action) *cobra.Command {
 		Example:           "  docker-watcher " + act.verb + " shop-preview-a1b2c3",
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.instanceNames(),
-		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
-			var done []client.Instance
-			err := a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
-				i, err := act.do(api, c.Context(), i.ID)
-				if err != nil {
-					return err
-				}
-				done = append(done, i)
-				if a.output != "json" {
-					a.screen.Printf("%s %s\n", i.Name, act.done)
-				}
-				return nil
-			})
-			if a.output == "json" {
-				if shown := a.screen.JSON(listOf(done)); shown != nil {
-					return shown
-				}
-			}
-			return err
-		}),
+		RunE:              a.toEach(act.do, func(i client.Instance) string { return i.Name + " " + act.done }),
 	}
+}
+
+// toEach does something to each instance that is named, and says so; as JSON it lists what became of them.
+func (a *app) toEach(do func(*client.Client, context.Context, string) (client.Instance, error), told func(client.Instance) string) func(*cobra.Command, []string) error {
+	return a.with(func(c *cobra.Command, api *client.Client, args []string) error {
+		var done []client.Instance
+		err := a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
+			i, err := do(api, c.Context(), i.ID)
+			if err != nil {
+				return err
+			}
+			done = append(done, i)
+			if a.output != "json" {
+				a.screen.Printf("%s\n", told(i))
+			}
+			return nil
+		})
+		if a.output == "json" {
+			if shown := a.screen.JSON(listOf(done)); shown != nil {
+				return shown
+			}
+		}
+		return err
+	})
 }
 
 // eachInstance goes through the names and on after an error. Of several some of which failed, the
@@ -235,7 +240,8 @@ func (a *app) rmCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rm INSTANCE...",
 		Short: "Remove containers that are not stale",
-		Long: `Removes containers; their volumes stay. One that runs is removed only with --stop. A stale one is
+		Long: `Removes containers; their volumes stay, and "docker-watcher archive restore" brings them back for
+some time. One that runs is removed only with --stop. A stale one is
 for "docker-watcher stale cleanup", which shows a plan first; a pinned one is kept until
 it is unpinned.`,
 		Example: `  docker-watcher rm shop-preview-a1b2c3
@@ -250,7 +256,7 @@ it is unpinned.`,
 				if err := api.RemoveInstance(c.Context(), i.ID, stop); err != nil {
 					return err
 				}
-				a.screen.Printf("%s removed\n", i.Name)
+				a.screen.Printf("%s removed. Undo: docker-watcher archive restore %s\n", i.Name, i.Name)
 				return nil
 			})
 		}),

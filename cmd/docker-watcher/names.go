@@ -13,6 +13,7 @@ import (
 
 var (
 	idForm        = regexp.MustCompile(`^[a-z0-9]{16}$`)
+	longForm      = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	containerForm = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
 )
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -82,10 +83,16 @@ func (a *app) settingsSet() *cobra.Command {
 	return &cobra.Command{
 		Use: "set NAME=VALUE...", Short: "Change settings: all that are named or, if one is wrong, none",
 		Long: `Changes settings, at once and together: if one value is refused nothing changes. A changed
-threshold or interval takes effect at once. Needs an admin.`,
+threshold or interval takes effect at once. Needs an admin.
+
+auto_cleanup=on is the switch without which nothing is ever cleaned up by itself. Before it is
+turned on you see what the policies would then clean up and when, and are asked; a script
+gives --yes.`,
 		Example: `  docker-watcher settings set stale_threshold_days=14
-  docker-watcher settings set scan_interval=auto event_retention_days=30`,
-		Args: takes(1, -1),
+  docker-watcher settings set scan_interval=auto event_retention_days=30
+  docker-watcher settings set auto_cleanup=on`,
+		Args:              takes(1, -1),
+		ValidArgsFunction: a.settingNames(),
 		RunE: func(c *cobra.Command, args []string) error {
 			change := map[string]any{}
 			for _, arg := range args {
@@ -93,27 +100,71 @@ threshold or interval takes effect at once. Needs an admin.`,
 				if !ok || name == "" {
 					return usagef(c, "%q: it is written NAME=VALUE, such as stale_threshold_days=14", arg)
 				}
-				change[name] = settingValue(value)
+				change[name] = settingValue(name, value)
 			}
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			s, err := api.UpdateSettings(c.Context(), change)
-			if err != nil {
-				return err
-			}
-			values, err := settingValues(s)
-			if err != nil {
-				return err
-			}
-			return a.show(s, func() { a.printSettings(values) })
+			return a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
+				if change[autoCleanup] == true {
+					if err := a.tryAutomatic(c, api); err != nil {
+						return err
+					}
+				}
+				s, err := api.UpdateSettings(c.Context(), change)
+				if err != nil {
+					return err
+				}
+				values, err := settingValues(s)
+				if err != nil {
+					return err
+				}
+				return a.show(s, func() { a.printSettings(values) })
+			})(c, args)
 		},
 	}
 }
 
+// autoCleanup is the switch without which nothing is cleaned up by itself.
+const autoCleanup = "auto_cleanup"
+
+// tryAutomatic shows what turning automatic cleanup on would clean up, and asks if that is anything.
+func (a *app) tryAutomatic(c *cobra.Command, api *client.Client) error {
+	global, err := api.GlobalPolicy(c.Context())
+	if err != nil {
+		return err
+	}
+	on := true
+	t, err := api.PolicyTry(c.Context(), client.PolicyChange{Level: levelGlobal, Policy: global.Policy, AutoCleanup: &on})
+	if err != nil {
+		return err
+	}
+	if a.output != "json" {
+		a.printEffects(t)
+	}
+	if t.NewlyCleaned.Count == 0 {
+		return nil
+	}
+	return a.confirm(c, fmt.Sprintf("Let %s be cleaned up by itself at its time, and others as they come due?", count(t.NewlyCleaned.Count, "container")))
+}
+
+func (a *app) settingNames() completer {
+	return a.completes(func(ctx context.Context, api *client.Client) ([]string, error) {
+		s, err := api.Settings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		values, err := settingValues(s)
+		var names []string
+		for name := range values {
+			names = append(names, name+"=")
+		}
+		return names, err
+	})
+}
+
 // settingValue sends what looks like a number or a yes as such; the service judges it.
-func settingValue(text string) any {
+func settingValue(name, text string) any {
+	if name == autoCleanup && (text == "on" || text == "off") {
+		return text == "on"
+	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n
 	}

@@ -18,12 +18,15 @@ func (a *app) staleCommand() *cobra.Command {
 		Long: `A container is stale when it is not running and has not been alive for longer than the threshold
 of its stage, measured from when it really stopped. "plan" shows exactly what a cleanup
 would do and touches nothing; "apply" does exactly that plan; "cleanup" does both and asks
-in between. Volumes always stay. What came back to life meanwhile is left alone.`,
+in between. Volumes always stay. What came back to life meanwhile is left alone, and what was
+removed can be brought back for some time: "undo".`,
 		Example: `  docker-watcher stale ls
   docker-watcher stale plan --project shop
   docker-watcher stale apply 0q3v...
-  docker-watcher stale cleanup shop-preview-a1b2c3`,
-	}, a.staleLs(), a.staleScan(), a.stalePlan(), a.staleApply(), a.staleCleanup(), a.stalePin(), a.staleUnpin())
+  docker-watcher stale cleanup shop-preview-a1b2c3
+  docker-watcher stale undo`,
+	}, a.staleLs(), a.staleScan(), a.stalePlan(), a.staleApply(), a.staleCleanup(),
+		a.staleUndo(), a.staleCancel(), a.stalePin(), a.staleUnpin(), a.staleSnooze(), a.staleUnsnooze())
 }
 
 // staleFlags select stale containers.
@@ -31,6 +34,7 @@ type staleFlags struct {
 	project, stage, host, text string
 	classes                    []string
 	olderThan                  int
+	tagGone                    bool // of a plan
 }
 
 func (f *staleFlags) add(c *cobra.Command) {
@@ -40,6 +44,11 @@ func (f *staleFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.text, "text", "", "only with this in name, tag, image or container id")
 	c.Flags().StringArrayVar(&f.classes, "class", nil, "only of this class: exited failed oom never_started paused crash_looping dead missing engine_lost; repeat")
 	c.Flags().IntVar(&f.olderThan, "older-than", 0, "only if not alive for more than so many days")
+}
+
+// addTagGone is for plans: what its registry has no more cannot be pulled again, so that it is kept without a yes.
+func (f *staleFlags) addTagGone(c *cobra.Command) {
+	c.Flags().BoolVar(&f.tagGone, "tag-gone", false, "also those whose image tag is gone from its registry")
 }
 
 // any tells whether a filter was given.
@@ -64,11 +73,14 @@ func (a *app) staleLs() *cobra.Command {
 		kept     string
 		limit    int
 		exitCode bool
+
+		protections []string
 	)
 	c := &cobra.Command{
 		Use: "ls", Short: "List what is stale and how we know",
 		Long: `Lists the stale containers, the longest dead first: class, when each was last alive, what that
-rests on (evidence), and what keeps it from a cleanup.
+rests on (evidence), what keeps it from a cleanup, and what policy makes of it by itself and when
+(-o wide says why).
 
 Evidence: observed = seen running by us; finished_at = the engine's own end of the run;
 first_seen_stopped = first seen not running, so it may be older; created_at = never started.`,
@@ -89,6 +101,7 @@ first_seen_stopped = first seen not running, so it may be older; created_at = ne
 				}
 				filter.Protected = &only
 			}
+			filter.Protection = protections
 			items, more, err := everything(limit, func(p client.Page) (client.List[client.StaleItem], error) {
 				l, err := api.Stale(c.Context(), filter, p)
 				return l.List, err
@@ -107,6 +120,7 @@ first_seen_stopped = first seen not running, so it may be older; created_at = ne
 	f.add(c)
 	c.Flags().StringVar(&sort, "sort", "", "last_alive_at (oldest first), -last_alive_at, project or -bytes")
 	c.Flags().StringVar(&kept, "protected", "", "true: only those that every cleanup keeps; false: only the others")
+	c.Flags().StringArrayVar(&protections, "protection", nil, "only what this keeps: pinned snoozed keep_label rollback tag_gone; repeat")
 	c.Flags().IntVar(&limit, "limit", 500, "at most so many (0: all)")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "end with exit code 10 when something is listed")
 	return c
@@ -117,18 +131,19 @@ func (a *app) printStale(items []client.StaleItem) {
 		a.screen.Notef("nothing is stale\n")
 		return
 	}
-	t := screen.Table{Head: []string{"name", "stage", "tag", "class", "last alive", "days", "evidence", "kept", "size"}}
+	t := screen.Table{Head: []string{"name", "stage", "tag", "class", "last alive", "days", "evidence", "kept", "size", "policy"}}
 	if a.wide() {
-		t.Head = append(t.Head, "id", "status", "stale after", "stale since", "reason")
+		t.Head = append(t.Head, "id", "status", "stale after", "stale since", "decided by", "why", "reason")
 	}
 	for _, i := range items {
 		row := []screen.Cell{
 			screen.Text(i.Name), screen.Text(i.Project + "/" + i.Stage), screen.Text(i.ImageTag), classCell(i.Class),
 			a.lastAlive(i.LastAliveAt, i.UpperBound), screen.Text(strconv.Itoa(i.DaysStale)), screen.Text(i.Evidence),
-			orNever(protection(i.Protection)), size(i.Bytes),
+			orNever(protection(i.Protection)), size(i.Bytes), a.policyCell(i.Policy),
 		}
 		if a.wide() {
-			row = append(row, screen.Text(i.ID), statusCell(i.Status), screen.Text(i.StaleAfter), a.when(i.StaleSince), screen.Text(i.Reason))
+			row = append(row, screen.Text(i.ID), statusCell(i.Status), screen.Text(i.StaleAfter), a.when(i.StaleSince),
+				orNever(i.Policy.Level), screen.Text(i.Policy.Why), screen.Text(i.Reason))
 		}
 		t.Add(row...)
 	}
@@ -137,7 +152,23 @@ func (a *app) printStale(items []client.StaleItem) {
 		if i.HeldBack != "" {
 			a.screen.Printf("! %s: %s\n", i.Name, screen.Tame(i.HeldBack))
 		}
+		if i.BlindSeconds > 0 {
+			a.screen.Printf("! %s: nobody watched for %s of that time\n", i.Name, seconds(i.BlindSeconds))
+		}
 	}
+}
+
+// policyCell says in a few words what becomes of a stale container by itself; -o wide says why.
+func (a *app) policyCell(d client.Decision) screen.Cell {
+	switch {
+	case d.Action != actionCleanup:
+		return screen.Text("warns only")
+	case d.At.IsZero():
+		return screen.Cell{Text: "stays for now", Tone: screen.Faint}
+	case !d.At.After(a.screen.Now()):
+		return screen.Cell{Text: "goes at the next run", Tone: screen.Warn}
+	}
+	return screen.Cell{Text: "goes " + a.when(d.At).Text, Tone: screen.Warn}
 }
 
 func classCell(class string) screen.Cell {
@@ -213,46 +244,4 @@ func blind(runs []client.ScanRun) error {
 		return nil
 	}
 	return &hinted{errors.Join(errs...), "docker-watcher hosts says how the engine is"}
-}
-
-func (a *app) stalePin() *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use: "pin INSTANCE...", Short: "Keep containers from every cleanup",
-		Long: `Pins containers: they are listed as before, nobody is told of them, and every cleanup keeps them
-until they are unpinned.`,
-		Example:           `  docker-watcher stale pin shop-preview-a1b2c3 --reason "demo for the customer in May"`,
-		Args:              takes(1, -1),
-		ValidArgsFunction: a.instanceNames(),
-		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
-			return a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
-				i, err := api.Pin(c.Context(), i.ID, reason)
-				if err != nil {
-					return err
-				}
-				return a.show(i, func() { a.screen.Printf("%s is pinned: every cleanup keeps it\n", i.Name) })
-			})
-		}),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for others to read")
-	return c
-}
-
-func (a *app) staleUnpin() *cobra.Command {
-	return &cobra.Command{
-		Use: "unpin INSTANCE...", Short: "End the pin of containers",
-		Long:              "Ends the pin of containers. If one is stale, the warning is given now.",
-		Example:           "  docker-watcher stale unpin shop-preview-a1b2c3",
-		Args:              takes(1, -1),
-		ValidArgsFunction: a.instanceNames(),
-		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
-			return a.eachInstance(c.Context(), api, args, func(i client.Instance) error {
-				i, err := api.Unpin(c.Context(), i.ID)
-				if err != nil {
-					return err
-				}
-				return a.show(i, func() { a.screen.Printf("%s is no longer pinned\n", i.Name) })
-			})
-		}),
-	}
 }
