@@ -16,7 +16,7 @@ type Stage struct {
 	Name       string    `json:"name"`
 	Kind       string    `json:"kind"`                  // dev | staging | production | preview
 	StaleAfter string    `json:"stale_after,omitempty"` // empty: as the project
-	KeepLast   int       `json:"keep_last"`
+	KeepLast   *int      `json:"keep_last"`             // nil: as its policy says
 	Spec       Spec      `json:"spec"`
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`

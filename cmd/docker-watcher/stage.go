@@ -40,6 +40,14 @@ func (a *app) stageLs() *cobra.Command {
 	}, a.printStages)
 }
 
+// kept says how many former instances a stage keeps, where it says so itself.
+func kept(n *int) string {
+	if n == nil {
+		return "as its policy"
+	}
+	return fmt.Sprintf("last %d", *n)
+}
+
 func (a *app) printStages(stages []client.Stage) {
 	t := screen.Table{Head: []string{"stage", "kind", "stale after", "keeps", "ports", "created"}}
 	if a.wide() {
@@ -52,7 +60,7 @@ func (a *app) printStages(stages []client.Stage) {
 		}
 		row := []screen.Cell{
 			screen.Text(s.Project + "/" + s.Name), screen.Text(s.Kind), inherited(s.StaleAfter, "as the project"),
-			screen.Text(fmt.Sprintf("last %d", s.KeepLast)), orNever(strings.Join(ports, " ")), a.when(s.CreatedAt),
+			screen.Text(kept(s.KeepLast)), orNever(strings.Join(ports, " ")), a.when(s.CreatedAt),
 		}
 		if a.wide() {
 			row = append(row, screen.Text(s.ID), screen.Text(s.HostID))
@@ -163,7 +171,7 @@ func (a *app) printStage(s client.Stage) {
 	row("stage", s.Project+"/"+s.Name)
 	row("kind", s.Kind)
 	row("stale after", inherited(s.StaleAfter, "as the project").Text)
-	row("keeps", fmt.Sprintf("last %d", s.KeepLast))
+	row("keeps", kept(s.KeepLast))
 	for _, e := range s.Spec.Env {
 		row("env", e.Name+"=(sealed)")
 	}

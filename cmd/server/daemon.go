@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -63,6 +64,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	scanner := stale.NewScanner(db, fleet, log)
 	cleaner := stale.NewCleaner(db, fleet, log)
 	deployer := deploy.New(db, fleet, bus, log)
+	reclaimer := reclaim.New(db, fleet, log)
 	cleaner.ClaimBy(deployer.Claim)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
@@ -82,7 +84,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
-		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer, Auth: accounts, Scheduler: jobs,
+		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
+		Reclaimer: reclaimer, Auth: accounts, Scheduler: jobs,
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)

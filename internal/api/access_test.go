@@ -32,7 +32,7 @@ func TestRoutesByRole(t *testing.T) {
 	for _, r := range (&server{}).routes() {
 		path := hole.ReplaceAllString(r.path, "no-such-id")
 		body := ""
-		if r.method == post || r.method == patch {
+		if r.method == post || r.method == put || r.method == patch {
 			body = `{"no_such_key":1}`
 		}
 		for _, c := range callers {

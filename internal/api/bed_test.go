@@ -19,6 +19,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -65,7 +66,7 @@ func newBed(t *testing.T) *bed {
 
 	b.deps = Deps{
 		DB: b.db, Bus: b.bus, Fleet: fleet, Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
-		Deployer: deploy.New(b.db, fleet, b.bus, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log),
+		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}

@@ -50,9 +50,10 @@ func readObject(body []byte) (map[string]json.RawMessage, error) {
 // cleanupWish is what a cleanup's body asks for: a plan (dryRun), a plan to be
 // applied (planID), or with neither both at once.
 type cleanupWish struct {
-	dryRun bool
-	planID string
-	filter StaleFilter
+	dryRun  bool
+	tagGone bool // what its registry has no more may go
+	planID  string
+	filter  StaleFilter
 }
 
 const longestPlanID = 100
@@ -98,20 +99,26 @@ func (w *cleanupWish) read(name string, value json.RawMessage, filters bool) err
 		}
 		w.dryRun = true
 		return nil
+	case "tag_gone":
+		if string(value) != "true" {
+			return invalid(where, "only true is possible; leave it out to keep what its registry has no more")
+		}
+		w.tagGone = true
+		return nil
 	case "plan_id":
-		return w.readPlanID(where, value)
+		return readPlanID(where, value, &w.planID)
 	}
 	if !filters {
-		return invalid(where, "there is no such key: only dry_run or plan_id")
+		return invalid(where, "there is no such key: only dry_run, tag_gone or plan_id")
 	}
 	return w.filter.read(name, where, value)
 }
 
-func (w *cleanupWish) readPlanID(where string, value json.RawMessage) error {
-	if err := readValue(where, value, &w.planID, "an id of a plan"); err != nil {
+func readPlanID(where string, value json.RawMessage, into *string) error {
+	if err := readValue(where, value, into, "an id of a plan"); err != nil {
 		return err
 	}
-	if w.planID == "" || len(w.planID) > longestPlanID {
+	if *into == "" || len(*into) > longestPlanID {
 		return invalid(where, "an id of a plan is expected")
 	}
 	return nil
@@ -139,6 +146,8 @@ func (f *StaleFilter) read(name, where string, value json.RawMessage) error {
 	case "protected":
 		f.Protected = new(bool)
 		return readValue(where, value, f.Protected, "true or false")
+	case "protection":
+		return f.readProtection(where, value)
 	case "older_than_days":
 		err := readValue(where, value, &f.OlderThanDays, "a whole number of days")
 		if err == nil && (f.OlderThanDays < 0 || f.OlderThanDays > mostOlderThan) {
@@ -177,6 +186,26 @@ func (f *StaleFilter) readClasses(where string, value json.RawMessage) error {
 	for i, class := range f.Class {
 		if !slices.Contains(classes, store.Class(class)) {
 			return invalid(where+"["+strconv.Itoa(i)+"]", "there is no such class")
+		}
+	}
+	return nil
+}
+
+// protections are what a filter may ask for.
+var protections = []store.ProtectionKind{
+	store.ProtectionPinned, store.ProtectionSnoozed, store.ProtectionKeep, store.ProtectionRollback, store.ProtectionTagGone,
+}
+
+func (f *StaleFilter) readProtection(where string, value json.RawMessage) error {
+	if err := readValue(where, value, &f.Protection, "a list of kinds of protection"); err != nil {
+		return err
+	}
+	if len(f.Protection) == 0 {
+		return invalid(where, "at least one kind is expected")
+	}
+	for i, kind := range f.Protection {
+		if !slices.Contains(protections, store.ProtectionKind(kind)) {
+			return invalid(where+"["+strconv.Itoa(i)+"]", "there is no such kind")
 		}
 	}
 	return nil

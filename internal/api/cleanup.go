@@ -11,15 +11,18 @@ import (
 
 type planJSON struct {
 	ID        string         `json:"id"`
-	State     string         `json:"state" enum:"planned,applying,applied"`
+	State     string         `json:"state" enum:"planned,applying,applied,cancelled"`
 	Single    bool           `json:"single" doc:"made for one instance"`
+	Automatic bool           `json:"automatic" doc:"made by a policy, applied by itself at apply_at"`
 	CreatedAt stamp          `json:"created_at"`
 	CreatedBy string         `json:"created_by"`
 	ExpiresAt stamp          `json:"expires_at"`
+	ApplyAt   moment         `json:"apply_at"`
 	AppliedAt moment         `json:"applied_at"`
-	AppliedBy string         `json:"applied_by,omitempty"`
+	AppliedBy string         `json:"applied_by,omitempty" doc:"or who called it off"`
 	DoneAt    moment         `json:"done_at"`
 	LeftOut   int            `json:"left_out" doc:"matched, but beyond the limit of one plan"`
+	TagGone   bool           `json:"tag_gone_yes" doc:"also what its registry has no more is to be removed"`
 	Bytes     int64          `json:"bytes" doc:"known to come back, of the items that are not kept"`
 	Items     []planItemJSON `json:"items" nullable:"false"`
 }
@@ -46,20 +49,26 @@ type planItemJSON struct {
 	Volumes      []string                 `json:"volumes,omitempty" doc:"stay"`
 	Routes       []string                 `json:"routes,omitempty" doc:"go"`
 	Warnings     []string                 `json:"warnings,omitempty"`
+	LayerKept    bool                     `json:"layer_kept" doc:"an undo brings the writable layer back"`
+	NotRestored  []string                 `json:"not_restored,omitempty" doc:"in words: what an undo would not bring back"`
 	Protection   nullable[protectionJSON] `json:"protection"`
 	Result       string                   `json:"result,omitempty" enum:"removed,already_gone,revived,changed,kept,in_use,timeout,error"`
 	ResultDetail string                   `json:"result_detail,omitempty"`
 	DoneAt       moment                   `json:"done_at"`
+	ArchiveID    string                   `json:"archive_id,omitempty" doc:"of the copy that can be restored"`
 }
 
-func planOf(p store.Plan) planJSON {
+// planOf shows a plan, with the archives that it left by instance.
+func planOf(p store.Plan, archives map[string]string) planJSON {
 	j := planJSON{
 		ID: p.ID, State: string(p.State), Single: p.Single, CreatedAt: stamp(p.CreatedAt), CreatedBy: p.CreatedBy,
 		ExpiresAt: stamp(p.ExpiresAt), AppliedAt: moment(p.AppliedAt), AppliedBy: p.AppliedBy, DoneAt: moment(p.DoneAt),
-		LeftOut: p.LeftOut, Items: make([]planItemJSON, 0, len(p.Items)),
+		Automatic: p.Automatic, ApplyAt: moment(p.ApplyAt), LeftOut: p.LeftOut, TagGone: p.TagGoneYes, Items: make([]planItemJSON, 0, len(p.Items)),
 	}
 	for _, i := range p.Items {
-		j.Items = append(j.Items, planItemOf(i))
+		item := planItemOf(i)
+		item.ArchiveID = archives[i.InstanceID]
+		j.Items = append(j.Items, item)
 		if i.Protection.Kind == store.ProtectionNone {
 			j.Bytes += max(0, i.Details.Bytes)
 		}
@@ -73,7 +82,8 @@ func planItemOf(i store.PlanItem) planItemJSON {
 		Stage: i.Stage, StageID: i.StageID, ImageTag: i.ImageTag, Status: string(i.Status), Class: string(i.Class),
 		LastAliveAt: moment(i.LastAliveAt), Evidence: string(i.Evidence), UpperBound: i.UpperBound, Reason: i.Reason,
 		Bytes: knownBytes(i.Details.Bytes, true), Image: i.Details.ImageRef, ImageBytes: i.Details.ImageBytes,
-		Volumes: i.Details.Volumes, Routes: i.Details.Routes, Warnings: i.Details.Warnings, Protection: protectionOf(i.Protection),
+		Volumes: i.Details.Volumes, Routes: i.Details.Routes, Warnings: i.Details.Warnings,
+		LayerKept: i.Details.LayerKept, NotRestored: i.Details.NotRestored, Protection: protectionOf(i.Protection),
 		Result: string(i.Result), ResultDetail: i.ResultDetail, DoneAt: moment(i.DoneAt),
 	}
 }
@@ -85,19 +95,33 @@ func (s *server) getPlan(ctx context.Context, in *ByID) (*getPlanOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(planOf(p)), nil
+	return s.showPlan(ctx, p)
+}
+
+// showPlan answers a plan; what it removed has an archive from which it can be restored.
+func (s *server) showPlan(ctx context.Context, p store.Plan) (*out[planJSON], error) {
+	var archives map[string]string
+	if p.State == store.PlanApplying || p.State == store.PlanApplied {
+		var err error
+		if archives, err = s.archivesOfPlan(ctx, p.ID); err != nil {
+			return nil, err
+		}
+	}
+	return answer(planOf(p, archives)), nil
 }
 
 // cleanupRequest describes the body in the document; readCleanup is what reads it.
 type cleanupRequest struct {
-	DryRun *bool  `json:"dry_run,omitempty" enum:"true" doc:"answer a plan of what matches the filters, touch nothing"`
-	PlanID string `json:"plan_id,omitempty" doc:"apply this plan; nothing may stand beside it"`
+	DryRun  *bool  `json:"dry_run,omitempty" enum:"true" doc:"answer a plan of what matches the filters, touch nothing"`
+	TagGone *bool  `json:"tag_gone,omitempty" enum:"true" doc:"beside dry_run: an explicit yes to removing also what its registry has no more"`
+	PlanID  string `json:"plan_id,omitempty" doc:"apply this plan; nothing may stand beside it"`
 	StaleFilter
 }
 
 type cleanupOneRequest struct {
-	DryRun *bool  `json:"dry_run,omitempty" enum:"true" doc:"answer a plan, touch nothing"`
-	PlanID string `json:"plan_id,omitempty" doc:"apply this plan of this instance; nothing may stand beside it"`
+	DryRun  *bool  `json:"dry_run,omitempty" enum:"true" doc:"answer a plan, touch nothing"`
+	TagGone *bool  `json:"tag_gone,omitempty" enum:"true" doc:"beside dry_run: an explicit yes to removing it although its registry has the tag no more"`
+	PlanID  string `json:"plan_id,omitempty" doc:"apply this plan of this instance; nothing may stand beside it"`
 }
 
 func cleanupBody[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
@@ -120,7 +144,7 @@ func (s *server) cleanup(ctx context.Context, in *cleanupIn) (*out[planJSON], er
 	if w.planID != "" {
 		return s.apply(ctx, w.planID)
 	}
-	sel := stale.Selection{AllUnprotected: !w.dryRun}
+	sel := stale.Selection{AllUnprotected: !w.dryRun, TagGone: w.tagGone}
 	if w.dryRun {
 		if sel.Filter, err = s.readStaleFilter(ctx, "body.", w.filter); err != nil {
 			return nil, err
@@ -146,7 +170,7 @@ func (s *server) cleanupOne(ctx context.Context, in *cleanupOneIn) (*out[planJSO
 		return nil, err
 	}
 	if w.planID == "" {
-		return s.planAnd(ctx, stale.Selection{InstanceID: in.ID}, w.dryRun)
+		return s.planAnd(ctx, stale.Selection{InstanceID: in.ID, TagGone: w.tagGone}, w.dryRun)
 	}
 	p, err := s.d.DB.Plan(ctx, w.planID)
 	if err != nil {
@@ -169,7 +193,7 @@ func (s *server) planAnd(ctx context.Context, sel stale.Selection, dryRun bool) 
 		return nil, err
 	}
 	if dryRun {
-		return answer(planOf(p)), nil
+		return s.showPlan(ctx, p)
 	}
 	return s.apply(ctx, p.ID)
 }
@@ -184,7 +208,7 @@ func (s *server) apply(ctx context.Context, planID string) (*out[planJSON], erro
 	if err != nil {
 		return nil, err
 	}
-	return answer(planOf(p)), nil
+	return s.showPlan(ctx, p)
 }
 
 // tellProgress spreads how far a cleanup is: chatter, not kept. What happened to

@@ -310,7 +310,7 @@ func TestProjectsAndStages(t *testing.T) {
 	}
 
 	st, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: p.ID, Name: "production", Kind: "production"})
-	if err != nil || st.KeepLast != 2 {
+	if err != nil || st.KeepLast == nil || *st.KeepLast != 2 {
 		t.Fatalf("got %+v, %v", st, err)
 	}
 	_, err = b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: p.ID, Name: "production", Kind: "preview"})

@@ -29,6 +29,8 @@ type hostJSON struct {
 	Frozen           bool        `json:"frozen" doc:"verdicts and cleanups are held back"`
 	FrozenSince      moment      `json:"frozen_since"`
 	FrozenReason     string      `json:"frozen_reason,omitempty"`
+	AutoHeld         string      `json:"auto_held,omitempty" doc:"why automatic cleanup does nothing on it"`
+	AutoHeldSince    moment      `json:"auto_held_since"`
 	BlindIntervals   []blindJSON `json:"blind_intervals" nullable:"false" doc:"of the last 30 days"`
 }
 
@@ -87,10 +89,11 @@ func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
 		APIVersion: h.APIVersion, OS: h.OS, Arch: h.Arch, ClockSkewMS: h.ClockSkew.Milliseconds(),
 		LastScanAt: moment(h.LastScanAt), LastGoodScanAt: moment(h.LastGoodScan),
 		Frozen: !h.FrozenSince.IsZero(), FrozenSince: moment(h.FrozenSince), FrozenReason: h.FrozenReason,
+		AutoHeld: h.AutoHeld, AutoHeldSince: moment(h.AutoHeldSince),
 		BlindIntervals: make([]blindJSON, 0, len(blind)),
 	}
 	for _, b := range blind {
-		j.BlindIntervals = append(j.BlindIntervals, blindJSON{From: stamp(b.From), To: moment(b.To), Reason: b.Reason, Detail: b.Detail})
+		j.BlindIntervals = append(j.BlindIntervals, blindOf(b))
 	}
 	s.askHost(ctx, h.ID, &j)
 	return j, nil

@@ -47,6 +47,13 @@ type instanceJSON struct {
 	CheckError         string                   `json:"check_error,omitempty" doc:"why the last check could not tell"`
 	HeldBack           string                   `json:"held_back,omitempty" doc:"why automatic cleanup leaves it alone"`
 	Protection         nullable[protectionJSON] `json:"protection"`
+	SnoozedUntil       moment                   `json:"snoozed_until"`
+	SnoozedBy          string                   `json:"snoozed_by,omitempty"`
+	SnoozeReason       string                   `json:"snooze_reason,omitempty"`
+	TagGoneSince       moment                   `json:"tag_gone_since" doc:"since when its registry has the tag no more"`
+	Policy             *decisionJSON            `json:"policy,omitempty" doc:"what policy makes of it, and when; of a single instance"`
+	Blind              []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched; of a single instance"`
+	BlindSeconds       int64                    `json:"blind_seconds,omitempty"`
 	Bytes              *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
 	Ports              []portJSON               `json:"ports,omitempty" doc:"published now; asked of the engine for a single running instance, or with live=true"`
 	Spec               *specJSON                `json:"spec,omitempty" doc:"what it was deployed with; of a single instance"`
@@ -56,7 +63,7 @@ type instanceJSON struct {
 }
 
 type protectionJSON struct {
-	Kind  string `json:"kind" enum:"pinned,snoozed,keep_label,rollback"`
+	Kind  string `json:"kind" enum:"pinned,snoozed,keep_label,rollback,tag_gone"`
 	Until moment `json:"until"`
 	By    string `json:"by,omitempty"`
 	Why   string `json:"why,omitempty"`
@@ -80,7 +87,9 @@ func instanceOf(v store.InstanceView) instanceJSON {
 		LastAliveAt: moment(v.LastAliveAt), Evidence: string(v.Evidence), UpperBound: v.UpperBound,
 		Stale: !v.StaleSince.IsZero(), StaleSince: moment(v.StaleSince), StaleAfter: v.StaleAfter.String(),
 		CheckedAt: moment(v.CheckedAt), CheckError: v.CheckError, HeldBack: v.HeldBack,
-		Protection: protectionOf(v.Protection(time.Now())), Bytes: knownBytes(v.SizeRw, !v.SizeAt.IsZero()),
+		Protection:   protectionOf(v.Protection(time.Now())),
+		SnoozedUntil: moment(v.SnoozedUntil), SnoozedBy: v.SnoozedBy, SnoozeReason: v.SnoozeReason, TagGoneSince: moment(v.TagGoneSince),
+		Bytes:     knownBytes(v.SizeRw, !v.SizeAt.IsZero()),
 		CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt), Revision: v.Revision,
 	}
 }

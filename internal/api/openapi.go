@@ -95,7 +95,7 @@ func (r route) errors() []int {
 	if r.method != get {
 		codes = append(codes, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable)
 	}
-	if r.method == patch {
+	if r.method == patch || r.method == put {
 		codes = append(codes, http.StatusPreconditionFailed)
 	}
 	if r.path == "/api/session" || r.path == "/api/setup" {

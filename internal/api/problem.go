@@ -15,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -29,6 +30,8 @@ type Problem struct {
 	Hint   string         `json:"hint,omitempty" doc:"what to do about it"`
 	Errors []ProblemField `json:"errors,omitempty" doc:"the parts of the request that are wrong"`
 	ID     string         `json:"id,omitempty" doc:"of an internal error: look for it in the log"`
+	// Conflicts are what is in the way of a restore.
+	Conflicts []conflictJSON `json:"conflicts,omitempty" doc:"what is in the way of a restore, with the choices that would settle it"`
 
 	header http.Header
 }
@@ -66,6 +69,10 @@ const (
 	codeTooMany          = "too_many_requests"
 	codeSetUp            = "set_up"
 	codeInternal         = "internal"
+	codeConflicts        = "restore_conflicts"
+	codeNotRestorable    = "not_restorable"
+	codeNotMended        = "not_mended"
+	codeRefused          = "refused"
 )
 
 const (
@@ -203,6 +210,13 @@ var problems = []problemRule{
 	{err: stale.ErrPlanUsed, status: http.StatusConflict, code: codePlanUsed, hint: "make a new plan"},
 	{err: stale.ErrFrozen, status: http.StatusConflict, code: codeFrozen, hint: hintFrozen},
 	{err: stale.ErrBlind, status: http.StatusConflict, code: codeBlind, hint: hintEngine},
+
+	{err: stale.ErrNotRestorable, status: http.StatusConflict, code: codeNotRestorable},
+	{err: stale.ErrNotMended, status: http.StatusConflict, code: codeNotMended},
+
+	{err: reclaim.ErrPlanExpired, status: http.StatusConflict, code: codePlanExpired, hint: "make a new plan"},
+	{err: reclaim.ErrPlanUsed, status: http.StatusConflict, code: codePlanUsed, hint: "make a new plan"},
+	{err: reclaim.ErrRefused, status: http.StatusConflict, code: codeRefused},
 
 	{err: deploy.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},

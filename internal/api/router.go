@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -33,6 +34,7 @@ type Deps struct {
 	Scanner   *stale.Scanner
 	Cleaner   *stale.Cleaner
 	Deployer  *deploy.Deployer
+	Reclaimer *reclaim.Reclaimer
 	Auth      *auth.Service
 	Scheduler *schedule.Scheduler
 	// ThresholdsChanged is told after a change of the settings or of any threshold. It
@@ -87,6 +89,7 @@ type mounter func(s *server, doc huma.API, op huma.Operation)
 const (
 	get    = http.MethodGet
 	post   = http.MethodPost
+	put    = http.MethodPut
 	patch  = http.MethodPatch
 	remove = http.MethodDelete
 
@@ -123,6 +126,16 @@ func (s *server) routes() []route {
 		{get, "/api/stages/{id}", viewer, "get-stage", "A stage", to(s.getStage)},
 		{patch, "/api/stages/{id}", admin, "update-stage", "Change a stage", to(s.updateStage)},
 		{remove, "/api/stages/{id}", admin, "delete-stage", "Remove a stage without instances", to(s.deleteStage)},
+
+		{get, "/api/policies", viewer, "list-policies", "What each level says, and what is in force for each stage", to(s.listPolicies)},
+		{get, "/api/policies/global", viewer, "get-global-policy", "What the global level says", to(s.getGlobalPolicy)},
+		{put, "/api/policies/global", admin, "put-global-policy", "Replace what the global level says", policyBody(s.putGlobalPolicy)},
+		{get, "/api/projects/{id}/policy", viewer, "get-project-policy", "What a project says", to(s.getProjectPolicy)},
+		{put, "/api/projects/{id}/policy", admin, "put-project-policy", "Replace what a project says", policyBody(s.putProjectPolicy)},
+		{get, "/api/stages/{id}/policy", viewer, "get-stage-policy", "What a stage says, and what is in force for it", to(s.getStagePolicy)},
+		{put, "/api/stages/{id}/policy", admin, "put-stage-policy", "Replace what a stage says", policyBody(s.putStagePolicy)},
+		{post, "/api/policies/try", operator, "try-policy", "What a change of policy would mark, spare and clean; nothing is written", trialBody(s.tryPolicy)},
+
 		{get, "/api/stages/{id}/deploys", viewer, "list-deploys", "The deploys of a stage, newest first", to(s.listDeploys)},
 		{post, "/api/stages/{id}/deploys", operator, "start-deploy", "Bring a stage to an image tag", accepted(s.startDeploy)},
 		{get, "/api/deploys/{id}", viewer, "get-deploy", "A deploy", to(s.getDeploy)},
@@ -136,17 +149,38 @@ func (s *server) routes() []route {
 		{post, "/api/instances/{id}/restart", operator, "restart-instance", "Restart an instance", to(s.restartInstance)},
 		{post, "/api/instances/{id}/pin", operator, "pin-instance", "Keep an instance from every cleanup", to(s.pinInstance)},
 		{post, "/api/instances/{id}/unpin", operator, "unpin-instance", "End a pin", to(s.unpinInstance)},
+		{post, "/api/instances/{id}/snooze", operator, "snooze-instance", "Keep an instance from every cleanup until a moment", to(s.snooze)},
+		{remove, "/api/instances/{id}/snooze", operator, "unsnooze-instance", "End a snooze", to(s.unsnooze)},
 
 		{get, "/api/containers/stale", viewer, "list-stale", "What is stale, and how we know", to(s.listStale)},
 		{post, "/api/containers/stale/scan", operator, "scan", "Look at the hosts now", to(s.scan)},
 		{post, "/api/containers/stale/cleanup", admin, "cleanup", "Plan or apply a cleanup of many", cleanupBody(s.cleanup)},
 		{post, "/api/containers/stale/{id}/cleanup", operator, "cleanup-one", "Plan or apply the cleanup of one", cleanupOneBody(s.cleanupOne)},
+		{get, "/api/plans", viewer, "list-plans", "The plans, newest first, without their items", to(s.listPlans)},
 		{get, "/api/plans/{id}", viewer, "get-plan", "A plan and what became of it", to(s.getPlan)},
+		{post, "/api/plans/{id}/cancel", operator, "cancel-plan", "Call off a plan before it is applied", to(s.cancelPlan)},
+		{post, "/api/plans/{id}/restore", admin, "restore-plan", "Restore everything that a plan removed, or tell what that would take", planRestoreBody(s.restorePlan)},
 		{get, "/api/scans", viewer, "list-scans", "The scans, what they cost, and when the next is due", to(s.listScans)},
+
+		{get, "/api/archives", viewer, "list-archives", "What is kept of removed instances", to(s.listArchives)},
+		{get, "/api/archives/{id}", viewer, "get-archive", "What is kept of a removed instance", to(s.getArchive)},
+		{get, "/api/archives/{id}/logs", operator, "get-archive-logs", "The last lines of its log, as text", streamed("text/plain", s.archiveLogs)},
+		{post, "/api/archives/{id}/restore", operator, "restore-archive", "Restore a removed instance, or tell what that would take", restoreBody(s.restore)},
+		{remove, "/api/archives/{id}", admin, "delete-archive", "End the possibility of an undo", to(s.deleteArchive)},
+
+		{get, "/api/leftovers", viewer, "list-leftovers", "What does not fit together, and the one step that mends it", to(s.listLeftovers)},
+		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", to(s.mendLeftover)},
+
+		{get, "/api/overview", viewer, "overview", "What needs somebody now", to(s.overview)},
 
 		{get, "/api/hosts", viewer, "list-hosts", "The Docker hosts and how well we see them", to(s.listHosts)},
 		{get, "/api/hosts/{id}", viewer, "get-host", "A host and how well we see it", to(s.getHost)},
 		{post, "/api/hosts/{id}/accept", admin, "accept-host", "End the freeze of a host", to(s.acceptHost)},
+		{get, "/api/hosts/{id}/blind", viewer, "get-blind-time", "The time in which a host could not be judged", to(s.blindLedger)},
+		{get, "/api/hosts/{id}/reclaim", viewer, "get-reclaim", "What removed instances left on a host", to(s.left)},
+		{post, "/api/hosts/{id}/reclaim", admin, "reclaim", "Plan or apply the removal of images", reclaimBody(s.reclaim)},
+		{get, "/api/reclaim/plans/{id}", viewer, "get-reclaim-plan", "A plan to reclaim images and what became of it", to(s.getReclaimPlan)},
+		{remove, "/api/hosts/{id}/volumes/{name}", admin, "remove-volume", "Remove one anonymous volume", to(s.removeVolume)},
 
 		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},

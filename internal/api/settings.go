@@ -19,6 +19,8 @@ type settingsJSON struct {
 	PlanMaxItems         int    `json:"plan_max_items" doc:"of one cleanup"`
 	MassChangePercent    int    `json:"mass_change_percent" doc:"share of a host's instances that may vanish or flip at once"`
 	AutoCleanup          bool   `json:"auto_cleanup"`
+	AutoWarmUp           string `json:"auto_warm_up" doc:"automatic cleanup waits so long after a start and after blind time"`
+	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes" doc:"a larger writable layer is not kept for an undo"`
 	UpdatedAt            moment `json:"updated_at"`
 	ScanIntervalSeconds  int64  `json:"scan_interval_seconds" doc:"in force now"`
 }
@@ -32,6 +34,8 @@ type settingsChange struct {
 	PlanMaxItems         int    `json:"plan_max_items,omitempty" minimum:"1" maximum:"500"`
 	MassChangePercent    int    `json:"mass_change_percent,omitempty" minimum:"1" maximum:"100"`
 	AutoCleanup          bool   `json:"auto_cleanup,omitempty"`
+	AutoWarmUp           string `json:"auto_warm_up,omitempty" doc:"from 1m to 7d"`
+	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes,omitempty" minimum:"0" maximum:"1099511627776"`
 }
 
 func settingsBody[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
@@ -47,11 +51,13 @@ func (s *server) getSettings(ctx context.Context, _ *none) (*out[settingsJSON], 
 	if err != nil {
 		return nil, err
 	}
-	text, _ := now.JSON()["scan_interval"].(string) // always there, as the store's own tests say
+	texts := now.JSON()
+	text, _ := texts["scan_interval"].(string) // always there, as the store's own tests say
+	warmUp, _ := texts["auto_warm_up"].(string)
 	return answer(settingsJSON{
 		StaleThresholdDays: now.StaleThresholdDays, ScanInterval: text, EventRetentionDays: now.EventRetentionDays,
 		ArchiveRetentionDays: now.ArchiveRetentionDays, PlanMaxItems: now.PlanMaxItems, MassChangePercent: now.MassChangePercent,
-		AutoCleanup: now.AutoCleanup, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
+		AutoCleanup: now.AutoCleanup, AutoWarmUp: warmUp, ArchiveLayerMaxBytes: now.ArchiveLayerMax, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
 	}), nil
 }
 

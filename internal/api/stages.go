@@ -17,7 +17,7 @@ type stageJSON struct {
 	Name       string   `json:"name"`
 	Kind       string   `json:"kind" enum:"dev,staging,production,preview"`
 	StaleAfter *string  `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
-	KeepLast   int      `json:"keep_last" doc:"good former instances kept for rollback"`
+	KeepLast   *int     `json:"keep_last" doc:"good former instances kept for rollback; null: as its policy says"`
 	Spec       specJSON `json:"spec"`
 	CreatedAt  stamp    `json:"created_at"`
 	UpdatedAt  stamp    `json:"updated_at"`
@@ -27,9 +27,17 @@ type stageJSON struct {
 func stageOf(st store.Stage, project string) stageJSON {
 	return stageJSON{
 		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Name: st.Name, Kind: string(st.Kind),
-		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: st.KeepLast, Spec: specOf(st.Spec),
+		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Spec: specOf(st.Spec),
 		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
 	}
+}
+
+// keepLastOf is null while the policy decides.
+func keepLastOf(n int) *int {
+	if n == store.KeepInherit {
+		return nil
+	}
+	return &n
 }
 
 type listStagesIn struct {
@@ -72,9 +80,7 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 	return atRevision(stageOf(st, p.Name), st.Revision), nil
 }
 
-const (
-	defaultKeepLast = 2
-)
+const defaultKeepLast = 2
 
 type createStageIn struct {
 	Body struct {
@@ -157,7 +163,7 @@ type updateStageIn struct {
 		Name       *string          `json:"name,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
 		Kind       *string          `json:"kind,omitempty" enum:"dev,staging,production,preview"`
 		StaleAfter optional[string] `json:"stale_after,omitzero" maxLength:"20" doc:"null: as the project"`
-		KeepLast   *int             `json:"keep_last,omitempty" minimum:"0" maximum:"100"`
+		KeepLast   optional[int]    `json:"keep_last,omitzero" minimum:"0" maximum:"100" doc:"null: as its policy says"`
 		Spec       *specJSON        `json:"spec,omitempty" doc:"whole"`
 	}
 }
@@ -171,7 +177,12 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 		return nil, err
 	}
 	setIf(&st.Name, in.Body.Name)
-	setIf(&st.KeepLast, in.Body.KeepLast)
+	switch {
+	case in.Body.KeepLast.null:
+		st.KeepLast = store.KeepInherit
+	case in.Body.KeepLast.set:
+		st.KeepLast = in.Body.KeepLast.value
+	}
 	if in.Body.Kind != nil {
 		st.Kind = store.StageKind(*in.Body.Kind)
 	}

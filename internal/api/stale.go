@@ -34,6 +34,10 @@ type staleJSON struct {
 	Bytes       *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
 	HeldBack    string                   `json:"held_back,omitempty" doc:"why automatic cleanup leaves it alone"`
 	CheckError  string                   `json:"check_error,omitempty" doc:"why the last check could not tell"`
+	Policy      decisionJSON             `json:"policy" doc:"what policy makes of it, and when"`
+	TagGone     moment                   `json:"tag_gone_since" doc:"since when its registry has the tag no more"`
+	Blind       []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched"`
+	BlindFor    int64                    `json:"blind_seconds" doc:"how long these are together"`
 	Revision    int64                    `json:"revision"`
 }
 
@@ -45,7 +49,7 @@ func (s *server) staleOf(v store.InstanceView) staleJSON {
 		Status: string(v.Status), Class: string(v.Class), LastAliveAt: moment(v.LastAliveAt), DaysStale: daysBetween(v.LastAliveAt, now),
 		StaleSince: moment(v.StaleSince), StaleAfter: v.StaleAfter.String(), Evidence: string(v.Evidence), UpperBound: v.UpperBound,
 		Reason: stale.Judge(stale.FactsOf(v.Instance, now), stale.PolicyOf(v.StaleAfter), now).Reason, Protection: protectionOf(v.Protection(now)), Bytes: knownBytes(v.SizeRw, !v.SizeAt.IsZero()),
-		HeldBack: v.HeldBack, CheckError: v.CheckError, Revision: v.Revision,
+		HeldBack: v.HeldBack, CheckError: v.CheckError, TagGone: moment(v.TagGoneSince), Revision: v.Revision,
 	}
 }
 
@@ -76,6 +80,7 @@ type StaleQuery struct {
 	Class         []string `query:"class,explode" maxItems:"20" enum:"exited,failed,oom,never_started,paused,crash_looping,dead,missing,engine_lost"`
 	Text          string   `query:"text" maxLength:"200" doc:"in name, tag, image or container id"`
 	Protected     string   `query:"protected" enum:"true,false" doc:"by the protection in force now"`
+	Protection    []string `query:"protection,explode" maxItems:"5" enum:"pinned,snoozed,keep_label,rollback,tag_gone" doc:"by the kind of the protection in force now"`
 	OlderThanDays int      `query:"older_than_days" minimum:"0" maximum:"36500" doc:"last alive more than so many days ago"`
 	Sort          string   `query:"sort" enum:"last_alive_at,-last_alive_at,project,-bytes" default:"last_alive_at"`
 }
@@ -94,6 +99,7 @@ type staleList struct {
 func (s *server) listStale(ctx context.Context, in *listStaleIn) (*out[staleList], error) {
 	wish := StaleFilter{
 		Project: in.Project, Stage: in.Stage, Host: in.Host, Class: in.Class, Text: in.Text, OlderThanDays: in.OlderThanDays,
+		Protection: in.Protection,
 	}
 	if in.Protected != "" {
 		protected := in.Protected == "true"
@@ -124,6 +130,7 @@ type StaleFilter struct {
 	Class         []string `json:"class,omitempty" maxItems:"20" enum:"exited,failed,oom,never_started,paused,crash_looping,dead,missing,engine_lost"`
 	Text          string   `json:"text,omitempty" maxLength:"200" doc:"in name, tag, image or container id"`
 	Protected     *bool    `json:"protected,omitempty" doc:"by the protection in force now"`
+	Protection    []string `json:"protection,omitempty" maxItems:"5" enum:"pinned,snoozed,keep_label,rollback,tag_gone" doc:"by the kind of the protection in force now"`
 	OlderThanDays int      `json:"older_than_days,omitempty" minimum:"0" maximum:"36500"`
 	IDs           []string `json:"ids,omitempty" maxItems:"500" doc:"these instances"`
 }
@@ -144,6 +151,9 @@ func (s *server) readStaleFilter(ctx context.Context, where string, w StaleFilte
 	}
 	for _, class := range w.Class {
 		f.Classes = append(f.Classes, store.Class(class))
+	}
+	for _, kind := range w.Protection {
+		f.Protections = append(f.Protections, store.ProtectionKind(kind))
 	}
 	return f, nil
 }
