@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -17,6 +18,7 @@ var (
 	ErrPlanUsed    = errors.New("the plan was applied already")
 	ErrFrozen      = errors.New("the host is frozen")
 	ErrBlind       = errors.New("the host could not be judged")
+	ErrWrongState  = errors.New("wrong state")
 )
 
 // Selection is what a cleanup is asked for: filters, or one instance.
@@ -38,7 +40,7 @@ const (
 	sizeTimeout   = 20 * time.Second // an inspect that adds up the writable layer
 	removeTimeout = 60 * time.Second // one delete, and the wait for one that is under way
 	settleTimeout = 20 * time.Second // writing down how it ended, also when the caller has gone
-	itemTimeout   = 4 * time.Minute  // one item, all in all
+	itemTimeout   = 15 * time.Minute // one item, all in all; most of it is for a large layer to be copied
 
 	planWorkers  = 8 // inspects at once while planning
 	applyWorkers = 4 // removals at once
@@ -51,16 +53,29 @@ type Cleaner struct {
 	log   *slog.Logger
 	// others keeps the hands of others, such as a restart by a person, off an instance; nil: there are no others.
 	others func(instanceID string) (release func(), ok bool)
+	hands  Hands
 
 	// What this process has in hand, so that a Recover beside it leaves it alone.
 	mu       sync.Mutex
 	removals map[string]bool // by instance id
 	plans    map[string]bool
+	archived map[string]bool // archives that are being restored or deleted
 }
+
+// Hands are what a Cleaner needs of those who deploy, and who know nothing of it.
+type Hands struct {
+	// Stop and Start are a person's stop and start of an instance.
+	Stop, Start func(ctx context.Context, instanceID, actor string) error
+	// Options is the container that a deploy makes of a spec.
+	Options func(v store.InstanceView, spec store.Spec) docker.CreateOptions
+}
+
+// LendHands sets the hands of others. Set before use.
+func (c *Cleaner) LendHands(h Hands) { c.hands = h }
 
 // NewCleaner joins its parts; it starts nothing.
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
-	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}}
+	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}}
 }
 
 // ClaimBy sets who else acts on instances, so that no two ever act on one at once. Set before use.

@@ -8,100 +8,6 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// Refusals of an undo.
-var (
-	ErrNotRestorable = errors.New("cannot be restored")
-	ErrConflicts     = errors.New("something is in the way of the restore")
-)
-
-// Choices are what a person decides where a restore has conflicts; the zero value changes nothing.
-type Choices struct {
-	Name         string // another container name; empty: the old one
-	AnyPort      bool   // let the engine choose the host ports
-	SkipNetworks bool   // leave out networks that are gone
-	MakeNetworks bool   // make networks that are gone anew, as plain bridges
-	PullImage    bool   // pull the image by its digest if it is gone
-	EmptyVolumes bool   // go on with new empty volumes where the old ones are gone
-	SkipRoutes   bool   // leave out routes whose address is taken
-	Start        bool   // start it afterwards
-}
-
-// ConflictKind says what is in the way of a restore.
-type ConflictKind string
-
-// The kinds of conflicts. Those without a choice end the matter.
-const (
-	ConflictName     ConflictKind = "name_taken"     // choice: name
-	ConflictPort     ConflictKind = "port_taken"     // choice: any_port
-	ConflictNetwork  ConflictKind = "network_gone"   // choices: skip_networks, make_networks
-	ConflictImage    ConflictKind = "image_gone"     // choice: pull_image
-	ConflictVolume   ConflictKind = "volume_gone"    // choice: empty_volumes
-	ConflictRoute    ConflictKind = "route_taken"    // choice: skip_routes
-	ConflictStage    ConflictKind = "stage_gone"     // none
-	ConflictInstance ConflictKind = "instance_there" // none: it is not removed, or was restored
-	ConflictHost     ConflictKind = "host"           // none: unreachable, frozen or another engine
-)
-
-// Conflict is one thing in the way of a restore, with the choices that would settle it.
-type Conflict struct {
-	Kind    ConflictKind
-	Subject string
-	Detail  string
-	Choices []string // names of API fields
-}
-
-// RestoreCheck says what a restore would do, before anything is made.
-type RestoreCheck struct {
-	Archive   store.Archive
-	Conflicts []Conflict // not settled by the choices given
-	Brings    []string   // in words: what comes back
-	Lacks     []string   // in words: what does not
-}
-
-// RestoreResult is what became of one archive of a plan that was restored as a whole.
-type RestoreResult struct {
-	Archive   store.Archive
-	Instance  store.InstanceView // zero unless restored
-	Conflicts []Conflict
-	Err       error
-}
-
-// CheckRestore tells what is in the way of a restore; nothing is touched.
-func (c *Cleaner) CheckRestore(ctx context.Context, archiveID string, ch Choices) (RestoreCheck, error) {
-	panic("contract: archive")
-}
-
-// Restore brings a removed instance back. A *ConflictError (errors.Is ErrConflicts) lists what is in the way; nothing was made then.
-func (c *Cleaner) Restore(ctx context.Context, archiveID string, ch Choices, actor string) (store.InstanceView, error) {
-	panic("contract: archive")
-}
-
-// ConflictError carries the conflicts of a refused restore.
-type ConflictError struct{ Check RestoreCheck }
-
-func (e *ConflictError) Error() string { panic("contract: archive") }
-
-// Unwrap makes it an ErrConflicts.
-func (e *ConflictError) Unwrap() error { return ErrConflicts }
-
-// RestorePlan restores everything that a plan removed; each by itself, never all or nothing.
-func (c *Cleaner) RestorePlan(ctx context.Context, planID string, ch Choices, actor string, told func(done, total int, r RestoreResult)) ([]RestoreResult, error) {
-	panic("contract: archive")
-}
-
-// DeleteArchive ends the possibility of an undo: the copy, its tags and its layer image go.
-func (c *Cleaner) DeleteArchive(ctx context.Context, archiveID, actor string) error {
-	panic("contract: archive")
-}
-
-// ExpireArchives deletes the archives whose time is over and returns how many.
-func (c *Cleaner) ExpireArchives(ctx context.Context) (int, error) { panic("contract: archive") }
-
-// Remove removes an instance that is not stale, by hand (stops it first when stop is true). It is archived like a stale one.
-func (c *Cleaner) Remove(ctx context.Context, instanceID, actor string, stop bool) error {
-	panic("contract: archive")
-}
-
 // Decision is what policy makes of one instance, and when.
 type Decision struct {
 	Action store.PolicyAction // warn: nothing happens by itself
@@ -181,14 +87,4 @@ func (c *Cleaner) Snooze(ctx context.Context, instanceID string, until time.Time
 // Unsnooze ends a snooze.
 func (c *Cleaner) Unsnooze(ctx context.Context, instanceID, actor string) error {
 	panic("contract: policy")
-}
-
-// Mend carries out the one step that mends a leftover. yes must be the full container id where a container is to be removed.
-func (c *Cleaner) Mend(ctx context.Context, leftoverID, yes, actor string) error {
-	panic("contract: leftovers")
-}
-
-// BlindTime is how much of an instance's age was blind, and in which intervals.
-func (c *Cleaner) BlindTime(ctx context.Context, views []store.InstanceView) (map[string][]store.BlindInterval, error) {
-	panic("contract: leftovers")
 }

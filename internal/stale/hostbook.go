@@ -47,6 +47,15 @@ func (b *hostBook) fit(ctx context.Context, hostID string) (standing, error) {
 	return a.on, errors.Join(a.err, a.unfit)
 }
 
+// same is ask, and ErrFrozen when another engine answers than the one that we know the host by.
+func (b *hostBook) same(ctx context.Context, hostID string) (standing, error) {
+	on, err := b.ask(ctx, hostID)
+	if err == nil && !on.sameEngine(on.host.EngineID, on.host.DataRoot) {
+		err = fmt.Errorf("%w: another engine answers for %s", ErrFrozen, on.host.Name)
+	}
+	return on, err
+}
+
 func (b *hostBook) entry(ctx context.Context, hostID string) *hostAsk {
 	b.mu.Lock()
 	a, ok := b.asks[hostID]

@@ -34,6 +34,10 @@ type draft struct {
 	// looked at while drawing, by what became of it
 	sizes    map[string]int64 // instance id -> bytes
 	refusals []error          // of instances that could not be judged, in words
+	layerMax int64            // bytes: a larger writable layer is not archived
+
+	mu     sync.Mutex
+	images map[string]*imageAsk
 }
 
 func (c *Cleaner) newDraft(actor string) *draft {
@@ -41,7 +45,7 @@ func (c *Cleaner) newDraft(actor string) *draft {
 	return &draft{
 		c:     c,
 		hosts: c.openHostBook(),
-		sizes: map[string]int64{},
+		sizes: map[string]int64{}, images: map[string]*imageAsk{},
 		plan: store.Plan{
 			ID: store.NewID(), State: store.PlanPlanned,
 			CreatedAt: now, CreatedBy: actor, ExpiresAt: now.Add(planLife),
@@ -50,12 +54,13 @@ func (c *Cleaner) newDraft(actor string) *draft {
 }
 
 func (d *draft) draw(ctx context.Context, sel Selection) error {
-	if sel.InstanceID != "" {
-		return d.drawSingle(ctx, sel.InstanceID)
-	}
 	settings, err := d.c.db.Settings(ctx)
 	if err != nil {
 		return fmt.Errorf("read settings: %w", err)
+	}
+	d.layerMax = settings.ArchiveLayerMax
+	if sel.InstanceID != "" {
+		return d.drawSingle(ctx, sel.InstanceID)
 	}
 	if err := d.drawBulk(ctx, bulkFilter(sel, d.plan.CreatedAt), settings.PlanMaxItems); err != nil {
 		return err
@@ -176,6 +181,7 @@ func (d *draft) look(ctx context.Context, view store.InstanceView) (store.PlanIt
 	}
 	item := planItem(view, seen, on, ct, missing)
 	item.Details.Routes = routes
+	d.foretell(ctx, on, &item, view.ImageID, ct)
 	item.Protection = seen.row.Protection(on.engine.Now())
 	return item, nil
 }

@@ -36,7 +36,7 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 		}
 		release()
 	}
-	return errors.Join(errors.Join(errs...), c.recoverPlans(ctx, waiting))
+	return errors.Join(errors.Join(errs...), c.recoverArchives(ctx, hosts), c.recoverPlans(ctx, waiting))
 }
 
 // recoverRemoval ends one removal, or says why it waits.
@@ -44,7 +44,9 @@ func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store
 	view, err := c.db.Instance(ctx, row.InstanceID)
 	if err == nil {
 		r := &removal{c: c, view: view, item: c.itemOf(ctx, row, view), actor: row.Actor, bound: bindingOfRemoval(row)}
-		err = r.recover(ctx, hosts, row)
+		if err = r.findCopy(ctx, row); err == nil {
+			err = r.recover(ctx, hosts, row)
+		}
 	}
 	if errors.Is(err, store.ErrNotFound) { // whoever had begun it was alive after all, and faster
 		return nil
@@ -81,7 +83,47 @@ func (r *removal) recover(ctx context.Context, hosts *hostBook, row store.Remova
 	case row.Step == store.RemovalDeleting:
 		return r.settle(ctx, ending{result: store.ResultRemoved, detail: "finished after an interruption"})
 	}
+	if err := r.completeCopy(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errWaits, err)
+	}
 	return r.settle(ctx, ending{result: store.ResultAlreadyGone, detail: "somebody else removed its container"})
+}
+
+// findCopy reads the archive that a removal had begun to make.
+func (r *removal) findCopy(ctx context.Context, row store.Removal) error {
+	if row.ArchiveID == "" {
+		return nil
+	}
+	archive, err := r.c.db.Archive(ctx, row.ArchiveID)
+	if err != nil {
+		return fmt.Errorf("read its archive: %w", err)
+	}
+	r.copy = &keeping{row: archive}
+	return nil
+}
+
+// completeCopy finds what of an archive was made before a crash, and not yet written down.
+func (r *removal) completeCopy(ctx context.Context) error {
+	if r.copy == nil {
+		return nil
+	}
+	contents, err := r.c.db.ArchiveContents(ctx, r.copy.row.ID)
+	if err != nil {
+		return err
+	}
+	row := &r.copy.row
+	for ref, field := range map[string]*string{keepRef(row.ID): &row.KeepRef, layerRef(row.ID): &row.LayerImage} {
+		if _, err := r.on.engine.InspectImage(ctx, ref); err == nil {
+			*field = ref
+		} else if !errors.Is(err, docker.ErrNotFound) {
+			return err
+		}
+	}
+	if row.LayerImage == "" {
+		row.LayerNote = "its container was removed by somebody else: what it wrote outside of its volumes is not kept"
+	}
+	r.copy.contents, r.copy.unsaved = contents, true
+	return nil
 }
 
 // hadProcess reports whether a container of that status must have been stopped by us on the way to its delete.
@@ -104,7 +146,7 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 	if end := r.broken(ct); end != nil && ct.State != docker.StateRemoving {
 		return r.takeBack(ctx, end.detail)
 	}
-	if p := r.view.Protection(r.on.engine.Now()); p.Kind != store.ProtectionNone {
+	if p := r.protection(r.view); p.Kind != store.ProtectionNone {
 		return r.takeBack(ctx, protectionWords(p))
 	}
 	end := ending{result: store.ResultRemoved, detail: "finished after an interruption"}
@@ -141,6 +183,7 @@ func (r *removal) takeBack(ctx context.Context, why string) error {
 	if err != nil {
 		return fmt.Errorf("take back: %w", err)
 	}
+	r.discardCopy(ctx, end.detail)
 	return nil
 }
 

@@ -19,7 +19,7 @@ const (
 	askTries     = 3                      // after a delete whose outcome is not known
 )
 
-// removal is one container on its way out: intention, second look, stop where it must be, delete, row and
+// removal is one container on its way out: intention, archive, second look, stop where it must be, delete, row and
 // routes. Each step is safe to repeat, and each can still take everything back.
 type removal struct {
 	c        *Cleaner
@@ -29,6 +29,8 @@ type removal struct {
 	actor    string
 	byPerson bool
 
+	seen  docker.Container // as it was judged; zero when it is gone
+	copy  *keeping         // the archive; nil if a version that made none has begun this
 	bound     binding // what it must still be
 	gone      bool    // the engine holds it no more: only row and routes are left to go
 	woken     bool    // we may have thawed it: take-back pauses it again
@@ -83,7 +85,7 @@ func (r *removal) judgeAgain(ctx context.Context) *ending {
 	if verdict.Class != r.item.Class {
 		return endf(store.ResultChanged, "it is %s, was %s when planned", verdict.Class, r.item.Class)
 	}
-	r.bound = bindingOfContainer(ct)
+	r.bound, r.seen = bindingOfContainer(ct), ct
 	r.bound.loops = r.item.Class == store.ClassCrashLooping
 	return nil
 }
@@ -123,37 +125,51 @@ func (r *removal) look(ctx context.Context) (docker.Container, *ending) {
 	return ct, nil
 }
 
-// begin moves the row to removing and writes the intention, unless the row moved on
+// begin moves the row to removing and writes the intention, with the archive to come, unless the row moved on
 // since it was judged (store.ErrConflict) or its stage is being deployed.
 func (r *removal) begin(ctx context.Context) error {
+	if err := r.openArchive(ctx); err != nil {
+		return fmt.Errorf("prepare its archive: %w", err)
+	}
 	row := store.Removal{
 		InstanceID: r.view.ID, PlanID: r.item.PlanID, HostID: r.view.HostID, ContainerID: r.view.ContainerID,
 		Former: r.view.Status, Step: store.RemovalIntended, StartedAt: r.bound.startedAt, FinishedAt: r.bound.finishedAt,
-		RestartCount: r.bound.restarts, Labels: r.bound.labels, Actor: r.actor, CreatedAt: time.Now().UTC(),
+		RestartCount: r.bound.restarts, Labels: r.bound.labels, Actor: r.actor, ArchiveID: r.copy.row.ID, CreatedAt: time.Now().UTC(),
 	}
 	return r.c.db.Update(ctx, func(tx *store.Tx) error {
-		open, err := tx.OpenDeploys(ctx)
-		if err != nil {
+		// A deploy decides at its end what its stage keeps for a rollback.
+		if err := notDeploying(ctx, tx, r.view.StageID); err != nil {
 			return err
 		}
-		for _, d := range open {
-			if d.StageID == r.view.StageID {
-				// A deploy decides at its end what its stage keeps for a rollback.
-				return fmt.Errorf("%w to %s since %s", errDeploying, d.ImageTag, moment(d.CreatedAt))
-			}
-		}
 		if err := tx.BeginRemoval(ctx, row, r.view.Revision); err != nil {
+			return err
+		}
+		if err := tx.InsertArchive(ctx, r.copy.row, r.copy.contents); err != nil {
 			return err
 		}
 		return tx.Emit(ctx, statusEvent(r.view, row.Former, store.StatusRemoving, row.PlanID, r.actor))
 	})
 }
 
-// run carries out the steps between intention and end. The copy that an undo needs belongs before the first verify.
+// notDeploying is errDeploying while a deploy of the stage is under way.
+func notDeploying(ctx context.Context, tx *store.Tx, stageID string) error {
+	open, err := tx.OpenDeploys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range open {
+		if d.StageID == stageID {
+			return fmt.Errorf("%w to %s since %s", errDeploying, d.ImageTag, moment(d.CreatedAt))
+		}
+	}
+	return nil
+}
+
+// run carries out the steps between intention and end.
 func (r *removal) run(ctx context.Context) ending {
-	steps := []func(context.Context) *ending{r.verify, r.stop, r.markDeleting, r.verify, r.remove}
+	steps := []func(context.Context) *ending{r.archive, r.verify, r.stop, r.archiveStopped, r.markDeleting, r.verify, r.remove}
 	if r.gone {
-		steps = []func(context.Context) *ending{r.stayGone}
+		steps = []func(context.Context) *ending{r.archive, r.stayGone}
 	}
 	for _, step := range steps {
 		if end := step(ctx); end != nil {
@@ -213,8 +229,8 @@ func (r *removal) broken(ct docker.Container) *ending {
 	}
 }
 
-// markDeleting writes that from now on the container may be gone by our hand. It is the
-// last moment at which a pin given meanwhile is heeded.
+// markDeleting writes that from now on the container may be gone by our hand, and that its archive is whole. It is
+// the last moment at which a pin given meanwhile is heeded.
 func (r *removal) markDeleting(ctx context.Context) *ending {
 	var protection store.Protection
 	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
@@ -222,8 +238,11 @@ func (r *removal) markDeleting(ctx context.Context) *ending {
 		if err != nil {
 			return err
 		}
-		if protection = view.Protection(r.on.engine.Now()); protection.Kind != store.ProtectionNone {
+		if protection = r.protection(view); protection.Kind != store.ProtectionNone {
 			return nil
+		}
+		if err := r.saveCopy(ctx, tx); err != nil {
+			return err
 		}
 		return tx.SetRemovalStep(ctx, r.view.ID, store.RemovalDeleting)
 	})
@@ -233,8 +252,20 @@ func (r *removal) markDeleting(ctx context.Context) *ending {
 	case protection.Kind != store.ProtectionNone:
 		return endf(store.ResultKept, "%s", protectionWords(protection))
 	}
+	if r.copy != nil {
+		r.copy.unsaved = false
+	}
 	failpoint("before-delete")
 	return nil
+}
+
+// protection is what keeps it from this removal. Who removes one by hand is stopped by a pin alone.
+func (r *removal) protection(view store.InstanceView) store.Protection {
+	p := view.Protection(r.on.engine.Now())
+	if r.item.PlanID == "" && p.Kind != store.ProtectionPinned {
+		return store.Protection{}
+	}
+	return p
 }
 
 // remove deletes the container, or finds out what became of it.
@@ -348,6 +379,9 @@ func (r *removal) settle(ctx context.Context, end ending) error {
 	if err != nil {
 		return fmt.Errorf("write down that %s ended as %s: %w", r.view.Name, end.result, err)
 	}
+	if !end.done() && !end.left {
+		r.discardCopy(ctx, end.detail)
+	}
 	r.c.log.Info("removal ended", "instance_id", r.view.ID, "name", r.view.Name, "result", string(end.result), "detail", end.detail)
 	return nil
 }
@@ -355,7 +389,13 @@ func (r *removal) settle(ctx context.Context, end ending) error {
 func (r *removal) conclude(ctx context.Context, tx *store.Tx, end ending) error {
 	switch {
 	case end.done():
-		return tx.FinishRemoval(ctx, r.view.ID)
+		if err := r.saveCopy(ctx, tx); err != nil {
+			return err
+		}
+		if err := tx.FinishRemoval(ctx, r.view.ID); err != nil {
+			return err
+		}
+		return r.keepCopy(ctx, tx)
 	case end.left:
 		return nil
 	}

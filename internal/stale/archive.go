@@ -1,0 +1,332 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	// archiveRepo is where the names lie that we give to images to keep them. What an archive has on an engine
+	// follows from its id, so that a crash leaves nothing behind that nobody knows of.
+	archiveRepo   = "localhost/docker-watcher-archive:"
+	layerSuffix   = "-layer"
+	archivedLines = 500
+	archivedLog   = 1 << 20 // bytes
+)
+
+// keepRef is the name by which an archive keeps the image.
+func keepRef(archiveID string) string { return archiveRepo + archiveID }
+
+// layerRef is the name of the image of the writable layer.
+func layerRef(archiveID string) string { return archiveRepo + archiveID + layerSuffix }
+
+// keeping is the archive of a removal, in the making.
+type keeping struct {
+	row      store.Archive
+	contents store.ArchiveContents
+	layerMax int64
+	layerID  string // the image of the writable layer
+	unsaved  bool // row and contents know more than the store
+}
+
+// openArchive prepares what is written with the intention: from then on the archive is known, and nothing of it
+// is on the engine yet.
+func (r *removal) openArchive(ctx context.Context) error {
+	spec, err := r.c.db.InstanceSpec(ctx, r.view.ID)
+	if err != nil {
+		return err
+	}
+	settings, err := r.c.db.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	inst := r.view.Instance
+	inst.Spec = spec
+	row := store.Archive{
+		ID: store.NewID(), State: store.ArchiveMaking, InstanceID: inst.ID, PlanID: r.item.PlanID, HostID: inst.HostID,
+		ProjectID: inst.ProjectID, StageID: inst.StageID, Project: r.view.Project, Stage: r.view.Stage, Name: inst.Name,
+		Image: inst.Image, ImageTag: inst.ImageTag, ImageID: inst.ImageID, Digest: inst.Digest,
+		Class: r.item.Class, LastAliveAt: r.item.LastAliveAt, Reason: r.item.Reason, Actor: r.actor,
+	}
+	if r.seen.ImageID != "" {
+		row.ImageID = r.seen.ImageID
+	}
+	row.Volumes, row.Networks = archivedVolumes(r.seen), networksOf(r.seen)
+	r.copy = &keeping{row: row, contents: store.ArchiveContents{Inspect: r.seen.Raw, Instance: inst}, layerMax: settings.ArchiveLayerMax}
+	return nil
+}
+
+func archivedVolumes(ct docker.Container) []store.ArchivedVolume {
+	var volumes []store.ArchivedVolume
+	for _, m := range ct.Mounts {
+		if m.Type == "volume" && m.Name != "" {
+			volumes = append(volumes, store.ArchivedVolume{Name: m.Name, Target: m.Target, Anonymous: m.Anonymous})
+		}
+	}
+	return volumes
+}
+
+func networksOf(ct docker.Container) []string { return slices.Sorted(maps.Keys(ct.Networks)) }
+
+// archive makes the copy that an undo needs. Without it nothing is removed.
+func (r *removal) archive(ctx context.Context) *ending {
+	r.copy.unsaved = true
+	if r.gone {
+		r.copy.row.LayerNote = "its container was gone: what it wrote outside of its volumes is not kept"
+	}
+	failpoint("archive-begun")
+	if end := r.keepImage(ctx); end != nil {
+		return end
+	}
+	failpoint("archive-tagged")
+	if r.gone {
+		return nil
+	}
+	if end := r.keepLayer(ctx); end != nil {
+		return end
+	}
+	failpoint("archive-committed")
+	return r.keepLogs(ctx)
+}
+
+// archiveStopped makes anew what a process may have changed on its way out. That there was room for it is known.
+func (r *removal) archiveStopped(ctx context.Context) *ending {
+	if !hasProcess(r.item.Class) {
+		return nil
+	}
+	if r.copy.row.LayerImage != "" {
+		if _, err := r.on.engine.RemoveImage(ctx, r.copy.row.LayerImage); err != nil && !errors.Is(err, docker.ErrNotFound) {
+			return noCopy(err, "the image of what it wrote before its stop could not be taken away")
+		}
+		r.copy.row.LayerImage, r.copy.row.Bytes = "", 0
+	}
+	return r.archive(ctx)
+}
+
+// keepImage gives the image a name of ours, so that it stays when all others are taken from it.
+func (r *removal) keepImage(ctx context.Context) *ending {
+	row := &r.copy.row
+	if row.ImageID == "" {
+		return nil
+	}
+	err := r.on.engine.TagImage(ctx, row.ImageID, keepRef(row.ID))
+	switch {
+	case err == nil:
+		row.KeepRef = keepRef(row.ID)
+		return nil
+	case errors.Is(err, docker.ErrNotFound) && (r.gone || r.item.Details.ImageGone):
+		return nil // an undo must pull it, as the plan says
+	case errors.Is(err, docker.ErrNotFound):
+		return endf(store.ResultError, "no copy for an undo could be made, so it was not removed: its image %s is gone from the engine", row.ImageID)
+	}
+	return noCopy(err, "its image could not be kept")
+}
+
+// keepLayer makes an image of what the container wrote outside of its volumes.
+func (r *removal) keepLayer(ctx context.Context) *ending {
+	changes, err := r.on.engine.Changes(ctx, r.view.ContainerID)
+	if err != nil {
+		return r.notKept(ctx, err, "whether it changed files could not be asked")
+	}
+	if changes.Count == 0 {
+		return nil
+	}
+	size, err := r.layerSize(ctx)
+	if err != nil {
+		return r.notKept(ctx, err, "how much it wrote could not be asked")
+	}
+	row := &r.copy.row
+	if row.LayerNote = layerLoss(changes, size, r.copy.layerMax, row.KeepRef == ""); row.LayerNote != "" {
+		if r.item.PlanID != "" && !r.item.Details.LayerLost {
+			return endf(store.ResultChanged, "the plan did not say that %s", row.LayerNote)
+		}
+		return nil
+	}
+	if r.copy.layerID, err = r.on.engine.Commit(ctx, r.owned(), layerRef(row.ID)); err != nil {
+		return r.notKept(ctx, err, fmt.Sprintf("what it wrote outside of its volumes (%s) could not be kept; free space on the engine's disk, "+
+			"or set archive_layer_max_bytes below that and plan again: the plan then says what an undo would lack", spellBytes(size)))
+	}
+	row.LayerImage, row.Bytes = layerRef(row.ID), size
+	return nil
+}
+
+// layerSize is what the plan measured, unless there is a process that may have written since.
+func (r *removal) layerSize(ctx context.Context) (int64, error) {
+	if r.item.PlanID != "" && r.item.Details.Bytes >= 0 && !hasProcess(r.item.Class) {
+		return r.item.Details.Bytes, nil
+	}
+	ct, err := inspectSized(ctx, r.on.engine, r.view.ContainerID)
+	return ct.SizeRw, err
+}
+
+// layerLoss says in words why what a container wrote is not kept; empty when it is, or there is nothing to keep.
+func layerLoss(changes docker.Changes, size, limit int64, imageGone bool) string {
+	if changes.Count == 0 {
+		return ""
+	}
+	files := fmt.Sprintf("%d files", changes.Count)
+	if changes.Count == 1 {
+		files = "1 file"
+	}
+	if size >= 0 {
+		files = spellBytes(size) + " in " + files
+	}
+	if n := min(len(changes.Paths), 3); n > 0 {
+		files += ", such as " + strings.Join(changes.Paths[:n], ", ")
+	}
+	what := "what it wrote outside of its volumes (" + files + ") is not kept: "
+	switch {
+	case imageGone:
+		return what + "its image is gone from the engine"
+	case size < 0:
+		return what + "its size could not be told in time"
+	case limit == 0:
+		return what + "archive_layer_max_bytes is 0"
+	case size > limit:
+		return what + "it is larger than archive_layer_max_bytes, which is " + spellBytes(limit)
+	}
+	return ""
+}
+
+// keepLogs keeps the last lines. Without them an undo lacks nothing, so what cannot be read is only said.
+func (r *removal) keepLogs(ctx context.Context) *ending {
+	logs, err := r.on.engine.LogTail(ctx, r.view.ContainerID, archivedLines, archivedLog)
+	switch {
+	case ctx.Err() != nil:
+		return noCopy(ctx.Err(), "its log could not be read")
+	case err != nil:
+		logs = fmt.Appendf(nil, "docker-watcher could not read its log: %v\n", err)
+	}
+	r.copy.contents.Logs = logs
+	return nil
+}
+
+// notKept is the ending when a part of the copy could not be made; none if that is so because somebody
+// else has removed the container, which the next look finds as well.
+func (r *removal) notKept(ctx context.Context, err error, what string) *ending {
+	if errors.Is(err, docker.ErrNotFound) {
+		if _, again := inspect(ctx, r.on.engine, r.view.ContainerID); errors.Is(again, docker.ErrNotFound) {
+			r.copy.row.LayerNote = "its container was removed by somebody else: what it wrote outside of its volumes is not kept"
+			return nil
+		}
+	}
+	return noCopy(err, what)
+}
+
+// noCopy is the ending when there would be no undo.
+func noCopy(err error, what string) *ending {
+	return endOfError(err, "no copy for an undo could be made, so it was not removed: "+what)
+}
+
+// saveCopy writes what became known of the archive, with the routes as they are now.
+func (r *removal) saveCopy(ctx context.Context, tx *store.Tx) error {
+	if r.copy == nil || !r.copy.unsaved {
+		return nil
+	}
+	routes, err := tx.ArchivedRoutes(ctx, r.view.ID)
+	if err != nil {
+		return err
+	}
+	r.copy.row.Routes = routes
+	if err := tx.SetArchive(ctx, r.copy.row, &r.copy.contents); err != nil || r.copy.layerID == "" {
+		return err
+	}
+	// An instance that is restored from it and removed again leaves it behind: then it must be known as ours.
+	return tx.PutPulledImage(ctx, store.PulledImage{
+		HostID: r.view.HostID, ImageID: r.copy.layerID, Ref: r.copy.row.LayerImage, PulledAt: time.Now().UTC(),
+	})
+}
+
+// keepCopy makes the archive of an instance that is gone ready, and remembers what it left on its engine.
+func (r *removal) keepCopy(ctx context.Context, tx *store.Tx) error {
+	if r.copy == nil { // begun by a version that made none
+		return nil
+	}
+	settings, err := tx.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	now, row := time.Now().UTC(), r.copy.row
+	if err := tx.FinishArchive(ctx, row.ID, now, now.AddDate(0, 0, settings.ArchiveRetentionDays)); err != nil {
+		return err
+	}
+	if err := tx.PutRemnants(ctx, remnantsOf(row, now)); err != nil {
+		return err
+	}
+	return tx.Emit(ctx, archiveEvent(row, "archive.made", madeWords(row), r.actor))
+}
+
+func remnantsOf(a store.Archive, now time.Time) []store.Remnant {
+	left := store.Remnant{
+		HostID: a.HostID, InstanceID: a.InstanceID, Instance: a.Name, Project: a.Project, Stage: a.Stage, ImageTag: a.ImageTag,
+		LastUsedAt: a.LastAliveAt, RemovedAt: now,
+	}
+	var all []store.Remnant
+	if a.ImageID != "" {
+		image := left
+		image.Kind, image.Name, image.Refs = store.RemnantImage, a.ImageID, []string{imageRef(a.Image, a.ImageTag)}
+		if a.KeepRef != "" {
+			image.Refs = append(image.Refs, a.KeepRef)
+		}
+		all = append(all, image)
+	}
+	for _, v := range a.Volumes {
+		volume := left
+		volume.Kind, volume.Name, volume.Anonymous = store.RemnantVolume, v.Name, v.Anonymous
+		all = append(all, volume)
+	}
+	return all
+}
+
+// imageRef joins a repository with a tag, or with the digest that an instance was deployed by.
+func imageRef(repository, tag string) string {
+	if strings.Contains(tag, ":") {
+		return repository + "@" + tag
+	}
+	return repository + ":" + tag
+}
+
+func madeWords(a store.Archive) string {
+	words := fmt.Sprintf("%s can be restored", archivedName(a))
+	if a.LayerNote != "" {
+		words += ", but " + a.LayerNote
+	}
+	return words
+}
+
+func archivedName(a store.Archive) string {
+	return fmt.Sprintf("%s/%s %s (%s)", a.Project, a.Stage, a.ImageTag, a.Name)
+}
+
+func archiveEvent(a store.Archive, kind, message, actor string) store.Event {
+	return store.Event{
+		Time: time.Now().UTC(), Severity: store.SeverityInfo, Source: store.SourceCleaner, Kind: kind, Message: message,
+		ProjectID: a.ProjectID, StageID: a.StageID, InstanceID: a.InstanceID, HostID: a.HostID, Actor: actor,
+		Data: map[string]any{
+			"archive_id": a.ID, "plan_id": a.PlanID, "name": a.Name, "image_tag": a.ImageTag, "bytes": a.Bytes,
+			"layer_kept": a.LayerImage != "", "layer_note": a.LayerNote,
+		},
+	}
+}
+
+// spellBytes writes a size as people say it.
+func spellBytes(n int64) string {
+	for _, u := range [...]struct {
+		size int64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.size {
+			return strconv.FormatFloat(float64(n)/float64(u.size), 'f', 1, 64) + " " + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}

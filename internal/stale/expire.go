@@ -1,0 +1,232 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// This file ends archives: those of removals that came to nothing, those whose time is over, and those that a person deletes.
+
+// DeleteArchive ends the possibility of an undo: the copy, its tags and its layer image go.
+func (c *Cleaner) DeleteArchive(ctx context.Context, archiveID, actor string) error {
+	a, err := c.db.Archive(ctx, archiveID)
+	if err != nil {
+		return err
+	}
+	if err := c.dropArchive(ctx, c.openHostBook(), a, "archive.deleted", actor); err != nil {
+		return fmt.Errorf("delete the archive of %s: %w", a.Name, err)
+	}
+	return nil
+}
+
+// ExpireArchives deletes the archives whose time is over and returns how many. It also ends what an earlier run, or
+// a removal that came to nothing, could not end.
+func (c *Cleaner) ExpireArchives(ctx context.Context) (int, error) {
+	hosts := c.openHostBook()
+	over, err := c.archives(ctx, store.ArchiveFilter{ExpiredBy: time.Now().UTC()})
+	errs := []error{err, c.recoverArchives(ctx, hosts)}
+	expired := 0
+	for _, a := range over {
+		if err := c.dropArchive(ctx, hosts, a, "archive.expired", "system"); err != nil {
+			errs = append(errs, fmt.Errorf("expire the archive of %s: %w", a.Name, err))
+			continue
+		}
+		expired++
+	}
+	return expired, errors.Join(errs...)
+}
+
+// archives reads all that match.
+func (c *Cleaner) archives(ctx context.Context, f store.ArchiveFilter) ([]store.Archive, error) {
+	var all []store.Archive
+	for page := (store.Page{Limit: 1000}); ; {
+		some, next, err := c.db.Archives(ctx, f, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if next == "" {
+			return all, nil
+		}
+		page.Cursor = next
+	}
+}
+
+// dropArchive takes away what an archive has on its engine, and then its row. It is never offered again from the
+// first step on, and may be ended by a later call.
+func (c *Cleaner) dropArchive(ctx context.Context, hosts *hostBook, a store.Archive, kind, actor string) error {
+	if !c.hold(c.archived, a.ID) {
+		return fmt.Errorf("%w: it is being restored or deleted", ErrNotRestorable)
+	}
+	defer c.letGo(c.archived, a.ID)
+	on, err := hosts.same(ctx, a.HostID)
+	if err != nil {
+		return fmt.Errorf("its host must be asked to let go of its images: %w", err)
+	}
+	err = c.db.Update(ctx, func(tx *store.Tx) error {
+		now, err := tx.Archive(ctx, a.ID)
+		if err != nil || now.State == store.ArchiveDeleting {
+			return err
+		}
+		if now.State != store.ArchiveReady && now.State != store.ArchiveRestored {
+			return fmt.Errorf("%w: it is %s", store.ErrConflict, now.State)
+		}
+		return tx.MoveArchive(ctx, a.ID, now.State, store.ArchiveDeleting)
+	})
+	if err != nil {
+		return err
+	}
+	failpoint("archive-deleting")
+	words := map[string]string{
+		"archive.deleted": "can be restored no more: its archive was deleted",
+		"archive.expired": "can be restored no more: its time is over",
+	}
+	return c.forget(ctx, on.engine, a, archiveEvent(a, kind, archivedName(a)+" "+words[kind], actor))
+}
+
+// forget takes the names of an archive from its engine, then forgets it, with an event.
+func (c *Cleaner) forget(ctx context.Context, e *docker.Engine, a store.Archive, told store.Event) error {
+	left, err := c.untag(ctx, e, a)
+	if err != nil {
+		return err
+	}
+	failpoint("archive-untagged")
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	return c.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.PutRemnants(ctx, left); err != nil {
+			return err
+		}
+		if err := tx.DeleteArchive(ctx, a.ID); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, told)
+	})
+}
+
+// untag takes the names of an archive from its engine, never by force. A name that must stay because it is the
+// last one of an image is returned as a remnant: to remove images is the business of a plan of its own.
+func (c *Cleaner) untag(ctx context.Context, e *docker.Engine, a store.Archive) ([]store.Remnant, error) {
+	var left []store.Remnant
+	layer, err := e.InspectImage(ctx, layerRef(a.ID))
+	switch {
+	case errors.Is(err, docker.ErrNotFound):
+	case err != nil:
+		return nil, err
+	default: // nobody else has it, unless somebody made a container of it: then it stays
+		_, err := e.RemoveImage(ctx, layerRef(a.ID))
+		if errors.Is(err, docker.ErrConflict) {
+			left = append(left, remnantOfRef(a, layer.ID, layerRef(a.ID)))
+		} else if err != nil && !errors.Is(err, docker.ErrNotFound) {
+			return nil, err
+		}
+	}
+	image, err := e.InspectImage(ctx, keepRef(a.ID))
+	switch {
+	case errors.Is(err, docker.ErrNotFound):
+		return left, nil
+	case err != nil:
+		return nil, err
+	case !hasOtherName(image, keepRef(a.ID)):
+		return append(left, remnantOfRef(a, image.ID, keepRef(a.ID))), nil
+	}
+	if _, err := e.RemoveImage(ctx, keepRef(a.ID)); err != nil && !errors.Is(err, docker.ErrNotFound) {
+		return nil, err
+	}
+	return left, nil
+}
+
+func hasOtherName(image docker.Image, ref string) bool {
+	return slices.ContainsFunc(image.Tags, func(tag string) bool { return tag != ref })
+}
+
+// remnantOfRef remembers a name of ours that stayed on an image.
+func remnantOfRef(a store.Archive, imageID, ref string) store.Remnant {
+	return store.Remnant{
+		HostID: a.HostID, Kind: store.RemnantImage, Name: imageID, Refs: []string{ref}, InstanceID: a.InstanceID, Instance: a.Name,
+		Project: a.Project, Stage: a.Stage, ImageTag: a.ImageTag, LastUsedAt: a.LastAliveAt, RemovedAt: a.RemovedAt,
+	}
+}
+
+// discardCopy takes away the archive of a removal that was taken back. What cannot be taken away now is left to a
+// later run, and keeps nobody waiting.
+func (r *removal) discardCopy(ctx context.Context, why string) {
+	if r.copy == nil {
+		return
+	}
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	if err := r.c.discard(ctx, r.on.engine, r.copy.row, why); err != nil {
+		r.c.log.Warn("archive of a removal that was taken back stays for now", "archive_id", r.copy.row.ID, "instance_id", r.view.ID, "error", err)
+	}
+}
+
+// discard ends an archive whose removal came to nothing.
+func (c *Cleaner) discard(ctx context.Context, e *docker.Engine, a store.Archive, why string) error {
+	if !c.hold(c.archived, a.ID) {
+		return nil // somebody is at it
+	}
+	defer c.letGo(c.archived, a.ID)
+	if e == nil {
+		on, err := c.openHostBook().same(ctx, a.HostID)
+		if err != nil {
+			return err
+		}
+		e = on.engine
+	}
+	err := c.forget(ctx, e, a, archiveEvent(a, "archive.discarded", "the copy of "+archivedName(a)+" was thrown away: it was not removed, "+why, "system"))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// recoverArchives ends what a crash, or an engine that was away, left of archives half done. An error is a restore that waits.
+func (c *Cleaner) recoverArchives(ctx context.Context, hosts *hostBook) error {
+	all, err := c.archives(ctx, store.ArchiveFilter{
+		States: []store.ArchiveState{store.ArchiveMaking, store.ArchiveRestoring, store.ArchiveDeleting},
+	})
+	if err != nil {
+		return err
+	}
+	removals, err := c.db.Removals(ctx)
+	if err != nil {
+		return err
+	}
+	needed := map[string]bool{}
+	for _, r := range removals {
+		needed[r.ArchiveID] = true
+	}
+	var waits []error
+	for _, a := range all {
+		if a.State == store.ArchiveRestoring {
+			waits = append(waits, c.recoverRestore(ctx, hosts, a))
+			continue
+		}
+		if needed[a.ID] {
+			continue
+		}
+		if err := c.recoverForgotten(ctx, hosts, a); err != nil {
+			c.log.Warn("archive that is to go stays for now", "archive_id", a.ID, "name", a.Name, "error", err)
+		}
+	}
+	return errors.Join(waits...)
+}
+
+// recoverForgotten ends an archive that is to go.
+func (c *Cleaner) recoverForgotten(ctx context.Context, hosts *hostBook, a store.Archive) error {
+	if a.State == store.ArchiveDeleting {
+		return c.dropArchive(ctx, hosts, a, "archive.deleted", "system")
+	}
+	on, err := hosts.same(ctx, a.HostID)
+	if err != nil {
+		return err
+	}
+	return c.discard(ctx, on.engine, a, "which was interrupted")
+}
