@@ -124,12 +124,16 @@ func (r *rollout) pull(ctx context.Context) error {
 	ref := reference(r.inst.Image, r.inst.ImageTag)
 	ctx, cancel := context.WithTimeout(ctx, pullWithin)
 	defer cancel()
+	before := r.imagesBefore(ctx)
 	if err := r.eng.Pull(ctx, ref, "", r.tell.pulled); err != nil {
 		return because(err, pullAdvice(err))
 	}
 	image, err := r.eng.InspectImage(ctx, ref)
 	if err != nil {
 		return because(fmt.Errorf("look at the pulled image %s: %w", ref, err), "deploy again")
+	}
+	if err := r.noteBrought(ctx, ref, image.ID, before); err != nil {
+		return err
 	}
 	r.dep.Digest = digestOf(image, r.inst.Image)
 	return r.move(ctx, store.DeployStarting, store.StatusStarting, func(next *store.Instance) {

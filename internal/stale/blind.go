@@ -245,7 +245,7 @@ func (p *pass) recordBlind(ctx context.Context, tx *store.Tx, b *blindness) erro
 	if err != nil {
 		return err
 	}
-	if err := p.recordDown(ctx, tx, host); err != nil {
+	if err := openAll(ctx, tx, p.down(host)); err != nil {
 		return err
 	}
 	now := p.scan.FinishedAt
@@ -315,16 +315,44 @@ func openBlind(ctx context.Context, tx *store.Tx, hostID string) (map[string]boo
 	return open, nil
 }
 
-// recordDown writes down, once a process, that nobody watched since the process before ended.
-func (p *pass) recordDown(ctx context.Context, tx *store.Tx, host store.Host) error {
+// down is the time in which nobody watched since the process before this one ended; told once a process.
+func (p *pass) down(host store.Host) []store.BlindInterval {
 	from := lastKnown(host)
 	if p.m.toldDown || from.IsZero() || !p.scan.StartedAt.After(from) {
 		return nil
 	}
-	return tx.OpenBlindInterval(ctx, store.BlindInterval{
+	return []store.BlindInterval{{
 		ID: store.NewID(), HostID: host.ID, From: from, To: p.scan.StartedAt, Reason: blindDown,
 		Detail: "docker-watcher was not running",
-	})
+	}}
+}
+
+// unheard is the time since the stream of the engine's events broke off, if that was long enough for something to come and
+// go, and no scan has looked since.
+func (p *pass) unheard(host store.Host) []store.BlindInterval {
+	gen, until := p.m.stream.wholeUntil()
+	from := laterOf(until, host.LastGoodScan)
+	if gen == 0 || gen == p.gen && p.whole || !p.m.toldDown || p.scan.StartedAt.Sub(from) <= blindTolerance {
+		return nil
+	}
+	return []store.BlindInterval{{
+		ID: store.NewID(), HostID: host.ID, From: from, To: p.scan.StartedAt, Reason: blindUnreachable,
+		Detail: "the engine's events could not be heard",
+	}}
+}
+
+// unwatched is what a good scan finds that nobody has watched, and that is not in the ledger yet.
+func (p *pass) unwatched(host store.Host) []store.BlindInterval {
+	return append(p.down(host), p.unheard(host)...)
+}
+
+func openAll(ctx context.Context, tx *store.Tx, intervals []store.BlindInterval) error {
+	for _, i := range intervals {
+		if err := tx.OpenBlindInterval(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ledger writes what a good scan has to say of the host itself, in the transaction of its findings.
@@ -333,7 +361,7 @@ func (p *pass) ledger(ctx context.Context, tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := p.recordDown(ctx, tx, host); err != nil {
+	if err := openAll(ctx, tx, p.down(host)); err != nil {
 		return err
 	}
 	if err := p.sighted(ctx, tx, host); err != nil {
@@ -353,10 +381,13 @@ func (p *pass) ledger(ctx context.Context, tx *store.Tx) error {
 // sighted ends what blindness there was, and tells of it.
 func (p *pass) sighted(ctx context.Context, tx *store.Tx, host store.Host) error {
 	open, err := openBlind(ctx, tx, host.ID)
-	if err != nil || len(open) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := tx.CloseBlindIntervals(ctx, host.ID, p.scan.FinishedAt); err != nil {
+	if len(open) == 0 { // else those say it
+		return openAll(ctx, tx, p.unheard(host))
+	}
+	if err := tx.CloseBlindIntervals(ctx, host.ID, p.scan.StartedAt); err != nil {
 		return err
 	}
 	reasons := keys(open)

@@ -38,6 +38,8 @@ type Scanner struct {
 	// began is where monotonic time is counted from; wall is the clock that people may turn.
 	began time.Time
 	wall  func() time.Time
+	// strayAge is that of the package, but for tests on engines whose clock nobody turns.
+	strayAge time.Duration
 
 	mu    sync.Mutex
 	hosts map[string]*memory
@@ -45,7 +47,7 @@ type Scanner struct {
 
 // NewScanner joins its parts; it starts nothing.
 func NewScanner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Scanner {
-	return &Scanner{db: db, fleet: fleet, log: log, began: time.Now(), wall: time.Now, hosts: map[string]*memory{}}
+	return &Scanner{db: db, fleet: fleet, log: log, began: time.Now(), wall: time.Now, strayAge: strayAge, hosts: map[string]*memory{}}
 }
 
 // Interval is the time between scheduled scans now in force.
@@ -121,6 +123,7 @@ type pass struct {
 	at      time.Time // engine's clock, before it was asked for its lists
 	listed  map[string]docker.State
 	running int               // in the list
+	strays  []docker.Summary  // in the list, with our label, and of no row
 	looks   map[string]answer // by instance id
 	held    map[string]bool   // instances whose loss is believed although many were lost at once
 }
@@ -207,8 +210,9 @@ func (p *pass) list(ctx context.Context) *blindness {
 	p.listed, p.running = make(map[string]docker.State, len(running)+len(others)), len(running)
 	for _, rows := range [][]docker.Summary{running, others} {
 		for i := range rows {
-			if rows[i].Labels[docker.LabelSwarmTask] == "" {
-				p.listed[rows[i].ID] = rows[i].State
+			p.listed[rows[i].ID] = rows[i].State
+			if _, known := p.m.stream.instanceOf(rows[i].ID); !known {
+				p.strays = append(p.strays, rows[i])
 			}
 		}
 	}
@@ -420,8 +424,13 @@ func (p *pass) conclude(ctx context.Context) error {
 		}
 		w.add(settle(e, next, at, now), looked)
 	}
+	if err := p.tellBlind(ctx, w); err != nil {
+		return err
+	}
 	p.count(w)
-	if err := w.commit(ctx, p.s.db, p.ledger); err != nil {
+	if err := w.commit(ctx, p.s.db, func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(p.ledger(ctx, tx), p.keepLeftovers(ctx, tx, w))
+	}); err != nil {
 		return fmt.Errorf("write what was found: %w", err)
 	}
 	p.remember(w)
