@@ -232,6 +232,12 @@ func TestSecretsAreSealedAndBoundToTheirPlace(t *testing.T) {
 		s := storetest.Stage(t, db, h, p, func(s *store.Stage) { s.Spec = secret })
 		a := storetest.Instance(t, db, s, func(i *store.Instance) { i.Spec = secret })
 		b := storetest.Instance(t, db, s, func(i *store.Instance) { i.Spec = secret })
+		archive, contents := anArchive(a)
+		contents.Instance.Spec, contents.Inspect, contents.Logs = secret, []byte(canary), []byte(canary)
+		keep(t, db, archive, contents)
+		if got, err := db.ArchiveContents(t.Context(), archive.ID); err != nil || got.Instance.Spec.Env[0].Value != canary {
+			t.Errorf("archive: %+v, %v", got, err)
+		}
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			return errors.Join(tx.SetSecret(ctx, "one", canary), tx.SetSecret(ctx, "two", canary))
 		})

@@ -210,8 +210,7 @@ func TestPoliciesOfEachLevel(t *testing.T) {
 			return try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetGlobalPolicy(ctx, p) })
 		}
 		for _, err := range []error{setProject(wrong, p.ID, 1), setStage(wrong, s.ID, 1), setGlobal(wrong), setGlobal(never), setGlobal(hours)} {
-			var field store.FieldError
-			if !errors.As(err, &field) {
+			if _, wrong := errors.AsType[store.FieldError](err); !wrong {
 				t.Errorf("error is %v", err)
 			}
 		}

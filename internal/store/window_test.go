@@ -215,7 +215,7 @@ func FuzzWindow(f *testing.F) {
 		if next.IsZero() || next.Before(at) || !w.Contains(next) {
 			t.Errorf("%s: next from %s is %s", text, at, next)
 		}
-		if (next.Equal(at)) != w.Contains(at) {
+		if next.Equal(at) != w.Contains(at) {
 			t.Errorf("%s: contains %s is %v, next is %s", text, at, w.Contains(at), next)
 		}
 	})
