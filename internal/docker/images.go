@@ -125,9 +125,17 @@ func toImageRow(in image.Summary) ImageRow {
 		RepoDigests: realNames(in.RepoDigests),
 		Size:        in.Size,
 		SharedSize:  in.SharedSize,
-		Created:     time.Unix(in.Created, 0).UTC(),
+		Created:     madeAt(in.Created),
 		Labels:      in.Labels,
 	}
+}
+
+// madeAt is zero for an image that does not say when it was made: engines give the year 1 for that.
+func madeAt(unix int64) time.Time {
+	if unix <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(unix, 0).UTC()
 }
 
 // realNames leaves out "<none>:<none>", which is how engines before 24 write that there is none.

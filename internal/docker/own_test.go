@@ -17,6 +17,7 @@ func TestMayTouch(t *testing.T) {
 	}
 	ours := Owned{ID: id, Installation: "here", Instance: "i1"}
 	adopted := Owned{ID: id, Installation: "here", Instance: "i1", Adopted: true}
+	leftover := Owned{ID: id, Installation: "here", Leftover: true}
 	cases := []struct {
 		name string
 		c    Owned
@@ -28,6 +29,13 @@ func TestMayTouch(t *testing.T) {
 		{"adopted with somebody's labels", adopted, Container{ID: id, Labels: labels("there", "i9")}, true},
 		{"another container with our labels copied", ours, Container{ID: other, Labels: labels("here", "i1")}, false},
 		{"adopted, but another id", adopted, Container{ID: other}, false},
+		{"a leftover of ours", leftover, Container{ID: id, Labels: labels("here", "i9")}, true},
+		{"a leftover, but another id", leftover, Container{ID: other, Labels: labels("here", "i9")}, false},
+		{"a leftover of another installation", leftover, Container{ID: id, Labels: labels("there", "i1")}, false},
+		{"a leftover without labels", leftover, Container{ID: id}, false},
+		{"a leftover with blanked labels", Owned{ID: id, Leftover: true}, Container{ID: id, Labels: labels("", "")}, false},
+		{"a leftover that is a Swarm task", leftover, Container{ID: id, Labels: labels("here", "i9", LabelSwarmTask, "t1")}, false},
+		{"a leftover is not adopted", Owned{ID: id, Adopted: true, Leftover: true}, Container{ID: id}, false},
 		{"no labels", ours, Container{ID: id}, false},
 		{"another installation", ours, Container{ID: id, Labels: labels("there", "i1")}, false},
 		{"another instance", ours, Container{ID: id, Labels: labels("here", "i2")}, false},
