@@ -55,6 +55,7 @@ type Instance struct {
 	Policy             *Decision   `json:"policy,omitempty"` // of a single instance only
 	Blind              []BlindSpan `json:"blind,omitempty"`  // of a single instance only
 	BlindSeconds       int64       `json:"blind_seconds,omitempty"`
+	BlindWords         string      `json:"blind_words,omitempty"`
 	Bytes              *int64      `json:"bytes"` // writable layer, when known
 	Ports              []Port      `json:"ports,omitempty"`
 	Spec               *Spec       `json:"spec,omitempty"` // of a single instance only

@@ -40,6 +40,7 @@ type StaleItem struct {
 	TagGoneSince time.Time   `json:"tag_gone_since,omitzero"`
 	Blind        []BlindSpan `json:"blind,omitempty"` // stretches of its age in which nobody watched
 	BlindSeconds int64       `json:"blind_seconds"`
+	BlindWords   string      `json:"blind_words,omitempty"`
 	Revision     int64       `json:"revision"`
 }
 

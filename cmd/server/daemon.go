@@ -66,6 +66,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer := deploy.New(db, fleet, bus, log)
 	reclaimer := reclaim.New(db, fleet, log)
 	cleaner.ClaimBy(deployer.Claim)
+	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance})
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 

@@ -71,6 +71,7 @@ func newBed(t *testing.T) *bed {
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
+	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance})
 	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
 	b.run("deployer", b.deps.Deployer.Run)
 	b.serve(New(b.deps))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -54,6 +55,7 @@ type instanceJSON struct {
 	Policy             *decisionJSON            `json:"policy,omitempty" doc:"what policy makes of it, and when; of a single instance"`
 	Blind              []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched; of a single instance"`
 	BlindSeconds       int64                    `json:"blind_seconds,omitempty"`
+	BlindWords         string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
 	Bytes              *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
 	Ports              []portJSON               `json:"ports,omitempty" doc:"published now; asked of the engine for a single running instance, or with live=true"`
 	Spec               *specJSON                `json:"spec,omitempty" doc:"what it was deployed with; of a single instance"`
@@ -183,9 +185,34 @@ func (s *server) getInstance(ctx context.Context, in *ByID) (*versioned[instance
 	item := instanceOf(v)
 	shown := specOf(spec)
 	item.Spec = &shown
+	if err := s.foretell(ctx, v, &item); err != nil {
+		return nil, err
+	}
 	one := []instanceJSON{item}
 	s.fillPorts(ctx, []store.InstanceView{v}, one)
 	return atRevision(one[0], v.Revision), nil
+}
+
+// foretell adds what policy makes of an instance, and how much of its age nobody watched.
+func (s *server) foretell(ctx context.Context, v store.InstanceView, item *instanceJSON) error {
+	views := []store.InstanceView{v}
+	decisions, err := s.d.Cleaner.Decisions(ctx, views)
+	if err != nil {
+		return err
+	}
+	decision := decisionOf(decisions[0])
+	item.Policy = &decision
+	if v.Class == store.ClassNone {
+		return nil // it is alive, or was never seen: it has no age
+	}
+	blind, err := s.d.Cleaner.BlindTime(ctx, views)
+	if err != nil {
+		return err
+	}
+	now := s.engineNow(v.HostID)
+	item.Blind, item.BlindSeconds = blindSpansOf(blind[v.ID], v.LastAliveAt, now)
+	item.BlindWords = stale.BlindEvidence(v.Instance, blind[v.ID], now)
+	return nil
 }
 
 func (s *server) instanceNow(ctx context.Context, id string) (*versioned[instanceJSON], error) {
@@ -236,7 +263,7 @@ func (s *server) removeInstance(ctx context.Context, in *removeInstanceIn) (*non
 	}
 	acting, cancel := s.beyondCaller(ctx, actionTimeout)
 	defer cancel()
-	return nil, s.d.Deployer.RemoveInstance(acting, in.ID, actorOf(ctx), in.Stop)
+	return nil, s.d.Cleaner.Remove(acting, in.ID, actorOf(ctx), in.Stop)
 }
 
 type pinIn struct {

@@ -80,6 +80,7 @@ func (f scrape) Collect(ch chan<- prometheus.Metric) { f(ch) }
 type figures struct {
 	d                                                         Deps
 	stale, lastGood, frozen, stream, overdue, listeners, lost *prometheus.Desc
+	archives, archiveBytes, autoHeld, leftovers               *prometheus.Desc
 }
 
 func newFigures(d Deps) *figures {
@@ -95,6 +96,11 @@ func newFigures(d Deps) *figures {
 		overdue:   desc("scan_overdue", "1 while a scan that was due did not come."),
 		listeners: desc("event_listeners", "Listeners of events inside the daemon."),
 		lost:      desc("events_lost_total", "Events that found no room to wait for the store."),
+
+		archives:     desc("archives", "Removed instances that can be restored."),
+		archiveBytes: desc("archive_bytes", "What keeping their writable layers costs."),
+		autoHeld:     desc("auto_held", "1 while automatic cleanup does nothing on a host.", "host"),
+		leftovers:    desc("leftovers", "What does not fit together and waits to be mended.", "kind"),
 	}
 }
 
@@ -106,6 +112,8 @@ const figuresTimeout = 5 * time.Second
 func (f *figures) collect(ctx context.Context, ch chan<- prometheus.Metric) {
 	f.collectStale(ctx, ch)
 	f.collectHosts(ctx, ch)
+	f.collectArchives(ctx, ch)
+	f.collectLeftovers(ctx, ch)
 	overdue := false
 	if f.d.Scheduler != nil {
 		st, ok := f.d.Scheduler.Status(ScanJob)
@@ -139,9 +147,40 @@ func (f *figures) collectHosts(ctx context.Context, ch chan<- prometheus.Metric)
 			ch <- prometheus.MustNewConstMetric(f.lastGood, prometheus.GaugeValue, float64(h.LastGoodScan.UnixMilli())/1000, h.Name)
 		}
 		ch <- prometheus.MustNewConstMetric(f.frozen, prometheus.GaugeValue, oneIf(!h.FrozenSince.IsZero()), h.Name)
+		ch <- prometheus.MustNewConstMetric(f.autoHeld, prometheus.GaugeValue, oneIf(h.AutoHeld != ""), h.Name)
 		if engine, err := f.d.Fleet.Engine(h.ID); err == nil {
 			ch <- prometheus.MustNewConstMetric(f.stream, prometheus.GaugeValue, engine.StreamAge().Seconds(), h.Name)
 		}
+	}
+}
+
+func (f *figures) collectArchives(ctx context.Context, ch chan<- prometheus.Metric) {
+	n, bytes, err := f.d.DB.ArchiveTotals(ctx, store.ArchiveFilter{})
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.archives, err)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(f.archives, prometheus.GaugeValue, float64(n))
+	ch <- prometheus.MustNewConstMetric(f.archiveBytes, prometheus.GaugeValue, float64(bytes))
+}
+
+// leftoverKinds are told even at zero, so that an alarm on one has a line to look at.
+var leftoverKinds = []store.LeftoverKind{
+	store.LeftoverContainer, store.LeftoverRow, store.LeftoverRoute, store.LeftoverRemoving, store.LeftoverDead,
+}
+
+func (f *figures) collectLeftovers(ctx context.Context, ch chan<- prometheus.Metric) {
+	leftovers, err := f.d.DB.Leftovers(ctx, "")
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.leftovers, err)
+		return
+	}
+	counts := map[store.LeftoverKind]int{}
+	for _, l := range leftovers {
+		counts[l.Kind]++
+	}
+	for _, kind := range leftoverKinds {
+		ch <- prometheus.MustNewConstMetric(f.leftovers, prometheus.GaugeValue, float64(counts[kind]), string(kind))
 	}
 }
 

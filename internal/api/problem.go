@@ -205,6 +205,7 @@ var problems = []problemRule{
 	{err: store.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrUnavailable.Error(), hint: hintStore},
 	{err: store.ErrClosed, status: http.StatusServiceUnavailable, code: codeStore, fixed: "the daemon stops"},
 
+	{err: stale.ErrWrongState, status: http.StatusConflict, code: codeWrongState},
 	{err: stale.ErrNotStale, status: http.StatusConflict, code: codeNotStale},
 	{err: stale.ErrPlanExpired, status: http.StatusConflict, code: codePlanExpired, hint: "make a new plan"},
 	{err: stale.ErrPlanUsed, status: http.StatusConflict, code: codePlanUsed, hint: "make a new plan"},

@@ -38,11 +38,33 @@ type staleJSON struct {
 	TagGone     moment                   `json:"tag_gone_since" doc:"since when its registry has the tag no more"`
 	Blind       []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched"`
 	BlindFor    int64                    `json:"blind_seconds" doc:"how long these are together"`
+	BlindWords  string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
 	Revision    int64                    `json:"revision"`
 }
 
-func (s *server) staleOf(v store.InstanceView) staleJSON {
-	now := s.engineNow(v.HostID)
+// staleItems shows stale instances with what policy makes of them and how much of their age nobody watched.
+func (s *server) staleItems(ctx context.Context, views []store.InstanceView) ([]staleJSON, error) {
+	decisions, err := s.d.Cleaner.Decisions(ctx, views)
+	if err != nil {
+		return nil, err
+	}
+	blind, err := s.d.Cleaner.BlindTime(ctx, views)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]staleJSON, 0, len(views))
+	for i, v := range views {
+		now := s.engineNow(v.HostID)
+		item := staleOf(v, now)
+		item.Policy = decisionOf(decisions[i])
+		item.Blind, item.BlindFor = blindSpansOf(blind[v.ID], v.LastAliveAt, now)
+		item.BlindWords = stale.BlindEvidence(v.Instance, blind[v.ID], now)
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+func staleOf(v store.InstanceView, now time.Time) staleJSON {
 	return staleJSON{
 		ID: v.ID, Project: v.Project, ProjectID: v.ProjectID, Stage: v.Stage, StageID: v.StageID, StageKind: string(v.StageKind),
 		Host: v.Host, HostID: v.HostID, Name: v.Name, ContainerID: v.ContainerID, Image: v.Image, ImageTag: v.ImageTag,
@@ -114,8 +136,11 @@ func (s *server) listStale(ctx context.Context, in *listStaleIn) (*out[staleList
 	if err != nil {
 		return nil, err
 	}
-	l := listOf(views, next, s.staleOf)
-	body := staleList{Items: l.Items, NextCursor: l.NextCursor}
+	items, err := s.staleItems(ctx, views)
+	if err != nil {
+		return nil, err
+	}
+	body := staleList{Items: items, NextCursor: next}
 	if total >= 0 {
 		body.Total = &total
 	}

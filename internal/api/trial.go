@@ -52,11 +52,9 @@ type trialItemJSON struct {
 	Then        decisionJSON `json:"then"`
 }
 
-const trialShown = 200
-
-func trialGroupOf(items []stale.TrialItem) trialGroupJSON {
-	g := trialGroupJSON{Count: len(items), Items: []trialItemJSON{}}
-	for _, i := range items[:min(len(items), trialShown)] {
+func trialGroupOf(count int, items []stale.TrialItem) trialGroupJSON {
+	g := trialGroupJSON{Count: count, Items: make([]trialItemJSON, 0, len(items))}
+	for _, i := range items {
 		g.Items = append(g.Items, trialItemJSON{
 			InstanceID: i.View.ID, Name: i.View.Name, ProjectID: i.View.ProjectID, Project: i.View.Project, StageID: i.View.StageID,
 			Stage: i.View.Stage, Class: string(i.View.Class), LastAliveAt: moment(i.View.LastAliveAt), StaleReason: i.StaleReason,
@@ -88,8 +86,8 @@ func (s *server) tryPolicy(ctx context.Context, in *trialIn) (*out[trialJSON], e
 		return nil, wrongPolicy("body.policy", err)
 	}
 	return answer(trialJSON{
-		Considered: t.Considered, NewlyStale: trialGroupOf(t.NewlyStale), Spared: trialGroupOf(t.Spared),
-		NewlyCleaned: trialGroupOf(t.NewCleaned), NoLongerCleaned: trialGroupOf(t.NoLonger), Rescheduled: t.Rescheduled,
+		Considered: t.Considered, NewlyStale: trialGroupOf(t.Counts.NewlyStale, t.NewlyStale), Spared: trialGroupOf(t.Counts.Spared, t.Spared),
+		NewlyCleaned: trialGroupOf(t.Counts.NewCleaned, t.NewCleaned), NoLongerCleaned: trialGroupOf(t.Counts.NoLonger, t.NoLonger), Rescheduled: t.Rescheduled,
 	}), nil
 }
 
