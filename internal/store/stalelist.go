@@ -41,6 +41,7 @@ type StaleFilter struct {
 type staleOrder struct {
 	numbers, texts []string
 	down           bool
+	walk           string // the tables in the order to walk them in; empty: from the instances
 	key            func(v InstanceView) ([]int64, []string)
 }
 
@@ -68,9 +69,13 @@ func nameOf(v InstanceView) ([]int64, []string) {
 }
 
 var staleOrders = map[StaleSort]staleOrder{
-	StaleOldest:  {numbers: []string{aliveKey}, texts: []string{`i.id`}, key: aliveOf},
-	StaleNewest:  {numbers: []string{aliveKey}, texts: []string{`i.id`}, down: true, key: aliveOf},
-	StaleByName:  {texts: []string{`p.name`, `s.name`, `i.name`, `i.id`}, key: nameOf},
+	StaleOldest: {numbers: []string{aliveKey}, texts: []string{`i.id`}, key: aliveOf},
+	StaleNewest: {numbers: []string{aliveKey}, texts: []string{`i.id`}, down: true, key: aliveOf},
+	// SQLite keeps the order of a CROSS JOIN: by the indexes of names from the outside in, nothing is left to sort.
+	StaleByName: {
+		texts: []string{`p.name`, `s.name`, `i.name`, `i.id`}, key: nameOf,
+		walk: ` FROM projects p CROSS JOIN stages s CROSS JOIN instances i CROSS JOIN hosts h`,
+	},
 	StaleLargest: {numbers: []string{bytesKey}, texts: []string{`i.id`}, down: true, key: bytesOf},
 }
 
@@ -182,7 +187,11 @@ func stalePage(f StaleFilter, o staleOrder, c cursor, found bool, limit int) (st
 	if found {
 		w.and(o.after(&a, c))
 	}
-	return `SELECT ` + viewColumns + ` FROM instances i` + viewJoins + w.String() + ` ORDER BY ` + o.by() + ` LIMIT ` + a.add(limit), a
+	from := ` FROM instances i` + viewJoins
+	if o.walk != "" {
+		from, w = o.walk, append(w, `s.project_id = p.id`, `i.stage_id = s.id`, `h.id = i.host_id`)
+	}
+	return `SELECT ` + viewColumns + from + w.String() + ` ORDER BY ` + o.by() + ` LIMIT ` + a.add(limit), a
 }
 
 // protectionKind is the SQL of Instance.Protection's kind.

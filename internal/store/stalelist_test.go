@@ -111,15 +111,27 @@ func TestStaleListFilters(t *testing.T) {
 		kept := stale(func(i *store.Instance) { i.KeepLabel = true })
 		rollback := stale(func(i *store.Instance) { i.RollbackKept = true })
 		over := stale(func(i *store.Instance) { i.SnoozedUntil, i.ImageTag = noon.Add(-time.Hour), "9.9" })
+		gone := stale(func(i *store.Instance) { i.TagGoneSince = noon })
+		both := stale(func(i *store.Instance) { i.TagGoneSince, i.RollbackKept = noon, true })
+		kinds := func(now time.Time, kinds ...store.ProtectionKind) store.StaleFilter {
+			return store.StaleFilter{Protections: kinds, Now: now}
+		}
 		yes, no := true, false
 		for _, c := range []struct {
 			name string
 			f    store.StaleFilter
 			want []store.Instance
 		}{
-			{"all", store.StaleFilter{}, []store.Instance{first, pinned, snoozed, kept, rollback, over}},
-			{"protected", store.StaleFilter{Protected: &yes, Now: noon}, []store.Instance{pinned, snoozed, kept, rollback}},
+			{"all", store.StaleFilter{}, []store.Instance{first, pinned, snoozed, kept, rollback, over, gone, both}},
+			{"protected", store.StaleFilter{Protected: &yes, Now: noon}, []store.Instance{pinned, snoozed, kept, rollback, gone, both}},
 			{"not protected", store.StaleFilter{Protected: &no, Now: noon}, []store.Instance{first, over}},
+			{"protected although a missing tag is no matter", store.StaleFilter{Protected: &yes, TagGoneYes: true, Now: noon}, []store.Instance{pinned, snoozed, kept, rollback, both}},
+			{"of one kind", kinds(noon, store.ProtectionTagGone), []store.Instance{gone}},
+			{"of the kind that is shown", kinds(noon, store.ProtectionRollback), []store.Instance{rollback, both}},
+			{"of several kinds", kinds(noon, store.ProtectionPinned, store.ProtectionKeep), []store.Instance{pinned, kept}},
+			{"snoozed", kinds(noon, store.ProtectionSnoozed), []store.Instance{snoozed}},
+			{"snoozed no more", kinds(noon.Add(time.Hour), store.ProtectionSnoozed), nil},
+			{"of no kind", kinds(noon, store.ProtectionNone), []store.Instance{first, over}},
 			{"a snooze ends", store.StaleFilter{Protected: &no, Now: noon.Add(time.Hour)}, []store.Instance{first, snoozed, over}},
 			{"older than", store.StaleFilter{OlderThan: 9 * 24 * time.Hour, Now: noon}, []store.Instance{first}},
 			{"not older than its own age", store.StaleFilter{OlderThan: 10 * 24 * time.Hour, Now: noon}, nil},
@@ -195,6 +207,7 @@ func TestStaleListIsAnIndexPage(t *testing.T) {
 	})
 	for sort, index := range map[store.StaleSort]string{
 		store.StaleOldest: "instances_stale", store.StaleNewest: "instances_stale", store.StaleLargest: "instances_stale_bytes",
+		store.StaleByName: "instances_stale_name",
 	} {
 		_, next, _, err := db.StaleInstances(t.Context(), store.StaleFilter{Sort: sort}, store.Page{Limit: 10})
 		if err != nil {

@@ -7,6 +7,8 @@ ALTER TABLE projects ADD COLUMN policy TEXT NOT NULL DEFAULT '{}';
 
 ALTER TABLE instances ADD COLUMN tag_checked_at BIGINT;
 ALTER TABLE instances ADD COLUMN tag_gone_since BIGINT;
+CREATE INDEX instances_stale_name ON instances (stage_id, name, id)
+    WHERE stale_since IS NOT NULL AND status <> 'removing';
 CREATE INDEX instances_stale_tag ON instances (image, image_tag)
     WHERE stale_since IS NOT NULL AND status <> 'removing';
 
