@@ -66,12 +66,14 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer := deploy.New(db, fleet, bus, log)
 	reclaimer := reclaim.New(db, fleet, log)
 	cleaner.ClaimBy(deployer.Claim)
+	cleaner.LookUpTagsBy(lookUpTag)
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance})
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 
 	scans := newScans(scanner, jobs, log)
-	if err := errors.Join(scans.schedule(ctx), jobs.Set(retention(db, log))); err != nil {
+	cleaner.ScanBy(scans.fresh)
+	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), tagCheck(cleaner), archiveExpiry(cleaner, log))); err != nil {
 		return err
 	}
 	recoverCleanups(ctx, cleaner, log)

@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 const (
-	scanTimeout = 30 * time.Minute
+	scanTimeout    = 30 * time.Minute
+	cleanupTimeout = 2 * time.Hour // a plan of many with large layers to be copied
+	tagTimeout     = 30 * time.Minute
+	expiryTimeout  = time.Hour
 
 	retentionJob     = "event-retention"
 	retentionSpec    = "17 3 * * *"
@@ -71,6 +76,51 @@ func (s *scans) Run(ctx context.Context) error {
 func (s *scans) scan(ctx context.Context, trigger string) error {
 	_, err := s.scanner.Scan(ctx, "", trigger)
 	return err
+}
+
+// fresh scans a host because something is about to be decided on what was found.
+func (s *scans) fresh(ctx context.Context, hostID string) error {
+	_, err := s.scanner.Scan(ctx, hostID, "automatic")
+	return err
+}
+
+// setAll sets jobs.
+func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
+	var errs []error
+	for _, j := range all {
+		errs = append(errs, jobs.Set(j))
+	}
+	return errors.Join(errs...)
+}
+
+// automaticCleanup plans and applies what policies ask for.
+func automaticCleanup(cleaner *stale.Cleaner) schedule.Job {
+	return schedule.Job{Name: "automatic-cleanup", Spec: "@every 1m", Timeout: cleanupTimeout, Run: cleaner.RunAutomatic}
+}
+
+// tagCheck looks for the tags of what is stale.
+func tagCheck(cleaner *stale.Cleaner) schedule.Job {
+	return schedule.Job{Name: "tag-check", Spec: "@every 1h", Timeout: tagTimeout, Run: cleaner.CheckTags}
+}
+
+// lookUpTag is how the cleaner asks a registry.
+func lookUpTag(ctx context.Context, image, tag string) (string, error) {
+	digest, err := registry.Digest(ctx, image, tag)
+	if errors.Is(err, registry.ErrGone) {
+		return "", fmt.Errorf("%w: %w", stale.ErrTagGone, err)
+	}
+	return digest, err
+}
+
+// archiveExpiry deletes the archives whose time is over.
+func archiveExpiry(cleaner *stale.Cleaner, log *slog.Logger) schedule.Job {
+	return schedule.Job{Name: "archive-expiry", Spec: "@every 1h", Timeout: expiryTimeout, Run: func(ctx context.Context) error {
+		deleted, err := cleaner.ExpireArchives(ctx)
+		if deleted > 0 {
+			log.Info("old archives deleted", "archives", deleted)
+		}
+		return err
+	}}
 }
 
 // retention deletes events past their time, in small transactions.

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // windows of policies name time zones, which not every machine or container knows
 
 	"github.com/tiny-forge/docker-watcher/internal/config"
 )

@@ -335,17 +335,22 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 }
 
 // goodOnes are the ids of the last good former instances that the stage keeps: those whose deploy
-// was done and whose container is still there, newest first.
+// was done and whose container is still there, newest first. How many is for its policy to say.
 func (r *rollout) goodOnes(ctx context.Context, stage store.Stage) ([]string, error) {
+	policies, err := r.db.Policies(ctx, stage.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read how many stage %s keeps for rollback: %w", stage.Name, err)
+	}
+	keepLast := policies[stage.ID].KeepLast
 	var keep []string
 	seen := map[string]bool{r.inst.ID: true}
-	for page := (store.Page{Limit: 200}); len(keep) < stage.KeepLast; {
+	for page := (store.Page{Limit: 200}); len(keep) < keepLast; {
 		deploys, next, err := r.db.Deploys(ctx, stage.ProjectID, stage.ID, page)
 		if err != nil {
 			return nil, fmt.Errorf("read the deploys of stage %s: %w", stage.Name, err)
 		}
 		for _, dep := range deploys {
-			if dep.State != store.DeployDone || seen[dep.InstanceID] || len(keep) == stage.KeepLast {
+			if dep.State != store.DeployDone || seen[dep.InstanceID] || len(keep) == keepLast {
 				continue
 			}
 			seen[dep.InstanceID] = true

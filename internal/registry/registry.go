@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,14 +95,11 @@ func saysGone(err error) bool {
 	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound {
 		return false
 	}
-	for _, e := range answer.Errors {
-		switch e.Code {
-		case transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, "NOT_FOUND", "TAG_EXPIRED": // the last two: Harbor's and Quay's
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(answer.Errors, func(e transport.Diagnostic) bool { return slices.Contains(goneCodes, e.Code) })
 }
+
+// goneCodes are the words for what is not there; the last two are Harbor's and Quay's.
+var goneCodes = []transport.ErrorCode{transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, "NOT_FOUND", "TAG_EXPIRED"}
 
 // sealed is a transport that speaks plain http only to this machine; the library would to every private address.
 type sealed struct{ next http.RoundTripper }

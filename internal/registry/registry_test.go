@@ -24,11 +24,10 @@ import (
 func serve(t *testing.T, front func(registry http.Handler) http.HandlerFunc) string {
 	t.Helper()
 	registry := inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0)))
-	var handler http.Handler = registry
 	if front != nil {
-		handler = front(registry)
+		registry = front(registry)
 	}
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(registry)
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -401,11 +402,7 @@ func (c *Cleaner) stillDue(ctx context.Context, v store.InstanceView) *ending {
 func (c *Cleaner) failed() map[string]Sparing {
 	c.auto.mu.Lock()
 	defer c.auto.mu.Unlock()
-	failed := make(map[string]Sparing, len(c.auto.failed))
-	for id, s := range c.auto.failed {
-		failed[id] = s
-	}
-	return failed
+	return maps.Clone(c.auto.failed)
 }
 
 // lookAtClock notices that the clock was turned since the run before.

@@ -110,12 +110,11 @@ func (ch *PolicyChange) validate() error {
 // trial weighs instances by the policies in force and by those that would be.
 type trial struct {
 	PolicyTrial
-	at           time.Time
-	now, then    map[string]store.PolicyInForce
-	moved        map[string]bool // stages for which the change makes a difference
-	ground       func(hostID string, then bool) Ground
-	grounds      map[string][2]Ground
-	switchOnThen bool
+	at        time.Time
+	now, then map[string]store.PolicyInForce
+	moved     map[string]bool // stages for which the change makes a difference
+	ground    func(hostID string, then bool) Ground
+	grounds   map[string][2]Ground // by host: now and then
 }
 
 func (c *Cleaner) newTrial(ctx context.Context, change PolicyChange) (*trial, error) {
