@@ -48,8 +48,10 @@ func (c *Cleaner) claim(ctx context.Context, planID, actor string) (store.Plan, 
 		return store.Plan{}, fmt.Errorf("read plan %s: %w", planID, readErr)
 	case err == nil:
 		return plan, nil
+	case plan.State == store.PlanCancelled:
+		return store.Plan{}, fmt.Errorf("%w: called off by %s at %s", ErrPlanUsed, plan.AppliedBy, moment(plan.DoneAt))
 	case plan.State != store.PlanPlanned:
-		return store.Plan{}, fmt.Errorf("%w by %s at %s", ErrPlanUsed, plan.AppliedBy, moment(plan.AppliedAt))
+		return store.Plan{}, fmt.Errorf("%w: applied by %s at %s", ErrPlanUsed, plan.AppliedBy, moment(plan.AppliedAt))
 	}
 	return store.Plan{}, fmt.Errorf("%w at %s", ErrPlanExpired, moment(plan.ExpiresAt))
 }
@@ -173,7 +175,12 @@ func (a *application) prepare(ctx context.Context, item store.PlanItem) (*remova
 	if stop := a.leaveAlone(view, item, on); stop != nil {
 		return nil, stop
 	}
-	r := &removal{c: a.c, on: on, item: item, view: view, actor: a.actor, byPerson: a.byPerson}
+	if a.plan.Automatic && !a.byPerson {
+		if stop := a.c.stillDue(ctx, view); stop != nil {
+			return nil, stop
+		}
+	}
+	r := &removal{c: a.c, on: on, item: item, view: view, actor: a.actor, byPerson: a.byPerson, tagGoneYes: a.plan.TagGoneYes}
 	return r, r.judgeAgain(ctx)
 }
 
@@ -219,7 +226,7 @@ func (a *application) leaveAlone(view store.InstanceView, item store.PlanItem, o
 	case view.Status.Deploying():
 		return endf(store.ResultInUse, "it is being deployed")
 	}
-	if p := view.Protection(on.engine.Now()); p.Kind != store.ProtectionNone {
+	if p := heeded(&view.Instance, on.engine.Now(), a.plan.TagGoneYes); p.Kind != store.ProtectionNone {
 		return endf(store.ResultKept, "%s", protectionWords(p))
 	}
 	if a.byPerson {

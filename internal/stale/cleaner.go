@@ -15,7 +15,7 @@ import (
 var (
 	ErrNotStale    = errors.New("not stale")
 	ErrPlanExpired = errors.New("the plan has expired")
-	ErrPlanUsed    = errors.New("the plan was applied already")
+	ErrPlanUsed    = errors.New("the plan is used up")
 	ErrFrozen      = errors.New("the host is frozen")
 	ErrBlind       = errors.New("the host could not be judged")
 	ErrWrongState  = errors.New("wrong state")
@@ -60,6 +60,11 @@ type Cleaner struct {
 	removals map[string]bool // by instance id
 	plans    map[string]bool
 	archived map[string]bool // archives that are being restored or deleted
+	known    *footing        // of the last decision
+
+	auto    *automatic
+	lookUp  func(ctx context.Context, image, tag string) (digest string, err error) // of a tag; nil: nobody is asked
+	unasked tries
 }
 
 // Hands are what a Cleaner needs of those who deploy, and who know nothing of it.
@@ -75,7 +80,7 @@ func (c *Cleaner) LendHands(h Hands) { c.hands = h }
 
 // NewCleaner joins its parts; it starts nothing.
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
-	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}}
+	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}, auto: newAutomatic()}
 }
 
 // ClaimBy sets who else acts on instances, so that no two ever act on one at once. Set before use.

@@ -65,6 +65,12 @@ func plannedEvent(d *draft) store.Event {
 		Message: fmt.Sprintf("planned to remove %d stale instances, %d left out", len(plan.Items), plan.LeftOut),
 		Actor:   plan.CreatedBy, Data: data,
 	}
+	if plan.Automatic {
+		e.HostID = plan.Items[0].HostID
+		e.Data["automatic"], e.Data["apply_at"], e.Data["names"] = true, moment(plan.ApplyAt), namesOf(plan.Items)
+		e.Message = fmt.Sprintf("automatic cleanup removes %d stale instances at %s, unless they are alive by then or it is called off: %s",
+			len(plan.Items), moment(plan.ApplyAt), listed(namesOf(plan.Items)))
+	}
 	if plan.Single {
 		about(&e, plan.Items[0])
 		e.Message = "planned to remove " + nameOf(plan.Items[0])

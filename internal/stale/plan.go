@@ -38,6 +38,9 @@ type draft struct {
 
 	mu     sync.Mutex
 	images map[string]*imageAsk
+
+	tagsUntil time.Time        // until when tags are looked for
+	unasked   map[tagged]error // tags that could not be asked for, and why
 }
 
 func (c *Cleaner) newDraft(actor string) *draft {
@@ -45,7 +48,7 @@ func (c *Cleaner) newDraft(actor string) *draft {
 	return &draft{
 		c:     c,
 		hosts: c.openHostBook(),
-		sizes: map[string]int64{}, images: map[string]*imageAsk{},
+		sizes: map[string]int64{}, images: map[string]*imageAsk{}, unasked: map[tagged]error{},
 		plan: store.Plan{
 			ID: store.NewID(), State: store.PlanPlanned,
 			CreatedAt: now, CreatedBy: actor, ExpiresAt: now.Add(planLife),
@@ -59,6 +62,7 @@ func (d *draft) draw(ctx context.Context, sel Selection) error {
 		return fmt.Errorf("read settings: %w", err)
 	}
 	d.layerMax = settings.ArchiveLayerMax
+	d.plan.TagGoneYes = sel.TagGone
 	if sel.InstanceID != "" {
 		return d.drawSingle(ctx, sel.InstanceID)
 	}
@@ -80,7 +84,14 @@ func (d *draft) drawSingle(ctx context.Context, id string) error {
 	if view.StaleSince.IsZero() {
 		return fmt.Errorf("%w: %s is %s", ErrNotStale, view.Name, view.Status)
 	}
-	item, err := d.look(ctx, view)
+	views, err := d.lookForTags(ctx, []store.InstanceView{view})
+	if err != nil {
+		return err
+	}
+	if len(views) == 0 {
+		return fmt.Errorf("instance %s: %w", id, store.ErrNotFound)
+	}
+	item, err := d.look(ctx, views[0])
 	if err != nil {
 		return err
 	}
@@ -91,7 +102,7 @@ func (d *draft) drawSingle(ctx context.Context, id string) error {
 // bulkFilter leaves protected instances out unless they were asked for in so many words.
 func bulkFilter(sel Selection, now time.Time) store.StaleFilter {
 	f := sel.Filter
-	f.Now = now
+	f.Now, f.TagGoneYes = now, sel.TagGone
 	explicit := len(f.InstanceIDs) > 0 || f.Protected != nil
 	if sel.AllUnprotected || !explicit {
 		f.Protected = new(bool)
@@ -129,6 +140,10 @@ func (d *draft) drawBulk(ctx context.Context, f store.StaleFilter, limit int) er
 
 // lookAtAll inspects a page of instances, a few at once, and adds those that are to be cleaned in their order.
 func (d *draft) lookAtAll(ctx context.Context, views []store.InstanceView) error {
+	views, err := d.lookForTags(ctx, views)
+	if err != nil {
+		return err
+	}
 	items := make([]store.PlanItem, len(views))
 	errs := make([]error, len(views))
 	eachOf(len(views), planWorkers, func(i int) { items[i], errs[i] = d.look(ctx, views[i]) })
@@ -182,7 +197,10 @@ func (d *draft) look(ctx context.Context, view store.InstanceView) (store.PlanIt
 	item := planItem(view, seen, on, ct, missing)
 	item.Details.Routes = routes
 	d.foretell(ctx, on, &item, view.ImageID, ct)
-	item.Protection = seen.row.Protection(on.engine.Now())
+	item.Protection = heeded(&seen.row, on.engine.Now(), d.plan.TagGoneYes)
+	if words := d.tagWords(view); words != "" {
+		item.Details.Warnings = append(item.Details.Warnings, words)
+	}
 	return item, nil
 }
 
@@ -328,6 +346,9 @@ func (c *Cleaner) keepPlan(ctx context.Context, d *draft) error {
 			if err := tx.SetSize(ctx, id, bytes, d.plan.CreatedAt); err != nil {
 				return fmt.Errorf("keep size of %s: %w", id, err)
 			}
+		}
+		if err := onlyPlan(ctx, tx, d.plan); err != nil {
+			return err
 		}
 		if err := tx.InsertPlan(ctx, d.plan); err != nil {
 			return err

@@ -43,7 +43,8 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store.Removal) error {
 	view, err := c.db.Instance(ctx, row.InstanceID)
 	if err == nil {
-		r := &removal{c: c, view: view, item: c.itemOf(ctx, row, view), actor: row.Actor, bound: bindingOfRemoval(row)}
+		item, plan := c.itemOf(ctx, row, view)
+		r := &removal{c: c, view: view, item: item, actor: row.Actor, tagGoneYes: plan.TagGoneYes, bound: bindingOfRemoval(row)}
 		if err = r.findCopy(ctx, row); err == nil {
 			err = r.recover(ctx, hosts, row)
 		}
@@ -187,9 +188,8 @@ func (r *removal) takeBack(ctx context.Context, why string) error {
 	return nil
 }
 
-// itemOf is the planned item of a removal, or what the row tells where its plan is gone.
-func (c *Cleaner) itemOf(ctx context.Context, row store.Removal, view store.InstanceView) store.PlanItem {
-	var plan store.Plan
+// itemOf is the planned item of a removal with its plan, or what the row tells where that is gone.
+func (c *Cleaner) itemOf(ctx context.Context, row store.Removal, view store.InstanceView) (item store.PlanItem, plan store.Plan) {
 	if row.PlanID != "" { // one by hand has none
 		var err error
 		if plan, err = c.db.Plan(ctx, row.PlanID); err != nil {
@@ -198,14 +198,14 @@ func (c *Cleaner) itemOf(ctx context.Context, row store.Removal, view store.Inst
 	}
 	for _, item := range plan.Items {
 		if item.InstanceID == row.InstanceID {
-			return item
+			return item, plan
 		}
 	}
 	return store.PlanItem{
 		InstanceID: view.ID, HostID: view.HostID, ContainerID: view.ContainerID, Name: view.Name,
 		ProjectID: view.ProjectID, StageID: view.StageID, Project: view.Project, Stage: view.Stage, ImageTag: view.ImageTag,
 		Status: row.Former, Class: view.Class, LastAliveAt: view.LastAliveAt,
-	}
+	}, plan
 }
 
 // recoverPlans gives the items that a crash kept from being begun their result and closes their plans.

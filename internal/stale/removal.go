@@ -28,13 +28,15 @@ type removal struct {
 	view     store.InstanceView
 	actor    string
 	byPerson bool
+	// tagGoneYes: a person said yes to a tag that its registry has no more.
+	tagGoneYes bool
 
-	seen  docker.Container // as it was judged; zero when it is gone
-	copy  *keeping         // the archive; nil if a version that made none has begun this
-	bound     binding // what it must still be
-	gone      bool    // the engine holds it no more: only row and routes are left to go
-	woken     bool    // we may have thawed it: take-back pauses it again
-	stopAsked bool    // we may have stopped it: take-back starts it again
+	seen      docker.Container // as it was judged; zero when it is gone
+	copy      *keeping         // the archive; nil if a version that made none has begun this
+	bound     binding          // what it must still be
+	gone      bool             // the engine holds it no more: only row and routes are left to go
+	woken     bool             // we may have thawed it: take-back pauses it again
+	stopAsked bool             // we may have stopped it: take-back starts it again
 }
 
 func (r *removal) owned() docker.Owned {
@@ -261,7 +263,7 @@ func (r *removal) markDeleting(ctx context.Context) *ending {
 
 // protection is what keeps it from this removal. Who removes one by hand is stopped by a pin alone.
 func (r *removal) protection(view store.InstanceView) store.Protection {
-	p := view.Protection(r.on.engine.Now())
+	p := heeded(&view.Instance, r.on.engine.Now(), r.tagGoneYes)
 	if r.item.PlanID == "" && p.Kind != store.ProtectionPinned {
 		return store.Protection{}
 	}
