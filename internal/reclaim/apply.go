@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -102,6 +103,9 @@ func (r *Reclaimer) lookAgain(ctx context.Context, on standing, item store.Recla
 		return nil, &verdict{store.ResultError, err.Error()}
 	}
 	f := b.factsOf(item.ImageID, img.Tags, img.RepoDigests)
+	if f.users, err = r.instanceNames(ctx, f.users); err != nil {
+		return nil, &verdict{store.ResultError, err.Error()}
+	}
 	if v := judge(f); !v.reclaimable() {
 		return nil, &v
 	}
@@ -118,7 +122,7 @@ func (r *Reclaimer) lookAgain(ctx context.Context, on standing, item store.Recla
 	if v := judge(f); !v.reclaimable() {
 		return nil, &v
 	}
-	return archiveTagsFirst(img.Tags), nil
+	return inOrder(img), nil
 }
 
 func inspect(ctx context.Context, e *docker.Engine, id string) (docker.Image, error) {
@@ -127,10 +131,16 @@ func inspect(ctx context.Context, e *docker.Engine, id string) (docker.Image, er
 	return e.InspectImage(ctx, id)
 }
 
-// archiveTagsFirst is the order in which names go: what an undo was kept by before what people know it by.
-func archiveTagsFirst(names []string) []string {
-	names = slices.Sorted(slices.Values(names))
+// inOrder are the names of an image in the order in which they go: what an undo was kept by before what people know it by,
+// and last the digest that it was deployed by, if that is all that names its repository.
+func inOrder(img docker.Image) []string {
+	names := slices.Sorted(slices.Values(img.Tags))
 	slices.SortStableFunc(names, func(a, b string) int { return archiveRank(a) - archiveRank(b) })
+	for _, digest := range img.RepoDigests {
+		if !slices.ContainsFunc(names, func(name string) bool { return repositoryOf(name) == repositoryOf(digest) }) {
+			names = append(names, digest)
+		}
+	}
 	return names
 }
 
@@ -175,7 +185,12 @@ func untag(ctx context.Context, e *docker.Engine, id, name string) (gone bool, e
 	if errors.Is(err, docker.ErrNotFound) {
 		return false, nil
 	}
-	return slices.Contains(done.Deleted, id), err
+	return slices.ContainsFunc(done.Deleted, func(gone string) bool { return sameID(gone, id) }), err
+}
+
+// sameID compares ids of images, which podman writes without the algorithm here and there.
+func sameID(a, b string) bool {
+	return strings.TrimPrefix(a, "sha256:") == strings.TrimPrefix(b, "sha256:")
 }
 
 // kept is what became of an image that the engine did not remove when it was asked to.
