@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,13 +23,12 @@ func sampleEvent() store.Event {
 // that are wrong, so that what is let through changes nothing.
 func TestRoutesByRole(t *testing.T) {
 	b := newBed(t)
-	hole := regexp.MustCompile(`\{[a-z]+\}`)
 	callers := []struct {
 		role store.Role
 		who  *client.Client
 	}{{anyone, b.nobody}, {viewer, b.viewer}, {operator, b.operator}, {admin, b.admin}}
 	for _, r := range (&server{}).routes() {
-		path := hole.ReplaceAllString(r.path, "no-such-id")
+		path := replaceID(r.path, "no-such-id")
 		body := ""
 		if r.method == post || r.method == put || r.method == patch {
 			body = `{"no_such_key":1}`

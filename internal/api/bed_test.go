@@ -71,7 +71,7 @@ func newBed(t *testing.T) *bed {
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
-	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance})
+	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance, Options: b.deps.Deployer.Options})
 	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
 	b.run("deployer", b.deps.Deployer.Run)
 	b.serve(New(b.deps))
@@ -153,7 +153,7 @@ func (b *bed) shop(project, stage string) store.Stage {
 }
 
 // plant puts a container of a stage on the engine that has been dead for so many days, and its row.
-func (b *bed) plant(st store.Stage, name string, days int) (store.Instance, *dockertest.Container) {
+func (b *bed) plant(st store.Stage, name string, days int, changes ...func(*store.Instance, *dockertest.Template)) (store.Instance, *dockertest.Container) {
 	b.t.Helper()
 	p, err := b.db.Project(b.t.Context(), st.ProjectID)
 	b.must(err)
@@ -163,13 +163,17 @@ func (b *bed) plant(st store.Stage, name string, days int) (store.Instance, *doc
 		CreatedAt: time.Now(), UpdatedAt: time.Now(),
 	}
 	ended := b.engine.Now().Add(-time.Duration(days)*day - time.Minute)
-	ct := b.engine.Add(dockertest.Template{
+	tpl := dockertest.Template{
 		Name: name, Image: "shop:1.0", State: dockertest.Exited, Created: ended.Add(-2 * time.Hour), Started: ended.Add(-time.Hour),
 		Finished: ended, SizeRw: 4096, Labels: map[string]string{
 			docker.LabelManaged: "true", docker.LabelInstallation: b.db.InstallationID(), docker.LabelInstance: inst.ID,
 			docker.LabelProject: p.Name, docker.LabelStage: st.Name,
 		},
-	})
+	}
+	for _, change := range changes {
+		change(&inst, &tpl)
+	}
+	ct := b.engine.Add(tpl)
 	inst.ContainerID = ct.ID
 	inst.LastAliveAt, inst.Evidence = ended, store.EvidenceObserved
 	b.update(func(tx *store.Tx) error { return tx.InsertInstance(b.t.Context(), inst) })

@@ -147,3 +147,13 @@ func TestWantedIsTheFilterOfTheLog(t *testing.T) {
 		})
 	}
 }
+
+// asProblem is the problem that an error of a reader must be.
+func asProblem(t *testing.T, err error) *Problem {
+	t.Helper()
+	p, ok := errors.AsType[*Problem](err)
+	if !ok || len(p.Errors) == 0 {
+		t.Fatalf("got %v, want a problem with a place", err)
+	}
+	return p
+}

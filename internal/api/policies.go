@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/tiny-forge/docker-watcher/internal/stale"
@@ -90,10 +89,10 @@ func readPolicy(where string, body []byte) (store.Policy, error) {
 	}
 	var p store.Policy
 	if err := json.Unmarshal(rest, &p); err != nil {
-		return store.Policy{}, wrongPolicy(where, err)
+		return store.Policy{}, wrongFields(where, err)
 	}
 	p.StaleAfter = after
-	return p, wrongPolicy(where, p.Validate())
+	return p, wrongFields(where, p.Validate())
 }
 
 func readThreshold(where string, text json.RawMessage) (*store.StaleAfter, error) {
@@ -118,37 +117,6 @@ func under(where string, err error) error {
 		p.Errors[i].Location = where
 	}
 	return p
-}
-
-// wrongPolicy tells each wrong part of a policy.
-func wrongPolicy(where string, err error) error {
-	fields := fieldErrors(err)
-	if len(fields) == 0 {
-		return err
-	}
-	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the policy is invalid, nothing was changed")
-	for _, f := range fields {
-		p = p.field(where+"."+f.Field, f.Reason)
-	}
-	return p
-}
-
-// fieldErrors are all the wrong fields in an error that joins them, however deep.
-func fieldErrors(err error) []store.FieldError {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var fields []store.FieldError
-		for _, one := range many.Unwrap() {
-			fields = append(fields, fieldErrors(one)...)
-		}
-		return fields
-	}
-	if field, ok := errors.AsType[store.FieldError](err); ok {
-		return []store.FieldError{field}
-	}
-	if err != nil {
-		return fieldErrors(errors.Unwrap(err))
-	}
-	return nil
 }
 
 type policyFromJSON struct {
@@ -415,7 +383,7 @@ func (s *server) setPolicy(ctx context.Context, change stale.PolicyChange, body 
 		return err
 	}
 	if err := s.d.Cleaner.SetPolicy(ctx, change, revision, actorOf(ctx)); err != nil {
-		return wrongPolicy("body", err)
+		return wrongFields("body", err)
 	}
 	s.thresholdsChanged(ctx)
 	return nil

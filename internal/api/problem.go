@@ -261,6 +261,37 @@ func fieldsOf(location string, err error) []ProblemField {
 	return fields
 }
 
+// wrongFields tells each field apart that the packages below refuse. Any other error stays what it is.
+func wrongFields(where string, err error) error {
+	fields := fieldErrors(err)
+	if len(fields) == 0 {
+		return err
+	}
+	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
+	for _, f := range fields {
+		p = p.field(where+"."+f.Field, f.Reason)
+	}
+	return p
+}
+
+// fieldErrors are all the wrong fields in an error, however deep they are joined.
+func fieldErrors(err error) []store.FieldError {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var fields []store.FieldError
+		for _, one := range many.Unwrap() {
+			fields = append(fields, fieldErrors(one)...)
+		}
+		return fields
+	}
+	if field, ok := err.(store.FieldError); ok { //nolint:errorlint // what wraps it is looked into below
+		return []store.FieldError{field}
+	}
+	if err == nil {
+		return nil
+	}
+	return fieldErrors(errors.Unwrap(err))
+}
+
 // writeProblem answers outside of the framework.
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	maps.Copy(w.Header(), p.header)

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -80,7 +78,7 @@ func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[setti
 		}
 		after, err := before.Apply(patch)
 		if err != nil {
-			return wrongSettings(err)
+			return wrongFields("body", err)
 		}
 		if changed = changedSettings(before, after); len(changed) == 0 {
 			return nil
@@ -119,21 +117,4 @@ func settingsEvent(ctx context.Context, before, after store.Settings, changed []
 		e.Data[name] = map[string]any{"from": old[name], "to": now[name]}
 	}
 	return e
-}
-
-// wrongSettings tells each wrong field of a change.
-func wrongSettings(err error) error {
-	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the settings are invalid, nothing was changed")
-	many, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return err
-	}
-	for _, one := range many.Unwrap() {
-		field, ok := errors.AsType[store.FieldError](one)
-		if !ok {
-			return err
-		}
-		p = p.field("body."+field.Field, field.Reason)
-	}
-	return p
 }

@@ -28,7 +28,7 @@ func (s *server) snooze(ctx context.Context, in *snoozeIn) (*versioned[instanceJ
 		return nil, err
 	}
 	if err := s.d.Cleaner.Snooze(ctx, in.ID, until, in.Body.Reason, actorOf(ctx)); err != nil {
-		return nil, err
+		return nil, wrongFields("body", err)
 	}
 	return s.instanceNow(ctx, in.ID)
 }

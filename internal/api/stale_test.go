@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -545,23 +546,6 @@ func TestPinAndUnpin(t *testing.T) {
 	}
 }
 
-func replaceID(path, id string) string {
-	before, after, ok := cutHole(path)
-	if !ok {
-		return path
-	}
-	return before + id + after
-}
+var idHole = regexp.MustCompile(`\{[a-z]+\}`)
 
-func cutHole(path string) (before, after string, ok bool) {
-	for i := range path {
-		if path[i] == '{' {
-			for j := i; j < len(path); j++ {
-				if path[j] == '}' {
-					return path[:i], path[j+1:], true
-				}
-			}
-		}
-	}
-	return path, "", false
-}
+func replaceID(path, id string) string { return idHole.ReplaceAllLiteralString(path, id) }

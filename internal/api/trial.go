@@ -83,7 +83,7 @@ func (s *server) tryPolicy(ctx context.Context, in *trialIn) (*out[trialJSON], e
 	}
 	t, err := s.d.Cleaner.TryPolicy(ctx, change)
 	if err != nil {
-		return nil, wrongPolicy("body.policy", err)
+		return nil, wrongFields("body.policy", err)
 	}
 	return answer(trialJSON{
 		Considered: t.Considered, NewlyStale: trialGroupOf(t.Counts.NewlyStale, t.NewlyStale), Spared: trialGroupOf(t.Counts.Spared, t.Spared),
