@@ -67,7 +67,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	reclaimer := reclaim.New(db, fleet, log)
 	cleaner.ClaimBy(deployer.Claim)
 	cleaner.LookUpTagsBy(lookUpTag)
-	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance})
+	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options})
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 

@@ -74,15 +74,6 @@ func TestRealEngine(t *testing.T) {
 		if err := r.StartInstance(t.Context(), first.ID, "user:anna"); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.RemoveInstance(t.Context(), second.ID, "user:anna", false); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := engine.Inspect(t.Context(), second.ContainerID); !errors.Is(err, docker.ErrNotFound) {
-			t.Errorf("the removed one: %v", err)
-		}
-		if err := r.RemoveInstance(t.Context(), first.ID, "user:anna", false); !errors.Is(err, ErrWrongState) {
-			t.Errorf("removed while it runs: %v", err)
-		}
 	})
 	t.Run("healthy by HEALTHCHECK, by TCP", func(t *testing.T) {
 		r := rig(t, store.Spec{Ports: random})

@@ -120,12 +120,6 @@ func TestWrongStateIsRefused(t *testing.T) {
 	start := func(r *rig, ctx context.Context, id string) error { return r.StartInstance(ctx, id, "user:anna") }
 	stop := func(r *rig, ctx context.Context, id string) error { return r.StopInstance(ctx, id, "user:anna") }
 	restart := func(r *rig, ctx context.Context, id string) error { return r.RestartInstance(ctx, id, "user:anna") }
-	remove := func(r *rig, ctx context.Context, id string) error {
-		return r.RemoveInstance(ctx, id, "user:anna", false)
-	}
-	removeStopped := func(r *rig, ctx context.Context, id string) error {
-		return r.RemoveInstance(ctx, id, "user:anna", true)
-	}
 	status := func(s store.Status) func(*rig, store.InstanceView, *dockertest.Container) {
 		return func(r *rig, v store.InstanceView, _ *dockertest.Container) {
 			storetest.Update(r.t, r.db, func(ctx context.Context, tx *store.Tx) error {
@@ -155,25 +149,6 @@ func TestWrongStateIsRefused(t *testing.T) {
 		{"restart what is paused", func(_ *rig, _ store.InstanceView, c *dockertest.Container) { c.Pause() }, restart, "it is paused"},
 		{"start what is missing", status(store.StatusMissing), start, "missing"},
 		{"stop what is being removed", removing, stop, "being removed"},
-		{"remove what is being removed", removing, remove, "being removed"},
-		{"remove what runs", nil, remove, "it is running: stop it first"},
-		{"remove what is pinned", func(r *rig, v store.InstanceView, _ *dockertest.Container) {
-			storetest.Update(r.t, r.db, func(ctx context.Context, tx *store.Tx) error {
-				i := r.instance(v.ID).Instance
-				i.PinnedAt, i.PinnedBy = time.Now(), "user:ben"
-				return tx.SetProtection(ctx, i)
-			})
-		}, removeStopped, "pinned by user:ben"},
-		{"remove what is stale", func(r *rig, v store.InstanceView, c *dockertest.Container) {
-			c.Exit(0)
-			err := r.record(r.t.Context(), r.adapter, v.ID, func(_ *store.Tx, _ store.InstanceView, i *store.Instance) error {
-				i.Status, i.StaleSince = store.StatusStopped, time.Now()
-				return nil
-			})
-			if err != nil {
-				r.t.Fatal(err)
-			}
-		}, removeStopped, "use the cleanup"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -206,9 +181,8 @@ func TestActionsKeepOffADeploy(t *testing.T) {
 		d := r.begin("1.1")
 		time.Sleep(3 * time.Second)
 		for name, err := range map[string]error{
-			"stop the former":   r.StopInstance(t.Context(), former.ID, "user:anna"),
-			"remove the former": r.RemoveInstance(t.Context(), former.ID, "user:anna", true),
-			"stop the new one":  r.StopInstance(t.Context(), d.InstanceID, "user:anna"),
+			"stop the former":  r.StopInstance(t.Context(), former.ID, "user:anna"),
+			"stop the new one": r.StopInstance(t.Context(), d.InstanceID, "user:anna"),
 		} {
 			if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrWrongState) {
 				t.Errorf("%s during a deploy: %v", name, err)
@@ -227,7 +201,6 @@ func TestForeignContainerIsNeverTouched(t *testing.T) {
 		for name, err := range map[string]error{
 			"stop":    r.StopInstance(t.Context(), v.ID, "user:anna"),
 			"restart": r.RestartInstance(t.Context(), v.ID, "user:anna"),
-			"remove":  r.RemoveInstance(t.Context(), v.ID, "user:anna", true),
 		} {
 			if !errors.Is(err, docker.ErrNotOwned) {
 				t.Errorf("%s: %v, want ErrNotOwned", name, err)
@@ -237,92 +210,6 @@ func TestForeignContainerIsNeverTouched(t *testing.T) {
 			t.Errorf("a container of another installation was touched: %v", acts)
 		}
 	})
-}
-
-func TestRemove(t *testing.T) {
-	t.Run("stops, removes without force and without volumes", func(t *testing.T) {
-		deployed(t, func(t *testing.T, r *rig, v store.InstanceView, c *dockertest.Container) {
-			if err := r.RemoveInstance(t.Context(), v.ID, "user:anna", true); err != nil {
-				t.Fatal(err)
-			}
-			if c.Facts().Exists {
-				t.Error("the container is still there")
-			}
-			for _, req := range r.pretend.Removes() {
-				if q := req.Query; req.Path != "/containers/"+v.ContainerID || q.Get("force") == "1" || q.Get("force") == "true" || q.Get("v") == "1" || q.Get("v") == "true" {
-					t.Errorf("removed by %s", req.Target())
-				}
-			}
-			if _, err := r.db.Instance(t.Context(), v.ID); !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("its row: %v", err)
-			}
-			r.expectNoRemovals(t)
-			if e := r.event("instance.removed"); e.InstanceID != v.ID || e.Actor != "user:anna" {
-				t.Errorf("event %+v", e)
-			}
-		})
-	})
-	t.Run("gone already", func(t *testing.T) {
-		deployed(t, func(t *testing.T, r *rig, v store.InstanceView, c *dockertest.Container) {
-			c.Exit(0)
-			c.Remove()
-			if err := r.RemoveInstance(t.Context(), v.ID, "user:anna", false); err != nil {
-				t.Fatal(err)
-			}
-			r.expectNoRemovals(t)
-		})
-	})
-	t.Run("the deploy failed before it had a container", func(t *testing.T) {
-		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
-			r.run()
-			d := r.end(r.begin("nope").ID)
-			if err := r.RemoveInstance(t.Context(), d.InstanceID, "user:anna", false); err != nil {
-				t.Fatal(err)
-			}
-			r.expectNoRemovals(t)
-		})
-	})
-	t.Run("started again in between", func(t *testing.T) {
-		deployed(t, func(t *testing.T, r *rig, v store.InstanceView, c *dockertest.Container) {
-			c.Exit(0)
-			r.pretend.Fail(dockertest.Fault{On: "^DELETE ", Status: 409, Body: `{"message":"You cannot remove a running container"}`})
-			err := r.RemoveInstance(t.Context(), v.ID, "user:anna", false)
-			if !errors.Is(err, ErrWrongState) || !c.Facts().Exists {
-				t.Errorf("%v", err)
-			}
-			if got := r.instance(v.ID); got.Status == store.StatusRemoving {
-				t.Errorf("it is left %s", got.Status)
-			}
-			r.expectNoRemovals(t)
-		})
-	})
-	t.Run("the engine does not answer", func(t *testing.T) {
-		deployed(t, func(t *testing.T, r *rig, v store.InstanceView, _ *dockertest.Container) {
-			r.pretend.Fail(dockertest.Fault{On: "^GET /containers/", Reset: true})
-			if err := r.RemoveInstance(t.Context(), v.ID, "user:anna", true); !errors.Is(err, docker.ErrUnavailable) {
-				t.Errorf("%v, want ErrUnavailable: could not ask is not gone", err)
-			}
-			r.pretend.ClearFaults()
-			if got := r.instance(v.ID); got.Status != store.StatusRunning {
-				t.Errorf("it is %s", got.Status)
-			}
-		})
-	})
-	t.Run("an unknown one", func(t *testing.T) {
-		deployed(t, func(t *testing.T, r *rig, _ store.InstanceView, _ *dockertest.Container) {
-			if err := r.RemoveInstance(t.Context(), "nope", "user:anna", true); !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("%v, want ErrNotFound", err)
-			}
-		})
-	})
-}
-
-func (r *rig) expectNoRemovals(t *testing.T) {
-	t.Helper()
-	left, err := r.db.Removals(t.Context())
-	if err != nil || len(left) > 0 {
-		t.Errorf("%d intentions are left, %v", len(left), err)
-	}
 }
 
 func TestFailedStartLeavesItStopped(t *testing.T) {

@@ -179,6 +179,11 @@ func powerful(folder string) bool {
 	return slices.ContainsFunc(hostFolders, func(f string) bool { return folder == f || strings.HasPrefix(folder, f+"/") })
 }
 
+// Options is the container that a deploy makes of a spec, for whoever must make it again.
+func (d *Deployer) Options(v store.InstanceView, spec store.Spec) docker.CreateOptions {
+	return createOptions(v, spec, d.db.InstallationID())
+}
+
 // createOptions translates a spec for the engine and puts our labels on it.
 func createOptions(v store.InstanceView, spec store.Spec, installation string) docker.CreateOptions {
 	o := docker.CreateOptions{

@@ -80,10 +80,24 @@ func (e *Engine) Unpause(ctx context.Context, c Owned) error {
 // Remove deletes a container that is not running: force=0, v=0, by full id. ErrNotFound: it was gone already.
 // ErrConflict: it runs, or is being removed by somebody else.
 func (e *Engine) Remove(ctx context.Context, c Owned) error {
-	return e.act(ctx, "remove container "+c.ID, c, removeTimeout, func(ctx context.Context, s *session) error {
+	return e.RemoveIf(ctx, c, func(Container) error { return nil })
+}
+
+// RemoveIf is Remove, unless still, which is shown the container as it is right before, has an objection.
+func (e *Engine) RemoveIf(ctx context.Context, c Owned, still func(Container) error) error {
+	doing := "remove container " + c.ID
+	got, err := e.confirm(ctx, c)
+	if err == nil {
+		err = still(got)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	_, err = call(ctx, e, doing, removeTimeout, func(ctx context.Context, s *session) (struct{}, error) {
 		_, err := s.cli.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: false, RemoveVolumes: false})
-		return err
+		return struct{}{}, err
 	})
+	return err
 }
 
 // act does one thing to a container that was confirmed to be ours just before.

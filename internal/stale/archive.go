@@ -35,7 +35,7 @@ type keeping struct {
 	contents store.ArchiveContents
 	layerMax int64
 	layerID  string // the image of the writable layer
-	unsaved  bool // row and contents know more than the store
+	unsaved  bool   // row and contents know more than the store
 }
 
 // openArchive prepares what is written with the intention: from then on the archive is known, and nothing of it
@@ -133,6 +133,9 @@ func (r *removal) keepImage(ctx context.Context) *ending {
 
 // keepLayer makes an image of what the container wrote outside of its volumes.
 func (r *removal) keepLayer(ctx context.Context) *ending {
+	if r.unwritten() {
+		return nil
+	}
 	changes, err := r.on.engine.Changes(ctx, r.view.ContainerID)
 	if err != nil {
 		return r.notKept(ctx, err, "whether it changed files could not be asked")
@@ -159,10 +162,16 @@ func (r *removal) keepLayer(ctx context.Context) *ending {
 	return nil
 }
 
-// layerSize is what the plan measured, unless there is a process that may have written since.
+// unwritten reports whether it is known without asking that it wrote nothing: it had not when it was planned, has not run
+// since, and what it holds is of the same size.
+func (r *removal) unwritten() bool {
+	return r.item.Details.Unwritten && !hasProcess(r.item.Class) && r.seen.SizeRw >= 0 && r.seen.SizeRw == r.item.Details.Bytes
+}
+
+// layerSize is what was measured, unless there is a process that may have written since.
 func (r *removal) layerSize(ctx context.Context) (int64, error) {
-	if r.item.PlanID != "" && r.item.Details.Bytes >= 0 && !hasProcess(r.item.Class) {
-		return r.item.Details.Bytes, nil
+	if r.seen.SizeRw >= 0 && !hasProcess(r.item.Class) {
+		return r.seen.SizeRw, nil
 	}
 	ct, err := inspectSized(ctx, r.on.engine, r.view.ContainerID)
 	return ct.SizeRw, err

@@ -46,7 +46,7 @@ func (d *draft) foretell(ctx context.Context, on standing, item *store.PlanItem,
 		item.Details.LayerLost = true
 		lost("%s", why)
 	} else {
-		item.Details.LayerKept = changes.Count > 0
+		item.Details.LayerKept, item.Details.Unwritten = changes.Count > 0, changes.Count == 0
 	}
 	if hasProcess(item.Class) {
 		lost("what its process holds in memory")

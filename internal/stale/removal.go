@@ -112,7 +112,7 @@ func (r *removal) look(ctx context.Context) (docker.Container, *ending) {
 		r.gone = true
 		return docker.Container{}, nil
 	}
-	ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
+	ct, err := inspectSized(ctx, r.on.engine, r.view.ContainerID)
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
 		r.gone = true
@@ -169,7 +169,7 @@ func notDeploying(ctx context.Context, tx *store.Tx, stageID string) error {
 
 // run carries out the steps between intention and end.
 func (r *removal) run(ctx context.Context) ending {
-	steps := []func(context.Context) *ending{r.archive, r.verify, r.stop, r.archiveStopped, r.markDeleting, r.verify, r.remove}
+	steps := []func(context.Context) *ending{r.archive, r.stop, r.archiveStopped, r.markDeleting, r.remove}
 	if r.gone {
 		steps = []func(context.Context) *ending{r.archive, r.stayGone}
 	}
@@ -201,7 +201,7 @@ func (r *removal) stayGone(ctx context.Context) *ending {
 	return endf(store.ResultAlreadyGone, "somebody else removed its container")
 }
 
-// verify is the look right before something is destroyed.
+// verify is the look right before a process is stopped.
 func (r *removal) verify(ctx context.Context) *ending {
 	ct, err := inspect(ctx, r.on.engine, r.view.ContainerID)
 	if errors.Is(err, docker.ErrNotFound) {
@@ -270,25 +270,41 @@ func (r *removal) protection(view store.InstanceView) store.Protection {
 	return p
 }
 
-// remove deletes the container, or finds out what became of it.
+// remove looks once more, deletes the container, and finds out what became of it.
 func (r *removal) remove(ctx context.Context) *ending {
 	if ctx.Err() != nil {
 		return endf(store.ResultError, "interrupted before the delete")
 	}
 	bounded, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
-	err := r.on.engine.Remove(bounded, r.owned())
+	var end *ending
+	asked := false
+	err := r.on.engine.RemoveIf(bounded, r.owned(), func(ct docker.Container) error {
+		if end = r.broken(ct); end != nil {
+			return errMoved
+		}
+		failpoint("after-verify")
+		asked = true
+		return nil
+	})
 	failpoint("after-delete")
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errMoved):
+		return end
 	case errors.Is(err, docker.ErrNotFound):
 		return endf(store.ResultAlreadyGone, "somebody else removed its container")
 	case errors.Is(err, docker.ErrNotOwned):
 		return endf(store.ResultChanged, "%v", err)
+	case !asked:
+		return endOfError(err, "it could not be looked at")
 	}
 	return r.afterDelete(ctx, err)
 }
+
+// errMoved stops a delete whose container is not what it was.
+var errMoved = errors.New("it is not what it was")
 
 // afterDelete asks what became of a container whose delete did not simply succeed. It asks
 // also when the caller has gone: what has begun must end.

@@ -75,7 +75,7 @@ func (c *Cleaner) stoppedByHand(ctx context.Context, view store.InstanceView, ac
 	if err != nil {
 		return err
 	}
-	ct, err := inspectIfMade(ctx, on.engine, view.ContainerID)
+	ct, err := inspectIfMade(ctx, on.engine, view.ContainerID, inspect)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ask the engine: %w", err)
@@ -92,7 +92,9 @@ func (c *Cleaner) stoppedByHand(ctx context.Context, view store.InstanceView, ac
 }
 
 // inspectIfMade is zero for a container that is gone, or was never made.
-func inspectIfMade(ctx context.Context, e *docker.Engine, id string) (docker.Container, error) {
+func inspectIfMade(ctx context.Context, e *docker.Engine, id string,
+	inspect func(context.Context, *docker.Engine, string) (docker.Container, error),
+) (docker.Container, error) {
 	if id == "" {
 		return docker.Container{}, nil
 	}
@@ -121,7 +123,7 @@ func (c *Cleaner) prepareByHand(ctx context.Context, id, actor string) (*removal
 		return nil, err
 	}
 	r := &removal{c: c, on: on, view: view, actor: actor, byPerson: true}
-	if r.seen, err = inspectIfMade(ctx, on.engine, view.ContainerID); err != nil {
+	if r.seen, err = inspectIfMade(ctx, on.engine, view.ContainerID, inspectSized); err != nil {
 		return nil, fmt.Errorf("ask the engine: %w", err)
 	}
 	r.gone = r.seen.ID == ""

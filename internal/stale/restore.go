@@ -117,8 +117,7 @@ func (c *Cleaner) restoreOne(ctx context.Context, a store.Archive, ch Choices, a
 		return r
 	}
 	r.Instance, r.Err = c.Restore(ctx, a.ID, ch, actor)
-	var refused *ConflictError
-	if errors.As(r.Err, &refused) {
+	if refused, ok := errors.AsType[*ConflictError](r.Err); ok {
 		r.Conflicts = refused.Check.Conflicts
 	}
 	return r

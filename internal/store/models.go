@@ -489,6 +489,7 @@ type PlanDetails struct {
 	// LayerLost and ImageGone say the same to whoever carries the plan out: no more than this may be lost.
 	LayerLost bool `json:"layer_lost,omitempty"`
 	ImageGone bool `json:"image_gone,omitempty"`
+	Unwritten bool `json:"unwritten,omitempty"` // it wrote nothing outside of its volumes
 }
 
 // RemovalStep is how far one removal has come; each step is safe to repeat.
