@@ -200,7 +200,10 @@ func (s *server) listPolicies(ctx context.Context, _ *none) (*out[policiesJSON],
 	if err != nil {
 		return nil, err
 	}
-	return answer(body), s.addStagePolicies(ctx, names, &body)
+	if err := s.addStagePolicies(ctx, names, &body); err != nil {
+		return nil, err
+	}
+	return answer(body), nil
 }
 
 // addProjectPolicies adds the projects that say something, and returns the names of all.
