@@ -298,6 +298,7 @@ type trial struct {
 	level  level
 	before client.PolicyDocument
 	after  client.Policy
+	off    bool // automatic cleanup is switched off
 	client.PolicyTrial
 }
 
@@ -319,6 +320,11 @@ func (a *app) try(c *cobra.Command, api *client.Client, name string, f *policyFl
 	t.PolicyTrial, err = api.PolicyTry(c.Context(), client.PolicyChange{
 		Level: t.level.kind, Project: t.level.project, Stage: t.level.stageID, Policy: t.after,
 	})
+	if err != nil {
+		return t, err
+	}
+	settings, err := api.Settings(c.Context())
+	t.off = !settings.AutoCleanup
 	return t, err
 }
 
@@ -388,6 +394,9 @@ func (a *app) printTrial(t trial) {
 		}
 	}
 	a.printEffects(t.PolicyTrial)
+	if t.off {
+		a.printSwitch(false)
+	}
 }
 
 // shownOfGroup is how many of a group are shown where people read; -o wide and -o json have more.

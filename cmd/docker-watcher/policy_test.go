@@ -28,6 +28,7 @@ func policyService(t *testing.T, cleaned int) *service {
 	s.answers(t, "PUT /api/policies/global", client.PolicyDocument{Level: "global"})
 	s.answers(t, "GET /api/projects/p1/policy", client.PolicyDocument{Level: "project", Revision: 3})
 	s.answers(t, "PUT /api/projects/p1/policy", client.PolicyDocument{Level: "project", Revision: 4})
+	s.answers(t, "GET /api/settings", client.Settings{})
 	s.answers(t, "GET /api/policies", client.Policies{InForce: []client.PolicyInForce{
 		{Project: "shop", Stage: "production", StageKind: "production", StaleAfter: "7d", Action: "warn", KeepLast: 2},
 		{Project: "shop", Stage: "preview", StageKind: "preview", StaleAfter: "3d", Action: "cleanup", CleanupAfter: "2d", MaxPerRun: 10, MaxSharePercent: 25, Window: client.Window{From: "02:00", Until: "05:00"}},

@@ -105,7 +105,7 @@ func (a *app) printLeft(left client.Left) {
 			able++
 			what = screen.Cell{Text: "can go", Tone: screen.Warn}
 		}
-		images.Add(orNever(strings.Join(i.Refs, " ")), screen.Text(a.idText(i.ID)), screen.Text(screen.Bytes(i.Size)), size(i.Bytes),
+		images.Add(a.refsCell(i.Refs), screen.Text(a.idText(i.ID)), screen.Text(screen.Bytes(i.Size)), size(i.Bytes),
 			a.when(i.LastUse.LastUsedAt), orNever(userText(i.LastUse)), what)
 	}
 	volumes := screen.Table{Head: []string{"volume", "size", "used by", "last used", "by", "what"}}
@@ -126,6 +126,14 @@ func (a *app) printLeft(left client.Left) {
 	if able > 0 {
 		a.screen.Notef("Next: docker-watcher reclaim plan --host %s\n", left.Host)
 	}
+}
+
+// refsCell are the names of an image; those that our archives gave it only with -o wide.
+func (a *app) refsCell(refs []string) screen.Cell {
+	if !a.wide() {
+		refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return strings.HasPrefix(ref, "localhost/docker-watcher-archive:") })
+	}
+	return orNever(strings.Join(refs, " "))
 }
 
 // idText is an id as people compare it; whole with -o wide.
@@ -216,7 +224,7 @@ func (a *app) printReclaimPlan(p client.ReclaimPlan) {
 		if i.Result != "" {
 			what = resultOf(i.Result, i.Detail)
 		}
-		t.Add(orNever(strings.Join(i.Refs, " ")), screen.Text(a.idText(i.ImageID)), screen.Text(screen.Bytes(i.Bytes)),
+		t.Add(a.refsCell(i.Refs), screen.Text(a.idText(i.ImageID)), screen.Text(screen.Bytes(i.Bytes)),
 			a.when(i.LastUse.LastUsedAt), orNever(userText(i.LastUse)), what)
 	}
 	a.screen.Print(t)

@@ -136,7 +136,9 @@ func (a *app) restoreOne(ctx context.Context, api *client.Client, i client.Archi
 		for _, text := range conflictLines(p.Conflicts) {
 			a.screen.Notef("! %s\n", text)
 		}
-		return fmt.Errorf("%s was not brought back: %w", i.Name, err)
+		short := *p // the lines above have its detail
+		short.Detail = fmt.Sprintf("%s was not brought back: %s in the way", i.Name, count(len(p.Conflicts), "thing"))
+		return &short
 	}
 	if err != nil {
 		return err

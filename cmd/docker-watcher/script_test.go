@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +64,9 @@ func TestScripts(t *testing.T) {
 			"comes":  positive(cmdComes),
 			"crash":  positive(cmdCrash),
 			"owners": positive(cmdOwners),
+
+			"stranger": positive(cmdStranger),
+			"reads":    positive(cmdReads),
 
 			"install-plugin": positive(cmdInstallPlugin),
 		},
@@ -201,7 +206,7 @@ func (w *world) quit(ts *testscript.TestScript) {
 	w.proc = nil
 }
 
-// happens NAME start|stop|pause|remove|exit CODE|log TEXT: something is done to a container behind our back.
+// happens NAME start|stop|pause|remove|exit CODE|log TEXT|write PATH TEXT: something is done to a container behind our back.
 func cmdHappens(ts *testscript.TestScript, w *world, args []string) {
 	c := w.engine.Container(args[0])
 	if c == nil {
@@ -220,9 +225,44 @@ func cmdHappens(ts *testscript.TestScript, w *world, args []string) {
 		c.Exit(number(ts, args[2]))
 	case "log":
 		c.Log("stdout", args[2])
+	case "write":
+		c.Write(args[2], args[3])
 	default:
 		ts.Fatalf("happens: %q", args[1])
 	}
+}
+
+// reads NAME PATH TEXT: this is what a file of a container holds.
+func cmdReads(ts *testscript.TestScript, w *world, args []string) {
+	c := w.engine.Container(args[0])
+	if c == nil {
+		ts.Fatalf("there is no container %s", args[0])
+	}
+	if text, there := c.Read(args[1]); !there || text != args[2] {
+		ts.Fatalf("%s of %s holds %q (there: %v), want %q", args[1], args[0], text, there, args[2])
+	}
+}
+
+// stranger NAME [OF]: a container is on the engine that somebody else made an hour ago, with the labels of another one.
+func cmdStranger(ts *testscript.TestScript, w *world, args []string) {
+	t := dockertest.Template{Name: args[0], Image: "registry.example/other:1", State: dockertest.Exited, Created: w.engine.Now().Add(-time.Hour)}
+	if len(args) > 1 {
+		t.Labels = w.labels(ts, args[1])
+	}
+	ts.Setenv("STRANGER", w.engine.Add(t).ID)
+}
+
+// labels asks the engine for those of a container.
+func (w *world) labels(ts *testscript.TestScript, name string) map[string]string {
+	asker := http.Client{Transport: &http.Transport{DialContext: w.engine.Dial, DisableKeepAlives: true}}
+	res, err := asker.Get("http://engine/containers/" + name + "/json")
+	ts.Check(err)
+	defer res.Body.Close()
+	var c struct {
+		Config struct{ Labels map[string]string }
+	}
+	ts.Check(json.NewDecoder(res.Body).Decode(&c))
+	return c.Config.Labels
 }
 
 // exits CODE PROGRAM ARGS...: it ends with just that code.

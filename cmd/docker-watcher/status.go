@@ -21,6 +21,12 @@ type overview struct {
 	Stale     int                  `json:"stale"`
 	LastScan  *client.ScanRun      `json:"last_scan,omitempty"`
 	Schedule  *client.ScanSchedule `json:"schedule,omitempty"`
+
+	Archives     int                 `json:"archives"`
+	ArchiveBytes int64               `json:"archive_bytes"`
+	AutoCleanup  bool                `json:"auto_cleanup"`
+	NextPlan     *client.PlanSummary `json:"next_plan,omitempty"` // the next automatic one
+	Leftovers    int                 `json:"leftovers"`
 }
 
 // countUpTo bounds how many instances are read to be counted by status.
@@ -86,7 +92,10 @@ func (a *app) overview(c *cobra.Command) (overview, error) {
 		o.LastScan = &scans.Items[0]
 	}
 	o.Schedule = scans.Schedule
-	return o, nil
+	figures, err := api.Overview(ctx)
+	o.Archives, o.ArchiveBytes, o.Leftovers = figures.Archives, figures.ArchiveBytes, figures.Leftovers
+	o.AutoCleanup, o.NextPlan = figures.AutoCleanup, figures.NextPlan
+	return o, err
 }
 
 func (a *app) printOverview(o overview) {
@@ -112,6 +121,11 @@ func (a *app) printOverview(o overview) {
 		tone = screen.Warn
 	}
 	row("stale", "%s", a.screen.Paint(screen.Cell{Text: fmt.Sprint(o.Stale), Tone: tone}))
+	row("archives", "%d, holding %s", o.Archives, screen.Bytes(o.ArchiveBytes))
+	row("by itself", "%s", a.byItself(o))
+	if o.Leftovers > 0 {
+		row("leftovers", "%s: docker-watcher leftovers", a.screen.Paint(screen.Cell{Text: fmt.Sprint(o.Leftovers), Tone: screen.Warn}))
+	}
 	if o.LastScan != nil {
 		row("last scan", "%s: %s, %d known, %d list calls, %d inspects, %d ms", a.when(o.LastScan.StartedAt).Text,
 			o.LastScan.Outcome, o.LastScan.Known, o.LastScan.ListCalls, o.LastScan.Inspects, o.LastScan.DurationMS)
@@ -122,6 +136,18 @@ func (a *app) printOverview(o overview) {
 			due += a.screen.Paint(screen.Cell{Text: " OVERDUE", Tone: screen.Bad})
 		}
 		row("next scan", "%s (every %s)", due, screen.Span(time.Duration(s.IntervalSeconds)*time.Second))
+	}
+}
+
+// byItself says what automatic cleanup is about to do.
+func (a *app) byItself(o overview) string {
+	switch p := o.NextPlan; {
+	case !o.AutoCleanup:
+		return "nothing is cleaned up: auto_cleanup is off"
+	case p == nil:
+		return "nothing is planned"
+	default:
+		return fmt.Sprintf("%s %s, unless called off: docker-watcher stale cancel %s", count(p.Items, "container"), a.when(p.ApplyAt).Text, p.ID)
 	}
 }
 

@@ -114,7 +114,7 @@ func TestRestoreTellsWhatIsInTheWay(t *testing.T) {
 		{Kind: "stage_gone", Subject: "preview", Detail: "stage preview is gone"},
 	}
 	s.answersWith(t, "POST /api/archives/"+oneID+"/restore", http.StatusConflict, client.Problem{
-		Status: http.StatusConflict, Code: client.CodeConflicts, Detail: "3 things are in the way", Conflicts: conflicts,
+		Status: http.StatusConflict, Code: client.CodeConflicts, Detail: "this stands in no line of its own", Conflicts: conflicts,
 	})
 	got := s.run(t, "", "archive restore "+oneID+" --any-port --name other")
 	if got.code != exitConflict || got.out != "" || !cmp.Equal(got.done, []string{`POST /api/archives/` + oneID + `/restore {"name":"other","any_port":true}`}) {
@@ -122,7 +122,7 @@ func TestRestoreTellsWhatIsInTheWay(t *testing.T) {
 	}
 	has(t, "the refusal", got.beside, "! name taken: another container is called shop-preview-a (settle it with --name NAME)",
 		"! network gone: network backend is gone (settle it with --skip-networks or --make-networks)", "! stage gone: stage preview is gone\n",
-		"error: shop-preview-a was not brought back: 3 things are in the way")
+		"error: shop-preview-a was not brought back: 3 things in the way", "!! this stands in no line")
 	if got = s.run(t, "", "archive restore "+twoID); got.code != 0 {
 		t.Errorf("one that nothing is in the way of: exit code %d: %s", got.code, got.beside)
 	}
