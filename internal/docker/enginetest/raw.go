@@ -73,6 +73,25 @@ func rawAnswer(ctx context.Context, e *docker.Engine, method, path string, body 
 	}
 }
 
+// socketAnswers says whether an engine behind a socket answers a ping.
+func socketAnswers(ctx context.Context, socket string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/_ping", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+}
+
 func contentType(method string) string {
 	if method == http.MethodPut {
 		return "application/x-tar"
