@@ -199,6 +199,7 @@ var problems = []problemRule{
 	{err: store.ErrBadCursor, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "query.cursor"},
 	{err: store.ErrBusy, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrBusy.Error(), hint: hintStore},
 	{err: store.ErrDiskFull, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrDiskFull.Error(), hint: hintStore},
+	{err: store.ErrMoved, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrMoved.Error(), hint: hintStore},
 	{err: store.ErrReadOnly, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrReadOnly.Error(), hint: hintStore},
 	{err: store.ErrCorrupt, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrCorrupt.Error(), hint: hintStore},
 	{err: store.ErrLockLost, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrLockLost.Error(), hint: hintStore},

@@ -37,6 +37,8 @@ var (
 	ErrReadOnly    = errors.New("the database cannot be written: check who owns the data folder, and whether its file system is read-only")
 	ErrCorrupt     = errors.New("the database is damaged: restore it from a backup")
 	ErrUnavailable = errors.New("the database does not answer")
+	// ErrMoved: what were written now would be lost with the file that is open and that nobody finds any more.
+	ErrMoved = errors.New("the database file was removed or replaced while it was in use: put it back, or stop the daemon and restore it from a backup")
 )
 
 // fault wraps an error of a driver with what was being done and, where its code is

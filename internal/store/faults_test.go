@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,35 @@ func TestFullDiskLosesOnlyTheTransaction(t *testing.T) {
 	store.Pragma(t, db, "max_page_count = 1073741823")
 	if err := fill(); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+// TestRemovedFileTakesNoWrites: SQLite itself goes on in a file that nobody finds any more.
+func TestRemovedFileTakesNoWrites(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	db := storetest.With(t, o)
+	file := filepath.Join(o.DataDir, "docker-watcher.db")
+	saved := file + ".saved"
+	write := func(name string) error {
+		return db.Update(t.Context(), func(tx *store.Tx) error { return tx.SetSecret(t.Context(), name, "b") })
+	}
+	if err := os.Rename(file, saved); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, write("gone"), store.ErrMoved)
+	wantErr(t, db.Ping(t.Context()), store.ErrMoved)
+	if _, err := db.Hosts(t.Context()); err != nil {
+		t.Errorf("reading meanwhile: %v", err)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, write("replaced"), store.ErrMoved)
+	if err := os.Rename(saved, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(write("back"), db.Ping(t.Context())); err != nil {
+		t.Errorf("put back: %v", err)
 	}
 }
 

@@ -151,6 +151,9 @@ func (d *postgresDatabase) migrate(ctx context.Context) error {
 	return up(ctx, p)
 }
 
+// inPlace: a server keeps what it has said yes to.
+func (d *postgresDatabase) inPlace() error { return nil }
+
 // check asks the server; it checks its pages by itself when its checksums are on.
 func (d *postgresDatabase) check(ctx context.Context) error {
 	return fault("check the database", d.pool.PingContext(ctx))

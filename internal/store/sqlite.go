@@ -28,6 +28,7 @@ type sqliteDatabase struct {
 	dataDir string
 	reader  *sql.DB
 	writer  *sql.DB
+	opened  fs.FileInfo // the file that we have open, once it is migrated
 }
 
 func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
@@ -93,6 +94,32 @@ func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) {
 
 // migrate looks before it touches: a foreign file or a newer schema stays as it is.
 func (d *sqliteDatabase) migrate(ctx context.Context) error {
+	if err := d.bringUp(ctx); err != nil {
+		return err
+	}
+	info, err := os.Stat(d.file)
+	if err != nil {
+		return fmt.Errorf("look at the database file: %w", err)
+	}
+	d.opened = info
+	return nil
+}
+
+// inPlace asks whether the file that is open is still the one of that name: SQLite goes on in a file that was
+// removed, and all of it would be gone with the process.
+func (d *sqliteDatabase) inPlace() error {
+	info, err := os.Stat(d.file)
+	switch {
+	case err == nil && os.SameFile(info, d.opened):
+		return nil
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s", ErrMoved, d.file)
+	default:
+		return fmt.Errorf("look at the database file: %w: %w", ErrUnavailable, err)
+	}
+}
+
+func (d *sqliteDatabase) bringUp(ctx context.Context) error {
 	p, err := migrator(goose.DialectSQLite3, d.writer, "sqlite")
 	if err != nil {
 		return err

@@ -80,6 +80,8 @@ type database interface {
 	migrate(ctx context.Context) error
 	// pools returns where to read and where to write, after migrate.
 	pools() (read, write *sql.DB)
+	// inPlace says whether what is written now will be found at the next start.
+	inPlace() error
 	// check looks at the whole database for damage.
 	check(ctx context.Context) error
 	close() error
@@ -207,6 +209,9 @@ func (db *DB) Ping(ctx context.Context) error {
 		return ErrLockLost
 	default:
 	}
+	if err := db.base.inPlace(); err != nil {
+		return err
+	}
 	_, err := one(ctx, db.queries, "ask the database", func(r row) (n int, err error) { return n, r.Scan(&n) },
 		`SELECT count(*) FROM meta`)
 	return err
@@ -237,6 +242,9 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 			<-db.writing
 		}
 	}()
+	if err := db.base.inPlace(); err != nil {
+		return err
+	}
 	_, write := db.base.pools()
 	var events []Event
 	var moves, rules bool
