@@ -149,6 +149,9 @@ func sharesNetwork(mode string) bool {
 // engineNetworks are those that every engine has; they know no aliases.
 var engineNetworks = []string{"bridge", "default", "host", "nat", "none", "podman"}
 
+// EngineNetwork tells whether a network is one that engines have of themselves, by whatever name.
+func EngineNetwork(name string) bool { return slices.Contains(engineNetworks, name) }
+
 // networkNames are those to connect to that an engine may not have.
 func (b blueprint) networkNames(skip []string) []string {
 	if sharesNetwork(textOf(b.HostConfig["NetworkMode"])) {

@@ -258,16 +258,13 @@ func (s *restoring) makeFromSpec(ctx context.Context) (string, error) {
 	return s.on.engine.Create(ctx, o)
 }
 
-// labels are the old ones with ours: one that was adopted had none.
+// labels are the old ones; one that was adopted had none of ours, and gets them now.
 func (s *restoring) labels(old map[string]string) map[string]string {
-	all := maps.Clone(old)
-	if all == nil {
-		all = map[string]string{}
+	all := map[string]string{
+		docker.LabelManaged: "true", docker.LabelProject: s.archive.Project, docker.LabelStage: s.archive.Stage,
 	}
-	all[docker.LabelManaged] = "true"
-	all[docker.LabelInstallation] = s.c.db.InstallationID()
-	all[docker.LabelProject], all[docker.LabelStage] = s.archive.Project, s.archive.Stage
-	all[docker.LabelInstance] = s.archive.InstanceID
+	maps.Copy(all, old)
+	all[docker.LabelInstallation], all[docker.LabelInstance] = s.c.db.InstallationID(), s.archive.InstanceID
 	return all
 }
 

@@ -311,7 +311,7 @@ func (s *restoring) askNetworks(ctx context.Context) error {
 	for _, name := range s.archive.Networks {
 		found := slices.ContainsFunc(there, func(n docker.Network) bool { return n.Name == name })
 		switch {
-		case found || name == "host" || name == "none":
+		case found || docker.EngineNetwork(name):
 			s.brings("the network %s", name)
 		case s.choices.MakeNetworks:
 			s.makeNetworks = append(s.makeNetworks, name)
