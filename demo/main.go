@@ -1,5 +1,5 @@
 // Command demo runs the main job of docker-watcher on a real engine and says what
-// it does: deploy, watch, find stale, plan, apply exactly that plan.
+// it does: deploy, watch, find stale, plan, apply exactly that plan, undo it.
 //
 // It needs DOCKER_HOST to name a private engine (make demo starts one) and drives
 // the real programs bin/server and bin/docker-watcher.
@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +60,8 @@ func run(ctx context.Context) error {
 	d := &demo{ctx: ctx, dir: dir, endpoint: endpoint}
 	defer d.close()
 	for _, step := range []func() error{
-		d.pushImages, d.startService, d.makeStages, d.deployAll, d.letThemDie, d.findStale, d.planAndApply, d.showLog,
+		d.pushImages, d.startService, d.makeStages, d.deployAll, d.letThemDie, d.findStale, d.tryPolicy,
+		d.planAndApply, d.undo, d.showLog,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -79,6 +81,7 @@ type demo struct {
 	stopped  string // the container that we stop, and that somebody starts again
 	crashed  string
 	removed  string
+	report   []byte // what the crashed one wrote into a file of its own
 }
 
 func (d *demo) close() {
@@ -207,11 +210,15 @@ func (d *demo) crashIt(i instance) error {
 	if len(i.Ports) == 0 {
 		return fmt.Errorf("%s publishes no port", i.Name)
 	}
-	cache := filepath.Join(d.dir, "cache.bin")
-	if err := os.WriteFile(cache, make([]byte, 3<<20), 0o600); err != nil {
+	d.report = make([]byte, 3<<20)
+	if _, err := rand.Read(d.report); err != nil {
 		return fmt.Errorf("make a file for the container to hold: %w", err)
 	}
-	if err := d.docker("cp", cache, i.Name+":/cache.bin"); err != nil {
+	file := filepath.Join(d.dir, "report.bin")
+	if err := os.WriteFile(file, d.report, 0o600); err != nil {
+		return fmt.Errorf("make a file for the container to hold: %w", err)
+	}
+	if err := d.docker("cp", file, i.Name+":/report.bin"); err != nil {
 		return err
 	}
 	url := fmt.Sprintf("http://127.0.0.1:%d/crash?code=7", i.Ports[0].Host)
@@ -254,6 +261,27 @@ func (d *demo) findStale() error {
 	return same("stale containers and their classes", got, want)
 }
 
+// tryPolicy asks what a policy would do, and leaves everything as it is.
+func (d *demo) tryPolicy() error {
+	say("Could previews go by themselves, at night? The switch is turned on, a policy is tried, and nothing is written")
+	if err := d.watcher("", "settings", "set", "auto_cleanup=on", "--yes"); err != nil {
+		return err
+	}
+	if err := d.watcher("", "policy", "try", "shop/preview", "--action", "cleanup", "--cleanup-after", "2d", "--window", "mon-fri 02:00-05:00 Europe/Berlin"); err != nil {
+		return err
+	}
+	var said struct {
+		Policy struct{ Action *string }
+	}
+	if err := d.query(&said, "policy", "show", "shop/preview"); err != nil {
+		return err
+	}
+	if said.Policy.Action != nil {
+		return fmt.Errorf("trying a policy has set its action to %s", *said.Policy.Action)
+	}
+	return nil
+}
+
 var planID = regexp.MustCompile(`(?m)^plan (\w+):`)
 
 func (d *demo) planAndApply() error {
@@ -291,6 +319,30 @@ func (d *demo) planAndApply() error {
 		return err
 	}
 	return d.docker("ps", "--all", "--format", "table {{.Names}}\t{{.Status}}\t{{.Image}}")
+}
+
+// undo brings back what had crashed, with the file that it had written.
+func (d *demo) undo() error {
+	say("Somebody wants one of them back: it returns with what it had written into itself")
+	if err := d.watcher("", "archive", "ls"); err != nil {
+		return err
+	}
+	if err := d.watcher("", "archive", "restore", d.crashed, "--start"); err != nil {
+		return err
+	}
+	back := filepath.Join(d.dir, "back.bin")
+	if err := d.docker("cp", d.crashed+":/report.bin", back); err != nil {
+		return err
+	}
+	report, err := os.ReadFile(back)
+	if err != nil {
+		return fmt.Errorf("read what came back: %w", err)
+	}
+	if !bytes.Equal(report, d.report) {
+		return fmt.Errorf("the file that came back is not the one that was written: %d bytes of %d", len(report), len(d.report))
+	}
+	fmt.Printf("\n(its file is there, byte for byte: %d bytes)\n", len(report))
+	return d.watcher("", "ps")
 }
 
 func (d *demo) showLog() error {

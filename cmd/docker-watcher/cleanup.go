@@ -133,7 +133,7 @@ func (a *app) printPlan(p client.Plan) {
 			a.screen.Printf("! %s: %s\n", i.Name, screen.Tame(w))
 		}
 		for _, lost := range i.NotRestored {
-			a.screen.Printf("- %s: an undo would not bring back %s\n", i.Name, screen.Tame(lost))
+			a.screen.Printf("- %s: what an undo lacks: %s\n", i.Name, screen.Tame(lost))
 		}
 	}
 	if p.LeftOut > 0 {

@@ -390,7 +390,7 @@ func (a *app) printTrial(t trial) {
 	a.screen.Printf("%s:\n", t.level)
 	for _, w := range policyWords {
 		if before[w.flag] != after[w.flag] {
-			a.screen.Printf("  %-14s%s -> %s\n", w.flag, inherited(before[w.flag], "inherited").Text, inherited(after[w.flag], "inherited").Text)
+			a.screen.Printf("  %-15s%s -> %s\n", w.flag, inherited(before[w.flag], "inherited").Text, inherited(after[w.flag], "inherited").Text)
 		}
 	}
 	a.printEffects(t.PolicyTrial)

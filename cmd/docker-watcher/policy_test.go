@@ -95,7 +95,7 @@ func TestPolicyIsShownBeforeItIsChanged(t *testing.T) {
 	if got.code != exitError || len(got.done) != 1 {
 		t.Errorf("a no: exit code %d, %q", got.code, got.done)
 	}
-	has(t, "what is shown", got.out, "the policy of stage shop/preview:", "action        warn -> cleanup", "!! stale-after",
+	has(t, "what is shown", got.out, "the policy of stage shop/preview:", "action         warn -> cleanup", "!! stale-after",
 		"newly cleaned  shop-preview-a  shop/preview  10 days ago", "2026-11-24 02:00", "would be cleaned Tue 24 Nov 02:00 UTC, unless alive",
 		"40 containers looked at: 0 newly stale, 0 spared, 1 newly cleaned by themselves, 0 no longer, 0 at another time")
 	has(t, "the question", got.beside, "Change the policy of stage shop/preview?", "not done, as you wished")
@@ -168,7 +168,7 @@ func TestSwitchingAutomaticCleanupOn(t *testing.T) {
 		t.Errorf("a no: exit code %d, %q", got.code, got.done)
 	}
 	has(t, "what is shown", got.out, "shop-preview-a", "2026-11-24 02:00")
-	has(t, "the question", got.beside, "Let 2 containers be cleaned up by itself at its time")
+	has(t, "the question", got.beside, "Let 2 containers be cleaned up, each at its time")
 	for _, c := range []struct {
 		name  string
 		s     *service

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,9 @@ func settingValues(s client.Settings) (map[string]any, error) {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	var values map[string]any
-	if err := json.Unmarshal(text, &values); err != nil {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber() // bytes are no floats
+	if err := in.Decode(&values); err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	return values, nil
@@ -142,7 +145,7 @@ func (a *app) tryAutomatic(c *cobra.Command, api *client.Client) error {
 	if t.NewlyCleaned.Count == 0 {
 		return nil
 	}
-	return a.confirm(c, fmt.Sprintf("Let %s be cleaned up by itself at its time, and others as they come due?", count(t.NewlyCleaned.Count, "container")))
+	return a.confirm(c, fmt.Sprintf("Let %s be cleaned up, each at its time, and others as they come due?", count(t.NewlyCleaned.Count, "container")))
 }
 
 func (a *app) settingNames() completer {
