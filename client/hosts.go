@@ -30,6 +30,7 @@ type Host struct {
 	FrozenReason     string          `json:"frozen_reason,omitempty"`
 	AutoHeld         string          `json:"auto_held,omitempty"` // why automatic cleanup does nothing there
 	AutoHeldSince    time.Time       `json:"auto_held_since,omitzero"`
+	KnownSince       time.Time       `json:"known_since"` // nobody watched it before
 	BlindIntervals   []BlindInterval `json:"blind_intervals"`
 }
 

@@ -54,7 +54,7 @@ func later(a, b time.Time) time.Time {
 }
 
 type blindLedgerJSON struct {
-	From     stamp            `json:"from"`
+	From     stamp            `json:"from" doc:"as asked, but not before the host was known"`
 	To       stamp            `json:"to"`
 	Seconds  int64            `json:"seconds" doc:"blind in all, overlaps counted once"`
 	ByReason map[string]int64 `json:"by_reason" doc:"seconds of each reason"`
@@ -74,7 +74,8 @@ type blindLedgerIn struct {
 
 // blindLedger tells all the time in which a host could not be judged.
 func (s *server) blindLedger(ctx context.Context, in *blindLedgerIn) (*out[blindLedgerJSON], error) {
-	if _, err := s.d.DB.Host(ctx, in.ID); err != nil {
+	h, err := s.d.DB.Host(ctx, in.ID)
+	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -89,7 +90,9 @@ func (s *server) blindLedger(ctx context.Context, in *blindLedgerIn) (*out[blind
 	if !since.Before(until) {
 		return nil, invalid("query.since", "it must lie before until, and in the past")
 	}
-	intervals, err := s.d.DB.BlindDuring(ctx, in.ID, since, until)
+	// Before it was known nobody watched it, and nothing of it was judged.
+	since = later(since, earlier(h.CreatedAt, until))
+	intervals, err := s.d.DB.BlindDuring(ctx, h.ID, since, until)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type hostJSON struct {
 	FrozenReason     string      `json:"frozen_reason,omitempty"`
 	AutoHeld         string      `json:"auto_held,omitempty" doc:"why automatic cleanup does nothing on it"`
 	AutoHeldSince    moment      `json:"auto_held_since"`
+	KnownSince       stamp       `json:"known_since" doc:"nobody watched it before"`
 	BlindIntervals   []blindJSON `json:"blind_intervals" nullable:"false" doc:"of the last 30 days"`
 }
 
@@ -89,7 +90,7 @@ func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
 		APIVersion: h.APIVersion, OS: h.OS, Arch: h.Arch, ClockSkewMS: h.ClockSkew.Milliseconds(),
 		LastScanAt: moment(h.LastScanAt), LastGoodScanAt: moment(h.LastGoodScan),
 		Frozen: !h.FrozenSince.IsZero(), FrozenSince: moment(h.FrozenSince), FrozenReason: h.FrozenReason,
-		AutoHeld: h.AutoHeld, AutoHeldSince: moment(h.AutoHeldSince),
+		AutoHeld: h.AutoHeld, AutoHeldSince: moment(h.AutoHeldSince), KnownSince: stamp(h.CreatedAt),
 		BlindIntervals: make([]blindJSON, 0, len(blind)),
 	}
 	for _, b := range blind {

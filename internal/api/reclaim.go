@@ -3,10 +3,13 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -270,5 +273,9 @@ func (s *server) removeVolume(ctx context.Context, in *removeVolumeIn) (*none, e
 	}
 	acting, cancel := s.beyondCaller(ctx, actionTimeout)
 	defer cancel()
-	return nil, s.d.Reclaimer.RemoveVolume(acting, in.ID, in.Name, in.BreakUndo, actorOf(ctx))
+	err := s.d.Reclaimer.RemoveVolume(acting, in.ID, in.Name, in.BreakUndo, actorOf(ctx))
+	if errors.Is(err, docker.ErrNotFound) {
+		return nil, newProblem(http.StatusNotFound, codeNotFound, err.Error())
+	}
+	return nil, err
 }

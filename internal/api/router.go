@@ -169,7 +169,7 @@ func (s *server) routes() []route {
 		{remove, "/api/archives/{id}", admin, "delete-archive", "End the possibility of an undo", to(s.deleteArchive)},
 
 		{get, "/api/leftovers", viewer, "list-leftovers", "What does not fit together, and the one step that mends it", to(s.listLeftovers)},
-		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", to(s.mendLeftover)},
+		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", mendBody(s.mendLeftover)},
 
 		{get, "/api/overview", viewer, "overview", "What needs somebody now", to(s.overview)},
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -23,9 +24,9 @@ func (q queries) StaleByProject(ctx context.Context, now time.Time) ([]StaleFigu
 	var a arguments
 	kept := protectionKind(a.add(now.UnixMilli())) + ` <> ''`
 	ages := StaleAges()
-	columns := ``
+	var columns []string
 	for i := range len(ages) + 1 {
-		columns += `, CAST(SUM(CASE WHEN ` + ageBetween(&a, now, ages, i) + ` THEN 1 ELSE 0 END) AS BIGINT)`
+		columns = append(columns, `CAST(SUM(CASE WHEN `+ageBetween(&a, now, ages, i)+` THEN 1 ELSE 0 END) AS BIGINT)`)
 	}
 	return list(ctx, q, "count the stale instances by project", func(r row) (f StaleFigures, err error) {
 		f.ByAge = make([]int, len(ages)+1)
@@ -35,8 +36,8 @@ func (q queries) StaleByProject(ctx context.Context, now time.Time) ([]StaleFigu
 		}
 		return f, r.Scan(to...)
 	}, `SELECT p.id, p.name, count(*), CAST(SUM(CASE WHEN `+kept+` THEN 1 ELSE 0 END) AS BIGINT),
-		CAST(SUM(CASE WHEN i.size_at IS NOT NULL AND i.size_rw > 0 AND NOT (`+kept+`) THEN i.size_rw ELSE 0 END) AS BIGINT)`+columns+`
-		FROM instances i JOIN projects p ON p.id = i.project_id
+		CAST(SUM(CASE WHEN i.size_at IS NOT NULL AND i.size_rw > 0 AND NOT (`+kept+`) THEN i.size_rw ELSE 0 END) AS BIGINT),
+		`+strings.Join(columns, `, `)+` FROM instances i JOIN projects p ON p.id = i.project_id
 		WHERE i.stale_since IS NOT NULL AND i.status <> 'removing' GROUP BY p.id, p.name ORDER BY p.name`, a...)
 }
 
