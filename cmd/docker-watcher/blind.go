@@ -14,8 +14,17 @@ import (
 
 // hostLedger is the blind time of one host.
 type hostLedger struct {
-	Host string `json:"host"`
+	Host       string    `json:"host"`
+	KnownSince time.Time `json:"known_since"` // nobody watched it before
 	client.BlindLedger
+}
+
+// since is from when on the ledger says something: before it was known nobody watched a host.
+func (l hostLedger) since() time.Time {
+	if l.KnownSince.After(l.From) {
+		return l.KnownSince
+	}
+	return l.From
 }
 
 func (a *app) hostsBlind() *cobra.Command {
@@ -43,7 +52,7 @@ from the engine's own records, so that a verdict across one says so.`,
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, hostLedger{h.Name, l})
+			all = append(all, hostLedger{h.Name, h.KnownSince, l})
 		}
 		return all, nil
 	}, func(all []hostLedger) {
@@ -57,7 +66,7 @@ from the engine's own records, so that a verdict across one says so.`,
 
 func (a *app) printLedger(l hostLedger) {
 	if len(l.Items) == 0 {
-		a.screen.Printf("%s was watched without a gap since %s\n", l.Host, a.date(l.From).Text)
+		a.screen.Printf("%s was watched without a gap since %s\n", l.Host, a.date(l.since()).Text)
 		return
 	}
 	t := screen.Table{Head: []string{"from", "to", "for", "why", "detail"}}
@@ -74,7 +83,7 @@ func (a *app) printLedger(l hostLedger) {
 		parts = append(parts, seconds(n)+" "+strings.ReplaceAll(reason, "_", " "))
 	}
 	slices.SortFunc(parts, cmp.Compare[string])
-	a.screen.Printf("nobody watched %s for %s since %s (%s)\n", l.Host, seconds(l.Seconds), a.date(l.From).Text, strings.Join(parts, ", "))
+	a.screen.Printf("nobody watched %s for %s since %s (%s)\n", l.Host, seconds(l.Seconds), a.date(l.since()).Text, strings.Join(parts, ", "))
 }
 
 func seconds(n int64) string { return screen.Span(time.Duration(n) * time.Second) }

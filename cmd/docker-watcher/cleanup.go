@@ -149,7 +149,7 @@ func (a *app) planTable(p client.Plan) screen.Table {
 	for _, i := range p.Items {
 		row := []screen.Cell{
 			screen.Text(i.Name), screen.Text(i.Project + "/" + i.Stage), screen.Text(i.ImageTag), classCell(i.Class),
-			a.lastAlive(i.LastAliveAt, i.UpperBound), size(i.Bytes), orNever(strings.Join(i.Volumes, " ")),
+			a.lastAlive(i.LastAliveAt, i.UpperBound), size(i.Bytes), orNever(strings.Join(a.idTexts(i.Volumes), " ")),
 			orNever(strings.Join(i.Routes, " ")), whatBecomes(i),
 		}
 		if a.wide() {

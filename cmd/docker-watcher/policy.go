@@ -84,8 +84,9 @@ func (l level) write(ctx context.Context, api *client.Client, p client.Policy, r
 func (a *app) policyShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show [global|PROJECT|PROJECT/STAGE]", Short: "Show which policy is in force where, and who decided it",
-		Long: `Shows the policy in force for every stage; -o wide says for each part which level decided it. With a
-name it shows what that level itself says and, for a stage, what is in force.`,
+		Long: `Shows the policy in force for every stage and which level says what becomes of its stale containers;
+-o wide says for each part who decided it. With a name it shows what that level itself says and,
+for a stage, what is in force.`,
 		Example: `  docker-watcher policy show
   docker-watcher policy show shop/preview
   docker-watcher policy show global -o json`,
@@ -113,7 +114,7 @@ name it shows what that level itself says and, for a stage, what is in force.`,
 }
 
 func (a *app) printPolicies(all client.Policies) {
-	t := screen.Table{Head: []string{"stage", "kind", "stale after", "then", "after", "window", "keeps", "brake"}}
+	t := screen.Table{Head: []string{"stage", "kind", "stale after", "then", "says", "after", "window", "keeps", "brake"}}
 	if a.wide() {
 		t.Head = append(t.Head, "decided by")
 	}
@@ -128,6 +129,7 @@ func (a *app) printPolicies(all client.Policies) {
 		}
 		row := []screen.Cell{
 			screen.Text(f.Project + "/" + f.Stage), screen.Text(f.StageKind), screen.Text(f.StaleAfter), actionCell(f.Action),
+			{Text: f.DecidedBy.Action, Tone: screen.Faint},
 			grace, window, screen.Text(fmt.Sprintf("last %d", f.KeepLast)), brake,
 		}
 		if a.wide() {

@@ -31,7 +31,7 @@ func policyService(t *testing.T, cleaned int) *service {
 	s.answers(t, "GET /api/settings", client.Settings{})
 	s.answers(t, "GET /api/policies", client.Policies{InForce: []client.PolicyInForce{
 		{Project: "shop", Stage: "production", StageKind: "production", StaleAfter: "7d", Action: "warn", KeepLast: 2},
-		{Project: "shop", Stage: "preview", StageKind: "preview", StaleAfter: "3d", Action: "cleanup", CleanupAfter: "2d", MaxPerRun: 10, MaxSharePercent: 25, Window: client.Window{From: "02:00", Until: "05:00"}},
+		{Project: "shop", Stage: "preview", StageKind: "preview", StaleAfter: "3d", Action: "cleanup", CleanupAfter: "2d", MaxPerRun: 10, MaxSharePercent: 25, Window: client.Window{From: "02:00", Until: "05:00"}, DecidedBy: client.PolicyFrom{Action: "project"}},
 	}})
 	trial := client.PolicyTrial{Considered: 40, Spared: client.TrialGroup{Count: 0}, NewlyCleaned: client.TrialGroup{Count: cleaned}}
 	for range cleaned {
@@ -148,8 +148,8 @@ func TestWrongPolicyWords(t *testing.T) {
 func TestPolicyIsShown(t *testing.T) {
 	s := policyService(t, 0)
 	got := s.run(t, "", "policy show")
-	has(t, "all policies", got.out, "shop/preview     preview     3d           cleanup  2d     02:00-05:00  last 0  10 or 25% a run",
-		"shop/production  production  7d           warn     -      -            last 2  -")
+	has(t, "all policies", got.out, "shop/preview     preview     3d           cleanup  project  2d     02:00-05:00  last 0  10 or 25% a run",
+		"shop/production  production  7d           warn              -      -            last 2  -")
 	has(t, "beside", got.beside, "automatic cleanup is off")
 	got = s.run(t, "", "policy show shop/preview")
 	has(t, "a stage's", got.out, "the policy of stage shop/preview", "action         warn     warn (stage)", "cleanup-after  -        24h (default)", "window         sat,sun  sat,sun (stage)")

@@ -144,6 +144,13 @@ func (a *app) idText(id string) string {
 	return shortName(id)
 }
 
+func (a *app) idTexts(ids []string) (texts []string) {
+	for _, id := range ids {
+		texts = append(texts, a.idText(id))
+	}
+	return texts
+}
+
 func userText(u client.LastUse) string {
 	if u.Instance == "" {
 		return ""

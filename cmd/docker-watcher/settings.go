@@ -77,7 +77,7 @@ func (a *app) printSettings(values map[string]any) {
 	slices.Sort(names)
 	t := screen.Table{Head: []string{"setting", "value"}}
 	for _, name := range names {
-		t.Add(screen.Text(name), screen.Text(fmt.Sprint(values[name])))
+		t.Add(screen.Text(name), screen.Text(settingText(name, values[name])))
 	}
 	a.screen.Print(t)
 }
@@ -93,6 +93,7 @@ turned on you see what the policies would then clean up and when, and are asked;
 gives --yes.`,
 		Example: `  docker-watcher settings set stale_threshold_days=14
   docker-watcher settings set scan_interval=auto event_retention_days=30
+  docker-watcher settings set archive_layer_max_bytes=500MB
   docker-watcher settings set auto_cleanup=on`,
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.settingNames(),
@@ -103,7 +104,11 @@ gives --yes.`,
 				if !ok || name == "" {
 					return usagef(c, "%q: it is written NAME=VALUE, such as stale_threshold_days=14", arg)
 				}
-				change[name] = settingValue(name, value)
+				v, err := settingValue(name, value)
+				if err != nil {
+					return usagef(c, "%s: %w", name, err)
+				}
+				change[name] = v
 			}
 			return a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
 				if change[autoCleanup] == true {
@@ -163,16 +168,31 @@ func (a *app) settingNames() completer {
 	})
 }
 
-// settingValue sends what looks like a number or a yes as such; the service judges it.
-func settingValue(name, text string) any {
-	if name == autoCleanup && (text == "on" || text == "off") {
-		return text == "on"
+// settingValue sends what looks like a number or a yes as such; the service judges it. Bytes may be given as 1GiB.
+func settingValue(name, text string) (any, error) {
+	switch {
+	case name == autoCleanup && (text == "on" || text == "off"):
+		return text == "on", nil
+	case strings.HasSuffix(name, bytesSuffix):
+		return parseBytes(text)
+	case text == "true" || text == "false":
+		return text == "true", nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n
+		return n, nil
 	}
-	if text == "true" || text == "false" {
-		return text == "true"
+	return text, nil
+}
+
+// bytesSuffix ends the names of settings that are sizes.
+const bytesSuffix = "_bytes"
+
+// settingText is a value as people read it.
+func settingText(name string, value any) string {
+	if n, ok := value.(json.Number); ok && strings.HasSuffix(name, bytesSuffix) {
+		if bytes, err := n.Int64(); err == nil {
+			return bytesText(bytes)
+		}
 	}
-	return text
+	return fmt.Sprint(value)
 }
