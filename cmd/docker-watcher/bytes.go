@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,9 +41,9 @@ func parseBytes(text string) (int64, error) {
 
 // bytesText writes whole KiB to TiB as such, and everything else as sizes are written elsewhere.
 func bytesText(n int64) string {
-	for i := len(binary) - 1; i >= 0; i-- {
+	for i, name := range slices.Backward(binary) {
 		if unit := int64(1) << (10 * (i + 1)); n >= unit && n%unit == 0 {
-			return fmt.Sprintf("%d %s", n/unit, binary[i])
+			return fmt.Sprintf("%d %s", n/unit, name)
 		}
 	}
 	return screen.Bytes(n)
