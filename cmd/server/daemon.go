@@ -76,7 +76,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), tagCheck(cleaner), archiveExpiry(cleaner, log))); err != nil {
 		return err
 	}
-	recoverCleanups(ctx, cleaner, log)
+	recoverAll := func(ctx context.Context) error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) }
+	recoverCleanups(ctx, recoverAll, log)
 	if err := ensureAdminToken(ctx, cfg.AdminTokenFile, accounts); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)
-	watch := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: cleaner.Recover, log: log}
+	watch := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: recoverAll, log: log}
 
 	if err := tellStarted(ctx, db, host); err != nil {
 		return err
@@ -153,10 +154,10 @@ func checkFolder(dir string) error {
 
 // recoverCleanups ends what a crash left half done. An engine that is down is no
 // reason not to start: it is tried again when the engine answers.
-func recoverCleanups(ctx context.Context, cleaner *stale.Cleaner, log *slog.Logger) {
+func recoverCleanups(ctx context.Context, recoverAll func(context.Context) error, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
-	if err := cleaner.Recover(ctx); err != nil {
+	if err := recoverAll(ctx); err != nil {
 		log.Warn("a cleanup that was left half done waits for its engine", "error", err)
 	}
 }
