@@ -19,8 +19,10 @@ const autoActor = "system:auto"
 
 const (
 	autoNotice = 5 * time.Minute // between a plan and its apply, so that somebody can call it off
-	scanFresh  = 5 * time.Minute // how old the last good scan may be when something is decided on it
-	autoRetry  = time.Hour       // before what could not be removed is planned again
+	// scanFresh is how old the last good scan may be when something is decided on it: less than the notice, so that there
+	// is one before a plan and one before its apply.
+	scanFresh = 4 * time.Minute
+	autoRetry = time.Hour // before what could not be removed is planned again
 	// autoJump is how far the clock that people turn and the one that only counts may part between two runs.
 	autoJump = time.Hour
 	// mostDue ends the search for what is due: no policy allows so many in one run.

@@ -121,7 +121,7 @@ func load(t *testing.T) {
 // killAt runs the command until it kills itself at the failpoint.
 func killAt(t *testing.T, point, command string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // automatic cleanup warms up for one
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command, args...)
 	cmd.Env = append(os.Environ(), "DOCKER_WATCHER_FAILPOINT="+point)

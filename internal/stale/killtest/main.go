@@ -1,4 +1,4 @@
-// Command killtest applies one cleanup plan. Built with the tag failpoint it is what the tests of this
+// Command killtest applies one cleanup plan, or has automatic cleanup do it. Built with the tag failpoint it is what the tests of this
 // package kill at each step of a removal, as kill -9 or a power cut would.
 package main
 
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
@@ -23,7 +24,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) != 4 {
-		return errors.New("usage: killtest DATA_DIR ENDPOINT HOST_ID PLAN_ID")
+		return errors.New("usage: killtest DATA_DIR ENDPOINT HOST_ID PLAN_ID|auto")
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	db, err := store.Open(ctx, store.Options{DataDir: args[0], Log: log})
@@ -38,6 +39,25 @@ func run(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	fleet := docker.NewFleet()
 	fleet.Add(args[2], engine)
-	_, err = stale.NewCleaner(db, fleet, log).Apply(ctx, args[3], "user:anna", true, nil)
+	cleaner := stale.NewCleaner(db, fleet, log)
+	if args[3] == auto {
+		return automatically(ctx, cleaner, stale.NewScanner(db, fleet, log))
+	}
+	_, err = cleaner.Apply(ctx, args[3], "user:anna", true, nil)
 	return err
+}
+
+// auto in place of a plan's id has automatic cleanup run until it is killed.
+const auto = "auto"
+
+func automatically(ctx context.Context, cleaner *stale.Cleaner, scanner *stale.Scanner) error {
+	cleaner.ScanBy(func(ctx context.Context, hostID string) error {
+		_, err := scanner.Scan(ctx, hostID, "automatic")
+		return err
+	})
+	for tick := time.Tick(time.Second); ; <-tick {
+		if err := cleaner.RunAutomatic(ctx); err != nil {
+			return err
+		}
+	}
 }
