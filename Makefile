@@ -9,7 +9,11 @@ export CGO_ENABLED ?= 0
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-build: ## build bin/server and bin/docker-watcher
+web: ## build the page into web/dist (needs Node.js)
+	@scripts/web
+
+build: ## build bin/server and bin/docker-watcher, with the page where Node.js is there
+	@scripts/web --if-can
 	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/server ./cmd/docker-watcher
 
 run: build ## do all set-up and start the service (data in ./data)
@@ -34,10 +38,13 @@ check: ## format, vet and lint
 fmt: ## format the Go files
 	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files '*.go')
 
+web-check: ## check the types of the page, run its unit tests, and see that its API types are those of docs/openapi.json
+	scripts/web-check
+
 bench: ## measure against the floors and budgets; prints ratios
 	scripts/bench
 
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts)
-	go test ./internal/store ./internal/api ./cmd/docker-watcher -run 'Golden|OpenAPI|Lifecycle|Help' -update
+	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|OpenAPI|Lifecycle|Help' -update
 
-.PHONY: help build run demo test test-engines check fmt bench golden
+.PHONY: help web web-check build run demo test test-engines check fmt bench golden

@@ -1,0 +1,40 @@
+/** What a list on the screen is about; an event makes some of them out of date. */
+export type Topic =
+  | 'archives'
+  | 'deploys'
+  | 'hosts'
+  | 'instances'
+  | 'leftovers'
+  | 'plans'
+  | 'policies'
+  | 'projects'
+  | 'reclaim'
+  | 'scans'
+  | 'settings'
+  | 'stages'
+  | 'stale'
+  | 'tokens';
+
+const byFamily: Record<string, Topic[]> = {
+  archive: ['archives', 'instances', 'stale'],
+  cleanup: ['archives', 'instances', 'plans', 'stale'],
+  deploy: ['deploys', 'instances', 'stale'],
+  host: ['hosts', 'stale'],
+  instance: ['instances', 'stale'],
+  leftover: ['leftovers'],
+  policy: ['policies', 'settings', 'stale'],
+  project: ['projects'],
+  reclaim: ['reclaim'],
+  scan: ['hosts', 'scans', 'stale'],
+  settings: ['hosts', 'scans', 'settings', 'stale'],
+  stage: ['stages', 'stale'],
+  system: ['hosts', 'scans'],
+  token: ['tokens'],
+  volume: ['reclaim'],
+};
+
+/** The lists that an event of this kind makes out of date. Chatter about progress changes none. */
+export function topicsOf(kind: string): Topic[] {
+  if (kind.endsWith('.progress')) return [];
+  return byFamily[kind.split('.', 1)[0]!] ?? [];
+}

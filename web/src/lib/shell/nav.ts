@@ -1,0 +1,23 @@
+import ArchiveX from '@lucide/svelte/icons/archive-x';
+import Boxes from '@lucide/svelte/icons/boxes';
+import LayoutDashboard from '@lucide/svelte/icons/layout-dashboard';
+import ScrollText from '@lucide/svelte/icons/scroll-text';
+import Server from '@lucide/svelte/icons/server';
+import Settings2 from '@lucide/svelte/icons/settings-2';
+import { nav as words } from '../strings/common';
+
+export const nav = [
+  { path: '/', label: words.overview, icon: LayoutDashboard, keys: 'g o' },
+  { path: '/projects', label: words.projects, icon: Boxes, keys: 'g p' },
+  { path: '/stale', label: words.stale, icon: ArchiveX, keys: 'g s' },
+  { path: '/events', label: words.events, icon: ScrollText, keys: 'g e' },
+  { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h' },
+  { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },
+];
+
+/** How many of them have a tab of their own on a phone; the others are under "More". */
+export const tabs = 4;
+
+/** Whether a place of the menu is where we are. */
+export const current = (path: string, here: string) =>
+  path === '/' ? here === '/' : here === path || here.startsWith(path + '/') || (path === '/projects' && here.startsWith('/instances/'));

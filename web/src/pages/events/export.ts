@@ -1,0 +1,29 @@
+import { listEvents, type Event, type EventQuery } from '$lib/api/client';
+import { events as words } from '$lib/strings/events';
+import { attempt, toast } from '$lib/toast.svelte';
+
+const most = 20_000;
+
+/** Saves the events that match as a file, one JSON object a line. */
+export async function save(query: EventQuery): Promise<void> {
+  await attempt(words.exportFailed, async () => {
+    const all: Event[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await listEvents({ ...query, limit: 1000, cursor });
+      all.push(...page.items);
+      cursor = page.next_cursor;
+    } while (cursor && all.length < most);
+    if (cursor) toast({ tone: 'warn', title: words.exportCut(all.length) });
+    offer(`events-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.jsonl`, all.map((e) => JSON.stringify(e)).join('\n') + '\n');
+  });
+}
+
+function offer(name: string, text: string) {
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/jsonl' }));
+  const a = document.createElement('a');
+  a.href = url;
+  a.download = name;
+  a.click();
+  URL.revokeObjectURL(url);
+}
