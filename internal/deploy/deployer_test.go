@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -81,6 +82,52 @@ func TestFormerThatHadCrashedIsNotToldAsStopped(t *testing.T) {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// How many are kept is for the policy in force to say: the stage's own number, else the project's, else the global one.
+func TestKeepsAsManyAsItsPolicySays(t *testing.T) {
+	number := func(n int) *int { return &n }
+	for name, c := range map[string]struct {
+		stage           int
+		project, global *int
+		want            int
+	}{
+		"the stage says so":        {stage: 1, project: number(3), global: number(3), want: 1},
+		"the stage says none":      {stage: 0, project: number(3), want: 0},
+		"the project says so":      {stage: store.KeepInherit, project: number(1), global: number(3), want: 1},
+		"the global policy does":   {stage: store.KeepInherit, global: number(3), want: 3},
+		"nobody says anything":     {stage: store.KeepInherit, want: 2},
+		"the project wants no one": {stage: store.KeepInherit, project: number(0), want: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+				storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+					stage, err := tx.Stage(ctx, r.stage.ID)
+					if err != nil {
+						return err
+					}
+					stage.KeepLast = c.stage
+					return errors.Join(tx.UpdateStage(ctx, stage), tx.SetGlobalPolicy(ctx, store.Policy{KeepLast: c.global}),
+						tx.SetProjectPolicy(ctx, r.project.ID, store.Policy{KeepLast: c.project}, r.project.Revision))
+				})
+				r.publish("1", "2", "3", "4", "5")
+				r.run()
+				kept := 0
+				var made []store.InstanceView
+				for _, tag := range []string{"1", "2", "3", "4", "5"} {
+					made = append(made, r.deploy(tag))
+				}
+				for _, v := range made {
+					if r.instance(v.ID).RollbackKept {
+						kept++
+					}
+				}
+				if kept != c.want {
+					t.Errorf("%d kept, want %d", kept, c.want)
+				}
+			})
+		})
+	}
 }
 
 func TestKeepsTheLastGoodOnesOnly(t *testing.T) {
