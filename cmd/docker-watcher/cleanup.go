@@ -193,7 +193,8 @@ Exit code 6 when not everything that was to go is gone. On a terminal it shows t
 and asks first.`,
 		Example: `  docker-watcher stale plan --project shop
   docker-watcher stale apply 0q3v...`,
-		Args: takes(1, 1),
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.planNames("planned"),
 		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			p, err := api.Plan(c.Context(), args[0])
 			if err != nil {

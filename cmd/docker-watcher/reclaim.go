@@ -307,6 +307,7 @@ unless --break-undo says that the archive may lose it. Needs an admin.`,
 		Example: `  docker-watcher reclaim ls
   docker-watcher reclaim volume rm 3f1c2b9a7d4e`,
 	}
+	c.ValidArgsFunction = a.volumeNames(&where)
 	c = removes(a, c, removal[client.LeftVolume]{
 		find: func(ctx context.Context, api *client.Client, name string) (v client.LeftVolume, err error) {
 			if host, err = a.oneHost(c, api, where); err != nil {
@@ -346,4 +347,24 @@ func (a *app) volume(ctx context.Context, api *client.Client, h client.Host, nam
 		return client.LeftVolume{}, &notFoundError{fmt.Sprintf("no container of ours used a volume %q on %s", name, h.Name), "docker-watcher reclaim ls lists them"}
 	}
 	return client.LeftVolume{}, &hinted{errors.New(name + " names several volumes"), "give the whole name: docker-watcher reclaim ls -o wide"}
+}
+
+// volumeNames completes to the volumes of a host that may be removed.
+func (a *app) volumeNames(where *string) completer {
+	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return a.completes(func(ctx context.Context, api *client.Client) ([]string, error) {
+			h, err := a.oneHost(c, api, *where)
+			if err != nil {
+				return nil, err
+			}
+			left, err := api.Left(ctx, h.ID)
+			var names []string
+			for _, v := range left.Volumes {
+				if v.Removable {
+					names = append(names, v.Name+"\t"+size(v.Bytes).Text+", last used by "+firstOf(userText(v.LastUse), "nobody known"))
+				}
+			}
+			return names, err
+		})(c, args, typed)
+	}
 }

@@ -152,8 +152,8 @@ func (a *app) printStale(items []client.StaleItem) {
 		if i.HeldBack != "" {
 			a.screen.Printf("! %s: %s\n", i.Name, screen.Tame(i.HeldBack))
 		}
-		if i.BlindSeconds > 0 {
-			a.screen.Printf("! %s: nobody watched for %s of that time\n", i.Name, seconds(i.BlindSeconds))
+		if i.BlindWords != "" {
+			a.screen.Printf("! %s: %s\n", i.Name, screen.Tame(i.BlindWords))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func archives(t *testing.T, s *service, all ...client.Archive) {
 		l := client.ArchiveList{List: listOf[client.Archive](nil)}
 		bytes := int64(0)
 		for _, i := range all {
-			if (q.Get("plan") == "" || q.Get("plan") == i.PlanID) && (q.Get("state") == "" || q.Get("state") == i.State) && strings.Contains(i.Name, q.Get("text")) {
+			if (q.Get("plan") == "" || q.Get("plan") == i.PlanID) && (len(q["state"]) == 0 || slices.Contains(q["state"], i.State)) && strings.Contains(i.Name, q.Get("text")) {
 				l.Items = append(l.Items, i)
 				bytes += i.Bytes
 			}
