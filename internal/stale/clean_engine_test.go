@@ -117,11 +117,16 @@ type field struct {
 
 func newField(t *testing.T, adapter *docker.Engine) *field {
 	t.Helper()
+	return newFieldIn(t, adapter, storetest.Open(t))
+}
+
+func newFieldIn(t *testing.T, adapter *docker.Engine, db *store.DB) *field {
+	t.Helper()
 	info, err := adapter.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &field{t: t, db: storetest.Open(t), adapter: adapter}
+	f := &field{t: t, db: db, adapter: adapter}
 	f.host = storetest.Host(t, f.db, func(h *store.Host) { h.EngineID, h.DataRoot = info.EngineID, info.DataRoot })
 	f.stage = storetest.Stage(t, f.db, f.host, storetest.Project(t, f.db), func(s *store.Stage) {
 		s.Spec.StopGrace = time.Second

@@ -10,6 +10,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 // What a scan and the watcher find on real engines: PEERS 1, 2, 3, 6, 10 to 15, 22 and 24, with a threshold of a second.
@@ -120,7 +121,12 @@ type scanField struct {
 
 func newScanField(t *testing.T, adapter *docker.Engine) *scanField {
 	t.Helper()
-	s := &scanField{field: newField(t, adapter), fleet: docker.NewFleet()}
+	return newScanFieldIn(t, adapter, storetest.Open(t))
+}
+
+func newScanFieldIn(t *testing.T, adapter *docker.Engine, db *store.DB) *scanField {
+	t.Helper()
+	s := &scanField{field: newFieldIn(t, adapter, db), fleet: docker.NewFleet()}
 	s.fleet.Add(s.host.ID, adapter)
 	s.restart()
 	return s
