@@ -88,6 +88,7 @@ func toContainer(in container.InspectResponse, raw []byte) Container {
 		c.Image = in.Config.Image
 		c.Labels = in.Config.Labels
 		c.HasHealthcheck = hasTest(in.Config.Healthcheck)
+		c.tty = in.Config.Tty
 	}
 	for _, m := range in.Mounts {
 		c.Mounts = append(c.Mounts, toMount(m))

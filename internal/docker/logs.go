@@ -3,7 +3,6 @@ package docker
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -53,14 +52,18 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions, line func(Lo
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
+	return e.logsOf(ctx, c, o, line)
+}
+
+func (e *Engine) logsOf(ctx context.Context, c Container, o LogOptions, line func(LogLine) error) error {
 	dog := watch(ctx, logStall)
 	defer dog.end()
 	lines := &lineSink{line: line, timed: o.Timestamps}
-	err = e.copyLog(dog, c, o, lines)
+	err := e.copyLog(dog, c, o, lines)
 	if lines.refused != nil {
 		return lines.refused
 	}
-	return failure(ctx, "read the log of "+id, dog.reason(err))
+	return failure(ctx, "read the log of "+c.ID, dog.reason(err))
 }
 
 func (e *Engine) copyLog(dog *watchdog, c Container, o LogOptions, lines *lineSink) error {
@@ -79,7 +82,7 @@ func (e *Engine) copyLog(dog *watchdog, c Container, o LogOptions, lines *lineSi
 		from = stream
 	}
 	stdout, stderr := &lineWriter{sink: lines, stream: "stdout"}, &lineWriter{sink: lines, stream: "stderr"}
-	if hasTTY(c) {
+	if c.tty {
 		_, err = io.Copy(stdout, from)
 	} else {
 		_, err = stdcopy.StdCopy(stdout, stderr, from)
@@ -99,12 +102,6 @@ func noLog(err error) error {
 		return fmt.Errorf("%w: %s", errNoLog, words(err))
 	}
 	return err
-}
-
-// hasTTY tells whether the log is one plain stream; without a terminal it is two, interleaved in frames.
-func hasTTY(c Container) bool {
-	var told struct{ Config struct{ Tty bool } }
-	return json.Unmarshal(c.Raw, &told) == nil && told.Config.Tty
 }
 
 // lineSink hands lines to the caller and remembers the caller's refusal.

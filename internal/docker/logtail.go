@@ -10,8 +10,17 @@ import (
 // beginning to whole lines of at most maxBytes together. It is empty, which is no error, when the log
 // driver keeps nothing that could be read.
 func (e *Engine) LogTail(ctx context.Context, id string, lines int, maxBytes int64) ([]byte, error) {
+	c, err := e.Inspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return e.LogTailOf(ctx, c, lines, maxBytes)
+}
+
+// LogTailOf is LogTail of a container that was just inspected.
+func (e *Engine) LogTailOf(ctx context.Context, c Container, lines int, maxBytes int64) ([]byte, error) {
 	tail := &tailBuffer{limit: maxBytes}
-	err := e.Logs(ctx, id, LogOptions{Tail: lines}, func(l LogLine) error {
+	err := e.logsOf(ctx, c, LogOptions{Tail: lines}, func(l LogLine) error {
 		tail.add(l)
 		return nil
 	})

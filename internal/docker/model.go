@@ -80,6 +80,8 @@ type Container struct {
 	Ports          []Port
 	SizeRw         int64  // -1 unless asked for by InspectSize
 	Raw            []byte // the engine's JSON, whole
+
+	tty bool // its log is one plain stream; without a terminal it is two, interleaved in frames
 }
 
 // Mount of a container. A named or anonymous volume has a Name.

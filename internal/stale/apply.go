@@ -24,8 +24,12 @@ func (c *Cleaner) Apply(ctx context.Context, planID, actor string, byPerson bool
 		return store.Plan{}, c.refuse(ctx, refusal{action: "apply", planID: planID, actor: actor}, err)
 	}
 	failpoint("after-claim")
+	settings, err := c.db.Settings(ctx)
+	if err != nil {
+		return store.Plan{}, fmt.Errorf("read settings: %w", err)
+	}
 	a := &application{
-		c: c, plan: plan, actor: actor, byPerson: byPerson, progress: p,
+		c: c, plan: plan, settings: settings, actor: actor, byPerson: byPerson, progress: p,
 		hosts: c.openHostBook(), strangers: map[string]bool{},
 	}
 	eachOf(len(plan.Items), applyWorkers, func(i int) { a.item(ctx, plan.Items[i]) })
@@ -81,6 +85,7 @@ func (c *Cleaner) finishPlan(ctx context.Context, planID, actor string) (store.P
 type application struct {
 	c        *Cleaner
 	plan     store.Plan
+	settings store.Settings
 	actor    string
 	byPerson bool
 	progress Progress
@@ -180,7 +185,7 @@ func (a *application) prepare(ctx context.Context, item store.PlanItem) (*remova
 			return nil, stop
 		}
 	}
-	r := &removal{c: a.c, on: on, item: item, view: view, actor: a.actor, byPerson: a.byPerson, tagGoneYes: a.plan.TagGoneYes}
+	r := &removal{c: a.c, on: on, item: item, view: view, actor: a.actor, byPerson: a.byPerson, tagGoneYes: a.plan.TagGoneYes, settings: a.settings}
 	return r, r.judgeAgain(ctx)
 }
 

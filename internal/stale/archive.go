@@ -33,19 +33,18 @@ func layerRef(archiveID string) string { return archiveRepo + archiveID + layerS
 type keeping struct {
 	row      store.Archive
 	contents store.ArchiveContents
-	layerMax int64
 	layerID  string // the image of the writable layer
 	unsaved  bool   // row and contents know more than the store
 }
 
-// openArchive prepares what is written with the intention: from then on the archive is known, and nothing of it
-// is on the engine yet.
+// openArchive gathers what is only read; it is written with the intention. From then on the archive is known, and nothing
+// of it is on the engine yet.
 func (r *removal) openArchive(ctx context.Context) error {
 	spec, err := r.c.db.InstanceSpec(ctx, r.view.ID)
 	if err != nil {
 		return err
 	}
-	settings, err := r.c.db.Settings(ctx)
+	routes, err := r.c.db.ArchivedRoutes(ctx, r.view.ID)
 	if err != nil {
 		return err
 	}
@@ -54,15 +53,20 @@ func (r *removal) openArchive(ctx context.Context) error {
 	row := store.Archive{
 		ID: store.NewID(), State: store.ArchiveMaking, InstanceID: inst.ID, PlanID: r.item.PlanID, HostID: inst.HostID,
 		ProjectID: inst.ProjectID, StageID: inst.StageID, Project: r.view.Project, Stage: r.view.Stage, Name: inst.Name,
-		Image: inst.Image, ImageTag: inst.ImageTag, ImageID: inst.ImageID, Digest: inst.Digest,
+		Image: inst.Image, ImageTag: inst.ImageTag, ImageID: inst.ImageID, Digest: inst.Digest, Routes: routes,
 		Class: r.item.Class, LastAliveAt: r.item.LastAliveAt, Reason: r.item.Reason, Actor: r.actor,
 	}
-	if r.seen.ImageID != "" {
+	if r.gone {
+		row.LayerNote = "its container was gone: what it wrote outside of its volumes is not kept"
+	} else {
 		row.ImageID = r.seen.ImageID
+		row.Volumes, row.Networks = archivedVolumes(r.seen), networksOf(r.seen)
 	}
-	row.Volumes, row.Networks = archivedVolumes(r.seen), networksOf(r.seen)
-	r.copy = &keeping{row: row, contents: store.ArchiveContents{Inspect: r.seen.Raw, Instance: inst}, layerMax: settings.ArchiveLayerMax}
-	return nil
+	if row.ImageID != "" {
+		row.KeepRef = keepRef(row.ID) // that it will have
+	}
+	r.copy = &keeping{row: row, contents: store.ArchiveContents{Inspect: r.seen.Raw, Instance: inst}}
+	return r.readLogs(ctx)
 }
 
 func archivedVolumes(ct docker.Container) []store.ArchivedVolume {
@@ -79,10 +83,6 @@ func networksOf(ct docker.Container) []string { return slices.Sorted(maps.Keys(c
 
 // archive makes the copy that an undo needs. Without it nothing is removed.
 func (r *removal) archive(ctx context.Context) *ending {
-	r.copy.unsaved = true
-	if r.gone {
-		r.copy.row.LayerNote = "its container was gone: what it wrote outside of its volumes is not kept"
-	}
 	failpoint("archive-begun")
 	if end := r.keepImage(ctx); end != nil {
 		return end
@@ -91,11 +91,9 @@ func (r *removal) archive(ctx context.Context) *ending {
 	if r.gone {
 		return nil
 	}
-	if end := r.keepLayer(ctx); end != nil {
-		return end
-	}
+	end := r.keepLayer(ctx)
 	failpoint("archive-committed")
-	return r.keepLogs(ctx)
+	return end
 }
 
 // archiveStopped makes anew what a process may have changed on its way out. That there was room for it is known.
@@ -103,27 +101,31 @@ func (r *removal) archiveStopped(ctx context.Context) *ending {
 	if !hasProcess(r.item.Class) {
 		return nil
 	}
+	r.copy.unsaved = true
 	if r.copy.row.LayerImage != "" {
 		if _, err := r.on.engine.RemoveImage(ctx, r.copy.row.LayerImage); err != nil && !errors.Is(err, docker.ErrNotFound) {
 			return noCopy(err, "the image of what it wrote before its stop could not be taken away")
 		}
-		r.copy.row.LayerImage, r.copy.row.Bytes = "", 0
+		r.copy.row.LayerImage, r.copy.row.Bytes, r.copy.layerID = "", 0, ""
 	}
-	return r.archive(ctx)
+	if err := r.readLogs(ctx); err != nil {
+		return noCopy(err, "its log could not be read")
+	}
+	return r.keepLayer(ctx)
 }
 
 // keepImage gives the image a name of ours, so that it stays when all others are taken from it.
 func (r *removal) keepImage(ctx context.Context) *ending {
 	row := &r.copy.row
-	if row.ImageID == "" {
+	if row.KeepRef == "" {
 		return nil
 	}
-	err := r.on.engine.TagImage(ctx, row.ImageID, keepRef(row.ID))
+	err := r.on.engine.TagImage(ctx, row.ImageID, row.KeepRef)
 	switch {
 	case err == nil:
-		row.KeepRef = keepRef(row.ID)
 		return nil
 	case errors.Is(err, docker.ErrNotFound) && (r.gone || r.item.Details.ImageGone):
+		row.KeepRef, r.copy.unsaved = "", true
 		return nil // an undo must pull it, as the plan says
 	case errors.Is(err, docker.ErrNotFound):
 		return endf(store.ResultError, "no copy for an undo could be made, so it was not removed: its image %s is gone from the engine", row.ImageID)
@@ -148,7 +150,8 @@ func (r *removal) keepLayer(ctx context.Context) *ending {
 		return r.notKept(ctx, err, "how much it wrote could not be asked")
 	}
 	row := &r.copy.row
-	if row.LayerNote = layerLoss(changes, size, r.copy.layerMax, row.KeepRef == ""); row.LayerNote != "" {
+	r.copy.unsaved = true
+	if row.LayerNote = layerLoss(changes, size, r.settings.ArchiveLayerMax, row.KeepRef == ""); row.LayerNote != "" {
 		if r.item.PlanID != "" && !r.item.Details.LayerLost {
 			return endf(store.ResultChanged, "the plan did not say that %s", row.LayerNote)
 		}
@@ -206,17 +209,17 @@ func layerLoss(changes docker.Changes, size, limit int64, imageGone bool) string
 	return ""
 }
 
-// keepLogs keeps the last lines. Without them an undo lacks nothing, so what cannot be read is only said.
-func (r *removal) keepLogs(ctx context.Context) *ending {
-	logs, err := r.on.engine.LogTail(ctx, r.view.ContainerID, archivedLines, archivedLog)
-	switch {
-	case ctx.Err() != nil:
-		return noCopy(ctx.Err(), "its log could not be read")
-	case err != nil:
+// readLogs reads the last lines. Without them an undo lacks nothing, so that they cannot be read is only said.
+func (r *removal) readLogs(ctx context.Context) error {
+	if r.gone {
+		return nil
+	}
+	logs, err := r.on.engine.LogTailOf(ctx, r.seen, archivedLines, archivedLog)
+	if err != nil {
 		logs = fmt.Appendf(nil, "docker-watcher could not read its log: %v\n", err)
 	}
 	r.copy.contents.Logs = logs
-	return nil
+	return ctx.Err()
 }
 
 // notKept is the ending when a part of the copy could not be made; none if that is so because somebody
@@ -225,6 +228,7 @@ func (r *removal) notKept(ctx context.Context, err error, what string) *ending {
 	if errors.Is(err, docker.ErrNotFound) {
 		if _, again := inspect(ctx, r.on.engine, r.view.ContainerID); errors.Is(again, docker.ErrNotFound) {
 			r.copy.row.LayerNote = "its container was removed by somebody else: what it wrote outside of its volumes is not kept"
+			r.copy.unsaved = true
 			return nil
 		}
 	}
@@ -236,16 +240,11 @@ func noCopy(err error, what string) *ending {
 	return endOfError(err, "no copy for an undo could be made, so it was not removed: "+what)
 }
 
-// saveCopy writes what became known of the archive, with the routes as they are now.
+// saveCopy writes what became known of the archive.
 func (r *removal) saveCopy(ctx context.Context, tx *store.Tx) error {
 	if r.copy == nil || !r.copy.unsaved {
 		return nil
 	}
-	routes, err := tx.ArchivedRoutes(ctx, r.view.ID)
-	if err != nil {
-		return err
-	}
-	r.copy.row.Routes = routes
 	if err := tx.SetArchive(ctx, r.copy.row, &r.copy.contents); err != nil || r.copy.layerID == "" {
 		return err
 	}
@@ -255,23 +254,20 @@ func (r *removal) saveCopy(ctx context.Context, tx *store.Tx) error {
 	})
 }
 
-// keepCopy makes the archive of an instance that is gone ready, and remembers what it left on its engine.
-func (r *removal) keepCopy(ctx context.Context, tx *store.Tx) error {
+// keepCopy makes the archive of an instance that is gone ready, and remembers what it left on its engine. What it
+// returns is to be told.
+func (r *removal) keepCopy(ctx context.Context, tx *store.Tx) ([]store.Event, error) {
 	if r.copy == nil { // begun by a version that made none
-		return nil
-	}
-	settings, err := tx.Settings(ctx)
-	if err != nil {
-		return err
+		return nil, nil
 	}
 	now, row := time.Now().UTC(), r.copy.row
-	if err := tx.FinishArchive(ctx, row.ID, now, now.AddDate(0, 0, settings.ArchiveRetentionDays)); err != nil {
-		return err
+	if err := tx.FinishArchive(ctx, row.ID, now, now.AddDate(0, 0, r.settings.ArchiveRetentionDays)); err != nil {
+		return nil, err
 	}
 	if err := tx.PutRemnants(ctx, remnantsOf(row, now)); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.Emit(ctx, archiveEvent(row, "archive.made", madeWords(row), r.actor))
+	return []store.Event{archiveEvent(row, "archive.made", madeWords(row), r.actor)}, nil
 }
 
 func remnantsOf(a store.Archive, now time.Time) []store.Remnant {
@@ -283,9 +279,6 @@ func remnantsOf(a store.Archive, now time.Time) []store.Remnant {
 	if a.ImageID != "" {
 		image := left
 		image.Kind, image.Name, image.Refs = store.RemnantImage, a.ImageID, []string{imageRef(a.Image, a.ImageTag)}
-		if a.KeepRef != "" {
-			image.Refs = append(image.Refs, a.KeepRef)
-		}
 		all = append(all, image)
 	}
 	for _, v := range a.Volumes {

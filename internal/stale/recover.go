@@ -81,49 +81,63 @@ func (r *removal) recover(ctx context.Context, hosts *hostBook, row store.Remova
 		return fmt.Errorf("%w: %w", errWaits, err)
 	case frozen:
 		return fmt.Errorf("%w: %s is frozen: %s", errWaits, r.on.host.Name, r.on.host.FrozenReason)
-	case row.Step == store.RemovalDeleting:
-		return r.settle(ctx, ending{result: store.ResultRemoved, detail: "finished after an interruption"})
 	}
-	if err := r.completeCopy(ctx); err != nil {
+	if err := r.completeCopy(ctx, row.Step); err != nil {
 		return fmt.Errorf("%w: %w", errWaits, err)
+	}
+	if row.Step == store.RemovalDeleting {
+		return r.settle(ctx, ending{result: store.ResultRemoved, detail: "finished after an interruption"})
 	}
 	return r.settle(ctx, ending{result: store.ResultAlreadyGone, detail: "somebody else removed its container"})
 }
 
 // findCopy reads the archive that a removal had begun to make.
-func (r *removal) findCopy(ctx context.Context, row store.Removal) error {
-	if row.ArchiveID == "" {
-		return nil
+func (r *removal) findCopy(ctx context.Context, row store.Removal) (err error) {
+	if r.settings, err = r.c.db.Settings(ctx); err != nil || row.ArchiveID == "" {
+		return err
 	}
-	archive, err := r.c.db.Archive(ctx, row.ArchiveID)
+	r.copy = &keeping{}
+	if r.copy.row, err = r.c.db.Archive(ctx, row.ArchiveID); err == nil {
+		r.copy.contents, err = r.c.db.ArchiveContents(ctx, row.ArchiveID)
+	}
 	if err != nil {
 		return fmt.Errorf("read its archive: %w", err)
 	}
-	r.copy = &keeping{row: archive}
 	return nil
 }
 
-// completeCopy finds what of an archive was made before a crash, and not yet written down.
-func (r *removal) completeCopy(ctx context.Context) error {
+// recoverCopy makes sure of the name that keeps the image: to give it again changes nothing. All else was written
+// before the step of the delete was.
+func (r *removal) recoverCopy(ctx context.Context) *ending {
 	if r.copy == nil {
 		return nil
 	}
-	contents, err := r.c.db.ArchiveContents(ctx, r.copy.row.ID)
-	if err != nil {
-		return err
+	return r.keepImage(ctx)
+}
+
+// completeCopy finds what of an archive was made before a crash, of a container that is gone by now. From the step of
+// the delete on only the name of the image may be missing.
+func (r *removal) completeCopy(ctx context.Context, step store.RemovalStep) error {
+	if r.copy == nil {
+		return nil
+	}
+	r.copy.unsaved, r.gone = true, true
+	if end := r.keepImage(ctx); end != nil {
+		return errors.New(end.detail)
+	}
+	if step == store.RemovalDeleting {
+		return nil
 	}
 	row := &r.copy.row
-	for ref, field := range map[string]*string{keepRef(row.ID): &row.KeepRef, layerRef(row.ID): &row.LayerImage} {
-		if _, err := r.on.engine.InspectImage(ctx, ref); err == nil {
-			*field = ref
-		} else if !errors.Is(err, docker.ErrNotFound) {
-			return err
-		}
-	}
-	if row.LayerImage == "" {
+	layer, err := r.on.engine.InspectImage(ctx, layerRef(row.ID))
+	switch {
+	case err == nil:
+		row.LayerImage, r.copy.layerID = layerRef(row.ID), layer.ID
+	case !errors.Is(err, docker.ErrNotFound):
+		return err
+	case row.LayerNote == "":
 		row.LayerNote = "its container was removed by somebody else: what it wrote outside of its volumes is not kept"
 	}
-	r.copy.contents, r.copy.unsaved = contents, true
 	return nil
 }
 
@@ -149,6 +163,9 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 	}
 	if p := r.protection(r.view); p.Kind != store.ProtectionNone {
 		return r.takeBack(ctx, protectionWords(p))
+	}
+	if stop := r.recoverCopy(ctx); stop != nil {
+		return r.takeBack(ctx, stop.detail)
 	}
 	end := ending{result: store.ResultRemoved, detail: "finished after an interruption"}
 	// A delete that was under way when we were killed may have ended meanwhile: already gone is our doing, too.

@@ -31,6 +31,7 @@ type removal struct {
 	// tagGoneYes: a person said yes to a tag that its registry has no more.
 	tagGoneYes bool
 
+	settings  store.Settings
 	seen      docker.Container // as it was judged; zero when it is gone
 	copy      *keeping         // the archive; nil if a version that made none has begun this
 	bound     binding          // what it must still be
@@ -135,7 +136,7 @@ func (r *removal) begin(ctx context.Context) error {
 	}
 	row := store.Removal{
 		InstanceID: r.view.ID, PlanID: r.item.PlanID, HostID: r.view.HostID, ContainerID: r.view.ContainerID,
-		Former: r.view.Status, Step: store.RemovalIntended, StartedAt: r.bound.startedAt, FinishedAt: r.bound.finishedAt,
+		Former: r.view.Status, Step: r.firstStep(), StartedAt: r.bound.startedAt, FinishedAt: r.bound.finishedAt,
 		RestartCount: r.bound.restarts, Labels: r.bound.labels, Actor: r.actor, ArchiveID: r.copy.row.ID, CreatedAt: time.Now().UTC(),
 	}
 	return r.c.db.Update(ctx, func(tx *store.Tx) error {
@@ -151,6 +152,14 @@ func (r *removal) begin(ctx context.Context) error {
 		}
 		return tx.Emit(ctx, statusEvent(r.view, row.Former, store.StatusRemoving, row.PlanID, r.actor))
 	})
+}
+
+// firstStep is deleting where nothing comes before the delete but a name for an image, which may be given twice.
+func (r *removal) firstStep() store.RemovalStep {
+	if r.gone || hasProcess(r.item.Class) || !r.unwritten() {
+		return store.RemovalIntended
+	}
+	return store.RemovalDeleting
 }
 
 // notDeploying is errDeploying while a deploy of the stage is under way.
@@ -170,8 +179,11 @@ func notDeploying(ctx context.Context, tx *store.Tx, stageID string) error {
 // run carries out the steps between intention and end.
 func (r *removal) run(ctx context.Context) ending {
 	steps := []func(context.Context) *ending{r.archive, r.stop, r.archiveStopped, r.markDeleting, r.remove}
-	if r.gone {
+	switch {
+	case r.gone:
 		steps = []func(context.Context) *ending{r.archive, r.stayGone}
+	case r.firstStep() == store.RemovalDeleting:
+		steps = []func(context.Context) *ending{r.archive, r.remove}
 	}
 	for _, step := range steps {
 		if end := step(ctx); end != nil {
@@ -254,10 +266,7 @@ func (r *removal) markDeleting(ctx context.Context) *ending {
 	case protection.Kind != store.ProtectionNone:
 		return endf(store.ResultKept, "%s", protectionWords(protection))
 	}
-	if r.copy != nil {
-		r.copy.unsaved = false
-	}
-	failpoint("before-delete")
+	r.copy.unsaved = false
 	return nil
 }
 
@@ -275,6 +284,7 @@ func (r *removal) remove(ctx context.Context) *ending {
 	if ctx.Err() != nil {
 		return endf(store.ResultError, "interrupted before the delete")
 	}
+	failpoint("before-delete")
 	bounded, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	var end *ending
@@ -386,13 +396,14 @@ func (r *removal) settle(ctx context.Context, end ending) error {
 		r.restore(ctx, &end)
 	}
 	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
-		if err := r.conclude(ctx, tx, end); err != nil {
+		events, err := r.conclude(ctx, tx, end)
+		if err != nil {
 			return err
 		}
 		if err := r.setResult(ctx, tx, end); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, itemEvent(r.item, end, r.actor))
+		return tx.Emit(ctx, append(events, itemEvent(r.item, end, r.actor))...)
 	})
 	if err != nil {
 		return fmt.Errorf("write down that %s ended as %s: %w", r.view.Name, end.result, err)
@@ -404,20 +415,21 @@ func (r *removal) settle(ctx context.Context, end ending) error {
 	return nil
 }
 
-func (r *removal) conclude(ctx context.Context, tx *store.Tx, end ending) error {
+// conclude ends the removal in the store and returns what else is to be told.
+func (r *removal) conclude(ctx context.Context, tx *store.Tx, end ending) ([]store.Event, error) {
 	switch {
 	case end.done():
 		if err := r.saveCopy(ctx, tx); err != nil {
-			return err
+			return nil, err
 		}
 		if err := tx.FinishRemoval(ctx, r.view.ID); err != nil {
-			return err
+			return nil, err
 		}
 		return r.keepCopy(ctx, tx)
 	case end.left:
-		return nil
+		return nil, nil
 	}
-	return tx.TakeBackRemoval(ctx, r.view.ID)
+	return nil, tx.TakeBackRemoval(ctx, r.view.ID)
 }
 
 // setResult keeps the result in the plan, if the removal came from one.

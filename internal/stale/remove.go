@@ -122,7 +122,11 @@ func (c *Cleaner) prepareByHand(ctx context.Context, id, actor string) (*removal
 	if err != nil {
 		return nil, err
 	}
-	r := &removal{c: c, on: on, view: view, actor: actor, byPerson: true}
+	settings, err := c.db.Settings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	r := &removal{c: c, on: on, view: view, actor: actor, byPerson: true, settings: settings}
 	if r.seen, err = inspectIfMade(ctx, on.engine, view.ContainerID, inspectSized); err != nil {
 		return nil, fmt.Errorf("ask the engine: %w", err)
 	}
