@@ -16,6 +16,9 @@ type blindSpanJSON struct {
 
 // blindSpansOf shows the stretches of an instance's age in which nobody watched, and how long they are together.
 func blindSpansOf(intervals []store.BlindInterval, from, now time.Time) (spans []blindSpanJSON, seconds int64) {
+	if len(intervals) == 0 {
+		return nil, 0
+	}
 	for _, b := range intervals {
 		spans = append(spans, blindSpanJSON{From: stamp(b.From), To: moment(b.To), Reason: b.Reason})
 	}

@@ -51,7 +51,7 @@ type instanceJSON struct {
 	SnoozedUntil       moment                   `json:"snoozed_until"`
 	SnoozedBy          string                   `json:"snoozed_by,omitempty"`
 	SnoozeReason       string                   `json:"snooze_reason,omitempty"`
-	TagGoneSince       moment                   `json:"tag_gone_since" doc:"since when its registry has the tag no more"`
+	TagGoneSince       moment                   `json:"tag_gone_since,omitzero" doc:"since when its registry has the tag no more"`
 	Policy             *decisionJSON            `json:"policy,omitempty" doc:"what policy makes of it, and when; of a single instance"`
 	Blind              []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched; of a single instance"`
 	BlindSeconds       int64                    `json:"blind_seconds,omitempty"`

@@ -36,7 +36,12 @@ func (optional[T]) Schema(r huma.Registry) *huma.Schema {
 type nullable[T any] struct{ value *T }
 
 // MarshalJSON writes the object or null.
-func (n nullable[T]) MarshalJSON() ([]byte, error) { return json.Marshal(n.value) }
+func (n nullable[T]) MarshalJSON() ([]byte, error) {
+	if n.value == nil {
+		return []byte("null"), nil // most of a list are
+	}
+	return json.Marshal(n.value)
+}
 
 // Schema describes it to the OpenAPI document.
 func (nullable[T]) Schema(r huma.Registry) *huma.Schema {

@@ -13,12 +13,10 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // previewsAtNight is the policy that the documents recommend first.
 func previewsAtNight() client.Policy {
 	return client.Policy{
-		StaleAfter: ptr("3d"), Action: ptr("cleanup"), CleanupAfter: ptr("24h"), KeepLast: ptr(1), MaxPerRun: ptr(5), MaxSharePercent: ptr(30),
+		StaleAfter: new("3d"), Action: new("cleanup"), CleanupAfter: new("24h"), KeepLast: new(1), MaxPerRun: new(5), MaxSharePercent: new(30),
 		Window: &client.Window{Days: []string{"mon", "fri"}, From: "02:00", Until: "05:00", TimeZone: "Europe/Berlin"},
 	}
 }
@@ -31,7 +29,7 @@ func TestPoliciesOfThreeLevels(t *testing.T) {
 	if err != nil || global.Level != "global" || global.Policy != (client.Policy{}) || global.Revision != 0 || global.InForce != nil {
 		t.Fatalf("got %+v, %v", global, err)
 	}
-	global, err = b.admin.SetGlobalPolicy(t.Context(), client.Policy{CleanupAfter: ptr("48h"), StaleAfter: ptr("14d")})
+	global, err = b.admin.SetGlobalPolicy(t.Context(), client.Policy{CleanupAfter: new("48h"), StaleAfter: new("14d")})
 	if err != nil || *global.Policy.StaleAfter != "14d" || global.Policy.Action != nil {
 		t.Fatalf("got %+v, %v", global, err)
 	}
@@ -51,7 +49,7 @@ func TestPoliciesOfThreeLevels(t *testing.T) {
 	_, err = b.admin.SetProjectPolicy(t.Context(), "shop", client.Policy{}, project.Revision+1)
 	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
 
-	stage, err := b.admin.SetStagePolicy(t.Context(), st.ID, client.Policy{KeepLast: ptr(7), Action: ptr("warn")}, 0)
+	stage, err := b.admin.SetStagePolicy(t.Context(), st.ID, client.Policy{KeepLast: new(7), Action: new("warn")}, 0)
 	b.must(err)
 	f := stage.InForce
 	if f == nil || f.Action != "warn" || f.KeepLast != 7 || f.StaleAfter != "3d" || f.CleanupAfter != "24h" && f.CleanupAfter != "1d" || f.MaxPerRun != 5 || f.MaxSharePercent != 30 ||
@@ -87,15 +85,15 @@ func TestProductionIsOnlyWarnedOfUnlessItSaysOtherwise(t *testing.T) {
 	b.must(err)
 	st, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: p.ID, Name: "production", Kind: "production"})
 	b.must(err)
-	_, err = b.admin.SetGlobalPolicy(t.Context(), client.Policy{Action: ptr("cleanup")})
+	_, err = b.admin.SetGlobalPolicy(t.Context(), client.Policy{Action: new("cleanup")})
 	b.must(err)
-	_, err = b.admin.SetProjectPolicy(t.Context(), p.ID, client.Policy{Action: ptr("cleanup")}, 0)
+	_, err = b.admin.SetProjectPolicy(t.Context(), p.ID, client.Policy{Action: new("cleanup")}, 0)
 	b.must(err)
 	d, err := b.viewer.StagePolicy(t.Context(), st.ID)
 	if err != nil || d.InForce.Action != "warn" || d.InForce.DecidedBy.Action != "default" {
 		t.Fatalf("got %+v, %v", d.InForce, err)
 	}
-	d, err = b.admin.SetStagePolicy(t.Context(), st.ID, client.Policy{Action: ptr("cleanup")}, d.Revision)
+	d, err = b.admin.SetStagePolicy(t.Context(), st.ID, client.Policy{Action: new("cleanup")}, d.Revision)
 	if err != nil || d.InForce.Action != "cleanup" || d.InForce.DecidedBy.Action != "stage" {
 		t.Errorf("got %+v, %v", d.InForce, err)
 	}
@@ -172,7 +170,7 @@ func TestPolicyIsTriedFirst(t *testing.T) {
 	before, err := b.viewer.Policies(t.Context())
 	b.must(err)
 
-	change := client.PolicyChange{Level: "stage", Project: "shop", Stage: "preview", Policy: client.Policy{Action: ptr("cleanup"), StaleAfter: ptr("3d"), CleanupAfter: ptr("0s")}}
+	change := client.PolicyChange{Level: "stage", Project: "shop", Stage: "preview", Policy: client.Policy{Action: new("cleanup"), StaleAfter: new("3d"), CleanupAfter: new("0s")}}
 	_, err = b.viewer.PolicyTry(t.Context(), change)
 	wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
 	trial, err := b.operator.PolicyTry(t.Context(), change)
@@ -193,7 +191,7 @@ func TestPolicyIsTriedFirst(t *testing.T) {
 		t.Errorf("newly cleaned: %+v", trial.NewlyCleaned)
 	}
 
-	change.Policy = client.Policy{StaleAfter: ptr("never")}
+	change.Policy = client.Policy{StaleAfter: new("never")}
 	if trial, err = b.operator.PolicyTry(t.Context(), change); err != nil || trial.Spared.Count != 1 || trial.Spared.Items[0].InstanceID != old.ID || trial.NewlyStale.Count != 0 {
 		t.Errorf("got %+v, %v", trial, err)
 	}
@@ -248,7 +246,7 @@ func TestStaleItemsSayWhatPolicyWillDo(t *testing.T) {
 	if d := decision(); d.Action != "warn" || d.Level != "default" || !d.At.IsZero() || d.Why == "" {
 		t.Errorf("got %+v", d)
 	}
-	_, err := b.admin.SetStagePolicy(t.Context(), st.ID, client.Policy{Action: ptr("cleanup"), CleanupAfter: ptr("24h")}, 0)
+	_, err := b.admin.SetStagePolicy(t.Context(), st.ID, client.Policy{Action: new("cleanup"), CleanupAfter: new("24h")}, 0)
 	b.must(err)
 	if d := decision(); d.Action != "cleanup" || d.Level != "stage" || !d.At.IsZero() || !strings.Contains(d.Why, "switched off") {
 		t.Errorf("got %+v", d)

@@ -35,7 +35,7 @@ type staleJSON struct {
 	HeldBack    string                   `json:"held_back,omitempty" doc:"why automatic cleanup leaves it alone"`
 	CheckError  string                   `json:"check_error,omitempty" doc:"why the last check could not tell"`
 	Policy      decisionJSON             `json:"policy" doc:"what policy makes of it, and when"`
-	TagGone     moment                   `json:"tag_gone_since" doc:"since when its registry has the tag no more"`
+	TagGone     moment                   `json:"tag_gone_since,omitzero" doc:"since when its registry has the tag no more"`
 	Blind       []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched"`
 	BlindFor    int64                    `json:"blind_seconds" doc:"how long these are together"`
 	BlindWords  string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
@@ -53,8 +53,13 @@ func (s *server) staleItems(ctx context.Context, views []store.InstanceView) ([]
 		return nil, err
 	}
 	items := make([]staleJSON, 0, len(views))
+	clocks := map[string]time.Time{}
 	for i, v := range views {
-		now := s.engineNow(v.HostID)
+		now, known := clocks[v.HostID]
+		if !known {
+			now = s.engineNow(v.HostID)
+			clocks[v.HostID] = now
+		}
 		item := staleOf(v, now)
 		item.Policy = decisionOf(decisions[i])
 		item.Blind, item.BlindFor = blindSpansOf(blind[v.ID], v.LastAliveAt, now)

@@ -12,7 +12,7 @@ import (
 type decisionJSON struct {
 	Action string `json:"action" enum:"warn,cleanup"`
 	Level  string `json:"level" enum:"default,global,project,stage" doc:"who decided the action"`
-	At     moment `json:"at" doc:"when automatic cleanup would take it if nothing changes; null: it will not"`
+	At     moment `json:"at,omitzero" doc:"when automatic cleanup would take it if nothing changes; absent: it will not"`
 	Why    string `json:"why" doc:"in words: what will happen and when, or why nothing will"`
 }
 

@@ -167,7 +167,7 @@ func TestReclaim(t *testing.T) {
 		b.engine.AddVolume("somebodys")
 		_, err := b.admin.CreateProject(t.Context(), client.NewProject{Name: "shop", Image: "registry.test/shop"})
 		b.must(err)
-		st, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "preview", Kind: "preview", KeepLast: ptr(0)})
+		st, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "preview", Kind: "preview", KeepLast: new(0)})
 		b.must(err)
 		d := b.deploy(st.ID, "1.0")
 		b.must(b.operator.RemoveInstance(t.Context(), d.InstanceID, true))
@@ -353,7 +353,7 @@ func TestStageLeavesItToItsPolicyHowManyAreKept(t *testing.T) {
 	if d, err := b.viewer.StagePolicy(t.Context(), st.ID); err != nil || d.InForce.KeepLast != 2 || d.InForce.DecidedBy.KeepLast != "default" {
 		t.Errorf("got %+v, %v", d.InForce, err)
 	}
-	shown, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{KeepLast: ptr(5)})
+	shown, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{KeepLast: new(5)})
 	if err != nil || shown.KeepLast == nil || *shown.KeepLast != 5 {
 		t.Errorf("got %+v, %v", shown, err)
 	}

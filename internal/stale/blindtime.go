@@ -22,8 +22,8 @@ func (c *Cleaner) BlindTime(ctx context.Context, views []store.InstanceView) (ma
 	intervals := make(map[string][]store.BlindInterval, len(oldest))
 	for host, from := range oldest {
 		var err error
-		if intervals[host], err = c.db.BlindDuring(ctx, host, from, now); err != nil {
-			return nil, fmt.Errorf("read the blind time of host %s: %w", host, err)
+		if intervals[host], err = c.blindSince(ctx, host, from); err != nil {
+			return nil, err
 		}
 	}
 	blind := map[string][]store.BlindInterval{}
@@ -36,6 +36,33 @@ func (c *Cleaner) BlindTime(ctx context.Context, views []store.InstanceView) (ma
 		}
 	}
 	return blind, nil
+}
+
+// blindSince are the blind intervals of a host since from, at least. It reads them anew only when something was
+// written since: pages of the stale list ask again and again.
+func (c *Cleaner) blindSince(ctx context.Context, hostID string, from time.Time) ([]store.BlindInterval, error) {
+	commits := c.db.Commits() // before anything is read, so that a write beside us is seen next time
+	c.mu.Lock()
+	known, ok := c.unseen[hostID]
+	c.mu.Unlock()
+	if ok && known.commits == commits && !from.Before(known.since) {
+		return known.intervals, nil
+	}
+	intervals, err := c.db.BlindDuring(ctx, hostID, from, time.Time{})
+	if err != nil {
+		return nil, fmt.Errorf("read the blind time of host %s: %w", hostID, err)
+	}
+	c.mu.Lock()
+	c.unseen[hostID] = unseen{commits: commits, since: from, intervals: intervals}
+	c.mu.Unlock()
+	return intervals, nil
+}
+
+// unseen is what was last read of the blind time of a host.
+type unseen struct {
+	commits   int64
+	since     time.Time
+	intervals []store.BlindInterval
 }
 
 // ages reports whether an instance has an age at all.

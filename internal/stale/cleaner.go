@@ -59,8 +59,9 @@ type Cleaner struct {
 	mu       sync.Mutex
 	removals map[string]bool // by instance id
 	plans    map[string]bool
-	archived map[string]bool // archives that are being restored or deleted
-	known    *footing        // of the last decision
+	archived map[string]bool   // archives that are being restored or deleted
+	known    *footing          // of the last decision
+	unseen   map[string]unseen // by host id
 
 	auto    *automatic
 	lookUp  func(ctx context.Context, image, tag string) (digest string, err error) // of a tag; nil: nobody is asked
@@ -80,7 +81,7 @@ func (c *Cleaner) LendHands(h Hands) { c.hands = h }
 
 // NewCleaner joins its parts; it starts nothing.
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
-	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}, auto: newAutomatic()}
+	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}, unseen: map[string]unseen{}, auto: newAutomatic()}
 }
 
 // ClaimBy sets who else acts on instances, so that no two ever act on one at once. Set before use.
