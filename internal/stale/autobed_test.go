@@ -108,12 +108,6 @@ func (b *autoBed) liveUntil(end time.Time, done func() bool) bool {
 	return done()
 }
 
-// warm lets the warm-up of the process go by.
-func (b *autoBed) warm() {
-	b.t.Helper()
-	b.live(61 * time.Minute)
-}
-
 // ripe plants what was warned of long enough ago to be due.
 func (b *autoBed) ripe(name string, more func(*dockertest.Template)) (store.Instance, *dockertest.Container) {
 	b.t.Helper()
