@@ -124,6 +124,7 @@ type colony struct {
 	blind   bool
 	off     time.Duration // by how much the clock was turned
 	turned  bool          // and no run has seen it yet
+	ran     bool          // this process has run: only between two runs can it tell that a clock was turned
 	steady  time.Time
 	gone    map[string]bool // tags that the registry has no more
 
@@ -213,7 +214,7 @@ func (c *colony) newProcess() {
 		},
 	})
 	cl.auto.wall = func() time.Time { return time.Now().Add(c.off) }
-	c.b.cleaner, c.began, c.steady, c.turned = cl, time.Now(), time.Now(), false
+	c.b.cleaner, c.began, c.steady, c.turned, c.ran = cl, time.Now(), time.Now(), false, false
 }
 
 func (c *colony) of(id string) *member {
@@ -329,10 +330,16 @@ func (c *colony) must(err error, may ...error) bool {
 	if err == nil {
 		return true
 	}
-	if !slices.ContainsFunc(may, func(e error) bool { return errors.Is(err, e) }) && !c.down {
+	if !slices.ContainsFunc(may, func(e error) bool { return errors.Is(err, e) }) && !c.down && !c.frozen() {
 		c.fault("error: %v", err)
 	}
 	return false
+}
+
+// frozen is what the host is when all that we know of it vanished at once.
+func (c *colony) frozen() bool {
+	host, err := c.b.db.Host(c.b.t.Context(), c.b.host.ID)
+	return err == nil && !host.FrozenSince.IsZero()
 }
 
 // outside is what happens on the engine beside us.
@@ -499,9 +506,10 @@ func (c *colony) act(doing, plan string, one *member, do func()) {
 }
 
 func (c *colony) runAutomatic() {
-	if c.turned {
-		c.turned, c.steady = false, time.Now()
+	if c.turned && c.ran {
+		c.steady = time.Now()
 	}
+	c.turned, c.ran = false, true
 	c.act("automatic", "", nil, func() { c.must(c.b.cleaner.RunAutomatic(c.b.t.Context()), ErrBlind) })
 	host, err := c.b.db.Host(c.b.t.Context(), c.b.host.ID)
 	if c.must(err) && host.AutoHeld != "" {
