@@ -150,7 +150,7 @@ func (a *app) planTable(p client.Plan) screen.Table {
 		row := []screen.Cell{
 			screen.Text(i.Name), screen.Text(i.Project + "/" + i.Stage), screen.Text(i.ImageTag), classCell(i.Class),
 			a.lastAlive(i.LastAliveAt, i.UpperBound), size(i.Bytes), orNever(strings.Join(a.idTexts(i.Volumes), " ")),
-			orNever(strings.Join(i.Routes, " ")), whatBecomes(i),
+			orNever(strings.Join(i.Routes, " ")), a.whatBecomes(i),
 		}
 		if a.wide() {
 			row = append(row, screen.Text(i.InstanceID), screen.Text(i.Evidence), orNever(i.Image), screen.Text(i.Reason))
@@ -161,12 +161,12 @@ func (a *app) planTable(p client.Plan) screen.Table {
 }
 
 // whatBecomes is what a plan does with an item, or what came of it.
-func whatBecomes(i client.PlanItem) screen.Cell {
+func (a *app) whatBecomes(i client.PlanItem) screen.Cell {
 	switch {
 	case i.Result != "":
 		return resultCell(i.Result)
 	case i.Protection != nil:
-		return screen.Cell{Text: "keep: " + protection(i.Protection), Tone: screen.Good}
+		return screen.Cell{Text: "keep: " + a.protection(i.Protection), Tone: screen.Good}
 	}
 	return screen.Cell{Text: "remove", Tone: screen.Warn}
 }

@@ -95,7 +95,7 @@ func (a *app) printInstances(items []client.Instance) {
 		}
 		if a.wide() {
 			row = append(row, screen.Text(i.ID), screen.Text(i.Host), orNever(i.Class), orNever(i.Evidence), screen.Text(fmt.Sprint(i.Stale)),
-				orNever(protection(i.Protection)), size(i.Bytes), orNever(i.ContainerID))
+				orNever(a.protection(i.Protection)), size(i.Bytes), orNever(i.ContainerID))
 		}
 		t.Add(row...)
 	}

@@ -66,7 +66,7 @@ func statusCell(status string) screen.Cell {
 }
 
 // protection says what keeps a container from every cleanup.
-func protection(p *client.Protection) string {
+func (a *app) protection(p *client.Protection) string {
 	if p == nil {
 		return ""
 	}
@@ -75,7 +75,7 @@ func protection(p *client.Protection) string {
 		text += " by " + p.By
 	}
 	if !p.Until.IsZero() {
-		text += " until " + screen.Exact(p.Until)
+		text += " until " + a.date(p.Until).Text
 	}
 	return text
 }

@@ -139,7 +139,7 @@ func (a *app) printStale(items []client.StaleItem) {
 		row := []screen.Cell{
 			screen.Text(i.Name), screen.Text(i.Project + "/" + i.Stage), screen.Text(i.ImageTag), classCell(i.Class),
 			a.lastAlive(i.LastAliveAt, i.UpperBound), screen.Text(strconv.Itoa(i.DaysStale)), screen.Text(i.Evidence),
-			orNever(protection(i.Protection)), size(i.Bytes), a.policyCell(i.Policy),
+			orNever(a.protection(i.Protection)), size(i.Bytes), a.policyCell(i.Policy),
 		}
 		if a.wide() {
 			row = append(row, screen.Text(i.ID), statusCell(i.Status), screen.Text(i.StaleAfter), a.when(i.StaleSince),
