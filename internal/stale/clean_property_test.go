@@ -3,9 +3,11 @@ package stale
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -52,7 +54,7 @@ type (
 		pinned   bool // before the plan
 		inspects []int
 		changed  int    // request before which somebody else first changed it; 0: never
-		pinnedAt int    // request before which it was pinned; 0: never
+		pinnedAt int    // request before which it was pinned or protected otherwise; 0: never
 		awake    bool   // somebody else left it running
 		woken    bool   // by our own hand, on the way to a stop
 		deletes  []bool // each delete sent: did the container exist
@@ -88,7 +90,7 @@ func newMeddling(b *cleanBed, rt *rapid.T, round int) *meddling {
 	for range rapid.IntRange(0, 6).Draw(rt, "deeds") {
 		m.deeds = append(m.deeds, deed{
 			at:     rapid.IntRange(0, 40).Draw(rt, "at"),
-			what:   rapid.SampledFrom([]string{"start", "stop", "remove", "pause", "unpause", "label", "recreate", "pin"}).Draw(rt, "what"),
+			what:   rapid.SampledFrom([]string{"start", "stop", "remove", "pause", "unpause", "label", "recreate", "pin", "snooze", "tag goes"}).Draw(rt, "what"),
 			target: rapid.IntRange(0, len(m.victims)-1).Draw(rt, "target"),
 		})
 	}
@@ -134,8 +136,8 @@ func (m *meddling) perform(n int) {
 }
 
 func (m *meddling) do(v *victim, what string, n int) {
-	if what == "pin" {
-		if v.pinnedAt == 0 && m.pin(v.inst.ID) {
+	if protects := slices.Contains([]string{"pin", "snooze", "tag goes"}, what); protects {
+		if v.pinnedAt == 0 && m.protect(v.inst, what) {
 			v.pinnedAt = max(n, 1)
 		}
 		return
@@ -196,12 +198,21 @@ func (m *meddling) recreate(v *victim) {
 	})
 }
 
-func (m *meddling) pin(id string) bool {
+// protect pins or snoozes an instance, or lets its tag vanish from the registry.
+func (m *meddling) protect(inst store.Instance, how string) bool {
 	ctx := m.b.t.Context()
 	err := m.b.db.Update(ctx, func(tx *store.Tx) error {
-		view, err := tx.Instance(ctx, id)
-		if err != nil {
+		view, err := tx.Instance(ctx, inst.ID)
+		switch {
+		case err != nil:
 			return err
+		case how == "snooze":
+			return tx.SetSnooze(ctx, view.ID, m.b.now().Add(time.Hour), "user:bert", "later", view.Revision)
+		case how == "tag goes":
+			if view.Status == store.StatusRemoving { // tags are looked for only where they can still protect
+				return store.ErrNotFound
+			}
+			return tx.SetTagChecked(ctx, view.Image, view.ImageTag, m.b.now(), m.b.now())
 		}
 		view.PinnedAt, view.PinnedBy = m.b.now(), "user:bert"
 		return tx.SetProtection(ctx, view.Instance)
@@ -263,7 +274,22 @@ func (m *meddling) checkEnd(rt *rapid.T, v *victim, item store.PlanItem) {
 			rt.Errorf("%s: %q (%s), somebody woke it and it is %s", v.inst.Name, item.Result, item.ResultDetail, v.ct.Facts().State)
 		}
 	}
+	m.checkArchive(rt, v, item)
 	if v.planned != (item.Result != "") {
 		rt.Errorf("%s: planned %v, result %q", v.inst.Name, v.planned, item.Result)
+	}
+}
+
+// checkArchive holds that who was removed can be restored, and that nothing is kept of anybody else.
+func (m *meddling) checkArchive(rt *rapid.T, v *victim, item store.PlanItem) {
+	archives, err := m.b.cleaner.archives(rt.Context(), store.ArchiveFilter{InstanceID: v.inst.ID, States: []store.ArchiveState{
+		store.ArchiveMaking, store.ArchiveReady, store.ArchiveRestoring, store.ArchiveRestored, store.ArchiveDeleting,
+	}})
+	want := 0
+	if item.Result == store.ResultRemoved || item.Result == store.ResultAlreadyGone {
+		want = 1
+	}
+	if err != nil || len(archives) != want || want == 1 && archives[0].State != store.ArchiveReady {
+		rt.Errorf("%s: %q, and its archives are %+v, %v", v.inst.Name, item.Result, archives, err)
 	}
 }
