@@ -63,7 +63,7 @@ on the engine with or without an archive.`,
 	}, func(items []client.Archive) {
 		a.printArchives(items)
 		if total != nil && bytes != nil {
-			a.screen.Notef("%s hold %s\n", count(*total, "archive"), screen.Bytes(*bytes))
+			a.screen.Notef("%s can be brought back; that costs %s\n", count(*total, "container"), screen.Bytes(*bytes))
 		}
 	})
 	flags := c.Flags()

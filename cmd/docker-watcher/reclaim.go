@@ -130,10 +130,14 @@ func (a *app) printLeft(left client.Left) {
 
 // refsCell are the names of an image; those that our archives gave it only with -o wide.
 func (a *app) refsCell(refs []string) screen.Cell {
-	if !a.wide() {
-		refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return strings.HasPrefix(ref, "localhost/docker-watcher-archive:") })
+	if a.wide() {
+		return orNever(strings.Join(refs, " "))
 	}
-	return orNever(strings.Join(refs, " "))
+	plain := slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return strings.HasPrefix(ref, "localhost/docker-watcher-archive:") })
+	if len(plain) == 0 && len(refs) > 0 {
+		return screen.Cell{Text: "(kept for an undo)", Tone: screen.Faint}
+	}
+	return orNever(strings.Join(plain, " "))
 }
 
 // idText is an id as people compare it; whole with -o wide.

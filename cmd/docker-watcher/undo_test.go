@@ -52,7 +52,7 @@ func TestArchivesAreListed(t *testing.T) {
 	archives(t, s, archived(oneID, "plan2", "shop-preview-a", "ready"), archived(twoID, "plan1", "shop-preview-b", "restored"))
 	got := s.run(t, "", "archive ls")
 	has(t, "the list", got.out, oneID+"  shop-preview-a  shop/preview  1.0  60 minutes ago  user:anna  2026-12-07 11:00  3.1 MB  ready", "restored")
-	has(t, "beside", got.beside, "2 archives hold 6.2 MB")
+	has(t, "beside", got.beside, "2 containers can be brought back; that costs 6.2 MB")
 	got = s.run(t, "", "archive ls --plan plan1 -o json")
 	has(t, "of one plan", got.out, `"items": [`, twoID, "!! "+oneID)
 	got = s.run(t, "", "archive show shop-preview-a")
