@@ -102,6 +102,22 @@ func TestBars(t *testing.T) {
 	}
 }
 
+func TestProgressOfAPlan(t *testing.T) {
+	a, _, beside := newApp(t, "")
+	a.screen.Terminal = true
+	step, line := showProgress("bringing back", "restore.progress", "plan1"), a.screen.Progress()
+	of := func(kind, plan string, done float64) client.Event {
+		return client.Event{Kind: kind, Message: "shop-preview-a: restored", Data: map[string]any{"plan_id": plan, "done": done, "total": 3.0}}
+	}
+	step(line, of("restore.progress", "plan2", 1))
+	step(line, of("cleanup.progress", "plan1", 1))
+	if beside.Len() > 0 {
+		t.Errorf("what is about something else is shown: %q", beside)
+	}
+	step(line, of("restore.progress", "plan1", 2))
+	has(t, "the progress", beside.String(), "bringing back [====", "shop-preview-a: restored")
+}
+
 func TestDeployIsWaitedFor(t *testing.T) {
 	s, url := newStage(t, pulled("d1", 0, 10), pulled("of somebody else", 9, 10),
 		client.Event{Kind: "deploy.done", Message: "deployed", Data: map[string]any{"deploy_id": "d1", "state": "done"}})
