@@ -45,20 +45,29 @@ type bed struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
+	pretend := dockertest.New(t, dockertest.Options{})
+	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial})
+	b.engine = pretend
+	return b
+}
+
+// newBedOn is a bed on any engine; that of a real one has no pretend engine.
+func newBedOn(t *testing.T, at docker.Options) *bed {
+	t.Helper()
 	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100)}
 	log := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.db = storetest.Open(t)
 	b.bus = events.New(log)
 	b.db.OnCommit(b.bus.Committed)
-	b.engine = dockertest.New(t, dockertest.Options{})
 	fleet := docker.NewFleet()
-	adapter, err := docker.New(docker.Options{Endpoint: b.engine.Endpoint(), Dial: b.engine.Dial, Log: log})
+	at.Log = log
+	adapter, err := docker.New(at)
 	b.must(err)
 	t.Cleanup(func() { b.must(adapter.Close()) })
 	info, err := adapter.Info(t.Context())
 	b.must(err)
 	b.host = store.Host{
-		ID: store.NewID(), Name: "local", Endpoint: b.engine.Endpoint(), EngineID: info.EngineID, DataRoot: info.DataRoot,
+		ID: store.NewID(), Name: "local", Endpoint: at.Endpoint, EngineID: info.EngineID, DataRoot: info.DataRoot,
 		EngineVersion: info.Version, APIVersion: info.APIVersion, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 	}
 	b.update(func(tx *store.Tx) error { return tx.InsertHost(t.Context(), b.host) })
@@ -72,6 +81,10 @@ func newBed(t *testing.T) *bed {
 	}
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
 	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance, Options: b.deps.Deployer.Options})
+	b.deps.Cleaner.ScanBy(func(ctx context.Context, hostID string) error {
+		_, err := b.deps.Scanner.Scan(ctx, hostID, "automatic")
+		return err
+	})
 	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
 	b.run("deployer", b.deps.Deployer.Run)
 	b.serve(New(b.deps))
