@@ -167,6 +167,7 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 	if stop := r.recoverCopy(ctx); stop != nil {
 		return r.takeBack(ctx, stop.detail)
 	}
+	r.deleteAsked = true
 	end := ending{result: store.ResultRemoved, detail: "finished after an interruption"}
 	// A delete that was under way when we were killed may have ended meanwhile: already gone is our doing, too.
 	if stop := r.remove(ctx); stop != nil && stop.result != store.ResultAlreadyGone {

@@ -3,8 +3,10 @@ package stale
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -24,6 +26,7 @@ func TestRecover(t *testing.T) {
 		"intended, engine down":    {step: store.RemovalIntended, since: breakOff, state: dockertest.Exited},
 		"deleting, as recorded":    {step: store.RemovalDeleting, since: same, gone: true},
 		"deleting, deleted":        {step: store.RemovalDeleting, since: func(_ *cleanBed, ct *dockertest.Container) { ct.Remove() }, gone: true},
+		"deleting, still at it":    {step: store.RemovalDeleting, since: slowly, gone: true},
 		"deleting, started":        {step: store.RemovalDeleting, since: func(_ *cleanBed, ct *dockertest.Container) { ct.Start() }, state: dockertest.Running},
 		"deleting, ran again":      {step: store.RemovalDeleting, since: func(_ *cleanBed, ct *dockertest.Container) { ct.Start(); ct.Exit(0) }, state: dockertest.Exited},
 		"deleting, relabelled":     {step: store.RemovalDeleting, since: func(_ *cleanBed, ct *dockertest.Container) { ct.Label("a", "b") }, state: dockertest.Exited},
@@ -106,6 +109,18 @@ func (b *cleanBed) freeze(since time.Time) {
 
 func breakOff(b *cleanBed, _ *dockertest.Container) {
 	b.engine.Fail(dockertest.Fault{On: ".", Reset: true})
+}
+
+// slowly is a delete of ours that its engine goes on with, though whoever had asked for it is gone.
+func slowly(b *cleanBed, ct *dockertest.Container) {
+	ct.StickRemoval()
+	go func() {
+		if err := b.adapter.Remove(b.t.Context(), docker.Owned{ID: ct.ID, Adopted: true}); err != nil {
+			b.t.Error(err)
+		}
+	}()
+	synctest.Wait()
+	time.AfterFunc(2*time.Second, ct.Unstick)
 }
 
 func hanging(b *cleanBed, _ *dockertest.Container) {

@@ -31,13 +31,14 @@ type removal struct {
 	// tagGoneYes: a person said yes to a tag that its registry has no more.
 	tagGoneYes bool
 
-	settings  store.Settings
-	seen      docker.Container // as it was judged; zero when it is gone
-	copy      *keeping         // the archive; nil if a version that made none has begun this
-	bound     binding          // what it must still be
-	gone      bool             // the engine holds it no more: only row and routes are left to go
-	woken     bool             // we may have thawed it: take-back pauses it again
-	stopAsked bool             // we may have stopped it: take-back starts it again
+	settings    store.Settings
+	seen        docker.Container // as it was judged; zero when it is gone
+	copy        *keeping         // the archive; nil if a version that made none has begun this
+	bound       binding          // what it must still be
+	gone        bool             // the engine holds it no more: only row and routes are left to go
+	woken       bool             // we may have thawed it: take-back pauses it again
+	stopAsked   bool             // we may have stopped it: take-back starts it again
+	deleteAsked bool             // we may have asked for its delete before: that one may be under way yet
 }
 
 func (r *removal) owned() docker.Owned {
@@ -290,7 +291,7 @@ func (r *removal) remove(ctx context.Context) *ending {
 	var end *ending
 	asked := false
 	err := r.on.engine.RemoveIf(bounded, r.owned(), func(ct docker.Container) error {
-		if end = r.broken(ct); end != nil {
+		if end = r.broken(ct); end != nil && (!r.deleteAsked || ct.State != docker.StateRemoving) {
 			return errMoved
 		}
 		failpoint("after-verify")
