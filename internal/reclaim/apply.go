@@ -102,8 +102,8 @@ func (r *Reclaimer) lookAgain(ctx context.Context, on standing, item store.Recla
 	if err != nil {
 		return nil, &verdict{store.ResultError, err.Error()}
 	}
-	f := b.factsOf(item.ImageID, img.Tags, img.RepoDigests)
-	if f.users, err = r.instanceNames(ctx, f.users); err != nil {
+	f, err := r.factsOf(ctx, &b, item.ImageID, img.Tags, img.RepoDigests)
+	if err != nil {
 		return nil, &verdict{store.ResultError, err.Error()}
 	}
 	if v := judge(f); !v.reclaimable() {

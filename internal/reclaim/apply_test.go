@@ -338,6 +338,19 @@ func TestGoneImagesAreForgotten(t *testing.T) {
 	})
 }
 
+// TestBuiltOnEachOther: an image and the one that was made of its container go with one plan.
+func TestBuiltOnEachOther(t *testing.T) {
+	inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {
+		b.left(shop)
+		time.Sleep(time.Hour)
+		b.left("registry.example/shop:layer", func(i *dockertest.Image) { i.Base, i.Size = shop, 11<<20 })
+		done := b.apply(b.plan())
+		if len(done.Items) != 2 || done.Items[0].Result != store.ResultRemoved || done.Items[1].Result != store.ResultRemoved {
+			t.Errorf("%+v", done.Items)
+		}
+	})
+}
+
 // TestDeployedByDigest: an image that only its digest and an archive's tag name goes as well.
 func TestDeployedByDigest(t *testing.T) {
 	got := inOrder(docker.Image{

@@ -34,6 +34,7 @@ func reclaimOn(t *testing.T, adapter *docker.Engine, app string) {
 		{"kept by its archive, freed by its end", freedByExpiry},
 		{"what strangers do with it keeps it", strangersKeepIt},
 		{"layers are not counted twice", layersOnce},
+		{"restored from a kept layer and removed again", layerAgain},
 		{"anonymous volumes one by one", volumesOneByOne},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newField(t, adapter, app)) })
@@ -266,6 +267,55 @@ func layersOnce(t *testing.T, f *field) {
 	done := f.apply(f.plan())
 	if len(done.Items) != 2 || done.Items[0].Result != store.ResultRemoved || done.Items[1].Result != store.ResultRemoved {
 		t.Errorf("%+v", done.Items)
+	}
+}
+
+// layerAgain: an instance that came back from its kept layer runs on an image of ours that nobody else has.
+func layerAgain(t *testing.T, f *field) {
+	ctx := t.Context()
+	inst, base := f.deploy("localhost/"+enginetest.Name(t), "1")
+	enginetest.WriteFile(t, f.engine, inst.ContainerID, "/note", "written by hand")
+	first := f.remove(inst)
+	if first.LayerImage == "" {
+		t.Fatalf("its layer was not kept: %s", first.LayerNote)
+	}
+	enginetest.RemoveImageAfter(t, f.engine, first.LayerImage)
+	back, err := f.cleaner.Restore(ctx, first.ID, stale.Choices{}, "user:anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.RemoveAfter(t, f.engine, back.ContainerID)
+	layer := back.ImageID
+	if layer == base {
+		t.Fatal("it came back without its layer")
+	}
+	f.wantKept(layer, back.Name)
+	if err := f.cleaner.Remove(ctx, back.ID, "user:anna", false); err != nil {
+		t.Fatal(err)
+	}
+	archives, _, err := f.db.Archives(ctx, store.ArchiveFilter{InstanceID: inst.ID}, store.Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range archives {
+		for _, ref := range []string{a.KeepRef, a.LayerImage} {
+			if ref != "" {
+				enginetest.RemoveImageAfter(t, f.engine, ref)
+			}
+		}
+		if err := f.cleaner.DeleteArchive(ctx, a.ID, "user:anna"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, item := range f.apply(f.plan()).Items {
+		if item.Result != store.ResultRemoved {
+			t.Errorf("%+v", item)
+		}
+	}
+	for _, id := range []string{base, layer} {
+		if names, ok := f.there(id); ok {
+			t.Errorf("image %s is still there as %v: %q", id, names, f.image(id).Why)
+		}
 	}
 }
 

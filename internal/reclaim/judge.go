@@ -11,6 +11,7 @@ import (
 // facts are all that the fate of an image rests on.
 type facts struct {
 	names   []string // that the engine has it by
+	known   []string // those of them that an archive of ours gave it
 	digests []string // repository digests
 	pulled  *store.PulledImage
 	remnant *store.Remnant
@@ -64,6 +65,9 @@ func foreignNames(f facts) []string {
 	ours, repositories := map[string]bool{}, map[string]bool{archiveRepository: true}
 	know := func(ref string) {
 		ours[canonical(ref)], repositories[repositoryOf(ref)] = true, true
+	}
+	for _, ref := range f.known {
+		know(ref)
 	}
 	if f.pulled != nil && f.pulled.Ref != "" {
 		know(f.pulled.Ref)

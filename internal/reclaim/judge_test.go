@@ -1,6 +1,7 @@
 package reclaim
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -62,6 +63,25 @@ func TestForeignNames(t *testing.T) {
 		got := foreignNames(facts{names: c.names, digests: c.digests, pulled: pulled, remnant: remnant})
 		if len(got) != c.foreign {
 			t.Errorf("%s: %v, want %d", c.name, got, c.foreign)
+		}
+	}
+}
+
+func TestNameOf(t *testing.T) {
+	id, use := "sha256:"+strings.Repeat("a", 64), store.Remnant{Instance: "shop-dev-1", Refs: []string{archiveRepository + ":x", shop}}
+	for _, c := range []struct {
+		refs []string
+		use  store.Remnant
+		want string
+	}{
+		{[]string{archiveRepository + ":x", shop}, use, shop},
+		{[]string{archiveRepository + ":x-layer"}, use, "aaaaaaaaaaaa (kept layer of shop-dev-1)"},
+		{[]string{archiveRepository + ":x"}, use, "aaaaaaaaaaaa (was used as " + shop + ")"},
+		{nil, use, "aaaaaaaaaaaa (was used as " + shop + ")"},
+		{nil, store.Remnant{}, "aaaaaaaaaaaa"},
+	} {
+		if got := nameOf(store.ReclaimItem{ImageID: id, Refs: c.refs, LastUse: c.use}); got != c.want {
+			t.Errorf("%v: %s, want %s", c.refs, got, c.want)
 		}
 	}
 }

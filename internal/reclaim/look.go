@@ -24,6 +24,8 @@ type Image struct {
 	ArchiveIDs  []string  // archives that keep it
 	KeptUntil   time.Time // until the last of them expires
 	LastUse     store.Remnant
+
+	created time.Time
 }
 
 // Left is what removed instances left on one host.
@@ -157,15 +159,39 @@ func byName(remnants []store.Remnant) map[string]store.Remnant {
 }
 
 // factsOf are the facts of one image, but for the containers made of it.
-func (b *book) factsOf(id string, names, digests []string) facts {
-	f := facts{names: names, digests: digests, users: b.users[id], kept: b.kept[id], deploy: b.deploy}
+func (r *Reclaimer) factsOf(ctx context.Context, b *book, id string, names, digests []string) (f facts, err error) {
+	f = facts{names: names, digests: digests, kept: b.kept[id], deploy: b.deploy}
 	if p, ok := b.pulled[id]; ok {
 		f.pulled = &p
 	}
 	if m, ok := b.images[id]; ok {
 		f.remnant = &m
 	}
-	return f
+	if f.users, err = r.instanceNames(ctx, b.users[id]); err != nil {
+		return f, err
+	}
+	f.known, err = r.archiveTags(ctx, names)
+	return f, err
+}
+
+// archiveTags are the names that an archive of ours gave, whatever became of it since. A tag of that form whose archive
+// nobody here knows may be that of another installation on the same engine.
+func (r *Reclaimer) archiveTags(ctx context.Context, names []string) (known []string, err error) {
+	for _, name := range names {
+		id, ok := archiveOf(name)
+		if !ok {
+			continue
+		}
+		_, err := r.db.Archive(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look whose tag %s is: %w", name, err)
+		}
+		known = append(known, name)
+	}
+	return known, nil
 }
 
 // images are those that instances of ours used or that we brought, the most bytes first.
@@ -191,16 +217,14 @@ func (r *Reclaimer) images(ctx context.Context, on standing, b *book, unfit erro
 }
 
 func (r *Reclaimer) image(ctx context.Context, on standing, b *book, row docker.ImageRow, unfit error) (Image, error) {
-	f := b.factsOf(row.ID, row.Tags, row.RepoDigests)
-	users, err := r.instanceNames(ctx, f.users)
+	f, err := r.factsOf(ctx, b, row.ID, row.Tags, row.RepoDigests)
 	if err != nil {
 		return Image{}, err
 	}
-	f.users = users
 	slices.Sort(row.Tags)
 	img := Image{
-		ID: row.ID, Refs: row.Tags, Size: row.Size, Bytes: bytesOf(row), UsedBy: users, ArchiveIDs: f.kept,
-		KeptUntil: b.keptUntil(f.kept), LastUse: b.images[row.ID],
+		ID: row.ID, Refs: row.Tags, Size: row.Size, Bytes: bytesOf(row), UsedBy: f.users, ArchiveIDs: f.kept,
+		KeptUntil: b.keptUntil(f.kept), LastUse: b.images[row.ID], created: row.Created,
 	}
 	v := judge(f)
 	if unfit != nil && v.reclaimable() {

@@ -32,6 +32,15 @@ func TestWhatKeepsAnImage(t *testing.T) {
 			b.used(id, shop, archiveRepository+":ours")
 			return id
 		}, ""},
+		{"the tag of an archive that was restored", func(b *bed) string {
+			id := b.left(shop)
+			a := b.keep(id)
+			b.tag(id, archiveRepository+":"+a.ID)
+			b.update(func(ctx context.Context, tx *store.Tx) error {
+				return errors.Join(tx.BeginRestore(ctx, a.ID, "{}"), tx.MarkRestored(ctx, a.ID, "user:anna", time.Now()))
+			})
+			return id
+		}, ""},
 		{"a second name of ours", func(b *bed) string {
 			id := b.left(shop)
 			b.tag(id, "registry.example/shop:stable")
@@ -77,6 +86,13 @@ func TestWhatKeepsAnImage(t *testing.T) {
 		{"an archive keeps it", func(b *bed) string {
 			id := b.left(shop)
 			b.keep(id)
+			return id
+		}, "1 archive"},
+		{"an archive that is being restored keeps it", func(b *bed) string {
+			id := b.left(shop)
+			a := b.keep(id)
+			b.tag(id, archiveRepository+":"+a.ID)
+			b.update(func(ctx context.Context, tx *store.Tx) error { return tx.BeginRestore(ctx, a.ID, "{}") })
 			return id
 		}, "1 archive"},
 		{"somebody's own name for it", func(b *bed) string {

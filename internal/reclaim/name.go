@@ -46,3 +46,12 @@ func repositoryOf(ref string) string {
 }
 
 func isArchiveTag(ref string) bool { return strings.HasPrefix(ref, archiveRepository+":") }
+
+// layerSuffix ends the tag of an image that an archive made of a writable layer.
+const layerSuffix = "-layer"
+
+// archiveOf is the id of the archive that gave a name; ok is false for names of other kinds.
+func archiveOf(ref string) (id string, ok bool) {
+	id, ok = strings.CutPrefix(ref, archiveRepository+":")
+	return strings.TrimSuffix(id, layerSuffix), ok
+}

@@ -50,6 +50,8 @@ func (r *Reclaimer) draw(ctx context.Context, hostID string, imageIDs []string, 
 	if images, err = chosen(images, imageIDs); err != nil {
 		return store.ReclaimPlan{}, err
 	}
+	// What is built on another is younger, and goes first: an engine keeps what something is built on.
+	slices.SortStableFunc(images, func(a, b Image) int { return b.created.Compare(a.created) })
 	now := time.Now().UTC()
 	plan := store.ReclaimPlan{
 		ID: store.NewID(), HostID: hostID, EngineID: on.info.EngineID, DataRoot: on.info.DataRoot,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -93,11 +94,21 @@ func nameOf(i store.ReclaimItem) string {
 			return ref
 		}
 	}
-	if len(i.LastUse.Refs) > 0 {
-		return i.LastUse.Refs[0]
+	for _, ref := range i.Refs {
+		if strings.HasSuffix(ref, layerSuffix) {
+			return fmt.Sprintf("%s (kept layer of %s)", shortImage(i.ImageID), i.LastUse.Instance)
+		}
 	}
-	return i.ImageID
+	for _, ref := range i.LastUse.Refs {
+		if !isArchiveTag(ref) {
+			return fmt.Sprintf("%s (was used as %s)", shortImage(i.ImageID), ref)
+		}
+	}
+	return shortImage(i.ImageID)
 }
+
+// shortImage is an image's id as engines show it.
+func shortImage(id string) string { return shortID(strings.TrimPrefix(id, "sha256:")) }
 
 // resultWords is a result for people.
 func resultWords(i store.ReclaimItem) string {
