@@ -170,28 +170,31 @@ func (r *Reclaimer) factsOf(ctx context.Context, b *book, id string, names, dige
 	if f.users, err = r.instanceNames(ctx, b.users[id]); err != nil {
 		return f, err
 	}
-	f.known, err = r.archiveTags(ctx, names)
-	return f, err
+	return f, r.addArchives(ctx, &f)
 }
 
-// archiveTags are the names that an archive of ours gave, whatever became of it since. A tag of that form whose archive
-// nobody here knows may be that of another installation on the same engine.
-func (r *Reclaimer) archiveTags(ctx context.Context, names []string) (known []string, err error) {
-	for _, name := range names {
+// addArchives looks whose the tags of archives on an image are. That of an archive of ours is ours, whatever became of
+// the archive; one that may still be wanted keeps the image, also as an archive of another host on the same engine. A
+// tag whose archive nobody here knows may be that of another installation.
+func (r *Reclaimer) addArchives(ctx context.Context, f *facts) error {
+	for _, name := range f.names {
 		id, ok := archiveOf(name)
 		if !ok {
 			continue
 		}
-		_, err := r.db.Archive(ctx, id)
+		a, err := r.db.Archive(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look whose tag %s is: %w", name, err)
+			return fmt.Errorf("look whose tag %s is: %w", name, err)
 		}
-		known = append(known, name)
+		f.known = append(f.known, name)
+		if a.State != store.ArchiveRestored && !slices.Contains(f.kept, id) {
+			f.kept = append(slices.Clone(f.kept), id)
+		}
 	}
-	return known, nil
+	return nil
 }
 
 // images are those that instances of ours used or that we brought, the most bytes first.

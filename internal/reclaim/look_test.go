@@ -9,6 +9,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 const shop = "registry.example/shop:1.0"
@@ -93,6 +94,12 @@ func TestWhatKeepsAnImage(t *testing.T) {
 			a := b.keep(id)
 			b.tag(id, archiveRepository+":"+a.ID)
 			b.update(func(ctx context.Context, tx *store.Tx) error { return tx.BeginRestore(ctx, a.ID, "{}") })
+			return id
+		}, "1 archive"},
+		{"an archive of another host on the same engine keeps it", func(b *bed) string {
+			id := b.left(shop)
+			a := b.keep(id, func(a *store.Archive) { a.HostID = storetest.Host(b.t, b.db).ID })
+			b.tag(id, archiveRepository+":"+a.ID)
 			return id
 		}, "1 archive"},
 		{"somebody's own name for it", func(b *bed) string {
