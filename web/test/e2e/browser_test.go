@@ -1,0 +1,170 @@
+// Package e2e shows the page to a real browser: the real daemon on a real engine with a real registry, and
+// what a person does there (page.test.mjs). The tests of the browser's side are run by Node.js.
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	patience = 30 * time.Second
+	allFlows = 8 * time.Minute
+	manyRows = 10_000
+)
+
+// TestPageInABrowser runs every flow of page.test.mjs.
+func TestPageInABrowser(t *testing.T) {
+	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
+	if browser == "" {
+		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
+	}
+	engine, registry, dir := enginetest.Engine(t), enginetest.Registry(t), t.TempDir()
+	app, err := enginetest.BuildApp(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"1.0", "1.1", "1.2"} {
+		if err := enginetest.PushApp(t.Context(), app, registry+"/page:"+tag, tag, enginetest.WithVolume("/var/lib/page")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { removeOurs(t, engine.Endpoint()) })
+	binary := filepath.Join(dir, "server")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../../cmd/server").CombinedOutput(); err != nil {
+		t.Fatalf("build the daemon: %v\n%s", err, out)
+	}
+	url, link := serve(t, binary, filepath.Join(dir, "data"), engine.Endpoint())
+	manyURL, _ := serve(t, binary, withManyRows(t, dir), "unix://"+filepath.Join(dir, "nobody.sock"))
+
+	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
+	defer cancel()
+	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "page.test.mjs")
+	flows.Env = append(os.Environ(),
+		"BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "MANY_URL="+manyURL, "MANY_TOKEN="+manyToken,
+		"IMAGE="+registry+"/page", "ENGINE="+engine.Endpoint(),
+	)
+	out, err := flows.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var ready = regexp.MustCompile(`open (http://[^/\s]+)(\S*)`)
+
+// serve starts a daemon and returns its address and its setup link.
+func serve(t *testing.T, binary, data, engine string) (url, link string) {
+	t.Helper()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(manyToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := exec.Command(binary, "--listen", "127.0.0.1:0", "--data", data, "--docker-host", engine, "--admin-token-file", token)
+	daemon.Stderr = os.Stderr
+	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := daemon.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = daemon.Wait()
+	})
+	lines := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(out).ReadString('\n') // an early end is an empty line
+		lines <- line
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	select {
+	case line := <-lines:
+		said := ready.FindStringSubmatch(line)
+		if said == nil {
+			t.Fatalf("the daemon did not become ready: %q", line)
+		}
+		return said[1], said[1] + said[2]
+	case <-time.After(patience):
+		t.Fatal("the daemon did not become ready in time")
+	}
+	return "", ""
+}
+
+// manyToken is the admin token of the daemons; they live as long as the test.
+const manyToken = "dwt_a-token-of-a-test-that-ends-with-it-0123456789"
+
+// withManyRows is a data folder whose host has so many stale instances that a page must not show them all at once.
+func withManyRows(t *testing.T, dir string) string {
+	t.Helper()
+	data := filepath.Join(dir, "many")
+	db, err := store.Open(t.Context(), store.Options{DataDir: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	now := time.Now().UTC()
+	host := store.Host{ID: store.NewID(), Name: "local", CreatedAt: now}
+	project := store.Project{ID: store.NewID(), Name: "many", Image: "example.com/many", CreatedAt: now, UpdatedAt: now}
+	stage := store.Stage{ID: store.NewID(), ProjectID: project.ID, HostID: host.ID, Name: "preview", Kind: store.StagePreview, CreatedAt: now}
+	err = db.Update(t.Context(), func(tx *store.Tx) error {
+		if err := tx.InsertHost(t.Context(), host); err != nil {
+			return err
+		}
+		if err := tx.InsertProject(t.Context(), project); err != nil {
+			return err
+		}
+		if err := tx.InsertStage(t.Context(), stage); err != nil {
+			return err
+		}
+		for n := range manyRows {
+			died := now.Add(-time.Duration(8*24+n) * time.Hour)
+			if err := tx.InsertInstance(t.Context(), store.Instance{
+				ID: store.NewID(), HostID: host.ID, ProjectID: project.ID, StageID: stage.ID, Name: fmt.Sprintf("many-preview-%05d", n),
+				ContainerID: fmt.Sprintf("%064x", n+1), Ownership: store.OwnershipCreated, Image: project.Image, ImageTag: fmt.Sprintf("pr-%d", n),
+				Status: store.StatusStopped, Class: store.ClassExited, Intended: store.IntendedStopped, LastAliveAt: died,
+				Evidence: store.EvidenceFinishedAt, FinishedAt: died, StaleSince: now, WarnedAt: now, CreatedAt: died, UpdatedAt: now,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// removeOurs takes away what the flows have left on the engine, which other tests share.
+func removeOurs(t *testing.T, endpoint string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	defer cancel()
+	docker := func(args ...string) string {
+		cmd := exec.CommandContext(ctx, "docker", args...)
+		cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Logf("docker %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	for _, id := range strings.Fields(docker("ps", "--all", "--quiet", "--filter", "label=docker-watcher.project=page")) {
+		docker("rm", "--force", "--volumes", id)
+	}
+}

@@ -1,0 +1,87 @@
+// The browser, and what flows need of it.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const { BROWSER, ENGINE, SCREENSHOTS } = process.env;
+
+let launched;
+export const browser = () =>
+  (launched ??= chromium.launch({
+    executablePath: BROWSER,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  }));
+
+/** A browser of somebody else: no cookies, and everything that it asks of another host is held against the page. */
+export async function context(base, options = {}) {
+  const made = await (await browser()).newContext({ viewport: { width: 1360, height: 850 }, baseURL: base, ...options });
+  made.setDefaultTimeout(20_000);
+  made.on('request', (r) => {
+    if (!r.url().startsWith(base) && !/^(data|blob):/.test(r.url())) open.complaints.push(`asked ${r.url()}`);
+  });
+  return made;
+}
+
+export async function open(made) {
+  const page = await made.newPage();
+  page.on('pageerror', (e) => open.complaints.push(`page error: ${e.message}`));
+  page.on('console', (m) => {
+    if (/Content Security Policy|Trusted Type/i.test(m.text())) open.complaints.push(m.text());
+  });
+  return page;
+}
+/** What the page did that it must never do. */
+open.complaints = [];
+
+export const docker = (...args) => execFileSync('docker', args, { env: { ...process.env, DOCKER_HOST: ENGINE }, encoding: 'utf8' });
+
+/** The containers that are there. */
+export const names = () =>
+  docker('ps', '--all', '--filter', 'label=docker-watcher.project=page', '--format', '{{.Names}}').split('\n').filter(Boolean);
+
+/** Tries until it holds, or tells why it did not in time. */
+export async function eventually(holds, within = 30_000) {
+  const end = Date.now() + within;
+  for (;;) {
+    try {
+      return await holds();
+    } catch (e) {
+      if (Date.now() > end) throw e;
+      await new Promise((again) => setTimeout(again, 250));
+    }
+  }
+}
+
+/** Keeps a picture where SCREENSHOTS names a folder. */
+export async function shot(page, name) {
+  if (!SCREENSHOTS) return;
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, animations: 'disabled' });
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** axe-core in the page's own frame, by the rules of WCAG 2.2 AA. */
+export class AxeBuilder {
+  constructor(page) {
+    this.page = page;
+  }
+  async analyze() {
+    await this.page.evaluate(axe);
+    return this.page.evaluate(async () => {
+      const { violations } = await window.axe.run(document, {
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+      });
+      return { violations: violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`) };
+    });
+  }
+}

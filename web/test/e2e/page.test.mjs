@@ -1,0 +1,269 @@
+// What people do with the page, in a real browser, on the real daemon and a real engine. The flows stand on one
+// another: they are one story, told in order. browser_test.go prepares the ground and runs it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { AxeBuilder, browser, context, docker, eventually, names, open, shot } from './lib.mjs';
+
+const { BASE_URL, SETUP_LINK, MANY_URL, MANY_TOKEN, IMAGE } = process.env;
+const password = 'a very secret password';
+
+/** @type {import('playwright-core').BrowserContext} */
+let admin;
+/** @type {import('playwright-core').Page} */
+let page;
+
+before(async () => {
+  admin = await context(BASE_URL);
+  page = await open(admin);
+});
+after(async () => {
+  await (await browser()).close();
+});
+
+/** What the page itself would call. */
+const api = async (method, path, body) => {
+  const answer = await fetch(BASE_URL + path, {
+    method,
+    headers: { authorization: `Bearer ${MANY_TOKEN}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+    body: body ? JSON.stringify(body) : undefined,
+  });
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.clone().text()}`);
+  return answer.status === 204 ? undefined : answer.json();
+};
+
+const button = (name, where = page) => where.getByRole('button', { name, exact: typeof name === 'string' });
+const dialog = (name) => page.getByRole('dialog', name ? { name } : {});
+
+test('the first admin is made by the link, once', async () => {
+  await page.goto(SETUP_LINK);
+  await page.getByLabel('Name').fill('anna');
+  await page.getByLabel('Password', { exact: true }).fill('short');
+  await button('Make admin and sign in').click();
+  assert.match(page.url(), /\/setup/, 'a short password must not do');
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await button('Make admin and sign in').click();
+  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  assert.ok(!page.url().includes('code='), 'the code must not stay in the address');
+
+  const second = await open(await context(BASE_URL));
+  await second.goto(SETUP_LINK);
+  await second.getByLabel('Password', { exact: true }).waitFor();
+  assert.equal(await second.getByLabel('Setup code').count(), 0, 'a used link must lead to the sign-in');
+  await second.context().close();
+});
+
+test('signing in: a wrong password is refused, the right one goes on to where one wanted to be', async () => {
+  const other = await open(await context(BASE_URL));
+  await other.goto(BASE_URL + '/events');
+  await other.getByLabel('Name').fill('anna');
+  await other.getByLabel('Password', { exact: true }).fill('not the password at all');
+  await other.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await other.getByRole('alert').waitFor();
+  await other.getByLabel('Password', { exact: true }).fill(password);
+  await other.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await other.getByRole('heading', { name: 'Events' }).waitFor();
+  await other.context().close();
+});
+
+test('a project and its stages are made', async () => {
+  await page.goto(BASE_URL + '/projects');
+  await button('Add project').first().click();
+  await dialog().getByLabel('Name').fill('page');
+  await dialog().getByLabel('Image').fill(IMAGE);
+  await button('Add project', dialog()).click();
+  await page.getByRole('heading', { name: 'page' }).waitFor();
+  for (const [name, kind, keep] of [
+    ['preview', 'preview', '0'],
+    ['production', 'production', '2'],
+  ]) {
+    await button('Add stage').first().click();
+    await dialog().getByLabel('Name').fill(name);
+    await dialog().getByLabel('Kind').selectOption(kind);
+    await dialog()
+      .getByLabel('Stale after')
+      .fill(kind === 'preview' ? '2s' : '7d');
+    await dialog().getByLabel('Kept for rollback').fill(keep);
+    await button('Add stage', dialog()).click();
+    await dialog().waitFor({ state: 'detached' });
+    await page.getByText(name, { exact: true }).first().waitFor();
+  }
+});
+
+/** Deploys through the dialog and returns the name of the new container. */
+async function deploy(stage, tag) {
+  const known = names();
+  await page.goto(BASE_URL + '/projects/page');
+  await button('Deploy').first().click();
+  await dialog().getByLabel('Stage').selectOption({ label: stage });
+  await dialog().getByLabel('Image tag').fill(tag);
+  await button(`Deploy ${tag}`, dialog()).click();
+  await dialog().getByRole('link', { name: 'Open the instance' }).waitFor({ timeout: 60_000 });
+  await button('Close', dialog()).last().click();
+  const fresh = names().filter((n) => !known.includes(n));
+  assert.equal(fresh.length, 1, `one new container, not ${fresh}`);
+  return fresh[0];
+}
+
+let first, second, third;
+test('a tag is deployed, and its instance is alive', async () => {
+  await deploy('production', '1.2');
+  first = await deploy('preview', '1.0');
+  docker('cp', import.meta.filename, `${first}:/kept.txt`);
+  await page.goto(BASE_URL + '/projects/page');
+  await page.getByRole('link', { name: first }).first().click();
+  await page.getByRole('heading', { name: first }).waitFor();
+  await page.getByText('Running').first().waitFor();
+});
+
+test('what is stopped becomes stale, and the page shows it without a reload', async () => {
+  await button('Stop').click();
+  await button('Stop', dialog()).click();
+  await page.getByText('Stopped').first().waitFor();
+  second = await deploy('preview', '1.1');
+  docker('stop', '--time', '1', second);
+  third = await deploy('preview', '1.2');
+  docker('stop', '--time', '1', third);
+  await page.goto(BASE_URL + '/stale');
+  await eventually(async () => {
+    await button('Scan now').click();
+    assert.equal((await api('GET', '/api/containers/stale')).items.length, 3);
+  });
+  for (const name of [first, second, third]) await page.getByRole('link', { name }).or(page.getByText(name)).first().waitFor();
+});
+
+test('a cleanup of one: its plan, its result, and its undo', async () => {
+  await page.goto(BASE_URL + '/stale');
+  await page.getByRole('checkbox', { name: `Select ${first}` }).click();
+  await button(/^Preview cleanup/)
+    .last()
+    .click();
+  await dialog().getByText('Dry run. Nothing has been removed yet.').waitFor();
+  await dialog()
+    .getByText(/Stays: 1 volume/)
+    .first()
+    .waitFor();
+  assert.ok(names().includes(first), 'a dry run must touch nothing');
+  await shot(page, 'plan');
+  await button('Remove 1 container', dialog()).click();
+  await dialog().getByText('Removed').first().waitFor({ timeout: 60_000 });
+  assert.ok(!names().includes(first));
+  await button('Close', dialog()).last().click();
+
+  await page.goto(BASE_URL + '/stale?tab=removed');
+  await page.getByText(first).first().waitFor();
+  await button(/^(Restore|Undo)/)
+    .first()
+    .click();
+  await button(/^Restore/, dialog()).click();
+  await eventually(() => assert.ok(names().includes(first)));
+  docker('cp', `${first}:/kept.txt`, '-');
+});
+
+test('a cleanup of many in which one came back to life meanwhile', async () => {
+  await eventually(async () => {
+    await api('POST', '/api/scans', {});
+    assert.equal((await api('GET', '/api/containers/stale')).items.length, 3);
+  });
+  await page.goto(BASE_URL + '/stale');
+  await page.getByRole('checkbox', { name: /^Select all/ }).click();
+  await button(/^Preview cleanup/)
+    .last()
+    .click();
+  await button('Remove 3 containers', dialog()).waitFor();
+  docker('start', second);
+  await button('Remove 3 containers', dialog()).click();
+  await dialog().getByText('Runs again, left alone').waitFor({ timeout: 60_000 });
+  assert.ok(names().includes(second));
+  assert.ok(!names().includes(first) && !names().includes(third));
+  await button('Close', dialog()).last().click();
+});
+
+test('a viewer sees everything and can do nothing', async () => {
+  const token = await api('POST', '/api/tokens', { name: 'looker', role: 'viewer' });
+  const viewer = await open(await context(BASE_URL, { extraHTTPHeaders: { authorization: `Bearer ${token.secret}` } }));
+  await viewer.goto(BASE_URL + '/projects/page');
+  await viewer.getByRole('heading', { name: 'page' }).waitFor();
+  for (const name of ['Deploy', 'Add stage']) assert.equal(await viewer.getByRole('button', { name, exact: true }).count(), 0, name);
+  await viewer.goto(BASE_URL + '/stale');
+  await viewer.getByRole('heading', { name: 'Stale containers' }).waitFor();
+  assert.equal(await viewer.getByRole('button', { name: /Preview cleanup/ }).count(), 0);
+  const refused = await fetch(BASE_URL + '/api/containers/stale/cleanup', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token.secret}`, 'content-type': 'application/json' },
+    body: '{"dry_run":true}',
+  });
+  assert.equal(refused.status, 403);
+  await viewer.context().close();
+});
+
+test('the stream is lost and comes back: nothing is missed and nothing is told twice', async () => {
+  await page.goto(BASE_URL + '/events');
+  await page
+    .getByText(/was started|is alive again/)
+    .first()
+    .waitFor();
+  await admin.setOffline(true);
+  await api('POST', '/api/projects', { name: 'meanwhile', image: 'example.com/meanwhile' });
+  await page
+    .getByText(/Reconnecting|paused/)
+    .first()
+    .waitFor({ timeout: 60_000 });
+  await admin.setOffline(false);
+  const told = page.getByText('project meanwhile was made');
+  await told.first().waitFor({ timeout: 60_000 });
+  assert.equal(await told.count(), 1);
+});
+
+test('10,000 stale containers stay smooth', async () => {
+  const many = await open(await context(MANY_URL, { extraHTTPHeaders: { authorization: `Bearer ${MANY_TOKEN}` } }));
+  await many.goto(MANY_URL + '/stale');
+  await many.getByText('10,000').first().waitFor();
+  const rows = many.getByRole('checkbox', { name: /^Select many-/ });
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 200, 'one page of rows');
+  const took = await many.evaluate(async () => {
+    const all = document.querySelector('thead [role=checkbox], thead input[type=checkbox]');
+    const began = performance.now();
+    all.click();
+    await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+    return performance.now() - began;
+  });
+  assert.ok(took < 300, `select all took ${Math.round(took)} ms`);
+  await many.context().close();
+});
+
+const screens = {
+  overview: '/',
+  stale: '/stale',
+  removed: '/stale?tab=removed',
+  events: '/events',
+  projects: '/projects',
+  project: '/projects/page',
+  hosts: '/hosts',
+  settings: '/settings',
+};
+
+for (const theme of ['light', 'dark']) {
+  for (const [name, path] of Object.entries(screens)) {
+    test(`${name}, ${theme}: no barrier, and it fits a phone`, async () => {
+      await page.emulateMedia({ colorScheme: theme });
+      await page.setViewportSize({ width: 1360, height: 850 });
+      await page.goto(BASE_URL + path);
+      await page.locator('main h1').first().waitFor();
+      await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' });
+      const { violations } = await new AxeBuilder(page).analyze();
+      assert.deepEqual(violations, []);
+      await shot(page, `${name}-${theme}`);
+      await page.setViewportSize({ width: 390, height: 844 });
+      await eventually(async () => {
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= 390, `${wide} px wide on a phone`);
+      });
+      if (theme === 'light') await shot(page, `${name}-phone`);
+    });
+  }
+}
+
+test('nothing was asked of anybody else, and nothing broke the security policy', () => {
+  assert.deepEqual(open.complaints, []);
+});
