@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // the test machine may have no zones
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
