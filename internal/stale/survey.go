@@ -154,8 +154,10 @@ func (s *restoring) askStore(ctx context.Context) error {
 		s.conflict(ConflictInstance, a.InstanceID, fmt.Sprintf("it is there: %s is %s", there.Name, there.Status))
 	case !errors.Is(err, store.ErrNotFound):
 		return err
+	default:
+		return s.askRoutes(ctx)
 	}
-	return s.askRoutes(ctx)
+	return nil // its routes are there with it
 }
 
 func (s *restoring) askRoutes(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package dockertest
 
 import (
+	"io"
 	"net/http"
 	"regexp"
 	"time"
@@ -72,6 +73,7 @@ func (e *Engine) serveFaulty(w http.ResponseWriter, r *request, f *Fault) {
 	}
 	switch {
 	case f.Hang:
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client gives up
 		<-r.Context().Done()
 	case f.Reset:
 		panic(http.ErrAbortHandler)
