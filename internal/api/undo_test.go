@@ -439,8 +439,8 @@ func TestPlansAreListedAndCalledOff(t *testing.T) {
 	}
 }
 
-// TestForeignIDsAreRefused tries every route that changes something about one thing with an id that is none of its own.
-func TestForeignIDsAreRefused(t *testing.T) {
+// TestPeer22EveryRouteRefusesForeignIDs tries every route that changes something about one thing with an id that is none of its own.
+func TestPeer22EveryRouteRefusesForeignIDs(t *testing.T) {
 	b := newBed(t)
 	st := b.shop("shop", "preview")
 	inst, ct := b.plant(st, "shop-preview-a", 20)
