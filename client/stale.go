@@ -227,7 +227,7 @@ func (c *Client) Plan(ctx context.Context, id string) (Plan, error) {
 type ScanRun struct {
 	ID         string    `json:"id"`
 	HostID     string    `json:"host_id"`
-	Trigger    string    `json:"trigger"` // schedule | manual | gap | start | settings
+	Trigger    string    `json:"trigger"` // schedule | manual | gap | start | settings | automatic
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 	DurationMS int64     `json:"duration_ms"`

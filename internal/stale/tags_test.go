@@ -326,8 +326,10 @@ func TestAutomaticCleanupKeepsWhatHasNoTag(t *testing.T) {
 		book.say("shop:1.0", nil)
 		time.Sleep(25 * time.Hour)
 		b.checkTags()
+		b.step = 30 * time.Minute
 		b.live(23 * time.Hour) // the grace begins anew
 		b.wantThere(inst)
+		b.step = time.Minute
 		b.live(3 * time.Hour)
 		b.wantGone(inst)
 	})
@@ -349,7 +351,7 @@ func TestTagsWithoutARegistry(t *testing.T) {
 // When protection ends the warning is given then, and the grace counts from it, whatever protected it.
 func TestGraceCountsFromTheEndOfProtection(t *testing.T) {
 	snooze := func(b *autoBed, id string) {
-		if err := b.cleaner.Snooze(b.t.Context(), id, b.now().Add(10*24*time.Hour), "until the demo", "user:anna"); err != nil {
+		if err := b.cleaner.Snooze(b.t.Context(), id, b.now().Add(26*time.Hour), "until the demo", "user:anna"); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -360,15 +362,15 @@ func TestGraceCountsFromTheEndOfProtection(t *testing.T) {
 		begin, end func(b *autoBed, id string)
 		lasts      time.Duration
 	}{
-		"a snooze that runs out": {snooze, func(*autoBed, string) {}, 10 * 24 * time.Hour},
+		"a snooze that runs out": {snooze, func(*autoBed, string) {}, 26 * time.Hour},
 		"a snooze that somebody ends": {snooze, func(b *autoBed, id string) {
 			if err := b.cleaner.Unsnooze(b.t.Context(), id, "user:bert"); err != nil {
 				b.t.Fatal(err)
 			}
-		}, 5 * 24 * time.Hour},
+		}, 25 * time.Hour},
 		"a pin": {pin, func(b *autoBed, id string) {
 			b.protect(id, func(i *store.Instance) { i.PinnedAt = time.Time{} })
-		}, 5 * 24 * time.Hour},
+		}, 25 * time.Hour},
 		"a pin between two scans": {pin, func(b *autoBed, id string) {
 			b.protect(id, func(i *store.Instance) { i.PinnedAt = time.Time{} })
 		}, time.Second},
@@ -381,14 +383,14 @@ func TestGraceCountsFromTheEndOfProtection(t *testing.T) {
 				if err := b.cleaner.settleTag(b.t.Context(), tagged{"shop", "1.0"}, false); err != nil {
 					b.t.Fatal(err)
 				}
-			}, 5 * 24 * time.Hour,
+			}, 25 * time.Hour,
 		},
 		"kept for rollback": {
 			func(b *autoBed, id string) {
 				b.update(func(tx *store.Tx) error { return tx.SetRollbackKept(b.t.Context(), b.stage.ID, []string{id}) })
 			}, func(b *autoBed, _ string) {
 				b.update(func(tx *store.Tx) error { return tx.SetRollbackKept(b.t.Context(), b.stage.ID, nil) })
-			}, 5 * 24 * time.Hour,
+			}, 25 * time.Hour,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -447,7 +449,7 @@ func TestSnooze(t *testing.T) {
 		}
 		b.wantEvent("instance.unsnoozed", inst.ID, 0) // it was not
 
-		until := now.Add(365 * 24 * time.Hour)
+		until := now.Add(3625 * time.Hour)
 		if err := b.cleaner.Snooze(t.Context(), inst.ID, until, strings.Repeat("ä", 200), "user:anna"); err != nil {
 			t.Fatal(err)
 		}

@@ -361,7 +361,7 @@ type Settings struct {
 type ScanRun struct {
 	ID         string
 	HostID     string
-	Trigger    string // schedule | manual | gap | start | settings
+	Trigger    string // schedule | manual | gap | start | settings | automatic
 	StartedAt  time.Time
 	FinishedAt time.Time
 	ListCalls  int
