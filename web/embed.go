@@ -139,6 +139,7 @@ var screens = map[string]string{
 	"stale":    "src/pages/Stale.svelte",
 	"events":   "src/pages/Events.svelte",
 	"hosts":    "src/pages/Hosts.svelte",
+	"reclaim":  "src/pages/Reclaim.svelte",
 	"settings": "src/pages/Settings.svelte",
 	"setup":    "src/pages/Setup.svelte",
 }

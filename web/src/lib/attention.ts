@@ -27,6 +27,15 @@ export function needs(f: Facts): Need[] {
       at: at(f.schedule.next_at),
       href: '/hosts',
     });
+  if (f.summary?.leftovers)
+    list.push({
+      id: 'leftovers',
+      tone: 'warn',
+      title: words.leftovers(f.summary.leftovers),
+      meta: words.leftoversMeta,
+      at: null,
+      href: '/reclaim?tab=leftovers',
+    });
   const open = (f.summary?.stale ?? 0) - (f.summary?.kept ?? 0);
   if (f.summary && open > 0) list.push(staleNeed(f.summary, open));
   return list.toSorted((a, b) => Number(b.tone === 'bad') - Number(a.tone === 'bad'));

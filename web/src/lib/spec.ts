@@ -62,7 +62,7 @@ function portText(p: Port): string {
   return `${host}${p.container}${p.protocol === 'udp' ? '/udp' : ''}`;
 }
 
-const portForm = /^(?:(?:(\[[0-9a-f:]+\]|[\d.]+):)?(\d+):)?(\d+)(?:\/(tcp|udp))?$/i;
+const portForm = /^(?:(?:(\[[0-9a-f:]+\]|\d{1,3}(?:\.\d{1,3}){3}):)?(\d+):)?(\d+)(?:\/(tcp|udp))?$/i;
 
 function portOf(line: string): Port {
   const m = portForm.exec(line);

@@ -167,6 +167,8 @@ export function putPolicy(level: 'global' | 'project' | 'stage', id: string, bod
 
 // What does not fit together, and what removed instances left.
 export const listLeftovers = () => ok(api.GET('/api/leftovers'));
+export const mendLeftover = (id: string, yes?: string) =>
+  ok(api.POST('/api/leftovers/{id}/mend', { ...byId(id), body: yes ? { yes } : {} }));
 export const getLeft = (host: string) => ok(api.GET('/api/hosts/{id}/reclaim', byId(host)));
 export const planReclaim = (host: string, images?: string[]) =>
   ok(api.POST('/api/hosts/{id}/reclaim', { ...byId(host), body: { dry_run: true, images } }));

@@ -1,6 +1,7 @@
 import ArchiveX from '@lucide/svelte/icons/archive-x';
 import Boxes from '@lucide/svelte/icons/boxes';
 import LayoutDashboard from '@lucide/svelte/icons/layout-dashboard';
+import Recycle from '@lucide/svelte/icons/recycle';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
 import Server from '@lucide/svelte/icons/server';
 import Settings2 from '@lucide/svelte/icons/settings-2';
@@ -11,6 +12,7 @@ export const nav = [
   { path: '/projects', label: words.projects, icon: Boxes, keys: 'g p' },
   { path: '/stale', label: words.stale, icon: ArchiveX, keys: 'g s' },
   { path: '/events', label: words.events, icon: ScrollText, keys: 'g e' },
+  { path: '/reclaim', label: words.reclaim, icon: Recycle, keys: 'g r' },
   { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h' },
   { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },
 ];

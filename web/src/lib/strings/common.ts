@@ -77,6 +77,7 @@ export const titles = {
   project: 'Project',
   stale: 'Stale containers',
   events: 'Events',
+  reclaim: 'Reclaim',
   hosts: 'Hosts',
   settings: 'Settings',
   instance: 'Instance',
@@ -85,7 +86,15 @@ export const titles = {
   setUp: 'Set up',
 };
 
-export const nav = { overview: 'Overview', projects: 'Projects', stale: 'Stale', events: 'Events', hosts: 'Hosts', settings: 'Settings' };
+export const nav = {
+  overview: 'Overview',
+  projects: 'Projects',
+  stale: 'Stale',
+  events: 'Events',
+  reclaim: 'Reclaim',
+  hosts: 'Hosts',
+  settings: 'Settings',
+};
 
 export const notFound = {
   title: 'This page does not exist',

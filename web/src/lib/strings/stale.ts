@@ -111,8 +111,18 @@ export const stale = {
 export const keep = {
   title: (n: number, name: string) => (n === 1 ? `Keep ${name}` : `Keep ${n} containers`),
   description: 'No cleanup touches a kept container, and nothing warns about it. It stays listed under Kept.',
+  until: 'Until',
+  untils: {
+    '': 'Somebody says otherwise',
+    '7d': 'A week from now',
+    '30d': 'A month from now',
+    '90d': 'Three months from now',
+    date: 'A date',
+  } as Record<string, string>,
+  date: 'Date',
   reason: 'Reason',
   reasonHelp: 'Optional. Your team sees it beside your name.',
+  reasonNeeded: 'Your team sees it beside your name.',
   submit: (n: number) => (n === 1 ? 'Keep' : `Keep ${n} containers`),
   done: (n: number) => `${plural(n, 'container')} kept`,
   undo: 'Undo',

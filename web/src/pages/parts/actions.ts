@@ -1,10 +1,10 @@
-import { restartInstance, startInstance, stopInstance, unpinInstance } from '$lib/api/client';
+import { restartInstance, startInstance, stopInstance } from '$lib/api/client';
 import { instance as words } from '$lib/strings/instance';
 import { attempt, toast } from '$lib/toast.svelte';
 
 type Named = { id: string; name: string };
 
-const acts = { start: startInstance, stop: stopInstance, restart: restartInstance, unpin: unpinInstance };
+const acts = { start: startInstance, stop: stopInstance, restart: restartInstance };
 export type Act = keyof typeof acts;
 
 /** Does one thing to an instance and says what came of it. */

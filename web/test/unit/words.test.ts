@@ -1,0 +1,217 @@
+import { describe, expect, it } from 'vitest';
+import type { Event, Host, Instance, Spec } from '$lib/api/client';
+import { failedDeploys, needs } from '$lib/attention';
+import { releasable } from '$lib/keep';
+import { nameOf } from '$lib/keys.svelte';
+import { specOf, textOf } from '$lib/spec';
+import { serving } from '$lib/tone';
+import { Cutter, kept, matching, plain } from '../../src/pages/instance/log';
+import { days, stretches } from '../../src/pages/instance/life';
+import { offered, requestOf } from '../../src/pages/removed/choices';
+import { changed, formOf, thresholdTrial } from '../../src/pages/settings/form';
+
+describe('a spec in a form', () => {
+  const spec: Spec = {
+    ports: [
+      { container: 80 },
+      { container: 53, host: 5353, protocol: 'udp' },
+      { container: 443, host: 8443, host_ip: '0.0.0.0' },
+      { container: 1, host: 2, host_ip: '::1' },
+    ],
+    env: [{ name: 'SECRET' }, { name: 'MODE', value: 'a=b' }],
+    mounts: [
+      { source: 'data', target: '/data' },
+      { source: '/etc/x', target: '/x', read_only: true },
+    ],
+    command: ['serve', '--all the time'],
+    restart: 'unless-stopped',
+    health: { kind: 'http', port: 8080, path: '/healthz', timeout: '30s' },
+    stop_grace: '20s',
+    labels: { a: 'b' },
+  };
+  it('comes out as it went in, with what the form does not show', () => expect(specOf(textOf(spec), spec)).toEqual(spec));
+
+  const empty = textOf(undefined);
+  it.each([
+    ['80/sctp', 'ports'],
+    ['0', 'ports'],
+    ['70000', 'ports'],
+    ['1:2:3', 'ports'],
+    ['=x', 'env'],
+    ['data', 'mounts'],
+    ['data:rel', 'mounts'],
+    ['data:/x:rx', 'mounts'],
+    [':/x', 'mounts'],
+  ])('refuses %s for %s', (line, field) => expect(() => specOf({ ...empty, [field]: line }, undefined)).toThrow(line));
+
+  it('says nothing of health when the form says nothing', () => expect(specOf(empty, undefined).health).toBeUndefined());
+});
+
+describe('the log', () => {
+  it('waits for the end of a line, over pieces', () => {
+    const c = new Cutter();
+    expect(c.take('2026-11-23T10:00:00.5Z one\n2026-11-23T10:00:0')).toEqual([{ at: '2026-11-23T10:00:00.5Z', text: 'one', n: 1 }]);
+    expect(c.take('1Z two\n')).toEqual([{ at: '2026-11-23T10:00:01Z', text: 'two', n: 2 }]);
+    expect(c.end()).toEqual([]);
+  });
+  it('keeps a last line without an end, and one without a time', () => {
+    const c = new Cutter();
+    expect(c.take('no time')).toEqual([]);
+    expect(c.end()).toEqual([{ at: '', text: 'no time', n: 1 }]);
+  });
+  it('takes out what was meant for a terminal', () => expect(plain('\x1b[31mred\x1b[0m \x1b]0;title\x07bell')).toBe('red bell'));
+  it('keeps the newest and finds in any case', () => {
+    const lines = ['A', 'b', 'a'].map((text, n) => ({ at: '', text, n }));
+    expect(kept(lines, 2).map((l) => l.text)).toEqual(['b', 'a']);
+    expect(matching(lines, 'a')).toHaveLength(2);
+    expect(matching(lines, '')).toBe(lines);
+  });
+});
+
+describe('a life', () => {
+  const t = (h: number) => `2026-11-23T${String(h).padStart(2, '0')}:00:00.000Z`;
+  const at = (h: number) => Date.parse(t(h));
+  const e = (kind: string, h: number, data = {}) => ({ kind, time: t(h), data }) as unknown as Event;
+  const life = (status: string, last: number | null, started: number | null = null) =>
+    ({
+      status,
+      created_at: t(0),
+      last_alive_at: last === null ? null : t(last),
+      started_at: started === null ? null : t(started),
+    }) as Instance;
+
+  it('is told by its events', () => {
+    const list = stretches(
+      life('stopped', 6, 4),
+      [e('instance.stopped', 6), e('instance.started', 4), e('instance.stopped', 3), e('instance.started', 1)],
+      at(8),
+    );
+    expect(list.map((s) => s.state)).toEqual(['dead', 'alive', 'dead', 'alive', 'dead']);
+    expect(list.at(-1)).toEqual({ from: at(6), to: at(8), state: 'dead' });
+  });
+  it('ends when it was last alive, not when a scan saw it', () => {
+    const list = stretches(
+      life('stopped', 3, 1),
+      [e('instance.status', 7, { status: 'stopped', last_alive_at: t(3) }), e('instance.started', 1)],
+      at(8),
+    );
+    expect(list.at(-1)).toEqual({ from: at(3), to: at(8), state: 'dead' });
+  });
+  it('is not known where the events and the eye do not agree', () => {
+    const list = stretches(life('running', 8), [e('instance.stopped', 3), e('instance.started', 1)], at(8));
+    expect(list.at(-1)?.state).toBe('unknown');
+  });
+  it('that nobody told of is not made up', () => {
+    expect(stretches(life('stopped', null), [], at(8))).toEqual([{ from: at(0), to: at(8), state: 'unknown' }]);
+  });
+  it('counts only what lies in the last year', () => {
+    const now = at(0);
+    expect(days([{ from: now - 500 * 86_400_000, to: now, state: 'alive' }], now)).toEqual({ alive: 365, dead: 0 });
+  });
+});
+
+describe('what needs somebody', () => {
+  const host = (over: Partial<Host>) =>
+    ({
+      id: 'h',
+      name: 'atlas',
+      reachable: true,
+      frozen: false,
+      blind_intervals: [],
+      clock_skew_ms: 0,
+      stream_age_seconds: 9,
+      ...over,
+    }) as unknown as Host;
+  const facts = { hosts: [host({})], deploys: [], instances: [], summary: null, schedule: undefined };
+  const e = (kind: string, stage_id: string) => ({ kind, stage_id, time: '2026-11-23T10:00:00Z', message: kind }) as Event;
+
+  it('is nothing when all is well', () => expect(needs(facts)).toEqual([]));
+  it('is a host once, by the worst of it', () => {
+    const list = needs({ ...facts, hosts: [host({ reachable: false, frozen: true, clock_skew_ms: 99_000 })] });
+    expect(list.map((n) => n.title)).toEqual(['atlas does not answer']);
+  });
+  it('is a failed deploy until something was deployed there since', () => {
+    expect(failedDeploys([e('deploy.failed', 's')])).toHaveLength(1);
+    expect(failedDeploys([e('deploy.done', 's'), e('deploy.failed', 's')])).toEqual([]);
+    expect(failedDeploys([e('deploy.started', 's'), e('deploy.failed', 's')])).toHaveLength(1);
+    expect(failedDeploys([e('deploy.failed', 's'), e('deploy.failed', 's')])).toHaveLength(1);
+  });
+  it('is not what is stale but kept', () => {
+    const summary = { stale: 2, kept: 2, leftovers: 0, by_age: [], stale_bytes: 0 };
+    expect(needs({ ...facts, summary: summary as never })).toEqual([]);
+  });
+});
+
+it('what serves is what runs, not what is newest', () => {
+  const i = (id: string, status: string) => ({ id, status, stage_id: 's' }) as Instance;
+  expect(serving([i('3', 'failed'), i('2', 'running'), i('1', 'running')]).get('s')?.id).toBe('2');
+  expect(serving([i('2', 'stopped'), i('1', 'pulling')]).get('s')?.id).toBe('1');
+});
+
+describe('a restore', () => {
+  it('keeps a choice to be taken back once it was offered', () => {
+    expect(offered(['any_port'], [{ choices: ['skip_networks', 'make_networks'] }, { choices: ['any_port'] }])).toEqual([
+      'any_port',
+      'skip_networks',
+      'make_networks',
+    ]);
+  });
+  it('sends only what was chosen', () => {
+    expect(requestOf({ any_port: true, pull_image: false }, ' ', false)).toEqual({ any_port: true });
+    expect(requestOf({}, ' web-2 ', true)).toEqual({ name: 'web-2', start: true });
+  });
+});
+
+it('only a pin and a snooze can be ended by hand', () => {
+  expect(['pinned', 'snoozed', 'rollback', 'keep_label', 'tag_gone'].map((kind) => releasable({ id: 'i', protection: { kind } }))).toEqual([
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
+  expect(releasable({ id: 'i', protection: null })).toBe(false);
+});
+
+describe('the settings', () => {
+  const now = {
+    stale_threshold_days: 7,
+    scan_interval: 'auto',
+    archive_layer_max_bytes: 1 << 30,
+    auto_cleanup: false,
+    auto_warm_up: '1h',
+    plan_max_items: 50,
+  } as never;
+  it('send only what differs', () => {
+    const form = formOf(now);
+    expect(changed(now, form)).toEqual({});
+    expect(changed(now, { ...form, days: 14, layerMib: 10 })).toEqual({ stale_threshold_days: 14, archive_layer_max_bytes: 10 << 20 });
+  });
+  it('are tried with what the level says, without what it inherits', () => {
+    const policy = {
+      action: 'warn',
+      cleanup_after: null,
+      window: null,
+      keep_last: 2,
+      max_per_run: null,
+      max_share_percent: null,
+      stale_after: '7d',
+    } as never;
+    expect(thresholdTrial(policy, 3, true)).toEqual({
+      level: 'global',
+      auto_cleanup: true,
+      policy: { action: 'warn', keep_last: 2, stale_after: '3d' },
+    });
+  });
+});
+
+it('keys are named as bindings spell them', () => {
+  const key = (k: string, over = {}) => nameOf({ key: k, metaKey: false, ctrlKey: false, shiftKey: false, ...over });
+  expect([
+    key('X', { shiftKey: true }),
+    key('?', { shiftKey: true }),
+    key('k', { ctrlKey: true }),
+    key('Enter', { metaKey: true }),
+    key('j'),
+  ]).toEqual(['shift+x', '?', 'mod+k', 'mod+Enter', 'j']);
+});
