@@ -190,9 +190,11 @@ func TestConflicts(t *testing.T) {
 			kind: ConflictHost,
 		},
 		{
-			name:   "its stage was deleted",
-			before: func(b *undoBed, _ store.Archive) { b.update(func(tx *store.Tx) error { return tx.DeleteStage(b.t.Context(), b.stage.ID) }) },
-			kind:   ConflictStage,
+			name: "its stage was deleted",
+			before: func(b *undoBed, _ store.Archive) {
+				b.update(func(tx *store.Tx) error { return tx.DeleteStage(b.t.Context(), b.stage.ID) })
+			},
+			kind: ConflictStage,
 		},
 		{
 			name:   "it was restored already",

@@ -23,10 +23,55 @@ type statements struct {
 	on   preparer
 	mu   sync.Mutex
 	seen map[string]*sql.Stmt // nil: came once
+
+	// A transaction borrows what is prepared for its pool, for the same texts come in each.
+	tx     *sql.Tx
+	pool   *statements // nil: none is kept
+	wanted []string    // of a pool: came again, and is to be prepared when its one connection is free
 }
 
 func newStatements(on preparer) *statements {
 	return &statements{on: on, seen: map[string]*sql.Stmt{}}
+}
+
+// inside are the statements of a transaction of the pool that s keeps statements for; s may be nil.
+func (s *statements) inside(tx *sql.Tx) *statements {
+	t := newStatements(tx)
+	t.tx, t.pool = tx, s
+	return t
+}
+
+// borrow returns the pool's statement for use in a transaction; nil if there is none yet.
+func (s *statements) borrow(ctx context.Context, query string) *sql.Stmt {
+	if s.pool == nil {
+		return nil
+	}
+	stmt, again := s.pool.look(query) //nolint:sqlclosecheck // close does
+	if stmt != nil {
+		return s.tx.StmtContext(ctx, stmt)
+	}
+	if again {
+		s.pool.mu.Lock()
+		s.pool.wanted = append(s.pool.wanted, query)
+		s.pool.mu.Unlock()
+	}
+	return nil
+}
+
+// prepareWanted prepares what came again in transactions that are over. What cannot be prepared now is run as it is.
+func (s *statements) prepareWanted(ctx context.Context) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	wanted := s.wanted
+	s.wanted = nil
+	s.mu.Unlock()
+	for _, query := range wanted {
+		if _, _, err := s.prepared(ctx, query); err != nil { //nolint:sqlclosecheck // close does
+			return
+		}
+	}
 }
 
 // ExecContext runs a statement.
@@ -57,8 +102,17 @@ func (s *statements) QueryContext(ctx context.Context, query string, args ...any
 // another's preparing: who comes second with one throws it away.
 func (s *statements) prepared(ctx context.Context, query string) (stmt *sql.Stmt, kept bool, err error) {
 	stmt, again := s.look(query) //nolint:sqlclosecheck // close does, or the end of the transaction
-	if stmt != nil || !again {
-		return stmt, stmt != nil, nil
+	if stmt != nil {
+		return stmt, true, nil
+	}
+	if stmt = s.borrow(ctx, query); stmt != nil { //nolint:sqlclosecheck // it ends with the transaction
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen[query] = stmt
+		return stmt, true, nil
+	}
+	if !again {
+		return nil, false, nil
 	}
 	fresh, err := s.on.PrepareContext(ctx, query)
 	if err != nil {

@@ -41,6 +41,7 @@ type DB struct {
 	publishing   sync.Mutex    // taken before the turn is passed on, so that commits are told in their order
 	publish      func([]Event)
 	reads        *statements
+	writes       *statements // of the one connection that writes; nil where there are several
 	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
 	commits      atomic.Int64
 	rules        atomic.Int64 // commits that may have changed a policy in force
@@ -134,6 +135,9 @@ func (db *DB) start(ctx context.Context, o Options) error {
 	read, write := db.base.pools()
 	db.reads = newStatements(read)
 	db.sql = db.reads
+	if write.Stats().MaxOpenConnections == 1 {
+		db.writes = newStatements(write)
+	}
 	db.counted = &staleCount{writes: &db.instances}
 	db.policies = &policyCache{writes: &db.rules}
 	return db.open(ctx, write, o)
@@ -188,8 +192,10 @@ func (db *DB) Close() error {
 	db.closing.Do(func() {
 		close(db.ended)
 		db.writing <- struct{}{} // never given back
-		if db.reads != nil {
-			db.closed = db.reads.close()
+		for _, kept := range []*statements{db.reads, db.writes} {
+			if kept != nil {
+				db.closed = errors.Join(db.closed, kept.close())
+			}
 		}
 		db.closed = errors.Join(db.closed, db.base.close())
 		if db.lock != nil {
@@ -249,13 +255,14 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	var events []Event
 	var moves, rules bool
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
-		tx := &Tx{queries: queries{sql: newStatements(raw), seal: db.seal}}
+		tx := &Tx{queries: queries{sql: db.writes.inside(raw), seal: db.seal}}
 		if err := fn(tx); err != nil {
 			return err
 		}
 		events, moves, rules = tx.events, tx.moves, tx.rules
 		return tx.broken
 	})
+	db.writes.prepareWanted(ctx)
 	db.commits.Add(1)
 	if moves { // also when it is not known whether it was committed
 		db.instances.Add(1)
