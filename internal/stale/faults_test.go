@@ -369,7 +369,7 @@ func many(t *testing.T, app string) {
 			r.Status, r.Intended = store.StatusStopped, store.IntendedStopped
 		})
 		id, err := adapter.Create(ctx, docker.CreateOptions{
-			Name: fmt.Sprintf("many-%d", i), Image: cleanImage, Mounts: []docker.Mount{{Type: "volume", Name: "data", Target: "/data"}},
+			Name: fmt.Sprintf("many-%d", i), Image: cleanImage, Mounts: []docker.Mount{{Type: "volume", Name: "data", Target: "/data"}}, // or each has one of its own
 			Labels: map[string]string{docker.LabelManaged: "true", docker.LabelInstallation: b.scanField.db.InstallationID(), docker.LabelInstance: inst.ID},
 		})
 		if err != nil {
@@ -399,6 +399,7 @@ func many(t *testing.T, app string) {
 		}
 		return nil
 	})
+	stop := b.watch()
 	b.await("fifty to be stale", func() bool { return b.scan().Stale == exited })
 	plan := b.planOf(exited)
 	done, err := b.apply(ctx, plan.ID)
@@ -408,6 +409,7 @@ func many(t *testing.T, app string) {
 	if run := b.scan(); run.Stale != 0 || run.Known != created {
 		t.Errorf("afterwards: %+v", run)
 	}
+	stop()
 	b.intact(t)
 }
 

@@ -43,7 +43,8 @@ func StartPrivate(t testing.TB, flags ...string) *Private {
 	}
 	// Not of the test's context: it ends after what the test has yet to clean up.
 	cmd := exec.Command(script, "run", "--", "sh", "-c", `echo "$DOCKER_HOST"; exec cat`) //nolint:noctx // see above
-	cmd.Env = append(os.Environ(), "ENGINE_FLAGS="+strings.TrimSpace(os.Getenv("ENGINE_FLAGS")+" "+strings.Join(flags, " ")))
+	// A thousand containers in memory are gone in a moment, on a disk in a minute.
+	cmd.Env = append(os.Environ(), "ENGINE_MEMORY=2g", "ENGINE_FLAGS="+strings.TrimSpace(os.Getenv("ENGINE_FLAGS")+" "+strings.Join(flags, " ")))
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	hold, err := cmd.StdinPipe() // it ends when this closes, so also with us
@@ -99,7 +100,8 @@ func engineScript() (string, error) {
 
 func (p *Private) end(hold io.Closer, cmd *exec.Cmd, said *bytes.Buffer) {
 	if p.run != "" {
-		_ = syscall.Kill(p.pid(), syscall.SIGCONT) // if it is frozen, or not there: nothing to do about it
+		// A good end would take it long, and nobody needs it. It may be frozen, or gone already.
+		_ = syscall.Kill(p.pid(), syscall.SIGKILL)
 	}
 	if err := hold.Close(); err != nil {
 		p.t.Error(err)
