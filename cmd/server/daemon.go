@@ -73,7 +73,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 
 	scans := newScans(scanner, jobs, log)
 	cleaner.ScanBy(scans.fresh)
-	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), tagCheck(cleaner), archiveExpiry(cleaner, log))); err != nil {
+	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), sizes(cleaner), tagCheck(cleaner), archiveExpiry(cleaner, log))); err != nil {
 		return err
 	}
 	recoverAll := func(ctx context.Context) error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) }

@@ -18,6 +18,7 @@ const (
 	scanTimeout    = 30 * time.Minute
 	cleanupTimeout = 2 * time.Hour // a plan of many with large layers to be copied
 	tagTimeout     = 30 * time.Minute
+	sizesTimeout   = 30 * time.Minute
 	expiryTimeout  = time.Hour
 
 	retentionJob     = "event-retention"
@@ -96,6 +97,11 @@ func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
 // automaticCleanup plans and applies what policies ask for.
 func automaticCleanup(cleaner *stale.Cleaner) schedule.Job {
 	return schedule.Job{Name: "automatic-cleanup", Spec: "@every 1m", Timeout: cleanupTimeout, Run: cleaner.RunAutomatic}
+}
+
+// sizes measures what newly stale containers hold.
+func sizes(cleaner *stale.Cleaner) schedule.Job {
+	return schedule.Job{Name: "stale-sizes", Spec: "@every 30s", Timeout: sizesTimeout, Run: cleaner.MeasureSizes}
 }
 
 // tagCheck looks for the tags of what is stale.

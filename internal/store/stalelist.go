@@ -180,6 +180,13 @@ func (q queries) count(ctx context.Context, w where, a arguments) (int, error) {
 		`SELECT count(*) FROM instances i`+w.String(), a...)
 }
 
+// StaleUnmeasured returns stale instances with a container whose writable layer was never measured, at most n.
+func (q queries) StaleUnmeasured(ctx context.Context, n int) ([]InstanceView, error) {
+	return list(ctx, q, "list the stale instances of unknown size", scanView,
+		`SELECT `+viewColumns+` FROM instances i`+viewJoins+` WHERE i.stale_since IS NOT NULL AND i.status <> 'removing' AND `+bytesKey+` = -1
+		AND i.container_id <> '' AND i.status <> 'missing' ORDER BY i.id LIMIT $1`, n)
+}
+
 // stalePage is the SQL of one page.
 func stalePage(f StaleFilter, o staleOrder, c cursor, found bool, limit int) (string, arguments) {
 	var a arguments
