@@ -46,7 +46,7 @@ func (s *statements) borrow(ctx context.Context, query string) *sql.Stmt {
 	if s.pool == nil {
 		return nil
 	}
-	stmt, again := s.pool.look(query) //nolint:sqlclosecheck // close does
+	stmt, again := s.pool.look(query)
 	if stmt != nil {
 		return s.tx.StmtContext(ctx, stmt)
 	}
@@ -105,14 +105,14 @@ func (s *statements) prepared(ctx context.Context, query string) (stmt *sql.Stmt
 	if stmt != nil {
 		return stmt, true, nil
 	}
-	if stmt = s.borrow(ctx, query); stmt != nil { //nolint:sqlclosecheck // it ends with the transaction
+	if !again {
+		if stmt = s.borrow(ctx, query); stmt == nil {
+			return nil, false, nil
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen[query] = stmt
 		return stmt, true, nil
-	}
-	if !again {
-		return nil, false, nil
 	}
 	fresh, err := s.on.PrepareContext(ctx, query)
 	if err != nil {

@@ -41,7 +41,7 @@ type DB struct {
 	publishing   sync.Mutex    // taken before the turn is passed on, so that commits are told in their order
 	publish      func([]Event)
 	reads        *statements
-	writes       *statements // of the one connection that writes; nil where there are several
+	writes       *statements  // of the one connection that writes; nil where there are several
 	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
 	commits      atomic.Int64
 	rules        atomic.Int64 // commits that may have changed a policy in force
