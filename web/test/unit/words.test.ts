@@ -8,6 +8,7 @@ import { serving } from '$lib/tone';
 import { Cutter, kept, matching, plain } from '../../src/pages/instance/log';
 import { days, stretches } from '../../src/pages/instance/life';
 import { offered, requestOf } from '../../src/pages/removed/choices';
+import { formOf as policyForm, requestOf as policyRequest } from '../../src/pages/policy/form';
 import { changed, formOf, thresholdTrial } from '../../src/pages/settings/form';
 
 describe('a spec in a form', () => {
@@ -214,4 +215,35 @@ it('keys are named as bindings spell them', () => {
     key('Enter', { metaKey: true }),
     key('j'),
   ]).toEqual(['shift+x', '?', 'mod+k', 'mod+Enter', 'j']);
+});
+
+describe('a policy in a form', () => {
+  const policy = (over: object) =>
+    ({
+      stale_after: null,
+      action: null,
+      cleanup_after: null,
+      window: null,
+      keep_last: null,
+      max_per_run: null,
+      max_share_percent: null,
+      ...over,
+    }) as never;
+  const sent = (over: object) => JSON.parse(JSON.stringify(policyRequest(policyForm(policy(over), 'Europe/Berlin'))));
+  it.each([
+    ['nothing', {}, {}],
+    ['a zero, which is not nothing', { keep_last: 0 }, { keep_last: 0 }],
+    ['any time', { window: {} }, { window: {} }],
+    ['every day is any time', { window: { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] } }, { window: {} }],
+    [
+      'a window over midnight',
+      { window: { days: ['sat', 'fri'], from: '22:00', until: '05:00', time_zone: 'UTC' } },
+      { window: { days: ['fri', 'sat'], from: '22:00', until: '05:00', time_zone: 'UTC' } },
+    ],
+    [
+      'all of it',
+      { stale_after: '36h', action: 'cleanup', cleanup_after: '24h', max_per_run: 5 },
+      { stale_after: '36h', action: 'cleanup', cleanup_after: '24h', max_per_run: 5 },
+    ],
+  ])('sends back %s', (_, said, want) => expect(sent(said)).toEqual(want));
 });

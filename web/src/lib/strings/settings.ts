@@ -3,7 +3,7 @@ import { count, plural } from '../format';
 export const settings = {
   title: 'Settings',
   label: 'Settings',
-  tabs: { general: 'General', stale: 'Stale policy', tokens: 'API tokens', about: 'About' },
+  tabs: { general: 'General', stale: 'Stale and cleanup', policies: 'Policies', tokens: 'API tokens', about: 'About' },
   saved: 'Settings saved',
   savedBody: 'They hold from now on.',
   saveFailed: 'The settings could not be saved',
