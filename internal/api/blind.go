@@ -16,9 +16,6 @@ type blindSpanJSON struct {
 
 // blindSpansOf shows the stretches of an instance's age in which nobody watched, and how long they are together.
 func blindSpansOf(intervals []store.BlindInterval, from, now time.Time) (spans []blindSpanJSON, seconds int64) {
-	if len(intervals) == 0 {
-		return nil, 0
-	}
 	for _, b := range intervals {
 		spans = append(spans, blindSpanJSON{From: stamp(b.From), To: moment(b.To), Reason: b.Reason})
 	}
@@ -65,8 +62,11 @@ type blindLedgerJSON struct {
 }
 
 type blindEntryJSON struct {
-	blindJSON
-	Seconds int64 `json:"seconds" doc:"within from and to of the ledger"`
+	From    stamp  `json:"from"`
+	To      moment `json:"to" doc:"null: still blind"`
+	Reason  string `json:"reason"`
+	Detail  string `json:"detail,omitempty"`
+	Seconds int64  `json:"seconds" doc:"within from and to of the ledger"`
 }
 
 type blindLedgerIn struct {
@@ -111,7 +111,8 @@ func blindLedgerOf(intervals []store.BlindInterval, since, until time.Time) blin
 	for _, b := range slices.SortedStableFunc(slices.Values(intervals), func(a, b store.BlindInterval) int { return b.From.Compare(a.From) }) {
 		byReason[b.Reason] = append(byReason[b.Reason], b)
 		l.Items = append(l.Items, blindEntryJSON{
-			blindJSON: blindOf(b), Seconds: int64(covered([]store.BlindInterval{b}, since, until).Seconds()),
+			From: stamp(b.From), To: moment(b.To), Reason: b.Reason, Detail: b.Detail,
+			Seconds: int64(covered([]store.BlindInterval{b}, since, until).Seconds()),
 		})
 	}
 	for reason, of := range byReason {

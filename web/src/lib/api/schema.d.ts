@@ -1047,11 +1047,20 @@ export interface components {
             to: string | null;
         };
         BlindEntry: {
+            detail?: string;
+            /** Format: date-time */
+            from: string;
+            reason: string;
             /**
              * Format: int64
              * @description within from and to of the ledger
              */
             seconds: number;
+            /**
+             * Format: date-time
+             * @description null: still blind
+             */
+            to: string | null;
         };
         BlindLedger: {
             /** @description seconds of each reason */
@@ -1190,9 +1199,9 @@ export interface components {
             action: "warn" | "cleanup";
             /**
              * Format: date-time
-             * @description when automatic cleanup would take it if nothing changes; null: it will not
+             * @description when automatic cleanup would take it if nothing changes; absent: it will not
              */
-            at: string | null;
+            at?: string | null;
             /**
              * @description who decided the action
              * @enum {string}
@@ -1422,7 +1431,7 @@ export interface components {
              * Format: date-time
              * @description since when its registry has the tag no more
              */
-            tag_gone_since: string | null;
+            tag_gone_since?: string | null;
             /** Format: date-time */
             updated_at: string;
             /** @description last_alive_at may be later than the truth, never earlier */
@@ -2328,7 +2337,7 @@ export interface components {
              * Format: date-time
              * @description since when its registry has the tag no more
              */
-            tag_gone_since: string | null;
+            tag_gone_since?: string | null;
             /** @description last_alive_at may be later than the truth, never earlier */
             upper_bound: boolean;
         };
