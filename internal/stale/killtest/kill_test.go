@@ -34,12 +34,16 @@ var kills = []struct {
 }{
 	{store.ClassExited, "after-claim", untouched},
 	{store.ClassExited, "after-intent", whole},
+	{store.ClassExited, "archive-begun", whole},
+	{store.ClassExited, "archive-tagged", whole},
+	{store.ClassExited, "archive-committed", whole},
 	{store.ClassExited, "after-verify", whole},
 	{store.ClassExited, "before-delete", whole},
 	{store.ClassExited, "after-delete", whole},
 	{store.ClassExited, "after-commit", whole},
 	{store.ClassExited, "before-summary", removed},
 	{store.ClassExited, "after-summary", removed},
+	{store.ClassPaused, "archive-committed", whole},
 	{store.ClassPaused, "before-stop", untouched},
 	{store.ClassPaused, "after-wake", untouched},
 	{store.ClassPaused, "after-stop", untouched},
@@ -48,6 +52,7 @@ var kills = []struct {
 	{store.ClassCrashLooping, "before-stop", untouched},
 	{store.ClassCrashLooping, "after-stop", untouched},
 	{store.ClassMissing, "after-intent", whole},
+	{store.ClassMissing, "archive-tagged", whole},
 	{store.ClassMissing, "after-commit", whole},
 }
 
@@ -229,6 +234,9 @@ func (s *site) plant(class store.Class) store.Instance {
 	}
 	s.t.Cleanup(func() { s.clear(inst) })
 	s.bring(inst, class)
+	if class == store.ClassExited || class == store.ClassPaused {
+		enginetest.WriteFile(s.t, s.adapter, inst.ContainerID, "/written", inst.ID)
+	}
 	dead := time.Now().AddDate(0, 0, -20).UTC()
 	if class == store.ClassMissing {
 		inst.Status, inst.Class = store.StatusMissing, class
@@ -350,6 +358,7 @@ func (s *site) wantWhole(planID string) {
 	for _, inst := range s.instances {
 		s.wantOneOfTwo(inst)
 	}
+	s.wantOnlyNeededCopies()
 }
 
 func (s *site) wantOneOfTwo(inst store.Instance) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -24,7 +25,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) != 4 {
-		return errors.New("usage: killtest DATA_DIR ENDPOINT HOST_ID PLAN_ID|auto")
+		return errors.New("usage: killtest DATA_DIR ENDPOINT HOST_ID PLAN_ID|auto|restore=ARCHIVE_ID|delete=ARCHIVE_ID")
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	db, err := store.Open(ctx, store.Options{DataDir: args[0], Log: log})
@@ -40,15 +41,25 @@ func run(ctx context.Context, args []string) (err error) {
 	fleet := docker.NewFleet()
 	fleet.Add(args[2], engine)
 	cleaner := stale.NewCleaner(db, fleet, log)
-	if args[3] == auto {
+	switch what, id, _ := strings.Cut(args[3], "="); what {
+	case auto:
 		return automatically(ctx, cleaner, stale.NewScanner(db, fleet, log))
+	case restore:
+		_, err = cleaner.Restore(ctx, id, stale.Choices{}, "user:anna")
+		return err
+	case forget:
+		return cleaner.DeleteArchive(ctx, id, "user:anna")
 	}
 	_, err = cleaner.Apply(ctx, args[3], "user:anna", true, nil)
 	return err
 }
 
-// auto in place of a plan's id has automatic cleanup run until it is killed.
-const auto = "auto"
+// What may stand in place of a plan's id: automatic cleanup until it is killed, or an end of an archive.
+const (
+	auto    = "auto"
+	restore = "restore"
+	forget  = "delete"
+)
 
 func automatically(ctx context.Context, cleaner *stale.Cleaner, scanner *stale.Scanner) error {
 	cleaner.ScanBy(func(ctx context.Context, hostID string) error {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// kill -9 at each step of an undo and of the end of an archive, then a new start: it is back, or can be brought back, or
+// its archive is gone whole; never two of it, never half.
+func TestKilledAtEachStepOfAnUndo(t *testing.T) {
+	killtest := build(t)
+	t.Run("pretend", func(t *testing.T) {
+		engine := dockertest.Serve(t, dockertest.Options{})
+		engine.AddImage(dockertest.Image{Ref: image})
+		undoEach(t, killtest, engine.Endpoint())
+	})
+	t.Run("real", func(t *testing.T) {
+		load(t)
+		undoEach(t, killtest, enginetest.Endpoint(t))
+	})
+}
+
+func undoEach(t *testing.T, killtest, endpoint string) {
+	for _, k := range []struct {
+		act, point string
+		want       store.ArchiveState // empty: it is gone
+	}{
+		{restore, "restore-begun", store.ArchiveReady},
+		{restore, "restore-made", store.ArchiveRestored},
+		{restore, "restore-recorded", store.ArchiveRestored},
+		{forget, "archive-deleting", ""},
+		{forget, "archive-untagged", ""},
+	} {
+		t.Run(k.point, func(t *testing.T) {
+			s := newSite(t, endpoint)
+			inst := s.plant(store.ClassExited)
+			if _, err := s.cleaner.Apply(t.Context(), s.plan(), "user:anna", true, nil); err != nil {
+				t.Fatal(err)
+			}
+			a := s.archives()[0]
+			s.leave()
+			killAt(t, k.point, killtest, s.dir, endpoint, s.host.ID, k.act+"="+a.ID)
+
+			s.enter()
+			for range 2 { // to recover once more changes nothing
+				if err := s.cleaner.Recover(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.wantUndone(inst, k.want)
+			}
+			if k.want != store.ArchiveReady {
+				return
+			}
+			if _, err := s.cleaner.Restore(t.Context(), a.ID, stale.Choices{}, "user:anna"); err != nil {
+				t.Fatal(err)
+			}
+			s.wantUndone(inst, store.ArchiveRestored)
+		})
+	}
+}
+
+// wantUndone checks the one archive of an instance, and that it is there exactly once if it was restored.
+func (s *site) wantUndone(inst store.Instance, want store.ArchiveState) {
+	s.t.Helper()
+	s.wantOnlyNeededCopies()
+	all := s.archives()
+	if want == "" && len(all) > 0 || want != "" && (len(all) != 1 || all[0].State != want) {
+		s.t.Errorf("archives %+v, want one that is %q", all, want)
+	}
+	view, err := s.db.Instance(s.t.Context(), inst.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		s.t.Fatal(err)
+	}
+	there, err2 := s.adapter.List(s.t.Context(), docker.ListOptions{Labels: []string{docker.LabelInstance + "=" + inst.ID}})
+	if err2 != nil {
+		s.t.Fatal(err2)
+	}
+	if want != store.ArchiveRestored {
+		if len(there) > 0 || err == nil {
+			s.t.Errorf("containers %+v, row %s", there, view.ID)
+		}
+		return
+	}
+	if len(there) != 1 || there[0].ID != view.ContainerID || view.Status != store.StatusStopped {
+		s.t.Fatalf("containers %+v, row %+v", there, view)
+	}
+	enginetest.RemoveAfter(s.t, s.adapter, view.ContainerID)
+	if got, ok := enginetest.ReadFile(s.t, s.adapter, view.ContainerID, "/written"); !ok || got != inst.ID {
+		s.t.Errorf("it wrote %q, and has %q", inst.ID, got)
+	}
+}
+
+// archives are all that the store has, in any state.
+func (s *site) archives() []store.Archive {
+	s.t.Helper()
+	all, _, err := s.db.Archives(s.t.Context(), store.ArchiveFilter{States: []store.ArchiveState{
+		store.ArchiveMaking, store.ArchiveReady, store.ArchiveRestoring, store.ArchiveRestored, store.ArchiveDeleting,
+	}}, store.Page{Limit: 1000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+// wantOnlyNeededCopies checks that an archive is either whole, on the engine too, or gone, there too.
+func (s *site) wantOnlyNeededCopies() {
+	s.t.Helper()
+	const repo = "localhost/docker-watcher-archive:"
+	needed := map[string]bool{} // of the names that archives of this site ever had
+	events, _, err := s.db.Events(s.t.Context(), store.EventFilter{}, store.Page{Limit: 1000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range events {
+		if id, ok := e.Data["archive_id"].(string); ok {
+			needed[repo+id], needed[repo+id+"-layer"] = false, false
+		}
+	}
+	for _, a := range s.archives() {
+		if a.State != store.ArchiveReady && a.State != store.ArchiveRestored {
+			s.t.Errorf("the archive of %s is %s", a.Name, a.State)
+		}
+		needed[repo+a.ID], needed[repo+a.ID+"-layer"] = a.KeepRef != "", a.LayerImage != ""
+	}
+	for name, want := range needed {
+		_, err := s.adapter.InspectImage(s.t.Context(), name)
+		if err != nil && !errors.Is(err, docker.ErrNotFound) {
+			s.t.Fatal(err)
+		}
+		if got := err == nil; got != want {
+			s.t.Errorf("%s is there: %v, want %v", name, got, want)
+		} else if got {
+			enginetest.RemoveImageAfter(s.t, s.adapter, name)
+		}
+	}
+}
