@@ -207,7 +207,7 @@ func results(p store.Plan) (counts map[store.CleanupResult]int) {
 }
 
 // intact is the end of every test of a fault.
-func (i *invariants) intact(t *testing.T) {
+func (i *invariants) intact(t testing.TB) {
 	t.Helper()
 	removed := i.removed(t)
 	i.nothingElseGone(t, removed)
@@ -222,7 +222,7 @@ func (i *invariants) intact(t *testing.T) {
 }
 
 // removed are the instances, by container, that applied plans say are gone by our hand or another's.
-func (i *invariants) removed(t *testing.T) map[string]store.PlanItem {
+func (i *invariants) removed(t testing.TB) map[string]store.PlanItem {
 	t.Helper()
 	removed := map[string]store.PlanItem{}
 	for _, id := range i.applied {
@@ -239,7 +239,7 @@ func (i *invariants) removed(t *testing.T) map[string]store.PlanItem {
 	return removed
 }
 
-func (i *invariants) nothingElseGone(t *testing.T, removed map[string]store.PlanItem) {
+func (i *invariants) nothingElseGone(t testing.TB, removed map[string]store.PlanItem) {
 	t.Helper()
 	rows, err := i.adapter.List(t.Context(), docker.ListOptions{})
 	if err != nil {
@@ -260,7 +260,7 @@ func (i *invariants) nothingElseGone(t *testing.T, removed map[string]store.Plan
 	}
 }
 
-func (i *invariants) volumesThere(t *testing.T) {
+func (i *invariants) volumesThere(t testing.TB) {
 	t.Helper()
 	for _, name := range i.volumes {
 		if has, err := i.adapter.HasVolume(t.Context(), name); err != nil || !has {
@@ -270,7 +270,7 @@ func (i *invariants) volumesThere(t *testing.T) {
 }
 
 // archived: what was removed can be brought back, once each.
-func (i *invariants) archived(t *testing.T, removed map[string]store.PlanItem) {
+func (i *invariants) archived(t testing.TB, removed map[string]store.PlanItem) {
 	t.Helper()
 	ctx := t.Context()
 	for _, item := range removed {
@@ -289,7 +289,7 @@ func (i *invariants) archived(t *testing.T, removed map[string]store.PlanItem) {
 }
 
 // staleOnly: nothing was declared stale that is not.
-func (i *invariants) staleOnly(t *testing.T) {
+func (i *invariants) staleOnly(t testing.TB) {
 	t.Helper()
 	ctx := t.Context()
 	for id := range i.initial {
@@ -313,7 +313,7 @@ func (i *invariants) staleOnly(t *testing.T) {
 
 // oneEventAChange follows each instance through its events: each goes on from where the one before ended, up to
 // what the store says now, so that no change was told twice or not at all.
-func oneEventAChange(t *testing.T, db *store.DB, initial map[string]store.Status) {
+func oneEventAChange(t testing.TB, db *store.DB, initial map[string]store.Status) {
 	t.Helper()
 	now, former, open := maps.Clone(initial), map[string]store.Status{}, map[string]bool{}
 	for _, e := range allEvents(t, db) {
@@ -373,7 +373,7 @@ func moveOf(e store.Event, former store.Status) (from, to store.Status, moved bo
 	return "", "", false
 }
 
-func idsWithoutGaps(t *testing.T, db *store.DB) {
+func idsWithoutGaps(t testing.TB, db *store.DB) {
 	t.Helper()
 	for n, e := range allEvents(t, db) {
 		if e.ID != int64(n+1) {
@@ -383,7 +383,7 @@ func idsWithoutGaps(t *testing.T, db *store.DB) {
 }
 
 // allEvents in the order of their ids.
-func allEvents(t *testing.T, db *store.DB) (all []store.Event) {
+func allEvents(t testing.TB, db *store.DB) (all []store.Event) {
 	t.Helper()
 	for cursor := ""; ; {
 		page, next, err := db.Events(t.Context(), store.EventFilter{}, store.Page{Limit: 1000, Cursor: cursor})

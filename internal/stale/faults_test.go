@@ -149,6 +149,76 @@ func TestFaultsGolden(t *testing.T) {
 	}
 }
 
+// TestInvariantsNotice: what every test of a fault ends with must be able to fail.
+func TestInvariantsNotice(t *testing.T) {
+	for name, c := range map[string]struct {
+		meddle func(b *cleanBed, i store.Instance, ct *dockertest.Container)
+		want   string
+	}{
+		"nothing":             {func(*cleanBed, store.Instance, *dockertest.Container) {}, ""},
+		"a container is gone": {func(_ *cleanBed, _ store.Instance, ct *dockertest.Container) { ct.Remove() }, "no applied plan says so"},
+		"a volume is gone":    {func(b *cleanBed, _ store.Instance, _ *dockertest.Container) { b.engine.RemoveVolume("data") }, "volume data"},
+		"a wrong warning": {func(b *cleanBed, i store.Instance, _ *dockertest.Container) {
+			b.emit(store.Event{Kind: "instance.stale", InstanceID: i.ID})
+		}, "a wrong warning"},
+		"a change told twice": {func(b *cleanBed, i store.Instance, _ *dockertest.Container) {
+			b.emit(store.Event{Kind: "instance.status", InstanceID: i.ID, Data: map[string]any{"from": "running", "to": "stopped"}})
+		}, "but it was stopped"},
+		"a change that did not come about": {func(b *cleanBed, i store.Instance, _ *dockertest.Container) {
+			b.emit(store.Event{Kind: "instance.status", InstanceID: i.ID, Data: map[string]any{"from": "stopped", "to": "running"}})
+		}, "its events end with running"},
+		"no archive": {func(b *cleanBed, i store.Instance, _ *dockertest.Container) {
+			all, _, err := b.db.Archives(b.t.Context(), store.ArchiveFilter{}, store.Page{})
+			if err != nil || len(all) != 1 {
+				b.t.Fatalf("archives: %v %v", all, err)
+			}
+			if err := b.cleaner.DeleteArchive(b.t.Context(), all[0].ID, "user:anna"); err != nil {
+				b.t.Fatal(err)
+			}
+		}, "was removed and has the archives"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBed(t, func(t *testing.T, b *cleanBed) {
+				keep := newInvariants(b.db, b.adapter)
+				gone, goneCt := b.plant("gone", 20, nil)
+				plan := b.apply(b.planAll())
+				inst, ct := b.plant("kept", 20, func(tpl *dockertest.Template) { tpl.Volumes = []string{"data:/data"} })
+				keep.note(goneCt.ID, gone.Name, nil)
+				keep.note(ct.ID, inst.Name, []string{"data"})
+				keep.initial[gone.ID], keep.initial[inst.ID] = gone.Status, inst.Status
+				keep.stale[gone.ID], keep.applied = true, []string{plan.ID}
+				b.update(func(tx *store.Tx) error {
+					next := inst
+					next.StaleSince, next.WarnedAt = time.Time{}, time.Time{}
+					return tx.RecordInstance(t.Context(), inst, &next, time.Now())
+				})
+				c.meddle(b, inst, ct)
+				heard := &hearing{TB: t}
+				keep.intact(heard)
+				if said := strings.Join(heard.said, "\n"); c.want == "" && said != "" || !strings.Contains(said, c.want) {
+					t.Errorf("noticed %q, want %q", said, c.want)
+				}
+			})
+		})
+	}
+}
+
+// hearing takes errors down instead of failing by them.
+type hearing struct {
+	testing.TB
+	said []string
+}
+
+func (h *hearing) Errorf(format string, args ...any) {
+	h.said = append(h.said, fmt.Sprintf(format, args...))
+}
+
+func (b *cleanBed) emit(e store.Event) {
+	b.t.Helper()
+	e.Time, e.Severity, e.Source = b.now(), store.SeverityInfo, store.SourceScanner
+	b.update(func(tx *store.Tx) error { return tx.Emit(b.t.Context(), e) })
+}
+
 func frozenInAScan(t *testing.T, app string) {
 	engine := enginetest.StartPrivate(t)
 	b := newFaultBed(t, engine.Endpoint(), app, store.Options{DataDir: t.TempDir()})
