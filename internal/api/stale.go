@@ -52,24 +52,26 @@ func (s *server) staleItems(ctx context.Context, views []store.InstanceView) ([]
 	if err != nil {
 		return nil, err
 	}
-	items := make([]staleJSON, 0, len(views))
+	items := make([]staleJSON, len(views))
 	clocks := map[string]time.Time{}
-	for i, v := range views {
+	for i := range views {
+		v, item := &views[i], &items[i] // both are too large to be copied by the hundred
 		now, known := clocks[v.HostID]
 		if !known {
 			now = s.engineNow(v.HostID)
 			clocks[v.HostID] = now
 		}
-		item := staleOf(v, now)
+		*item = staleOf(v, now)
 		item.Policy = decisionOf(decisions[i])
-		item.Blind, item.BlindFor = blindSpansOf(blind[v.ID], v.LastAliveAt, now)
-		item.BlindWords = stale.BlindEvidence(v.Instance, blind[v.ID], now)
-		items = append(items, item)
+		if intervals := blind[v.ID]; len(intervals) > 0 {
+			item.Blind, item.BlindFor = blindSpansOf(intervals, v.LastAliveAt, now)
+			item.BlindWords = stale.BlindEvidence(v.Instance, intervals, now)
+		}
 	}
 	return items, nil
 }
 
-func staleOf(v store.InstanceView, now time.Time) staleJSON {
+func staleOf(v *store.InstanceView, now time.Time) staleJSON {
 	return staleJSON{
 		ID: v.ID, Project: v.Project, ProjectID: v.ProjectID, Stage: v.Stage, StageID: v.StageID, StageKind: string(v.StageKind),
 		Host: v.Host, HostID: v.HostID, Name: v.Name, ContainerID: v.ContainerID, Image: v.Image, ImageTag: v.ImageTag,
