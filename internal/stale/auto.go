@@ -318,26 +318,40 @@ func (c *Cleaner) planAutomatic(ctx context.Context, r *autoRun) error {
 	if err := d.countImages(ctx); err != nil {
 		return err
 	}
-	if err := c.keepPlan(ctx, d); !errors.Is(err, errPlannedAlready) {
+	if err := c.keepPlan(ctx, d); !errors.Is(err, errOvertaken) {
 		return err
 	}
 	return nil
 }
 
-// errPlannedAlready keeps a second automatic plan of a host from being made.
-var errPlannedAlready = errors.New("an automatic plan of the host waits already")
+// errOvertaken keeps an automatic plan from being made of what another one, or a person, has in hand.
+var errOvertaken = errors.New("somebody else was faster")
 
-// onlyPlan makes sure of one automatic plan a host at a time.
+// onlyPlan makes sure of one automatic plan a host at a time, and that all it holds is still there.
 func onlyPlan(ctx context.Context, tx *store.Tx, plan store.Plan) error {
 	if !plan.Automatic {
 		return nil
 	}
-	plans, err := tx.AutomaticPlans(ctx, plan.CreatedAt)
+	waiting, err := tx.AutomaticPlans(ctx, plan.CreatedAt)
 	if err != nil {
 		return err
 	}
-	if _, waits := planOf(plans, plan.Items[0].HostID); waits {
-		return errPlannedAlready
+	applying, err := tx.UnfinishedPlans(ctx)
+	if err != nil {
+		return err
+	}
+	applying = slices.DeleteFunc(applying, func(p store.Plan) bool { return !p.Automatic })
+	if _, another := planOf(append(waiting, applying...), plan.Items[0].HostID); another {
+		return errOvertaken
+	}
+	for _, i := range plan.Items {
+		v, err := tx.Instance(ctx, i.InstanceID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && v.Status == store.StatusRemoving {
+			return errOvertaken
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

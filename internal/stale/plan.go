@@ -342,13 +342,14 @@ func (d *draft) imageBytes(ctx context.Context, item store.PlanItem, planned map
 // keepPlan writes plan, sizes and event in one transaction.
 func (c *Cleaner) keepPlan(ctx context.Context, d *draft) error {
 	err := c.db.Update(ctx, func(tx *store.Tx) error {
-		for id, bytes := range d.sizes {
-			if err := tx.SetSize(ctx, id, bytes, d.plan.CreatedAt); err != nil {
-				return fmt.Errorf("keep size of %s: %w", id, err)
-			}
-		}
 		if err := onlyPlan(ctx, tx, d.plan); err != nil {
 			return err
+		}
+		for id, bytes := range d.sizes {
+			// One that somebody removed meanwhile has no size any more; its item will say so.
+			if err := tx.SetSize(ctx, id, bytes, d.plan.CreatedAt); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("keep size of %s: %w", id, err)
+			}
 		}
 		if err := tx.InsertPlan(ctx, d.plan); err != nil {
 			return err
