@@ -26,9 +26,13 @@ import (
 // never stops a process; who was removed has exactly one archive, and comes back as it was, as a new episode.
 func TestPropertyPoliciesProtectionAndUndo(t *testing.T) {
 	var seen tally
+	lives := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		asleep := rapid.IntRange(0, 1<<members-1).Draw(rt, "asleep")
 		fates := rapid.SliceOfN(rapid.Custom(drawFate), 10, 40).Draw(rt, "fates")
+		if lives++; underRace && lives > livesUnderRace {
+			return
+		}
 		why := ""
 		inBed(t, func(_ *testing.T, b *cleanBed) { why = newColony(b, &seen, asleep).live(fates) })
 		if why != "" {
@@ -36,10 +40,13 @@ func TestPropertyPoliciesProtectionAndUndo(t *testing.T) {
 		}
 	})
 	t.Logf("what happened: %v", seen.counts)
-	if missing := seen.missing(); !t.Failed() && missing != "" {
+	if missing := seen.missing(); !underRace && !t.Failed() && missing != "" {
 		t.Errorf("the histories proved nothing: %s never happened", missing)
 	}
 }
+
+// livesUnderRace are enough to find races; that the histories prove something is held without the detector.
+const livesUnderRace = 25
 
 // tally counts what happened in all histories.
 type tally struct{ counts map[string]int }
