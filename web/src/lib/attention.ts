@@ -1,5 +1,5 @@
 import type { Event, Host, Instance, Overview, ScanHistory } from './api/client';
-import { bytes, ms } from './format';
+import { bytes, capital, ms } from './format';
 import { overview as words } from './strings/overview';
 import { paths } from './router.svelte';
 
@@ -36,6 +36,16 @@ export function needs(f: Facts): Need[] {
       at: null,
       href: '/reclaim?tab=leftovers',
     });
+  for (const h of f.summary?.hosts ?? [])
+    if (h.auto_held)
+      list.push({
+        id: 'held' + h.id,
+        tone: 'warn',
+        title: words.held(h.name),
+        meta: h.auto_held,
+        at: at(h.auto_held_since),
+        href: '/hosts',
+      });
   const open = (f.summary?.stale ?? 0) - (f.summary?.kept ?? 0);
   if (f.summary && open > 0) list.push(staleNeed(f.summary, open));
   return list.toSorted((a, b) => Number(b.tone === 'bad') - Number(a.tone === 'bad'));
@@ -87,13 +97,20 @@ export function failedDeploys(deploys: Event[]): Need[] {
       list.push({
         id: 'deploy' + stage,
         tone: 'bad',
-        title: words.deployFailed,
-        meta: e.message,
+        ...deployWords(e),
         at: ms(e.time),
-        href: paths.events({ source: 'deployer', severity: 'error' }),
+        href: e.instance_id ? paths.instance(e.instance_id) : paths.events({ source: 'deployer', severity: 'error' }),
       });
   }
   return list;
+}
+
+// Its message says what failed, then why; the first is the title.
+function deployWords(e: Event): { title: string; meta: string } {
+  const reason = e.data?.reason;
+  const end = typeof reason === 'string' && reason ? e.message.indexOf(`: ${reason}`) : -1;
+  if (end < 0) return { title: words.deployFailed, meta: e.message };
+  return { title: capital(e.message.slice(0, end)), meta: e.message.slice(end + 2) };
 }
 
 function looping(instances: Instance[]): Need[] {
@@ -112,5 +129,13 @@ function looping(instances: Instance[]): Need[] {
 function staleNeed(s: Overview, open: number): Need {
   const oldest = s.by_age.findLast((a) => a.count > 0);
   const meta = oldest?.from_days ? words.oldest(oldest.count, oldest.from_days) : '';
-  return { id: 'stale', tone: 'warn', title: words.staleTotal(open, bytes(s.stale_bytes)), meta, at: null, href: '/stale', review: true };
+  return {
+    id: 'stale',
+    tone: 'warn',
+    title: words.staleTotal(open, s.stale_bytes ? bytes(s.stale_bytes) : ''),
+    meta,
+    at: null,
+    href: '/stale',
+    review: true,
+  };
 }

@@ -137,8 +137,27 @@ describe('what needs somebody', () => {
     expect(failedDeploys([e('deploy.started', 's'), e('deploy.failed', 's')])).toHaveLength(1);
     expect(failedDeploys([e('deploy.failed', 's'), e('deploy.failed', 's')])).toHaveLength(1);
   });
+  it('says of a failed deploy first what it was, then why', () => {
+    const failed = {
+      ...e('deploy.failed', 's'),
+      message: 'deploy of shop:2 to shop/dev failed: exited with 1: look at its log',
+      data: { reason: 'exited with 1' },
+    };
+    expect(failedDeploys([failed])[0]).toMatchObject({
+      title: 'Deploy of shop:2 to shop/dev failed',
+      meta: 'exited with 1: look at its log',
+    });
+  });
+  it('is a host on which automatic cleanup is held', () => {
+    const hosts = [
+      { id: 'h', name: 'atlas', auto_held: 'too many', auto_held_since: null },
+      { id: 'i', name: 'fine' },
+    ];
+    const summary = { stale: 0, kept: 0, leftovers: 0, by_age: [], stale_bytes: 0, hosts };
+    expect(needs({ ...facts, summary: summary as never }).map((n) => n.meta)).toEqual(['too many']);
+  });
   it('is not what is stale but kept', () => {
-    const summary = { stale: 2, kept: 2, leftovers: 0, by_age: [], stale_bytes: 0 };
+    const summary = { stale: 2, kept: 2, leftovers: 0, by_age: [], stale_bytes: 0, hosts: [] };
     expect(needs({ ...facts, summary: summary as never })).toEqual([]);
   });
 });

@@ -9,6 +9,7 @@ export type Role = NonNullable<Session['role']>;
 export type Stale = S['Stale'];
 export type StaleList = S['StaleList'];
 export type Plan = S['Plan'];
+export type PlanSummary = S['PlanSummary'];
 export type PlanItem = S['PlanItem'];
 export type Event = S['Event'];
 export type EventList = S['EventList'];
@@ -19,6 +20,7 @@ export type Instance = S['Instance'];
 export type Deploy = S['Deploy'];
 export type Host = S['Host'];
 export type Scan = S['Scan'];
+export type BlindLedger = S['BlindLedger'];
 export type ScanHistory = S['ScanHistory'];
 export type Settings = S['Settings'];
 export type SettingsChange = S['SettingsChange'];
@@ -226,6 +228,8 @@ export const listEvents = (query: EventQuery, signal?: AbortSignal) => ok(api.GE
 
 // Hosts.
 export const listHosts = () => ok(api.GET('/api/hosts'));
+export const getBlindTime = (id: string, since?: string, signal?: AbortSignal) =>
+  ok(api.GET('/api/hosts/{id}/blind', { params: { path: { id }, query: { since } }, signal }));
 export const acceptHost = (id: string) => ok(api.POST('/api/hosts/{id}/accept', byId(id)));
 
 // Settings and tokens.
