@@ -35,6 +35,7 @@ type keeping struct {
 	contents store.ArchiveContents
 	layerID  string // the image of the writable layer
 	unsaved  bool   // row and contents know more than the store
+	unheard  bool   // the engine may still be at something of it
 }
 
 // openArchive gathers what is only read; it is written with the intention. From then on the archive is known, and nothing
@@ -121,6 +122,7 @@ func (r *removal) keepImage(ctx context.Context) *ending {
 		return nil
 	}
 	err := r.on.engine.TagImage(ctx, row.ImageID, row.KeepRef)
+	r.copy.unheard = r.copy.unheard || unheard(err)
 	switch {
 	case err == nil:
 		return nil
@@ -158,6 +160,7 @@ func (r *removal) keepLayer(ctx context.Context) *ending {
 		return nil
 	}
 	if r.copy.layerID, err = r.on.engine.Commit(ctx, r.owned(), layerRef(row.ID)); err != nil {
+		r.copy.unheard = unheard(err)
 		return r.notKept(ctx, err, fmt.Sprintf("what it wrote outside of its volumes (%s) could not be kept; free space on the engine's disk, "+
 			"or set archive_layer_max_bytes below that and plan again: the plan then says what an undo would lack", spellBytes(size)))
 	}

@@ -59,9 +59,10 @@ type Cleaner struct {
 	mu       sync.Mutex
 	removals map[string]bool // by instance id
 	plans    map[string]bool
-	archived map[string]bool   // archives that are being restored or deleted
-	known    *footing          // of the last decision
-	unseen   map[string]unseen // by host id
+	archived map[string]bool      // archives that are being restored or deleted
+	late     map[string]time.Time // archives that are to go, since when this process knows it
+	known    *footing             // of the last decision
+	unseen   map[string]unseen    // by host id
 
 	auto    *automatic
 	lookUp  func(ctx context.Context, image, tag string) (digest string, err error) // of a tag; nil: nobody is asked
@@ -81,7 +82,7 @@ func (c *Cleaner) LendHands(h Hands) { c.hands = h }
 
 // NewCleaner joins its parts; it starts nothing.
 func NewCleaner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Cleaner {
-	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}, unseen: map[string]unseen{}, auto: newAutomatic()}
+	return &Cleaner{db: db, fleet: fleet, log: log, removals: map[string]bool{}, plans: map[string]bool{}, archived: map[string]bool{}, late: map[string]time.Time{}, unseen: map[string]unseen{}, auto: newAutomatic()}
 }
 
 // ClaimBy sets who else acts on instances, so that no two ever act on one at once. Set before use.

@@ -154,21 +154,25 @@ func remnantOfRef(a store.Archive, imageID, ref string) store.Remnant {
 	}
 }
 
-// discardCopy takes away the archive of a removal that was taken back. What cannot be taken away now is left to a
-// later run, and keeps nobody waiting.
+// lateAnswer is how long an engine may be at something that nobody waits for any more: to copy a large layer takes it minutes.
+const lateAnswer = 15 * time.Minute
+
+// discardCopy takes away the archive of a removal that was taken back. What cannot be taken away now, or may yet come to
+// be there, is left to a later run, and keeps nobody waiting.
 func (r *removal) discardCopy(ctx context.Context, why string) {
 	if r.copy == nil {
 		return
 	}
 	ctx, cancel := settling(ctx)
 	defer cancel()
-	if err := r.c.discard(ctx, r.on.engine, r.copy.row, why); err != nil {
+	if err := r.c.discard(ctx, r.on.engine, r.copy.row, r.copy.unheard, why); err != nil {
 		r.c.log.Warn("archive of a removal that was taken back stays for now", "archive_id", r.copy.row.ID, "instance_id", r.view.ID, "error", err)
 	}
 }
 
-// discard ends an archive whose removal came to nothing.
-func (c *Cleaner) discard(ctx context.Context, e *docker.Engine, a store.Archive, why string) error {
+// discard ends an archive whose removal came to nothing. While its engine may be at something of it still, only the names
+// that are there are taken away.
+func (c *Cleaner) discard(ctx context.Context, e *docker.Engine, a store.Archive, unheard bool, why string) error {
 	if !c.hold(c.archived, a.ID) {
 		return nil // somebody is at it
 	}
@@ -180,11 +184,31 @@ func (c *Cleaner) discard(ctx context.Context, e *docker.Engine, a store.Archive
 		}
 		e = on.engine
 	}
+	if unheard && !c.waitedFor(a.ID) {
+		_, err := c.untag(ctx, e, a)
+		return err
+	}
 	err := c.forget(ctx, e, a, archiveEvent(a, "archive.discarded", "the copy of "+archivedName(a)+" was thrown away: it was not removed, "+why, "system"))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	return err
+}
+
+// waitedFor reports whether this process has known for long enough that an archive is to go.
+func (c *Cleaner) waitedFor(archiveID string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	since, ok := c.late[archiveID]
+	if !ok {
+		c.late[archiveID] = time.Now()
+		return false
+	}
+	if time.Since(since) < lateAnswer {
+		return false
+	}
+	delete(c.late, archiveID)
+	return true
 }
 
 // recoverArchives ends what a crash, or an engine that was away, left of archives half done. An error is a restore that waits.
@@ -228,5 +252,5 @@ func (c *Cleaner) recoverForgotten(ctx context.Context, hosts *hostBook, a store
 	if err != nil {
 		return err
 	}
-	return c.discard(ctx, on.engine, a, "which was interrupted")
+	return c.discard(ctx, on.engine, a, true, "which was interrupted")
 }

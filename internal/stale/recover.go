@@ -96,7 +96,7 @@ func (r *removal) findCopy(ctx context.Context, row store.Removal) (err error) {
 	if r.settings, err = r.c.db.Settings(ctx); err != nil || row.ArchiveID == "" {
 		return err
 	}
-	r.copy = &keeping{}
+	r.copy = &keeping{unheard: true}
 	if r.copy.row, err = r.c.db.Archive(ctx, row.ArchiveID); err == nil {
 		r.copy.contents, err = r.c.db.ArchiveContents(ctx, row.ArchiveID)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
@@ -214,8 +215,11 @@ func (b *cleanBed) wantOne(id string) {
 func (b *cleanBed) settled() {
 	b.t.Helper()
 	b.engine.ClearFaults()
-	if err := b.cleaner.Recover(b.t.Context()); err != nil {
-		b.t.Errorf("recover: %v", err)
+	for range 2 {
+		if err := b.cleaner.Recover(b.t.Context()); err != nil {
+			b.t.Errorf("recover: %v", err)
+		}
+		time.Sleep(lateAnswer)
 	}
 	if _, err := b.cleaner.ExpireArchives(b.t.Context()); err != nil {
 		b.t.Errorf("expire: %v", err)

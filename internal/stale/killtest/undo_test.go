@@ -123,7 +123,14 @@ func (s *site) wantOnlyNeededCopies() {
 		}
 	}
 	for _, a := range s.archives() {
-		if a.State != store.ArchiveReady && a.State != store.ArchiveRestored {
+		switch a.State {
+		case store.ArchiveReady, store.ArchiveRestored:
+		case store.ArchiveMaking: // it is to go, when the engine can no longer be at it
+			delete(needed, repo+a.ID)
+			delete(needed, repo+a.ID+"-layer")
+			enginetest.RemoveImageAfter(s.t, s.adapter, repo+a.ID+"-layer")
+			continue
+		default:
 			s.t.Errorf("the archive of %s is %s", a.Name, a.State)
 		}
 		needed[repo+a.ID], needed[repo+a.ID+"-layer"] = a.KeepRef != "", a.LayerImage != ""
