@@ -11,6 +11,8 @@
 //     trusts what it remembers only as far back as the stream has been whole.
 //   - Cleaner.Plan freezes what a cleanup would do, Cleaner.Apply does that, judging each item again, and
 //     Cleaner.Recover ends what a crash left half done.
+//   - Each removal makes an archive first (archive.go): without a copy that an undo can be made of, nothing is
+//     removed. Cleaner.Restore brings it back, after a survey of what is in the way; expire.go ends archives.
 //
 // One pass of a host at a time: a scan and a batch of events take turns. Scanner and Cleaner meet only in
 // the store, where each writes a row only as the one it has read.

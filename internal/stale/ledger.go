@@ -88,8 +88,11 @@ func itemEvent(item store.PlanItem, end ending, actor string) store.Event {
 			"image_tag": item.ImageTag, "bytes": item.Details.Bytes, "routes": item.Details.Routes,
 		},
 	}
-	if item.PlanID == "" && end.done() { // a removal by hand, ended by a recovery
-		e.Kind = "instance.removed"
+	if item.PlanID == "" { // a removal by hand
+		e.Kind = "cleanup.refused"
+		if end.done() {
+			e.Kind = "instance.removed"
+		}
 	}
 	if end.result == store.ResultError || end.result == store.ResultTimeout {
 		e.Severity = store.SeverityWarn
