@@ -6,7 +6,7 @@ import { nameOf } from '$lib/keys.svelte';
 import { specOf, textOf } from '$lib/spec';
 import { serving } from '$lib/tone';
 import { Cutter, kept, matching, plain } from '../../src/pages/instance/log';
-import { days, stretches } from '../../src/pages/instance/life';
+import { chapters, lastYear, marks, stretches, unwatched } from '../../src/pages/instance/life';
 import { offered, requestOf } from '../../src/pages/removed/choices';
 import { formOf as policyForm, requestOf as policyRequest } from '../../src/pages/policy/form';
 import { changed, formOf, thresholdTrial } from '../../src/pages/settings/form';
@@ -107,7 +107,7 @@ describe('a life', () => {
   });
   it('counts only what lies in the last year', () => {
     const now = at(0);
-    expect(days([{ from: now - 500 * 86_400_000, to: now, state: 'alive' }], now)).toEqual({ alive: 365, dead: 0 });
+    expect(lastYear([{ from: now - 500 * 86_400_000, to: now, state: 'alive' }], now)).toEqual({ alive: 365 * 86_400_000, dead: 0 });
   });
 });
 
@@ -265,4 +265,52 @@ describe('a policy in a form', () => {
       { stale_after: '36h', action: 'cleanup', cleanup_after: '24h', max_per_run: 5 },
     ],
   ])('sends back %s', (_, said, want) => expect(sent(said)).toEqual(want));
+});
+
+describe('a life as it is told', () => {
+  const e = (id: string, kind: string, time: number, severity = 'info') =>
+    ({ id, kind, severity, time: new Date(time).toISOString(), message: id }) as Event;
+  const list = [
+    { from: 100_000, to: 200_000, state: 'alive' as const },
+    { from: 200_000, to: 300_000, state: 'dead' as const },
+  ];
+  const told = (all: ReturnType<typeof chapters>) => all.map((c) => c.entries.map((x) => ('event' in x ? x.event.id : x.blind.reason)));
+  it('is newest first, each event in the stretch that it begins', () => {
+    const events = [
+      e('stale', 'instance.stale', 250_000, 'warn'),
+      e('end', 'instance.stopped', 200_000),
+      e('asked', 'deploy.started', 99_000),
+    ];
+    expect(told(chapters(list, events, []))).toEqual([['stale', 'end'], ['asked']]);
+  });
+  it('puts an end where it was last alive, not where it was seen', () => {
+    const seen = { ...e('end', 'instance.missing', 290_000), data: { last_alive_at: new Date(200_000).toISOString() } };
+    expect(told(chapters(list, [e('warned', 'instance.stale', 250_000), seen], []))).toEqual([['warned', 'end'], []]);
+  });
+  it('says what nobody watched, but not what was before it', () => {
+    const blind = [
+      { from: 10_000, to: 20_000, reason: 'before' },
+      { from: 210_000, to: null, reason: 'down' },
+    ];
+    expect(told(chapters(list, [], blind))).toEqual([['down'], []]);
+    expect(chapters([], [], blind)).toEqual([]);
+  });
+  it('counts once what nobody watched for two reasons', () => {
+    const blind = [
+      { from: 0, to: 150_000, reason: 'down' },
+      { from: 120_000, to: 160_000, reason: 'clock' },
+      { from: 290_000, to: null, reason: 'down' },
+    ];
+    expect(unwatched(blind, 100_000, 300_000)).toBe(70_000);
+  });
+  it('marks what stands out and nothing else', () => {
+    const events = [
+      e('r', 'instance.restarted', 1),
+      e('w', 'instance.stale', 2, 'warn'),
+      e('d', 'deploy.done', 3),
+      e('s', 'instance.status', 4),
+      e('f', 'deploy.failed', 5, 'error'),
+    ];
+    expect(marks(events).map((m) => m.kind)).toEqual(['restart', 'warn', 'deploy', 'error']);
+  });
 });

@@ -102,46 +102,6 @@ export const notFound = {
   action: 'Go to the overview',
 };
 
-export const palette = {
-  label: 'Command palette',
-  placeholder: 'Search projects, containers and actions',
-  results: 'Results',
-  noMatch: (q: string) => `No match for “${q}”.`,
-  actions: 'Actions',
-  projects: 'Projects',
-  instances: 'Instances',
-  scan: 'Scan for stale containers now',
-  reviewStale: 'Review stale containers',
-  newProject: 'Add a project',
-  days: (n: number) => `${n} d`,
-};
-
-export const sign = {
-  title: 'Sign in to docker-watcher',
-  again: 'Your session has ended. Sign in to go on; nothing you typed is lost.',
-  name: 'Name',
-  password: 'Password',
-  show: 'Show the password',
-  hide: 'Hide the password',
-  submit: 'Sign in',
-  lost: 'Password lost? An admin can make an API token for you; the command line works with it.',
-};
-
-export const setup = {
-  title: 'Set up docker-watcher',
-  heading: 'Create the admin account',
-  intro:
-    'This page opens once. No default password exists. The setup link, with its code, is in the log of the daemon; it proves that you run it.',
-  code: 'Setup code',
-  codeFilled: 'Taken from the link that you opened.',
-  name: 'Name',
-  password: 'Password',
-  passwordHelp: '12 characters or more. Password managers and pasting are welcome.',
-  tooShort: (n: number) => `${n} more ${n === 1 ? 'character' : 'characters'}.`,
-  submit: 'Make admin and sign in',
-  done: 'Somebody has set it up already.',
-};
-
 export const status: Record<string, string> = {
   pending: 'Pending',
   pulling: 'Pulling',
@@ -154,28 +114,6 @@ export const status: Record<string, string> = {
   missing: 'Missing',
   failed: 'Failed',
   removing: 'Removing',
-};
-
-export const classes: Record<string, { label: string; help: string }> = {
-  exited: { label: 'Exited', help: 'It ended without an error.' },
-  failed: { label: 'Failed', help: 'It ended with an error.' },
-  oom: { label: 'Out of memory', help: 'The kernel ended it because it used too much memory.' },
-  never_started: { label: 'Never started', help: 'It was created and never ran.' },
-  paused: { label: 'Paused', help: 'Its processes are frozen; they still exist.' },
-  crash_looping: { label: 'Crash looping', help: 'The engine starts it again and again, and it never lives for 10 seconds.' },
-  dead: { label: 'Dead', help: 'The engine could not remove it whole.' },
-  missing: { label: 'Missing', help: 'It is gone from the engine, and docker-watcher did not remove it.' },
-  engine_lost: {
-    label: 'Lost by its engine',
-    help: 'It was meant to run and stopped when its engine crashed. Never cleaned up automatically.',
-  },
-};
-
-export const evidence: Record<string, string> = {
-  observed: 'we saw it running then',
-  finished_at: 'the engine says that it ended then',
-  first_seen_stopped: 'we first saw it stopped then',
-  created_at: 'it was created then and never started',
 };
 
 export const protections: Record<string, string> = {

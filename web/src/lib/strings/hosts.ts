@@ -1,5 +1,16 @@
 import { plural, span } from '../format';
 
+/** Why a host could not be judged. */
+export const blindReasons: Record<string, string> = {
+  down: 'docker-watcher did not run',
+  unreachable: 'the engine did not answer',
+  empty_list: 'the engine showed no container at all',
+  mass_change: 'too much changed at once',
+  clock: 'our clock jumped',
+  clock_skew: 'the clock of the engine was wrong',
+  engine_changed: 'another engine answered',
+};
+
 export const hosts = {
   title: 'Hosts',
   intro: 'The Docker engines that are watched, and how well we see them.',

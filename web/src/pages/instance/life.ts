@@ -70,9 +70,53 @@ function between(turns: Turn[], made: number, now: number, runs: boolean): Stret
   return out;
 }
 
-/** How many days of the last year were, for the greater part, of each kind. */
-export function days(list: Stretch[], now: number): { alive: number; dead: number } {
+/** How much of the last year it was alive and was not, in milliseconds. */
+export function lastYear(list: Stretch[], now: number): { alive: number; dead: number } {
   const sum = (state: Stretch['state']) =>
     list.filter((s) => s.state === state).reduce((n, s) => n + Math.max(0, s.to - Math.max(s.from, now - 365 * dayMs)), 0);
-  return { alive: Math.round(sum('alive') / dayMs), dead: Math.round(sum('dead') / dayMs) };
+  return { alive: sum('alive'), dead: sum('dead') };
+}
+
+/** How much of from..now nobody watched; what overlaps counts once. */
+export function unwatched(blind: Blind[], from: number, now: number): number {
+  let reached = from;
+  let sum = 0;
+  for (const b of blind.toSorted((x, y) => x.from - y.from)) {
+    const begin = Math.max(b.from, reached);
+    const end = Math.min(b.to ?? now, now);
+    if (end <= begin) continue;
+    sum += end - begin;
+    reached = end;
+  }
+  return sum;
+}
+
+/** A stretch of a life with what happened in it, and what of it nobody watched; newest first. */
+export type Chapter = Stretch & { entries: Entry[] };
+export type Entry = { at: number; event: Event } | { at: number; blind: Blind };
+export type Blind = { from: number; to: number | null; reason: string };
+
+/** The life as it is told: each stretch with its events. An event belongs to the stretch that it begins, not to the one that it ends. */
+export function chapters(list: Stretch[], events: Event[], blind: Blind[]): Chapter[] {
+  if (!list.length) return [];
+  const out: Chapter[] = list.map((s) => ({ ...s, entries: [] }));
+  const born = list[0]!.from;
+  const add = (e: Entry) => (out.findLast((c) => c.from <= e.at) ?? out[0]!).entries.push(e);
+  for (const event of events) add({ at: turnOf(event)?.at ?? ms(event.time), event });
+  for (const b of blind) if (b.to === null || b.to > born) add({ at: b.from, blind: b });
+  for (const c of out) c.entries.sort((a, b) => b.at - a.at);
+  return out.toReversed();
+}
+
+export type Mark = { at: number; kind: 'deploy' | 'restart' | 'warn' | 'error'; text: string };
+
+/** What stands out in a life. */
+export function marks(events: Event[]): Mark[] {
+  return events.flatMap((e): Mark[] => {
+    const mark = (kind: Mark['kind']) => [{ at: ms(e.time), kind, text: e.message }];
+    if (e.severity === 'error') return mark('error');
+    if (e.kind === 'instance.restarted') return mark('restart');
+    if (e.severity === 'warn') return mark('warn');
+    return e.kind === 'deploy.done' ? mark('deploy') : [];
+  });
 }
