@@ -1,16 +1,17 @@
-import { SvelteSet } from 'svelte/reactivity';
-
-/** Which of these is selected after one was toggled, with everything since the anchor when a range is meant. */
-export function toggled(ids: string[], selected: ReadonlySet<string>, id: string, anchor: string | null): string[] {
+/** Which of these is toggled with one: everything since the anchor when a range is meant. */
+export function toggled(ids: string[], id: string, anchor: string | null): string[] {
   const from = anchor === null ? -1 : ids.indexOf(anchor);
   const to = ids.indexOf(id);
   if (from < 0 || to < 0) return [id];
   return ids.slice(Math.min(from, to), Math.max(from, to) + 1);
 }
 
-/** Selection with ranges, and a cursor for j and k, over any list of ids. */
+/**
+ * Selection with ranges, and a cursor for j and k, over any list of ids. The set is replaced and not changed, so that a change of
+ * two hundred rows is one change.
+ */
 export class Rows {
-  selected = new SvelteSet<string>();
+  selected = $state.raw<ReadonlySet<string>>(new Set());
   cursor = $state(-1);
   #anchor: string | null = null;
   #ids: () => string[];
@@ -30,22 +31,27 @@ export class Rows {
 
   toggle(id: string, range = false) {
     const on = !this.selected.has(id);
-    for (const x of toggled(this.#ids(), this.selected, id, range ? this.#anchor : null)) this.#set(x, on);
+    const next = new Set(this.selected);
+    for (const x of toggled(this.#ids(), id, range ? this.#anchor : null)) {
+      if (on) next.add(x);
+      else next.delete(x);
+    }
+    this.selected = next;
     this.#anchor = id;
   }
 
   toggleAll() {
-    if (this.all) this.selected.clear();
-    else for (const id of this.#ids()) this.selected.add(id);
+    this.selected = this.all ? new Set() : new Set(this.#ids());
   }
 
   clear() {
-    this.selected.clear();
+    if (this.selected.size > 0) this.selected = new Set();
   }
 
   /** Forgets what is selected but no longer there. */
   keep(ids: ReadonlySet<string>) {
-    for (const id of this.selected) if (!ids.has(id)) this.selected.delete(id);
+    const left = [...this.selected].filter((id) => ids.has(id));
+    if (left.length < this.selected.size) this.selected = new Set(left);
   }
 
   move(by: 1 | -1) {
@@ -59,10 +65,5 @@ export class Rows {
 
   at() {
     return this.#ids()[this.cursor];
-  }
-
-  #set(id: string, on: boolean) {
-    if (on) this.selected.add(id);
-    else this.selected.delete(id);
   }
 }

@@ -27,7 +27,7 @@ describe('selection', () => {
     ['from below', 'd', 'b', ['b', 'c', 'd']],
     ['without a begin', null, 'c', ['c']],
     ['from what is gone', 'z', 'c', ['c']],
-  ])('takes a range %s', (_, anchor, id, want) => expect(toggled(ids, new Set(), id, anchor)).toEqual(want));
+  ])('takes a range %s', (_, anchor, id, want) => expect(toggled(ids, id, anchor)).toEqual(want));
 
   it('forgets what is no longer there', () => {
     const rows = new Rows(() => ids);
