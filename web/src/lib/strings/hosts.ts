@@ -11,6 +11,8 @@ export const blindReasons: Record<string, string> = {
   engine_changed: 'another engine answered',
 };
 
+const percent = (share: number) => (share < 0.001 ? 'under 0.1%' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)}%`);
+
 export const hosts = {
   title: 'Hosts',
   intro: 'The Docker engines that are watched, and how well we see them.',
@@ -42,10 +44,17 @@ export const hosts = {
   acceptHint: 'An admin can accept it once it is right.',
   accepted: (name: string) => `${name} is judged again`,
   blindTitle: 'Blind time',
-  blindIntro: 'Intervals of the last 30 days in which nobody could tell what lived.',
-  blindNone: 'None in the last 30 days.',
   blindNow: 'still',
-  blindSum: (n: number, total: string) => `${plural(n, 'interval')}, ${total} in all`,
+  held: 'Cleanup held',
+  heldSince: (when: string) => `since ${when}`,
+  ledger: {
+    period: (host: string) => `Blind time of ${host}, period`,
+    periods: { '1': 'Last day', '7': 'Last 7 days', '30': 'Last 30 days', '365': 'Last year' } as Record<string, string>,
+    none: 'None: it was watched all the time.',
+    sum: (blind: string, share: number) => `Nobody could tell for ${blind}, ${percent(share)} of the time`,
+    strip: (n: number, from: string) => `${plural(n, 'interval')} of blind time since ${from}`,
+    now: 'now',
+  },
   showAll: (n: number) => `Show all ${n}`,
   scansTitle: 'Scans',
   scanNow: 'Scan now',
