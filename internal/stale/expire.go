@@ -29,7 +29,7 @@ func (c *Cleaner) DeleteArchive(ctx context.Context, archiveID, actor string) er
 // a removal that came to nothing, could not end.
 func (c *Cleaner) ExpireArchives(ctx context.Context) (int, error) {
 	hosts := c.openHostBook()
-	over, err := c.archives(ctx, store.ArchiveFilter{ExpiredBy: time.Now().UTC()})
+	over, err := c.expired(ctx)
 	errs := []error{err, c.recoverArchives(ctx, hosts)}
 	expired := 0
 	for _, a := range over {
@@ -40,6 +40,21 @@ func (c *Cleaner) ExpireArchives(ctx context.Context) (int, error) {
 		expired++
 	}
 	return expired, errors.Join(errs...)
+}
+
+// expired are the archives whose time is over. A clock that was turned just now says that of none.
+func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
+	settings, err := c.db.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	c.auto.lookAtClock(now)
+	if why := c.auto.jump(settings.AutoWarmUp, now); why != "" {
+		c.log.Warn("no archive expires for now", "reason", why)
+		return nil, nil
+	}
+	return c.archives(ctx, store.ArchiveFilter{ExpiredBy: c.auto.wall().UTC()})
 }
 
 // archives reads all that match.
@@ -177,6 +192,12 @@ func (c *Cleaner) discard(ctx context.Context, e *docker.Engine, a store.Archive
 		return nil // somebody is at it
 	}
 	defer c.letGo(c.archived, a.ID)
+	// The row may have been read before its removal came to its end: then it is wanted more than ever.
+	if now, err := c.db.Archive(ctx, a.ID); errors.Is(err, store.ErrNotFound) || err == nil && now.State != store.ArchiveMaking {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	if e == nil {
 		on, err := c.openHostBook().same(ctx, a.HostID)
 		if err != nil {

@@ -42,6 +42,9 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 // recoverRemoval ends one removal, or says why it waits.
 func (c *Cleaner) recoverRemoval(ctx context.Context, hosts *hostBook, row store.Removal) error {
 	view, err := c.db.Instance(ctx, row.InstanceID)
+	if err == nil && view.Status != store.StatusRemoving { // listed before whoever had it in hand took it back
+		return nil
+	}
 	if err == nil {
 		item, plan := c.itemOf(ctx, row, view)
 		r := &removal{c: c, view: view, item: item, actor: row.Actor, tagGoneYes: plan.TagGoneYes, bound: bindingOfRemoval(row)}
@@ -163,6 +166,9 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 	}
 	if p := r.protection(r.view); p.Kind != store.ProtectionNone {
 		return r.takeBack(ctx, protectionWords(p))
+	}
+	if r.actor == autoActor && !r.settings.AutoCleanup && ct.State != docker.StateRemoving {
+		return r.takeBack(ctx, "automatic cleanup was switched off meanwhile")
 	}
 	if stop := r.recoverCopy(ctx); stop != nil {
 		return r.takeBack(ctx, stop.detail)

@@ -245,8 +245,13 @@ func (r *removal) broken(ct docker.Container) *ending {
 }
 
 // markDeleting writes that from now on the container may be gone by our hand, and that its archive is whole. It is
-// the last moment at which a pin given meanwhile is heeded.
+// the last moment at which a pin given meanwhile is heeded, or that automatic cleanup was switched off.
 func (r *removal) markDeleting(ctx context.Context) *ending {
+	if r.actor == autoActor && !r.byPerson { // its archive may have taken minutes
+		if end := r.c.stillDue(ctx, r.view); end != nil {
+			return end
+		}
+	}
 	var protection store.Protection
 	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
 		view, err := tx.Instance(ctx, r.view.ID)

@@ -351,7 +351,14 @@ func (s *restoring) finish(ctx context.Context, containerID string) (store.Insta
 // unmake removes a container that was made a moment ago and that the store cannot take, say because an address
 // of its routes was taken meanwhile.
 func (s *restoring) unmake(ctx context.Context, ct docker.Container, why error) error {
-	err := s.on.engine.Remove(ctx, docker.Owned{ID: ct.ID, Installation: s.c.db.InstallationID(), Instance: s.archive.InstanceID})
+	_, err := s.c.db.InstanceByContainer(ctx, s.archive.HostID, ct.ID)
+	switch {
+	case err == nil: // it has got a row all the same: then it is not ours to take back
+		return s.giveUp(ctx, fmt.Errorf("%w: %w", ErrNotRestorable, why))
+	case !errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("%w; whose the container made for it is could not be read, it will be ended later: %w", why, err)
+	}
+	err = s.on.engine.Remove(ctx, docker.Owned{ID: ct.ID, Installation: s.c.db.InstallationID(), Instance: s.archive.InstanceID})
 	if err != nil && !errors.Is(err, docker.ErrNotFound) {
 		return fmt.Errorf("%w; the container made for it could not be removed, it will be ended later: %w", why, err)
 	}
@@ -375,11 +382,18 @@ func (c *Cleaner) recoverRestore(ctx context.Context, hosts *hostBook, a store.A
 		return nil
 	}
 	defer c.letGo(c.archived, a.ID)
+	// It was listed before it was in hand: whoever had it in hand then may have ended the restore meanwhile.
+	a, err := c.db.Archive(ctx, a.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.State != store.ArchiveRestoring {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	s := &restoring{c: c, archive: a}
 	if err := json.Unmarshal([]byte(a.Asked), &s.asked); err != nil {
 		return fmt.Errorf("read what the restore of %s was asked for: %w", a.Name, err)
 	}
-	var err error
 	if s.contents, err = c.db.ArchiveContents(ctx, a.ID); err != nil {
 		return err
 	}
