@@ -416,6 +416,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/instances/{id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an instance uses now */
+        get: operations["get-instance-stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances/{id}/stop": {
         parameters: {
             query?: never;
@@ -2456,6 +2473,40 @@ export interface components {
             spec?: components["schemas"]["Spec"];
             /** @description null: as the project */
             stale_after?: string | null;
+        };
+        Usage: {
+            /**
+             * Format: double
+             * @description 100 is one core kept busy
+             */
+            cpu_percent: number;
+            /**
+             * Format: int64
+             * @description without file cache that the kernel can take back
+             */
+            memory_bytes: number;
+            /**
+             * Format: int64
+             * @description of the container, else of its host
+             */
+            memory_limit: number;
+            /** Format: int64 */
+            pids: number;
+            /**
+             * Format: int64
+             * @description received since it started
+             */
+            rx_bytes: number;
+            /**
+             * Format: date-time
+             * @description of the sample, by the engine's clock; null: it does not run
+             */
+            time: string | null;
+            /**
+             * Format: int64
+             * @description sent since it started
+             */
+            tx_bytes: number;
         };
         Window: {
             /** @description absent: every day */
@@ -4922,6 +4973,74 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-instance-stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
