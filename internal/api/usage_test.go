@@ -27,7 +27,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{lives.ID, http.StatusOK, true, 32 << 20},
 		{dead.ID, http.StatusOK, false, 0},
-		{gone.ID, http.StatusNotFound, false, 0},
+		{gone.ID, http.StatusConflict, false, 0},
 		{"no-such-id", http.StatusNotFound, false, 0},
 	} {
 		status, _, text := b.raw(b.viewer, http.MethodGet, "/api/instances/"+c.id+"/stats", "")
