@@ -84,5 +84,8 @@ export const capital = (text: string) => text.charAt(0).toUpperCase() + text.sli
 /** never_started is "never started". */
 export const spaced = (word: string) => word.replaceAll('_', ' ');
 
+/** A volume without a name of its own is called by 64 signs; twelve are enough for people. */
+export const volumeName = (name: string) => (/^[0-9a-f]{64}$/.test(name) ? name.slice(0, 12) : name);
+
 /** The first twelve signs of a container or image id, without the name of its hash. */
 export const shortId = (id: string) => id.replace(/^sha256:/, '').slice(0, 12);

@@ -57,6 +57,7 @@ export const hosts = {
   },
   showAll: (n: number) => `Show all ${n}`,
   scansTitle: 'Scans',
+  scanTable: 'The last scans',
   scanNow: 'Scan now',
   scanColumns: { at: 'When', why: 'Why', known: 'Known', stale: 'Stale', took: 'Took', asked: 'Asked', result: 'Result' },
   triggers: { schedule: 'schedule', manual: 'by hand', gap: 'after a gap', start: 'at start', settings: 'new settings' } as Record<

@@ -14,7 +14,7 @@ export const reclaim = {
     reclaimable: (n: number, bytes: string) => `${plural(n, 'image')} can go, ${bytes} would come back`,
     nothing: 'None can go now.',
     plan: 'Plan reclaim…',
-    kept: 'needed for an undo until',
+    kept: 'needed for an undo, which ends',
     usedBy: (names: string) => `used by ${names}`,
     columns: { image: 'Image', use: 'Last used by', bytes: 'Comes back', state: 'State' },
     can: 'Reclaimable',
