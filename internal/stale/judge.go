@@ -134,7 +134,10 @@ func exempt(f Facts, p Policy, now time.Time) string {
 
 func ageReason(f Facts, p Policy, age time.Duration) string {
 	about := "last alive"
-	if f.Evidence == store.EvidenceCreatedAt {
+	switch {
+	case f.Class == store.ClassNeverStarted:
+		about = "created"
+	case f.Evidence == store.EvidenceCreatedAt:
 		about = "never started, created"
 	}
 	word := "longer"

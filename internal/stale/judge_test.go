@@ -59,7 +59,7 @@ func TestJudge(t *testing.T) {
 		{"upper bound says so", with(stoppedFor(8*day), func(f *Facts) { f.UpperBound = true }), week, true, 8, "at the latest at"},
 		{"never started", with(stoppedFor(8*day), func(f *Facts) {
 			f.Class, f.Evidence = store.ClassNeverStarted, store.EvidenceCreatedAt
-		}), week, true, 8, "never started, created"},
+		}), week, true, 8, "never started: created"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
