@@ -436,7 +436,7 @@ func TestOneWins(t *testing.T) {
 			b.gate.hook(func(method, path string) {
 				if method == "DELETE" && strings.Contains(path, "/images/") {
 					_, err := b.cleaner.Restore(t.Context(), a.ID, Choices{}, "user:ben")
-					mustNotBe(t, err, ErrNotRestorable)
+					wantErr(t, err, ErrNotRestorable)
 				}
 			}, nil)
 			if err := b.cleaner.DeleteArchive(t.Context(), a.ID, "user:anna"); err != nil {
@@ -449,7 +449,7 @@ func TestOneWins(t *testing.T) {
 			a := b.removed(b.inst)
 			b.startDeploy()
 			_, err := b.cleaner.Restore(t.Context(), a.ID, Choices{}, "user:ben")
-			mustNotBe(t, err, ErrNotRestorable)
+			wantErr(t, err, ErrNotRestorable)
 			if all := b.archives(b.inst); all[0].State != store.ArchiveReady {
 				t.Errorf("archive %+v", all)
 			}
@@ -465,7 +465,7 @@ func TestOneWins(t *testing.T) {
 				}
 			}, nil)
 			_, err := b.cleaner.Restore(t.Context(), a.ID, Choices{}, "user:ben")
-			mustNotBe(t, err, ErrNotRestorable)
+			wantErr(t, err, ErrNotRestorable)
 			b.gate.hook(nil, nil)
 			rows, listErr := b.adapter.List(t.Context(), docker.ListOptions{Labels: []string{docker.LabelInstance + "=" + b.inst.ID}})
 			if all := b.archives(b.inst); listErr != nil || len(rows) > 0 || all[0].State != store.ArchiveReady {
@@ -509,7 +509,7 @@ func TestRestorePlan(t *testing.T) {
 			t.Errorf("one name for all: %v", err)
 		}
 		_, err = b.cleaner.RestorePlan(t.Context(), "nope", Choices{}, "user:anna", nil)
-		mustNotBe(t, err, store.ErrNotFound)
+		wantErr(t, err, store.ErrNotFound)
 	})
 }
 

@@ -227,7 +227,7 @@ func (b *cleanBed) settled() {
 	b.wantNoRemovals()
 }
 
-func mustNotBe(t *testing.T, err, want error) {
+func wantErr(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("got %v, want %v", err, want)
