@@ -134,7 +134,7 @@ func (s *server) restore(ctx context.Context, in *restoreIn) (*out[restoreJSON],
 func (s *server) checkRestore(ctx context.Context, id string, choices stale.Choices) (*out[restoreJSON], error) {
 	check, err := s.d.Cleaner.CheckRestore(ctx, id, choices)
 	if err != nil {
-		return nil, err
+		return nil, restoreProblem(err)
 	}
 	hosts, err := s.hostNames(ctx)
 	if err != nil {
@@ -148,9 +148,12 @@ func (s *server) checkRestore(ctx context.Context, id string, choices stale.Choi
 
 // restoreProblem tells each conflict apart, so that a person can choose.
 func restoreProblem(err error) error {
+	if errors.Is(err, stale.ErrNotStarted) {
+		return newProblem(http.StatusConflict, codeWrongState, err.Error()).hint("it stands stopped: put the cause right and start it")
+	}
 	refused, ok := errors.AsType[*stale.ConflictError](err)
 	if !ok {
-		return err
+		return wrongFields("body", err)
 	}
 	p := newProblem(http.StatusConflict, codeConflicts, err.Error()).hint("send the same again with choices that settle them, or put the cause right")
 	p.Conflicts = conflictsOf(refused.Check.Conflicts)

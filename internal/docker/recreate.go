@@ -23,6 +23,7 @@ type RecreateOptions struct {
 	Labels       map[string]string // all labels that it gets
 	AnyPort      bool              // the engine may choose host ports instead of the old ones
 	SkipNetworks []string          // networks that are gone and are left out
+	FreeAddress  []string          // networks that are other ones by now: a fixed address of the old one is not asked for
 }
 
 // Recreate makes a container as an old inspect describes it and does not start it: configuration, resources, restart
@@ -135,7 +136,7 @@ func (b blueprint) request(o RecreateOptions) (body map[string]any, more map[str
 	host.linkAnew()
 	host.nameLimits()
 	host.mountAgain(b.Mounts)
-	first, more := b.connect(&host, o.SkipNetworks)
+	first, more := b.connect(&host, o)
 	if host.err != nil {
 		return nil, nil, host.err
 	}

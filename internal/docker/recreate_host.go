@@ -164,19 +164,24 @@ func (b blueprint) networkNames(skip []string) []string {
 
 // connect says which network it is made in and which ones follow. When all of its own are left out it gets the engine's
 // default one, for its published ports need one.
-func (b blueprint) connect(host *edit, skip []string) (first, more map[string]endpoint) {
+func (b blueprint) connect(host *edit, o RecreateOptions) (first, more map[string]endpoint) {
 	mode := host.text("NetworkMode")
 	if sharesNetwork(mode) {
 		return nil, nil
 	}
-	names := b.networkNames(skip)
+	names := b.networkNames(o.SkipNetworks)
 	more = map[string]endpoint{}
 	for _, name := range names {
-		more[name] = b.endpoint(name)
+		wanted := b.endpoint(name)
+		if slices.Contains(o.FreeAddress, name) {
+			wanted.IPAMConfig = nil
+		}
+		more[name] = wanted
 	}
 	primary := b.networkName(mode)
-	if slices.Contains(engineNetworks, primary) && b.NetworkSettings.Networks[primary] != nil || len(b.NetworkSettings.Networks) == 0 {
-		return nil, more
+	own := b.engineNetwork()
+	if slices.Contains(engineNetworks, primary) && own != "" || len(b.NetworkSettings.Networks) == 0 {
+		return nil, more // the engine's default one comes by the mode alone, whichever name the mode has for it
 	}
 	if _, ok := more[primary]; !ok {
 		if len(names) == 0 {
@@ -190,7 +195,20 @@ func (b blueprint) connect(host *edit, skip []string) (first, more map[string]en
 	host.set("NetworkMode", primary)
 	first = map[string]endpoint{primary: more[primary]}
 	delete(more, primary)
+	if own != "" {
+		more[own] = endpoint{}
+	}
 	return first, more
+}
+
+// engineNetwork is the one of the engine's own networks that it was in; empty: none.
+func (b blueprint) engineNetwork() string {
+	for _, name := range slices.Sorted(maps.Keys(b.NetworkSettings.Networks)) {
+		if slices.Contains(engineNetworks, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // networkName is the name of the network that a mode means, which can be given by id.

@@ -67,6 +67,20 @@ func TestBlueprint(t *testing.T) {
 			more:     `{"back":{"Aliases":["inner"]}}`,
 		},
 		{
+			name: "the engine's own network and another one", host: `{"NetworkMode":"default"}`,
+			networks: `{"bridge":{"NetworkID":"1"},"front":{"NetworkID":"2","Aliases":["web"]}}`,
+			want:     `{"HostConfig":{"NetworkMode":"default","Binds":null,"Mounts":null}}`, more: `{"front":{"Aliases":["web"]}}`,
+		},
+		{
+			name: "the engine's own network came later", host: `{"NetworkMode":"front"}`, networks: `{"bridge":{"NetworkID":"1"},"front":{"NetworkID":"2"}}`,
+			want: `{"HostConfig":{"NetworkMode":"front","Binds":null,"Mounts":null},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}}`, more: `{"bridge":{}}`,
+		},
+		{
+			name: "a network made anew knows nothing of the old one's addresses", host: `{"NetworkMode":"front"}`,
+			networks: `{"front":{"IPAMConfig":{"IPv4Address":"10.0.0.9"},"Aliases":["web"]}}`, options: RecreateOptions{FreeAddress: []string{"front"}},
+			want: `{"HostConfig":{"NetworkMode":"front","Binds":null,"Mounts":null},"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["web"]}}}}`, more: `{}`,
+		},
+		{
 			name: "a mode that is an id", host: `{"NetworkMode":"77"}`, networks: `{"front":{"NetworkID":"77"}}`,
 			want: `{"HostConfig":{"NetworkMode":"front","Binds":null,"Mounts":null},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}}`, more: `{}`,
 		},

@@ -17,6 +17,7 @@ import (
 var (
 	ErrNotRestorable = errors.New("cannot be restored")
 	ErrConflicts     = errors.New("something is in the way of the restore")
+	ErrNotStarted    = errors.New("is restored, but could not be started")
 )
 
 const (
@@ -70,10 +71,10 @@ func (c *Cleaner) Restore(ctx context.Context, archiveID string, ch Choices, act
 		return view, nil
 	}
 	if c.hands.Start == nil {
-		return view, fmt.Errorf("%s is restored, but there is nobody here to start it", view.Name)
+		return view, fmt.Errorf("%s %w: there is nobody here to start it", view.Name, ErrNotStarted)
 	}
 	if err := c.hands.Start(ctx, view.ID, actor); err != nil {
-		return view, fmt.Errorf("%s is restored, but could not be started: %w", view.Name, err)
+		return view, fmt.Errorf("%s %w: %w", view.Name, ErrNotStarted, err)
 	}
 	return c.db.Instance(ctx, view.ID)
 }
@@ -217,7 +218,7 @@ func (s *restoring) make(ctx context.Context) (string, error) {
 	}
 	return s.on.engine.Recreate(ctx, docker.RecreateOptions{
 		Inspect: s.contents.Inspect, Name: s.asked.Name, Image: s.image, Labels: s.labels(s.old.Labels),
-		AnyPort: s.choices.AnyPort, SkipNetworks: s.skipNetworks,
+		AnyPort: s.choices.AnyPort, SkipNetworks: s.skipNetworks, FreeAddress: s.makeNetworks,
 	})
 }
 

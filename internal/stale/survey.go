@@ -317,7 +317,7 @@ func (s *restoring) askNetworks(ctx context.Context) error {
 			s.brings("the network %s", name)
 		case s.choices.MakeNetworks:
 			s.makeNetworks = append(s.makeNetworks, name)
-			s.brings("the network %s, made anew as a plain bridge", name)
+			s.brings("the network %s, made anew as a plain bridge, where it gets an address as they come", name)
 		case s.choices.SkipNetworks:
 			s.skipNetworks = append(s.skipNetworks, name)
 			s.lacks("the network %s, which is gone", name)
