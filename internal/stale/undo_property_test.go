@@ -283,6 +283,7 @@ func (c *colony) happen(f fate) {
 		c.newProcess()
 		c.must(c.b.cleaner.Recover(c.b.t.Context()), ErrBlind)
 	case "expire":
+		c.lookAtClock()
 		_, err := c.b.cleaner.ExpireArchives(c.b.t.Context())
 		c.must(err, ErrBlind)
 	case "call off":
@@ -515,11 +516,16 @@ func (c *colony) act(doing, plan string, one *member, do func()) {
 	c.doing, c.plan, c.one = "", "", nil
 }
 
-func (c *colony) runAutomatic() {
+// lookAtClock is what each automatic run and each expiry does first.
+func (c *colony) lookAtClock() {
 	if c.turned && c.ran {
 		c.steady = time.Now()
 	}
 	c.turned, c.ran = false, true
+}
+
+func (c *colony) runAutomatic() {
+	c.lookAtClock()
 	c.act("automatic", "", nil, func() { c.must(c.b.cleaner.RunAutomatic(c.b.t.Context()), ErrBlind) })
 	host, err := c.b.db.Host(c.b.t.Context(), c.b.host.ID)
 	if c.must(err) && host.AutoHeld != "" {
