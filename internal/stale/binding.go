@@ -123,6 +123,8 @@ type ending struct {
 	detail string
 	// left: the engine could not tell, so the intention stays for Recover to end.
 	left bool
+	// begun: the engine has begun to delete it and not come to an end. It cannot be copied again, so its archive stays.
+	begun bool
 }
 
 func endf(r store.CleanupResult, format string, args ...any) *ending {

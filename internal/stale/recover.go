@@ -161,6 +161,9 @@ func (r *removal) resume(ctx context.Context, row store.Removal, ct docker.Conta
 		r.bound = bindingOfContainer(ct)
 		r.bound.labels = labels
 	}
+	if ct.State == docker.StateDead && row.Former != store.StatusDead && r.recoverCopy(ctx) == nil {
+		return r.settle(ctx, ending{result: store.ResultError, detail: "interrupted, and the engine left it dead", begun: true})
+	}
 	if end := r.broken(ct); end != nil && ct.State != docker.StateRemoving {
 		return r.takeBack(ctx, end.detail)
 	}

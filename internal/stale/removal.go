@@ -348,7 +348,9 @@ func (r *removal) afterDelete(ctx context.Context, deleteErr error) *ending {
 		}
 		select {
 		case <-ctx.Done():
-			return endf(store.ResultTimeout, "the engine is still removing it")
+			end := endf(store.ResultTimeout, "the engine is still removing it")
+			end.begun = removing
+			return end
 		case <-time.After(removingPoll):
 		}
 	}
@@ -363,7 +365,9 @@ func unheard(err error) bool {
 // survived is the ending of a container that is still there after its delete.
 func (r *removal) survived(ct docker.Container, deleteErr error) *ending {
 	if ct.State == docker.StateDead {
-		return endf(store.ResultError, "the engine could not remove all of it and left it dead: %v", deleteErr)
+		end := endf(store.ResultError, "the engine could not remove all of it and left it dead: %v", deleteErr)
+		end.begun = true
+		return end
 	}
 	if end := r.broken(ct); end != nil {
 		return end
@@ -414,7 +418,7 @@ func (r *removal) settle(ctx context.Context, end ending) error {
 	if err != nil {
 		return fmt.Errorf("write down that %s ended as %s: %w", r.view.Name, end.result, err)
 	}
-	if !end.done() && !end.left {
+	if !end.done() && !end.left && !end.begun {
 		r.discardCopy(ctx, end.detail)
 	}
 	r.c.log.Info("removal ended", "instance_id", r.view.ID, "name", r.view.Name, "result", string(end.result), "detail", end.detail)
@@ -435,7 +439,13 @@ func (r *removal) conclude(ctx context.Context, tx *store.Tx, end ending) ([]sto
 	case end.left:
 		return nil, nil
 	}
-	return nil, tx.TakeBackRemoval(ctx, r.view.ID)
+	if err := tx.TakeBackRemoval(ctx, r.view.ID); err != nil || !end.begun {
+		return nil, err
+	}
+	if err := r.saveCopy(ctx, tx); err != nil {
+		return nil, err
+	}
+	return r.keepCopy(ctx, tx)
 }
 
 // setResult keeps the result in the plan, if the removal came from one.

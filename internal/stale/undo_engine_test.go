@@ -410,16 +410,26 @@ func (f *undoField) afterBegin(t *testing.T, inst store.Instance, do func(contex
 	})
 }
 
+// wantNothingKept looks for what archives of this test have left; others share the engine.
 func (f *undoField) wantNothingKept(t *testing.T) {
 	t.Helper()
-	images, err := f.adapter.Images(t.Context())
+	events, _, err := f.db.Events(t.Context(), store.EventFilter{}, store.Page{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, image := range images {
-		for _, tag := range image.Tags {
-			if strings.HasPrefix(tag, archiveRepo) {
-				t.Errorf("left on the engine: %s", tag)
+	ids := map[string]bool{}
+	for _, e := range events {
+		if id, ok := e.Data["archive_id"].(string); ok {
+			ids[id] = true
+		}
+	}
+	if len(ids) != 1 {
+		t.Errorf("archives %v, want one", ids)
+	}
+	for id := range ids {
+		for _, ref := range []string{keepRef(id), layerRef(id)} {
+			if f.hasImage(ref) {
+				t.Errorf("left on the engine: %s", ref)
 			}
 		}
 	}
