@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -218,6 +219,9 @@ func commit(t *testing.T, s *subject) {
 	again := s.create(t, func(o *docker.CreateOptions) { o.Image, o.Labels = made, nil })
 	if text, _ := enginetest.ReadFile(t, s.Engine, again, "/written"); text != "in the layer" {
 		t.Errorf("the file is now %q", text)
+	}
+	if ct, err := s.Inspect(ctx, again); err != nil || bytes.Contains(ct.Raw, []byte("hello there")) {
+		t.Errorf("what its environment held lies open in the image (%v)", err)
 	}
 	if err := s.Remove(ctx, own(again)); !errors.Is(err, docker.ErrNotOwned) {
 		t.Errorf("a container made of it by others looks like ours: %v", err)

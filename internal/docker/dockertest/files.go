@@ -226,9 +226,14 @@ func (e *Engine) commit(c *Container, repository, tag string, changes []string) 
 	maps.Copy(img.files, c.files)
 	maps.Copy(img.labels, c.labels)
 	for _, change := range changes {
-		name, value, ok := strings.Cut(strings.TrimPrefix(change, "LABEL "), "=")
-		if ok && strings.HasPrefix(change, "LABEL ") {
-			img.labels[name] = strings.Trim(value, `"`)
+		what, setting, _ := strings.Cut(change, " ")
+		name, value, _ := strings.Cut(setting, "=")
+		value = strings.Trim(value, `"`)
+		switch what {
+		case "LABEL":
+			img.labels[name] = value
+		case "ENV":
+			img.env = mergeEnv([]string{name + "=" + value}, img.env)
 		}
 	}
 	e.images[img.id] = img
