@@ -47,11 +47,16 @@ func (c *Cleaner) CheckTags(ctx context.Context) error {
 	if c.lookUp == nil {
 		return nil
 	}
-	tags, err := c.tagsToCheck(ctx)
+	first, again, err := c.tagsToCheck(ctx)
 	if err != nil {
 		return err
 	}
 	down := quietRegistries{}
+	return errors.Join(c.checkTags(ctx, first, &down), c.checkTags(ctx, again, &down), ctx.Err())
+}
+
+// checkTags looks for some tags, a few at once. A registry that is down is left alone.
+func (c *Cleaner) checkTags(ctx context.Context, tags []tagged, down *quietRegistries) error {
 	errs := make([]error, len(tags))
 	eachOf(len(tags), tagAtOnce, func(i int) {
 		t := tags[i]
@@ -66,23 +71,29 @@ func (c *Cleaner) CheckTags(ctx context.Context) error {
 		}
 		errs[i] = c.settleTag(ctx, t, err != nil)
 	})
-	return errors.Join(errors.Join(errs...), ctx.Err())
+	return errors.Join(errs...)
 }
 
-// tagsToCheck are those whose answer is old, the ones that could not be asked for lately last.
-func (c *Cleaner) tagsToCheck(ctx context.Context) ([]tagged, error) {
+// tagsToCheck are those whose answer is old, and apart from them, to be asked for when the first are done, those that
+// could not be asked for lately: else they could keep a registry from ever being asked for the others.
+func (c *Cleaner) tagsToCheck(ctx context.Context) (first, again []tagged, err error) {
 	now := time.Now()
 	failed := c.unasked.since(now.Add(-tagFresh))
 	found, err := c.db.TagsToCheck(ctx, now.Add(-tagFresh), tagMost+len(failed))
 	if err != nil {
-		return nil, fmt.Errorf("find the tags to look for: %w", err)
+		return nil, nil, fmt.Errorf("find the tags to look for: %w", err)
 	}
-	tags := make([]tagged, len(found))
-	for i, f := range found {
-		tags[i] = tagged{f[0], f[1]}
+	for _, f := range found {
+		t := tagged{f[0], f[1]}
+		if failed[t].IsZero() {
+			first = append(first, t)
+		} else {
+			again = append(again, t)
+		}
 	}
-	slices.SortStableFunc(tags, func(a, b tagged) int { return failed[a].Compare(failed[b]) })
-	return tags[:min(len(tags), tagMost)], nil
+	slices.SortStableFunc(again, func(a, b tagged) int { return failed[a].Compare(failed[b]) })
+	first = first[:min(len(first), tagMost)]
+	return first, again[:min(len(again), tagMost-len(first))], nil
 }
 
 // lookFor asks once: nil, ErrTagGone, or that it could not be asked.
