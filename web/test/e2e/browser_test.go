@@ -164,7 +164,7 @@ func removeOurs(t *testing.T, endpoint string) {
 		}
 		return string(out)
 	}
-	for _, id := range strings.Fields(docker("ps", "--all", "--quiet", "--filter", "label=docker-watcher.project=page")) {
+	for id := range strings.FieldsSeq(docker("ps", "--all", "--quiet", "--filter", "label=docker-watcher.project=page")) {
 		docker("rm", "--force", "--volumes", id)
 	}
 }
