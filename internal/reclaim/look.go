@@ -178,23 +178,35 @@ func (r *Reclaimer) factsOf(ctx context.Context, b *book, id string, names, dige
 // tag whose archive nobody here knows may be that of another installation.
 func (r *Reclaimer) addArchives(ctx context.Context, f *facts) error {
 	for _, name := range f.names {
-		id, ok := archiveOf(name)
-		if !ok {
+		if !isArchiveTag(name) {
 			continue
 		}
-		a, err := r.db.Archive(ctx, id)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
+		archives, err := r.archivesOf(ctx, name)
 		if err != nil {
 			return fmt.Errorf("look whose tag %s is: %w", name, err)
 		}
-		f.known = append(f.known, name)
-		if a.State != store.ArchiveRestored && !slices.Contains(f.kept, id) {
-			f.kept = append(slices.Clone(f.kept), id)
+		if len(archives) > 0 {
+			f.known = append(f.known, name)
+		}
+		for _, a := range archives {
+			if a.State != store.ArchiveRestored && !slices.Contains(f.kept, a.ID) {
+				f.kept = append(slices.Clone(f.kept), a.ID)
+			}
 		}
 	}
 	return nil
+}
+
+// archivesOf are the archives that gave a name: many share one, or its name says which it is.
+func (r *Reclaimer) archivesOf(ctx context.Context, ref string) ([]store.Archive, error) {
+	if archives, err := r.db.ArchivesKeptBy(ctx, ref); err != nil || len(archives) > 0 {
+		return archives, err
+	}
+	a, err := r.db.Archive(ctx, archiveOf(ref))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return []store.Archive{a}, err
 }
 
 // images are those that instances of ours used or that we brought, the most bytes first.

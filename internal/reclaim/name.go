@@ -4,7 +4,7 @@ import (
 	"strings"
 )
 
-// archiveRepository is where our tags are that keep the images of archives; the tag begins with the archive's id.
+// archiveRepository is where our tags are that keep the images of archives.
 const archiveRepository = "localhost/docker-watcher-archive"
 
 const (
@@ -50,8 +50,8 @@ func isArchiveTag(ref string) bool { return strings.HasPrefix(ref, archiveReposi
 // layerSuffix ends the tag of an image that an archive made of a writable layer.
 const layerSuffix = "-layer"
 
-// archiveOf is the id of the archive that gave a name; ok is false for names of other kinds.
-func archiveOf(ref string) (id string, ok bool) {
-	id, ok = strings.CutPrefix(ref, archiveRepository+":")
-	return strings.TrimSuffix(id, layerSuffix), ok
+// archiveOf is the id of the archive that alone has a name on an image.
+func archiveOf(ref string) string {
+	_, id, _ := strings.Cut(ref, archiveRepository+":")
+	return strings.TrimSuffix(id, layerSuffix)
 }

@@ -15,19 +15,9 @@ import (
 )
 
 const (
-	// archiveRepo is where the names lie that we give to images to keep them. What an archive has on an engine
-	// follows from its id, so that a crash leaves nothing behind that nobody knows of.
-	archiveRepo   = "localhost/docker-watcher-archive:"
-	layerSuffix   = "-layer"
 	archivedLines = 500
 	archivedLog   = 1 << 20 // bytes
 )
-
-// keepRef is the name by which an archive keeps the image.
-func keepRef(archiveID string) string { return archiveRepo + archiveID }
-
-// layerRef is the name of the image of the writable layer.
-func layerRef(archiveID string) string { return archiveRepo + archiveID + layerSuffix }
 
 // keeping is the archive of a removal, in the making.
 type keeping struct {
@@ -64,7 +54,7 @@ func (r *removal) openArchive(ctx context.Context) error {
 		row.Volumes, row.Networks = archivedVolumes(r.seen), networksOf(r.seen)
 	}
 	if row.ImageID != "" {
-		row.KeepRef = keepRef(row.ID) // that it will have
+		row.KeepRef = keepRef(row.HostID, row.ImageID) // that it will have
 	}
 	r.copy = &keeping{row: row, contents: store.ArchiveContents{Inspect: r.seen.Raw, Instance: inst}}
 	return r.readLogs(ctx)
@@ -115,14 +105,13 @@ func (r *removal) archiveStopped(ctx context.Context) *ending {
 	return r.keepLayer(ctx)
 }
 
-// keepImage gives the image a name of ours, so that it stays when all others are taken from it.
+// keepImage sees to it that the image has a name of ours, so that it stays when all others are taken from it.
 func (r *removal) keepImage(ctx context.Context) *ending {
 	row := &r.copy.row
 	if row.KeepRef == "" {
 		return nil
 	}
-	err := r.on.engine.TagImage(ctx, row.ImageID, row.KeepRef)
-	r.copy.unheard = r.copy.unheard || unheard(err)
+	err := r.nameImage(ctx)
 	switch {
 	case err == nil:
 		return nil
@@ -133,6 +122,26 @@ func (r *removal) keepImage(ctx context.Context) *ending {
 		return endf(store.ResultError, "no copy for an undo could be made, so it was not removed: its image %s is gone from the engine", row.ImageID)
 	}
 	return noCopy(err, "its image could not be kept")
+}
+
+// nameImage gives the image the name that its archives share, unless it has it. While another of them is going, this one
+// keeps the image by a name of its own: the engine may take the other away late.
+func (r *removal) nameImage(ctx context.Context) error {
+	row := &r.copy.row
+	going, err := r.c.db.KeepRefGoing(ctx, row.KeepRef, row.ID)
+	if err != nil {
+		return err
+	}
+	if going {
+		row.KeepRef, r.copy.unsaved = ownRef(row.ID), true
+	}
+	named, err := r.on.engine.InspectImage(ctx, row.KeepRef)
+	if err == nil && named.ID == row.ImageID || err != nil && !errors.Is(err, docker.ErrNotFound) {
+		return err
+	}
+	err = r.on.engine.TagImage(ctx, row.ImageID, row.KeepRef)
+	r.copy.unheard = r.copy.unheard || unheard(err)
+	return err
 }
 
 // keepLayer makes an image of what the container wrote outside of its volumes.

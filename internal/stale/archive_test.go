@@ -247,7 +247,7 @@ func TestCallsOfARemoval(t *testing.T) {
 		b.want(b.apply(plan), inst, store.ResultRemoved)
 		want := map[string]int{
 			"GET /_ping": 0, "GET /info": 1, "GET /containers/{id}/json": 2, "GET /containers/{id}/logs": 1,
-			"POST /images/{name}/tag": 1, "DELETE /containers/{id}": 1,
+			"GET /images/{name}/json": 1, "POST /images/{name}/tag": 1, "DELETE /containers/{id}": 1,
 		}
 		got := b.engine.Counts()
 		total := 0

@@ -125,36 +125,62 @@ func (c *Cleaner) forget(ctx context.Context, e *docker.Engine, a store.Archive,
 	})
 }
 
-// untag takes the names of an archive from its engine, never by force. A name that must stay because it is the
-// last one of an image is returned as a remnant: to remove images is the business of a plan of its own.
+// untag takes the names of an archive from its engine, never by force, but for one that another archive needs. A name that
+// must stay because it is the last one of an image is returned as a remnant: to remove images is the business of a plan of its own.
+// In the store the archive is one that goes already.
 func (c *Cleaner) untag(ctx context.Context, e *docker.Engine, a store.Archive) ([]store.Remnant, error) {
-	var left []store.Remnant
-	layer, err := e.InspectImage(ctx, layerRef(a.ID))
-	switch {
-	case errors.Is(err, docker.ErrNotFound):
-	case err != nil:
+	left, err := untagLayer(ctx, e, a)
+	if err != nil {
 		return nil, err
-	default: // nobody else has it, unless somebody made a container of it: then it stays
-		_, err := e.RemoveImage(ctx, layerRef(a.ID))
-		if errors.Is(err, docker.ErrConflict) {
-			left = append(left, remnantOfRef(a, layer.ID, layerRef(a.ID)))
-		} else if err != nil && !errors.Is(err, docker.ErrNotFound) {
+	}
+	refs := []string{ownRef(a.ID)} // which one it was given may not have been written down
+	if shared := keepRef(a.HostID, a.ImageID); a.ImageID != "" {
+		needed, err := c.db.KeepRefNeeded(ctx, shared, a.ID)
+		if err != nil {
 			return nil, err
 		}
+		if !needed {
+			refs = append(refs, shared)
+		}
 	}
-	image, err := e.InspectImage(ctx, keepRef(a.ID))
-	switch {
-	case errors.Is(err, docker.ErrNotFound):
-		return left, nil
-	case err != nil:
-		return nil, err
-	case !hasOtherName(image, keepRef(a.ID)):
-		return append(left, remnantOfRef(a, image.ID, keepRef(a.ID))), nil
-	}
-	if _, err := e.RemoveImage(ctx, keepRef(a.ID)); err != nil && !errors.Is(err, docker.ErrNotFound) {
-		return nil, err
+	for _, ref := range refs {
+		stays, err := untagImage(ctx, e, a, ref)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, stays...)
 	}
 	return left, nil
+}
+
+// untagLayer takes the image of the writable layer away: nobody else has it, unless somebody made a container of it. Then it stays.
+func untagLayer(ctx context.Context, e *docker.Engine, a store.Archive) ([]store.Remnant, error) {
+	layer, err := e.InspectImage(ctx, layerRef(a.ID))
+	if err == nil {
+		_, err = e.RemoveImage(ctx, layerRef(a.ID))
+	}
+	switch {
+	case err == nil, errors.Is(err, docker.ErrNotFound):
+		return nil, nil
+	case errors.Is(err, docker.ErrConflict):
+		return []store.Remnant{remnantOfRef(a, layer.ID, layerRef(a.ID))}, nil
+	}
+	return nil, err
+}
+
+// untagImage takes a name of ours from an image that has others.
+func untagImage(ctx context.Context, e *docker.Engine, a store.Archive, ref string) ([]store.Remnant, error) {
+	image, err := e.InspectImage(ctx, ref)
+	if err == nil && !hasOtherName(image, ref) {
+		return []store.Remnant{remnantOfRef(a, image.ID, ref)}, nil
+	}
+	if err == nil {
+		_, err = e.RemoveImage(ctx, ref)
+	}
+	if errors.Is(err, docker.ErrNotFound) {
+		return nil, nil
+	}
+	return nil, err
 }
 
 func hasOtherName(image docker.Image, ref string) bool {

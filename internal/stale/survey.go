@@ -353,7 +353,7 @@ func (s *restoring) askImage(ctx context.Context) error {
 func (s *restoring) askBase(ctx context.Context) error {
 	a := s.archive
 	ref := imageRef(a.Image, a.ImageTag)
-	names := []string{a.ImageID, keepRef(a.ID)}
+	names := []string{a.ImageID, a.KeepRef}
 	if a.ImageID == "" {
 		names = []string{ref}
 	}

@@ -184,15 +184,15 @@ func (f *undoField) cleanUp(inst store.Instance) (store.PlanItem, store.Archive)
 	if err != nil || len(archives) != 1 || archives[0].State != store.ArchiveReady {
 		f.t.Fatalf("archives: %+v, %v", archives, err)
 	}
-	f.t.Cleanup(func() { f.untagAll(archives[0].ID) })
+	f.t.Cleanup(func() { f.untagAll(archives[0]) })
 	return item, archives[0]
 }
 
 // untagAll takes away what an archive may have left when its test ends.
-func (f *undoField) untagAll(id string) {
+func (f *undoField) untagAll(a store.Archive) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.t.Context()), time.Minute)
 	defer cancel()
-	for _, ref := range []string{layerRef(id), keepRef(id)} {
+	for _, ref := range []string{layerRef(a.ID), a.KeepRef} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://engine/images/"+ref+"?force=1", nil)
 		if err != nil {
 			f.t.Error(err)
@@ -427,10 +427,19 @@ func (f *undoField) wantNothingKept(t *testing.T) {
 		t.Errorf("archives %v, want one", ids)
 	}
 	for id := range ids {
-		for _, ref := range []string{keepRef(id), layerRef(id)} {
+		for _, ref := range []string{ownRef(id), layerRef(id)} {
 			if f.hasImage(ref) {
 				t.Errorf("left on the engine: %s", ref)
 			}
+		}
+	}
+	images, err := f.adapter.Images(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range images {
+		if f.hasImage(keepRef(f.host.ID, image.ID)) {
+			t.Errorf("left on the engine: a name of %s", image.ID)
 		}
 	}
 	left, _, err := f.db.Archives(t.Context(), store.ArchiveFilter{States: []store.ArchiveState{

@@ -68,6 +68,31 @@ func (q queries) ArchiveTotals(ctx context.Context, f ArchiveFilter) (n int, byt
 	return n, bytes, err
 }
 
+func scanTruth(r row) (is bool, err error) { return is, r.Scan(&is) }
+
+// goingArchive is the condition on an archive a that it is to go: it is being deleted ($3), or no removal makes it any more ($4).
+const goingArchive = `(a.state = $3 OR a.state = $4 AND NOT EXISTS (SELECT 1 FROM removals WHERE archive_id = a.id))`
+
+// KeepRefNeeded reports whether an archive other than one, which is not to go itself, keeps its image by a name.
+func (q queries) KeepRefNeeded(ctx context.Context, ref, butID string) (bool, error) {
+	return one(ctx, q, "ask who keeps an image as "+ref, scanTruth,
+		`SELECT EXISTS (SELECT 1 FROM archives a WHERE keep_ref = $1 AND id <> $2 AND NOT `+goingArchive+`)`,
+		clean(ref), butID, string(ArchiveDeleting), string(ArchiveMaking))
+}
+
+// KeepRefGoing reports whether an archive other than one, that keeps its image by a name, is to go.
+func (q queries) KeepRefGoing(ctx context.Context, ref, butID string) (bool, error) {
+	return one(ctx, q, "ask who lets go of "+ref, scanTruth,
+		`SELECT EXISTS (SELECT 1 FROM archives a WHERE keep_ref = $1 AND id <> $2 AND a.state IN ($3, $4) AND `+goingArchive+`)`,
+		clean(ref), butID, string(ArchiveDeleting), string(ArchiveMaking))
+}
+
+// ArchivesKeptBy returns the archives that keep their image by a name.
+func (q queries) ArchivesKeptBy(ctx context.Context, ref string) ([]Archive, error) {
+	return list(ctx, q, "list the archives of "+ref, scanArchive,
+		`SELECT `+archiveColumns+` FROM archives WHERE keep_ref = $1 ORDER BY id`, clean(ref))
+}
+
 func (f ArchiveFilter) where(a *arguments) (w where) {
 	for _, c := range []struct{ column, value string }{
 		{"project_id", f.ProjectID},

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -405,4 +406,47 @@ func TestArchivesOfManyAreAnIndexPage(t *testing.T) {
 			t.Errorf("cursor %q: %v", cursor, steps)
 		}
 	}
+}
+
+// TestKeepRefs: an archive that is to go needs no name, and says that it may yet take it away.
+func TestKeepRefs(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		_, i := storetest.Shop(t, db, func(i *store.Instance) { i.Status = store.StatusStopped })
+		a, c := anArchive(i)
+		wantRef := func(when, butID string, needed, going bool) {
+			t.Helper()
+			gotNeeded, err1 := db.KeepRefNeeded(t.Context(), a.KeepRef, butID)
+			gotGoing, err2 := db.KeepRefGoing(t.Context(), a.KeepRef, butID)
+			if err := errors.Join(err1, err2); err != nil {
+				t.Fatal(err)
+			}
+			if gotNeeded != needed || gotGoing != going {
+				t.Errorf("%s: needed %v, going %v", when, gotNeeded, gotGoing)
+			}
+		}
+		other := a
+		other.ID, other.KeepRef = store.NewID(), "localhost/keep:2"
+		keep(t, db, other, c)
+		wantRef("nobody has it", "", false, false)
+		keep(t, db, a, c)
+		wantRef("nobody makes it", "", false, true)
+		wantRef("but the one that asks", a.ID, false, false)
+
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.BeginRemoval(ctx, store.Removal{InstanceID: i.ID, HostID: i.HostID, Former: i.Status, ArchiveID: a.ID}, 0)
+		})
+		wantRef("it is being made", "", true, false)
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.FinishRemoval(ctx, i.ID), tx.FinishArchive(ctx, a.ID, noon, noon.AddDate(0, 0, 14)))
+		})
+		wantRef("it is ready", "", true, false)
+		if all, err := db.ArchivesKeptBy(t.Context(), a.KeepRef); err != nil || len(all) != 1 || all[0].ID != a.ID {
+			t.Errorf("kept by %+v, %v", all, err)
+		}
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.MoveArchive(ctx, a.ID, store.ArchiveReady, store.ArchiveDeleting)
+		})
+		wantRef("it is being deleted", "", false, true)
+		wantRef("but the one that asks", a.ID, false, false)
+	})
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -111,39 +113,56 @@ func (s *site) archives() []store.Archive {
 // wantOnlyNeededCopies checks that an archive is either whole, on the engine too, or gone, there too.
 func (s *site) wantOnlyNeededCopies() {
 	s.t.Helper()
-	const repo = "localhost/docker-watcher-archive:"
-	needed := map[string]bool{} // of the names that archives of this site ever had
+	names, needed := s.archiveNames(), map[string]bool{}
+	for _, a := range s.archives() {
+		switch a.State {
+		case store.ArchiveReady, store.ArchiveRestored:
+			for _, name := range []string{a.KeepRef, a.LayerImage} {
+				if name != "" && !names[name] {
+					s.t.Errorf("the archive of %s has lost %s", a.Name, name)
+				}
+				needed[name] = true
+			}
+		case store.ArchiveMaking: // it is to go, when the engine can no longer be at it
+			needed[a.KeepRef], needed[archiveRepo+a.ID], needed[archiveRepo+a.ID+"-layer"] = true, true, true
+		default:
+			s.t.Errorf("the archive of %s is %s", a.Name, a.State)
+		}
+	}
+	for name := range names {
+		if !needed[name] {
+			s.t.Errorf("left on the engine: %s", name)
+		}
+	}
+}
+
+const archiveRepo = "localhost/docker-watcher-archive:"
+
+// archiveNames are the names on the engine that archives of this site have given, by the ids that they hold: others share the engine.
+func (s *site) archiveNames() map[string]bool {
+	s.t.Helper()
+	ids := []string{s.host.ID}
 	events, _, err := s.db.Events(s.t.Context(), store.EventFilter{}, store.Page{Limit: 1000})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	for _, e := range events {
 		if id, ok := e.Data["archive_id"].(string); ok {
-			needed[repo+id], needed[repo+id+"-layer"] = false, false
+			ids = append(ids, id)
 		}
 	}
-	for _, a := range s.archives() {
-		switch a.State {
-		case store.ArchiveReady, store.ArchiveRestored:
-		case store.ArchiveMaking: // it is to go, when the engine can no longer be at it
-			delete(needed, repo+a.ID)
-			delete(needed, repo+a.ID+"-layer")
-			enginetest.RemoveImageAfter(s.t, s.adapter, repo+a.ID+"-layer")
-			continue
-		default:
-			s.t.Errorf("the archive of %s is %s", a.Name, a.State)
-		}
-		needed[repo+a.ID], needed[repo+a.ID+"-layer"] = a.KeepRef != "", a.LayerImage != ""
+	images, err := s.adapter.Images(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	for name, want := range needed {
-		_, err := s.adapter.InspectImage(s.t.Context(), name)
-		if err != nil && !errors.Is(err, docker.ErrNotFound) {
-			s.t.Fatal(err)
-		}
-		if got := err == nil; got != want {
-			s.t.Errorf("%s is there: %v, want %v", name, got, want)
-		} else if got {
-			enginetest.RemoveImageAfter(s.t, s.adapter, name)
+	names := map[string]bool{}
+	for _, image := range images {
+		for _, name := range image.Tags {
+			if slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(name, archiveRepo+id) }) {
+				names[name] = true
+				enginetest.RemoveImageAfter(s.t, s.adapter, name)
+			}
 		}
 	}
+	return names
 }
