@@ -117,9 +117,10 @@ func (l look) waiting() bool {
 	if l.c.State == docker.StateRestarting {
 		return true
 	}
-	if l.c.State != docker.StateExited && l.c.State != docker.StateCreated || l.c.RestartCount == 0 || !l.endIsValid() {
+	if l.c.State != docker.StateExited && l.c.State != docker.StateCreated || l.c.RestartCount == 0 || !validTime(l.c.FinishedAt, l.at) {
 		return false
 	}
+	// Podman may note the start of a run of milliseconds after its end, so the two need not be in order.
 	policy := l.c.RestartPolicy == "always" || l.c.RestartPolicy == "unless-stopped"
 	return policy && l.c.FinishedAt.Sub(l.c.StartedAt) < shortRun && l.at.Sub(l.c.FinishedAt) < shortRun
 }
