@@ -223,9 +223,7 @@ func eventsInOrder(t *testing.T, s *subject) {
 				if s.showsRestarting {
 					s.await(t, id, "a long wait", func(c docker.Container) bool { return c.State == docker.StateRestarting && c.RestartCount == 4 })
 				}
-				s.must(t, s.Stop(t.Context(), own(id), 2*time.Second))
-				s.await(t, id, "its end", inState(docker.StateExited))
-				s.must(t, s.Remove(t.Context(), own(id)))
+				s.endLoop(t, id)
 				return id
 			},
 			[]string{"create", "start", "die", "start", "die", "start", "die", "start", "die", "stop", "destroy"},
