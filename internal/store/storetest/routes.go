@@ -10,7 +10,7 @@ import (
 // CutRoutes takes the instance from every route of a SQLite store behind its back, which no path of ours does.
 func CutRoutes(t testing.TB, dataDir string) {
 	t.Helper()
-	raw, err := sql.Open("sqlite", filepath.Join(dataDir, "docker-watcher.db"))
+	raw, err := sql.Open("sqlite", filepath.Join(dataDir, databaseFile))
 	if err != nil {
 		t.Fatal(err)
 	}

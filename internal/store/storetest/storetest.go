@@ -22,7 +22,7 @@ const postgresEnv = "DOCKER_WATCHER_TEST_POSTGRES"
 // Open returns a fresh SQLite store, closed with the test.
 func Open(t testing.TB) *store.DB {
 	t.Helper()
-	return With(t, store.Options{DataDir: t.TempDir()})
+	return With(t, store.Options{DataDir: migratedDir(t)})
 }
 
 // With opens a store of the test's own options, closed with the test.
@@ -43,7 +43,8 @@ func With(t testing.TB, o store.Options) *store.DB {
 // Both runs a test on a fresh SQLite store and on a fresh PostgreSQL one.
 func Both(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	t.Helper()
-	BothOptions(t, func(t *testing.T, o store.Options) { test(t, With(t, o)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, Open(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, With(t, postgresOptions(t))) })
 }
 
 // BothOptions runs a test with the options of a store that does not exist yet, on
@@ -51,7 +52,12 @@ func Both(t *testing.T, test func(t *testing.T, db *store.DB)) {
 func BothOptions(t *testing.T, test func(t *testing.T, o store.Options)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, store.Options{DataDir: t.TempDir()}) })
-	t.Run("postgres", func(t *testing.T) { test(t, store.Options{DataDir: t.TempDir(), URL: Postgres(t)}) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgresOptions(t)) })
+}
+
+func postgresOptions(t testing.TB) store.Options {
+	t.Helper()
+	return store.Options{DataDir: t.TempDir(), URL: Postgres(t)}
 }
 
 // Postgres returns the URL of a fresh schema of the private cluster, dropped with
