@@ -278,7 +278,7 @@ type step struct {
 // TestPropertyScannerSeesTheTrueHistory is the same through scanner, watcher, store, wire and a pretend engine.
 func TestPropertyScannerSeesTheTrueHistory(t *testing.T) {
 	whats := []string{"start", "start", "stop", "kill", "crash", "oom", "remove", "off", "on", "scan"}
-	waits := []time.Duration{time.Millisecond, 2 * time.Second, time.Hour, 30 * time.Hour}
+	waits := []time.Duration{time.Millisecond, 2 * time.Second, staleInHistory / 20, staleInHistory * 3 / 2}
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
 			return step{rapid.SampledFrom(whats).Draw(rt, "what"), rapid.SampledFrom(waits).Draw(rt, "wait")}
@@ -291,15 +291,19 @@ func TestPropertyScannerSeesTheTrueHistory(t *testing.T) {
 	})
 }
 
+// staleInHistory is the threshold of what is played: no longer than it must be, for the watcher writes down twice a
+// minute that it has missed nothing.
+const staleInHistory = 4 * time.Hour
+
 // play lets a history happen and compares, whenever a scan can know, what is stored with what is true.
 func play(b *scanBed, steps []step) string {
 	inst, ct := b.run("web")
 	b.run("other") // so that the list is never empty
-	b.stageThreshold(store.StaleAfter{After: 20 * time.Hour})
+	b.stageThreshold(store.StaleAfter{After: staleInHistory})
 	truth, warned := time.Now(), 0
 	check := func() string {
 		v := b.get(inst)
-		wantStale := !isAlive(v.Instance) && time.Since(truth) > 20*time.Hour
+		wantStale := !isAlive(v.Instance) && time.Since(truth) > staleInHistory
 		off := v.LastAliveAt.Sub(truth)
 		switch {
 		case isAlive(v.Instance) != (ct.Facts().Exists && ct.Facts().State == dockertest.Running):
