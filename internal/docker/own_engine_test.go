@@ -14,12 +14,19 @@ import (
 // TestNobodyElsesContainerIsTouched runs on the real engines: whatever we claim, a container that is not the
 // one of our row goes on running.
 func TestNobodyElsesContainerIsTouched(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { nobodyElses(t, enginetest.Engine(t), app) })
-	t.Run("podman", func(t *testing.T) { nobodyElses(t, enginetest.Podman(t), app) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		nobodyElses(t, enginetest.Engine(t), app)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		nobodyElses(t, enginetest.Podman(t), app)
+	})
 }
 
 func nobodyElses(t *testing.T, e *docker.Engine, app string) {

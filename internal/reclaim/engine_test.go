@@ -18,12 +18,19 @@ import (
 
 // TestReclaimOnRealEngines: what the pretend engine claims must hold there too.
 func TestReclaimOnRealEngines(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { reclaimOn(t, enginetest.Engine(t), app) })
-	t.Run("podman", func(t *testing.T) { reclaimOn(t, enginetest.Podman(t), app) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		reclaimOn(t, enginetest.Engine(t), app)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		reclaimOn(t, enginetest.Podman(t), app)
+	})
 }
 
 func reclaimOn(t *testing.T, adapter *docker.Engine, app string) {

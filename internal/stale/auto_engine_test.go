@@ -17,16 +17,23 @@ import (
 
 // Automatic cleanup on real engines and a real registry, from the scan that warns to the undo.
 func TestAutomaticCleanupOnRealEngines(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { autoOn(t, enginetest.Engine(t), app) })
-	t.Run("podman", func(t *testing.T) { autoOn(t, enginetest.Podman(t), app) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		autoOn(t, enginetest.Engine(t), app)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		autoOn(t, enginetest.Podman(t), app)
+	})
 }
 
 func autoOn(t *testing.T, adapter *docker.Engine, app string) {
-	archive, err := enginetest.AppArchive(app, cleanImage, "1")
+	archive, err := enginetest.AppArchive(app, plainImage, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +41,7 @@ func autoOn(t *testing.T, adapter *docker.Engine, app string) {
 		t.Fatal(err)
 	}
 	f := newField(t, adapter)
+	f.image = plainImage
 	image := enginetest.Registry(t) + "/shop"
 	if err := enginetest.PushApp(t.Context(), app, image+":1", "1"); err != nil {
 		t.Fatal(err)

@@ -18,14 +18,21 @@ import (
 
 // The main cases of a cleanup on real engines: PEERS 11, 12, 20, 22 and everything that is stopped first.
 func TestCleanupOnRealEngines(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { cleanOn(t, enginetest.Endpoint(t), enginetest.Engine(t), app, true) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		cleanOn(t, enginetest.Endpoint(t), enginetest.Engine(t), app, true)
+	})
 	// Podman restarts without a pause and goes on after a stop between two runs: whether its crash loops can be caught
 	// is luck. One that was not has been left alone.
-	t.Run("podman", func(t *testing.T) { cleanOn(t, enginetest.PodmanEndpoint(t), enginetest.Podman(t), app, false) })
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		cleanOn(t, enginetest.PodmanEndpoint(t), enginetest.Podman(t), app, false)
+	})
 }
 
 type realCase struct {
@@ -35,7 +42,11 @@ type realCase struct {
 	want  store.CleanupResult
 }
 
-const cleanImage = "localhost/dwt-cleaned:1"
+// The images of the tests of this package, which share their engines.
+const (
+	cleanImage = "localhost/dwt-cleaned:1" // has a volume
+	plainImage = "localhost/dwt-plain:1"
+)
 
 func cleanOn(t *testing.T, endpoint string, adapter *docker.Engine, app string, catchesLoops bool) {
 	archive, err := enginetest.AppArchive(app, cleanImage, "1", enginetest.WithVolume("/data"))
@@ -113,6 +124,7 @@ type field struct {
 	cleaner *Cleaner
 	host    store.Host
 	stage   store.Stage
+	image   string // of its containers
 }
 
 func newField(t *testing.T, adapter *docker.Engine) *field {
@@ -126,7 +138,7 @@ func newFieldIn(t *testing.T, adapter *docker.Engine, db *store.DB) *field {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &field{t: t, db: db, adapter: adapter}
+	f := &field{t: t, db: db, adapter: adapter, image: cleanImage}
 	f.host = storetest.Host(t, f.db, func(h *store.Host) { h.EngineID, h.DataRoot = info.EngineID, info.DataRoot })
 	f.stage = storetest.Stage(t, f.db, f.host, storetest.Project(t, f.db), func(s *store.Stage) {
 		s.Spec.StopGrace = time.Second
@@ -144,7 +156,7 @@ func (f *field) owned(i store.Instance) docker.Owned {
 
 func (f *field) create(name string, o docker.CreateOptions) string {
 	f.t.Helper()
-	o.Name, o.Image = enginetest.Name(f.t), cleanImage
+	o.Name, o.Image = enginetest.Name(f.t), f.image
 	id, err := f.adapter.Create(f.t.Context(), o)
 	if err != nil {
 		f.t.Fatalf("%s: %v", name, err)

@@ -13,17 +13,25 @@ import (
 // TestLeftoversOnRealEngines: labels are copied by images that somebody makes of ours and by other updaters, and
 // containers go behind our back.
 func TestLeftoversOnRealEngines(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { leftoversOn(t, enginetest.Engine(t), app) })
-	t.Run("podman", func(t *testing.T) { leftoversOn(t, enginetest.Podman(t), app) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		leftoversOn(t, enginetest.Engine(t), app)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		leftoversOn(t, enginetest.Podman(t), app)
+	})
 }
 
 func leftoversOn(t *testing.T, adapter *docker.Engine, app string) {
 	ctx := t.Context()
 	f := newField(t, adapter)
+	f.image = plainImage
 	load := func(ref string, opts ...enginetest.ImageOption) {
 		t.Helper()
 		archive, err := enginetest.AppArchive(app, ref, "1", opts...)
@@ -34,7 +42,7 @@ func leftoversOn(t *testing.T, adapter *docker.Engine, app string) {
 			t.Fatal(err)
 		}
 	}
-	load(cleanImage)
+	load(plainImage)
 	mine := f.plant("mine", store.ClassExited)
 	missing := f.plant("missing", store.ClassExited)
 	if err := adapter.Remove(ctx, f.owned(missing)); err != nil {
@@ -56,8 +64,8 @@ func leftoversOn(t *testing.T, adapter *docker.Engine, app string) {
 		return id
 	}
 	committed := create(image, nil)
-	copied := create(cleanImage, ours)
-	theirs := create(cleanImage, map[string]string{docker.LabelManaged: "true", docker.LabelInstallation: "another"})
+	copied := create(plainImage, ours)
+	theirs := create(plainImage, map[string]string{docker.LabelManaged: "true", docker.LabelInstallation: "another"})
 
 	scanner := NewScanner(f.db, f.cleaner.fleet, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	scanner.strayAge = 0 // nobody can set a real engine's clock forward

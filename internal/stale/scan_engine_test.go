@@ -15,12 +15,19 @@ import (
 
 // What a scan and the watcher find on real engines: PEERS 1, 2, 3, 6, 10 to 15, 22 and 24, with a threshold of a second.
 func TestScanOnRealEngines(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { scanOn(t, enginetest.Engine(t), app) })
-	t.Run("podman", func(t *testing.T) { scanOn(t, enginetest.Podman(t), app) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		scanOn(t, enginetest.Engine(t), app)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		scanOn(t, enginetest.Podman(t), app)
+	})
 }
 
 func scanOn(t *testing.T, adapter *docker.Engine, app string) {

@@ -24,12 +24,19 @@ import (
 
 // What a cleanup takes away an undo brings back, byte for byte, on real engines.
 func TestUndoOnRealEngines(t *testing.T) {
+	t.Parallel() // it mostly waits
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("docker", func(t *testing.T) { undoOn(t, enginetest.Engine(t), app) })
-	t.Run("podman", func(t *testing.T) { undoOn(t, enginetest.Podman(t), app) })
+	t.Run("docker", func(t *testing.T) {
+		t.Parallel()
+		undoOn(t, enginetest.Engine(t), app)
+	})
+	t.Run("podman", func(t *testing.T) {
+		t.Parallel()
+		undoOn(t, enginetest.Podman(t), app)
+	})
 }
 
 const undoImage = "localhost/dwt-undone:1"
