@@ -12,6 +12,7 @@ import (
 // kill -9 in the middle of an automatic apply: as after one by a person, every item is untouched or fully removed, the plan
 // is over, and nothing is planned again before the next process has warmed up.
 func TestKilledDuringAnAutomaticApply(t *testing.T) {
+	t.Parallel()
 	killtest := build(t)
 	for _, point := range []string{"before-delete", "after-delete"} {
 		t.Run(point, func(t *testing.T) {

@@ -59,13 +59,16 @@ var kills = []struct {
 // kill -9 at each step of a cleanup, then a new start: every item is either untouched or
 // fully removed, never twice, never half.
 func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel() // it mostly waits
 	killtest := build(t)
 	t.Run("pretend", func(t *testing.T) {
+		t.Parallel()
 		engine := dockertest.Serve(t, dockertest.Options{})
 		engine.AddImage(dockertest.Image{Ref: image})
 		killEach(t, killtest, engine.Endpoint())
 	})
 	t.Run("real", func(t *testing.T) {
+		t.Parallel()
 		load(t)
 		killEach(t, killtest, enginetest.Endpoint(t))
 	})
@@ -74,6 +77,7 @@ func TestKilledAtEachStep(t *testing.T) {
 func killEach(t *testing.T, killtest, endpoint string) {
 	for _, k := range kills {
 		t.Run(string(k.class)+" "+k.point, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, endpoint)
 			target := s.plant(k.class)
 			for range 2 {

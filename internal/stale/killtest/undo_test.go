@@ -16,13 +16,16 @@ import (
 // kill -9 at each step of an undo and of the end of an archive, then a new start: it is back, or can be brought back, or
 // its archive is gone whole; never two of it, never half.
 func TestKilledAtEachStepOfAnUndo(t *testing.T) {
+	t.Parallel()
 	killtest := build(t)
 	t.Run("pretend", func(t *testing.T) {
+		t.Parallel()
 		engine := dockertest.Serve(t, dockertest.Options{})
 		engine.AddImage(dockertest.Image{Ref: image})
 		undoEach(t, killtest, engine.Endpoint())
 	})
 	t.Run("real", func(t *testing.T) {
+		t.Parallel()
 		load(t)
 		undoEach(t, killtest, enginetest.Endpoint(t))
 	})
@@ -40,6 +43,7 @@ func undoEach(t *testing.T, killtest, endpoint string) {
 		{forget, "archive-untagged", ""},
 	} {
 		t.Run(k.point, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, endpoint)
 			inst := s.plant(store.ClassExited)
 			if _, err := s.cleaner.Apply(t.Context(), s.plan(), "user:anna", true, nil); err != nil {
