@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	removalImage  = "localhost/dwt-bench:1"
 	removalRound  = 50 // containers at a time, as many as a plan holds, in turn with as many bare ones
 	removalRounds = 2
 )
@@ -28,6 +27,17 @@ func TestArchiveAndRemove(t *testing.T) {
 	p := newPark(t)
 	measured, floor := p.inTurn(t, nil)
 	ratio(t, "archive and remove 100 stopped containers, against bare inspect and remove, 4 at a time", measured, floor, 1.5)
+}
+
+// The same where each is of an image of its own, as previews are: each image is given a name.
+func TestArchiveAndRemoveOfManyImages(t *testing.T) {
+	p := newPark(t)
+	p.images = removalRound
+	measured, floor := p.inTurn(t, nil)
+	note(t, figure{
+		what:     "the same where each is of an image of its own",
+		measured: short(measured), floor: short(floor), ratio: fmt.Sprintf("%.2f", float64(measured)/float64(floor)), ok: true,
+	})
 }
 
 // The same where each has written a file of its own, which is kept as an image.
@@ -47,16 +57,16 @@ type park struct {
 	stage   store.Stage
 	host    store.Host
 	cleaner *stale.Cleaner
+	images  int // of which the containers are, in turn
+	planted int // rounds so far
+	app     string
 }
 
 func newPark(t *testing.T) *park {
 	t.Helper()
 	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
 	must(t, err)
-	archive, err := enginetest.AppArchive(app, removalImage, "1")
-	must(t, err)
-	p := &park{engine: enginetest.Engine(t), db: storetest.Open(t)}
-	must(t, p.engine.LoadImage(t.Context(), archive))
+	p := &park{engine: enginetest.Engine(t), db: storetest.Open(t), images: 1, app: app}
 	info, err := p.engine.Info(t.Context())
 	must(t, err)
 	p.host = storetest.Host(t, p.db, func(h *store.Host) { h.EngineID, h.DataRoot = info.EngineID, info.DataRoot })
@@ -115,6 +125,7 @@ func (p *park) bareRemovals(ctx context.Context, all []store.Instance) error {
 // plant makes containers that have ended, and their rows as a scan twenty days later would have them.
 func (p *park) plant(t *testing.T, prepare func(id string)) []store.Instance {
 	t.Helper()
+	images := p.load(t)
 	all := make([]store.Instance, removalRound)
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(4)
@@ -122,7 +133,7 @@ func (p *park) plant(t *testing.T, prepare func(id string)) []store.Instance {
 		all[n] = storetest.NewInstance(p.stage, func(i *store.Instance) {
 			i.Name, i.Status, i.Intended, i.EngineID = enginetest.Name(t), store.StatusStopped, store.IntendedStopped, p.host.EngineID
 		})
-		g.Go(func() error { return p.end(ctx, &all[n]) })
+		g.Go(func() error { return p.end(ctx, &all[n], images[n%len(images)]) })
 	}
 	must(t, g.Wait())
 	for _, i := range all {
@@ -134,10 +145,28 @@ func (p *park) plant(t *testing.T, prepare func(id string)) []store.Instance {
 	return all
 }
 
+// load makes sure of the images that the containers of a round are of: the one of all rounds, or new ones.
+func (p *park) load(t *testing.T) []string {
+	t.Helper()
+	images := make([]string, p.images)
+	for n := range images {
+		version := "1"
+		if p.images > 1 {
+			version = fmt.Sprintf("%d.%d", p.planted, n)
+		}
+		images[n] = "localhost/dwt-bench:" + version
+		archive, err := enginetest.AppArchive(p.app, images[n], version)
+		must(t, err)
+		must(t, p.engine.LoadImage(t.Context(), archive))
+	}
+	p.planted++
+	return images
+}
+
 // end makes a container, runs it and waits for its end.
-func (p *park) end(ctx context.Context, i *store.Instance) error {
+func (p *park) end(ctx context.Context, i *store.Instance, image string) error {
 	id, err := p.engine.Create(ctx, docker.CreateOptions{
-		Name: i.Name, Image: removalImage, Env: []string{"EXIT_AFTER_MS=1"},
+		Name: i.Name, Image: image, Env: []string{"EXIT_AFTER_MS=1"},
 		Labels: map[string]string{docker.LabelInstallation: p.db.InstallationID(), docker.LabelInstance: i.ID},
 	})
 	if err != nil {

@@ -357,7 +357,7 @@ func TestDeleteArchive(t *testing.T) {
 	wantProblem(t, second(b.operator.Restore(t.Context(), id, client.RestoreChoices{})), http.StatusNotFound, client.CodeNotFound)
 	wantProblem(t, b.admin.DeleteArchive(t.Context(), id), http.StatusNotFound, client.CodeNotFound)
 	for _, image := range b.engine.Images() {
-		if strings.Contains(image, "docker-watcher-archive") && strings.Contains(image, id) {
+		if strings.HasPrefix(image, store.ArchiveRepository) {
 			t.Errorf("%s is still there", image)
 		}
 	}

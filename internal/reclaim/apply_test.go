@@ -105,8 +105,8 @@ func (b *bed) removeByHand(id string) {
 func TestContainerOfASecondAgo(t *testing.T) {
 	inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {
 		id := b.left(shop)
-		b.tag(id, archiveRepository+":ours")
-		b.used(id, archiveRepository+":ours")
+		b.tag(id, store.ArchiveRepository+":ours")
+		b.used(id, store.ArchiveRepository+":ours")
 		names, _ := b.there(id)
 		plan := b.plan()
 		b.engine.Fail(dockertest.Fault{On: `^DELETE /images/sha256`, Delay: 10 * time.Second})
@@ -162,8 +162,8 @@ func TestEngineFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {
 				id := b.left(shop)
-				b.tag(id, archiveRepository+":ours")
-				b.used(id, archiveRepository+":ours")
+				b.tag(id, store.ArchiveRepository+":ours")
+				b.used(id, store.ArchiveRepository+":ours")
 				plan := b.plan()
 				b.engine.Fail(c.fault)
 				got := b.apply(plan).Items[0]
@@ -277,8 +277,8 @@ func TestInterruptedApply(t *testing.T) {
 func TestRecover(t *testing.T) {
 	inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {
 		id, gone := b.left(shop), b.left("registry.example/shop:2.0")
-		b.tag(id, archiveRepository+":ours")
-		b.used(id, archiveRepository+":ours")
+		b.tag(id, store.ArchiveRepository+":ours")
+		b.used(id, store.ArchiveRepository+":ours")
 		plan := b.plan()
 		b.update(func(ctx context.Context, tx *store.Tx) error {
 			return tx.ClaimReclaimPlan(ctx, plan.ID, "user:anna", time.Now())
@@ -287,7 +287,7 @@ func TestRecover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, ref := range []string{archiveRepository + ":ours", gone} {
+		for _, ref := range []string{store.ArchiveRepository + ":ours", gone} {
 			if _, err := e.RemoveImage(t.Context(), ref); err != nil {
 				t.Fatal(err)
 			}
@@ -354,10 +354,10 @@ func TestBuiltOnEachOther(t *testing.T) {
 // TestDeployedByDigest: an image that only its digest and an archive's tag name goes as well.
 func TestDeployedByDigest(t *testing.T) {
 	got := inOrder(docker.Image{
-		Tags:        []string{"registry.example/shop:1.0", archiveRepository + ":a"},
+		Tags:        []string{"registry.example/shop:1.0", store.ArchiveRepository + ":a"},
 		RepoDigests: []string{"registry.example/shop@sha256:a", "registry.example/stock@sha256:a"},
 	})
-	want := []string{archiveRepository + ":a", "registry.example/shop:1.0", "registry.example/stock@sha256:a"}
+	want := []string{store.ArchiveRepository + ":a", "registry.example/shop:1.0", "registry.example/stock@sha256:a"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

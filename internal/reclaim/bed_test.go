@@ -110,6 +110,7 @@ func (b *bed) keep(imageID string, edit ...func(*store.Archive)) store.Archive {
 		ID: store.NewID(), State: store.ArchiveMaking, InstanceID: store.NewID(), HostID: b.host.ID, Name: "shop-dev-kept",
 		Image: "shop", ImageTag: "1.0", ImageID: imageID, Actor: "user:anna",
 	}
+	a.KeepRef = store.ArchiveRepository + ":" + a.ID
 	for _, e := range edit {
 		e(&a)
 	}

@@ -62,7 +62,7 @@ func judge(f facts) verdict {
 // foreignNames are those that neither a deploy of ours nor an archive of ours gave it. The tag of an archive that we do not
 // know belongs to another installation on the same engine.
 func foreignNames(f facts) []string {
-	ours, repositories := map[string]bool{}, map[string]bool{archiveRepository: true}
+	ours, repositories := map[string]bool{}, map[string]bool{store.ArchiveRepository: true}
 	know := func(ref string) {
 		ours[canonical(ref)], repositories[repositoryOf(ref)] = true, true
 	}

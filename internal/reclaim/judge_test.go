@@ -44,21 +44,21 @@ func TestCanonical(t *testing.T) {
 
 func TestForeignNames(t *testing.T) {
 	pulled := &store.PulledImage{Ref: "registry.example/shop:1.0"}
-	remnant := &store.Remnant{Refs: []string{"registry.example/shop:stable", archiveRepository + ":ours"}}
+	remnant := &store.Remnant{Refs: []string{"registry.example/shop:stable", store.ArchiveRepository + ":ours"}}
 	for _, c := range []struct {
 		name           string
 		names, digests []string
 		foreign        int
 	}{
 		{"none", nil, nil, 0},
-		{"all ours", []string{"registry.example/shop:1.0", "registry.example/shop:stable", archiveRepository + ":ours"}, nil, 0},
+		{"all ours", []string{"registry.example/shop:1.0", "registry.example/shop:stable", store.ArchiveRepository + ":ours"}, nil, 0},
 		{"the digest of our repository", nil, []string{"registry.example/shop@sha256:a"}, 0},
-		{"podman's digest of a name of ours", nil, []string{archiveRepository + "@sha256:a"}, 0},
+		{"podman's digest of a name of ours", nil, []string{store.ArchiveRepository + "@sha256:a"}, 0},
 		{"another tag of our repository", []string{"registry.example/shop:1.1"}, nil, 1},
 		{"the same path in another registry", []string{"registry.other/shop:1.0"}, nil, 1},
 		{"a name that only begins like ours", []string{"registry.example/shop:1.0-alpine"}, nil, 1},
 		{"pulled by its digest from elsewhere", nil, []string{"mirror.example/shop@sha256:a"}, 1},
-		{"an archive that we do not know", []string{archiveRepository + ":theirs"}, nil, 1},
+		{"an archive that we do not know", []string{store.ArchiveRepository + ":theirs"}, nil, 1},
 	} {
 		got := foreignNames(facts{names: c.names, digests: c.digests, pulled: pulled, remnant: remnant})
 		if len(got) != c.foreign {
@@ -68,15 +68,15 @@ func TestForeignNames(t *testing.T) {
 }
 
 func TestNameOf(t *testing.T) {
-	id, use := "sha256:"+strings.Repeat("a", 64), store.Remnant{Instance: "shop-dev-1", Refs: []string{archiveRepository + ":x", shop}}
+	id, use := "sha256:"+strings.Repeat("a", 64), store.Remnant{Instance: "shop-dev-1", Refs: []string{store.ArchiveRepository + ":x", shop}}
 	for _, c := range []struct {
 		refs []string
 		use  store.Remnant
 		want string
 	}{
-		{[]string{archiveRepository + ":x", shop}, use, shop},
-		{[]string{archiveRepository + ":x-layer"}, use, "aaaaaaaaaaaa (kept layer of shop-dev-1)"},
-		{[]string{archiveRepository + ":x"}, use, "aaaaaaaaaaaa (was used as " + shop + ")"},
+		{[]string{store.ArchiveRepository + ":x", shop}, use, shop},
+		{[]string{store.ArchiveRepository + ":x-layer"}, use, "aaaaaaaaaaaa (kept layer of shop-dev-1)"},
+		{[]string{store.ArchiveRepository + ":x"}, use, "aaaaaaaaaaaa (was used as " + shop + ")"},
 		{nil, use, "aaaaaaaaaaaa (was used as " + shop + ")"},
 		{nil, store.Remnant{}, "aaaaaaaaaaaa"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -177,6 +178,10 @@ func (r *Reclaimer) factsOf(ctx context.Context, b *book, id string, names, dige
 // the archive; one that may still be wanted keeps the image, also as an archive of another host on the same engine. A
 // tag whose archive nobody here knows may be that of another installation.
 func (r *Reclaimer) addArchives(ctx context.Context, f *facts) error {
+	kept := make(map[string]bool, len(f.kept))
+	for _, id := range f.kept {
+		kept[id] = true
+	}
 	for _, name := range f.names {
 		if !isArchiveTag(name) {
 			continue
@@ -188,25 +193,27 @@ func (r *Reclaimer) addArchives(ctx context.Context, f *facts) error {
 		if len(archives) > 0 {
 			f.known = append(f.known, name)
 		}
-		for _, a := range archives {
-			if a.State != store.ArchiveRestored && !slices.Contains(f.kept, a.ID) {
-				f.kept = append(slices.Clone(f.kept), a.ID)
+		for id, state := range archives {
+			if state != store.ArchiveRestored {
+				kept[id] = true
 			}
 		}
 	}
+	f.kept = slices.Sorted(maps.Keys(kept))
 	return nil
 }
 
-// archivesOf are the archives that gave a name: many share one, or its name says which it is.
-func (r *Reclaimer) archivesOf(ctx context.Context, ref string) ([]store.Archive, error) {
-	if archives, err := r.db.ArchivesKeptBy(ctx, ref); err != nil || len(archives) > 0 {
-		return archives, err
+// archivesOf are the archives that have a name on an image, with their states: of the image itself they may be many.
+func (r *Reclaimer) archivesOf(ctx context.Context, ref string) (map[string]store.ArchiveState, error) {
+	id, layer := layerOf(ref)
+	if !layer {
+		return r.db.ArchivesKeptBy(ctx, ref)
 	}
-	a, err := r.db.Archive(ctx, archiveOf(ref))
+	a, err := r.db.Archive(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
-	return []store.Archive{a}, err
+	return map[string]store.ArchiveState{id: a.State}, err
 }
 
 // images are those that instances of ours used or that we brought, the most bytes first.

@@ -29,14 +29,14 @@ func TestWhatKeepsAnImage(t *testing.T) {
 		}, ""},
 		{"a tag of an archive of ours that has expired", func(b *bed) string {
 			id := b.left(shop)
-			b.tag(id, archiveRepository+":ours")
-			b.used(id, shop, archiveRepository+":ours")
+			b.tag(id, store.ArchiveRepository+":ours")
+			b.used(id, shop, store.ArchiveRepository+":ours")
 			return id
 		}, ""},
 		{"the tag of an archive that was restored", func(b *bed) string {
 			id := b.left(shop)
 			a := b.keep(id)
-			b.tag(id, archiveRepository+":"+a.ID)
+			b.tag(id, a.KeepRef)
 			b.update(func(ctx context.Context, tx *store.Tx) error {
 				return errors.Join(tx.BeginRestore(ctx, a.ID, "{}"), tx.MarkRestored(ctx, a.ID, "user:anna", time.Now()))
 			})
@@ -92,14 +92,26 @@ func TestWhatKeepsAnImage(t *testing.T) {
 		{"an archive that is being restored keeps it", func(b *bed) string {
 			id := b.left(shop)
 			a := b.keep(id)
-			b.tag(id, archiveRepository+":"+a.ID)
+			b.tag(id, a.KeepRef)
 			b.update(func(ctx context.Context, tx *store.Tx) error { return tx.BeginRestore(ctx, a.ID, "{}") })
 			return id
 		}, "1 archive"},
 		{"an archive of another host on the same engine keeps it", func(b *bed) string {
 			id := b.left(shop)
 			a := b.keep(id, func(a *store.Archive) { a.HostID = storetest.Host(b.t, b.db).ID })
-			b.tag(id, archiveRepository+":"+a.ID)
+			b.tag(id, a.KeepRef)
+			return id
+		}, "1 archive"},
+		{"an archive that shares the tag of one that was restored keeps it", func(b *bed) string {
+			id := b.left(shop)
+			restored := b.keep(id)
+			b.tag(id, restored.KeepRef)
+			b.keep(id, func(a *store.Archive) {
+				a.HostID, a.KeepRef = storetest.Host(b.t, b.db).ID, restored.KeepRef
+			})
+			b.update(func(ctx context.Context, tx *store.Tx) error {
+				return errors.Join(tx.BeginRestore(ctx, restored.ID, "{}"), tx.MarkRestored(ctx, restored.ID, "user:anna", time.Now()))
+			})
 			return id
 		}, "1 archive"},
 		{"somebody's own name for it", func(b *bed) string {
@@ -109,9 +121,9 @@ func TestWhatKeepsAnImage(t *testing.T) {
 		}, "mine:latest"},
 		{"the archive of another installation", func(b *bed) string {
 			id := b.left(shop)
-			b.tag(id, archiveRepository+":theirs")
+			b.tag(id, store.ArchiveRepository+":theirs")
 			return id
-		}, archiveRepository + ":theirs"},
+		}, store.ArchiveRepository + ":theirs"},
 		{"somebody's container that never ran", func(b *bed) string {
 			id := b.left(shop)
 			b.engine.Add(dockertest.Template{Name: "theirs", Image: shop, State: dockertest.Created})

@@ -2,10 +2,9 @@ package reclaim
 
 import (
 	"strings"
-)
 
-// archiveRepository is where our tags are that keep the images of archives.
-const archiveRepository = "localhost/docker-watcher-archive"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
 
 const (
 	defaultRegistry = "docker.io"
@@ -45,13 +44,13 @@ func repositoryOf(ref string) string {
 	return repository
 }
 
-func isArchiveTag(ref string) bool { return strings.HasPrefix(ref, archiveRepository+":") }
+func isArchiveTag(ref string) bool { return strings.HasPrefix(ref, store.ArchiveRepository+":") }
 
-// layerSuffix ends the tag of an image that an archive made of a writable layer.
-const layerSuffix = "-layer"
-
-// archiveOf is the id of the archive that alone has a name on an image.
-func archiveOf(ref string) string {
-	_, id, _ := strings.Cut(ref, archiveRepository+":")
-	return strings.TrimSuffix(id, layerSuffix)
+// layerOf is the id of the archive that keeps a writable layer by a name; ok is false for names of other kinds.
+func layerOf(ref string) (id string, ok bool) {
+	id, ok = strings.CutPrefix(ref, store.ArchiveRepository+":")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(id, store.LayerSuffix)
 }

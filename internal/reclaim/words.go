@@ -95,7 +95,7 @@ func nameOf(i store.ReclaimItem) string {
 		}
 	}
 	for _, ref := range i.Refs {
-		if strings.HasSuffix(ref, layerSuffix) {
+		if _, ok := layerOf(ref); ok {
 			return fmt.Sprintf("%s (kept layer of %s)", shortImage(i.ImageID), i.LastUse.Instance)
 		}
 	}

@@ -284,18 +284,23 @@ func TestDeleteThatDoesNotSimplySucceed(t *testing.T) {
 
 // A pin given while a removal is on its way is heeded up to the delete.
 func TestPinDuringARemoval(t *testing.T) {
-	inBed(t, func(t *testing.T, b *cleanBed) {
-		inst, _ := b.plant("shop-preview-a", 20, nil)
-		plan := b.planAll()
-		var once sync.Once
-		b.gate.hook(nil, func(method, path string) {
-			view, err := b.db.Instance(t.Context(), inst.ID)
-			if err == nil && view.Status == store.StatusRemoving {
-				once.Do(func() { b.pin(inst.ID) })
-			}
+	for name, wrote := range map[string]func(*dockertest.Template){"it wrote something": nil, "it wrote nothing": unwritten} {
+		t.Run(name, func(t *testing.T) {
+			inBed(t, func(t *testing.T, b *cleanBed) {
+				inst, _ := b.plant("shop-preview-a", 20, wrote)
+				plan := b.planAll()
+				var once sync.Once
+				b.gate.hook(nil, func(method, path string) {
+					view, err := b.db.Instance(t.Context(), inst.ID)
+					if err == nil && view.Status == store.StatusRemoving {
+						once.Do(func() { b.pin(inst.ID) })
+					}
+				})
+				b.want(b.apply(plan), inst, store.ResultKept)
+				b.wantNothingKept(inst)
+			})
 		})
-		b.want(b.apply(plan), inst, store.ResultKept)
-	})
+	}
 }
 
 // When the stop was ours and the removal is taken back, the process comes back too.

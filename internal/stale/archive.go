@@ -19,6 +19,12 @@ const (
 	archivedLog   = 1 << 20 // bytes
 )
 
+// keepRef is the name by which an archive keeps the image, and with it those that are made while it may be needed.
+func keepRef(archiveID string) string { return store.ArchiveRepository + ":" + archiveID }
+
+// layerRef is the name of the image of the writable layer.
+func layerRef(archiveID string) string { return keepRef(archiveID) + store.LayerSuffix }
+
 // keeping is the archive of a removal, in the making.
 type keeping struct {
 	row      store.Archive
@@ -52,9 +58,6 @@ func (r *removal) openArchive(ctx context.Context) error {
 	} else {
 		row.ImageID = r.seen.ImageID
 		row.Volumes, row.Networks = archivedVolumes(r.seen), networksOf(r.seen)
-	}
-	if row.ImageID != "" {
-		row.KeepRef = keepRef(row.HostID, row.ImageID) // that it will have
 	}
 	r.copy = &keeping{row: row, contents: store.ArchiveContents{Inspect: r.seen.Raw, Instance: inst}}
 	return r.readLogs(ctx)
@@ -105,7 +108,20 @@ func (r *removal) archiveStopped(ctx context.Context) *ending {
 	return r.keepLayer(ctx)
 }
 
-// keepImage sees to it that the image has a name of ours, so that it stays when all others are taken from it.
+// nameKeeper says by which name the image will be kept: one that an archive has given it and still needs, for an engine writes
+// its whole list of names anew for each that it is given, or one of this archive's own.
+func (k *keeping) nameKeeper(ctx context.Context, tx *store.Tx) (err error) {
+	row := &k.row
+	if row.ImageID == "" {
+		return nil
+	}
+	if row.KeepRef, err = tx.SharedKeepRef(ctx, row.HostID, row.ImageID); row.KeepRef == "" {
+		row.KeepRef = keepRef(row.ID)
+	}
+	return err
+}
+
+// keepImage sees to it that the image has the name of ours, so that it stays when all others are taken from it.
 func (r *removal) keepImage(ctx context.Context) *ending {
 	row := &r.copy.row
 	if row.KeepRef == "" {
@@ -124,22 +140,16 @@ func (r *removal) keepImage(ctx context.Context) *ending {
 	return noCopy(err, "its image could not be kept")
 }
 
-// nameImage gives the image the name that its archives share, unless it has it. While another of them is going, this one
-// keeps the image by a name of its own: the engine may take the other away late.
+// nameImage gives the image its name, unless it got it from the archive that it is shared with.
 func (r *removal) nameImage(ctx context.Context) error {
-	row := &r.copy.row
-	going, err := r.c.db.KeepRefGoing(ctx, row.KeepRef, row.ID)
-	if err != nil {
-		return err
+	row := r.copy.row
+	if row.KeepRef != keepRef(row.ID) {
+		named, err := r.on.engine.InspectImage(ctx, row.KeepRef)
+		if err == nil && named.ID == row.ImageID || err != nil && !errors.Is(err, docker.ErrNotFound) {
+			return err
+		}
 	}
-	if going {
-		row.KeepRef, r.copy.unsaved = ownRef(row.ID), true
-	}
-	named, err := r.on.engine.InspectImage(ctx, row.KeepRef)
-	if err == nil && named.ID == row.ImageID || err != nil && !errors.Is(err, docker.ErrNotFound) {
-		return err
-	}
-	err = r.on.engine.TagImage(ctx, row.ImageID, row.KeepRef)
+	err := r.on.engine.TagImage(ctx, row.ImageID, row.KeepRef)
 	r.copy.unheard = r.copy.unheard || unheard(err)
 	return err
 }

@@ -56,13 +56,14 @@ type Cleaner struct {
 	hands  Hands
 
 	// What this process has in hand, so that a Recover beside it leaves it alone.
-	mu       sync.Mutex
-	removals map[string]bool // by instance id
-	plans    map[string]bool
-	archived map[string]bool      // archives that are being restored or deleted
-	late     map[string]time.Time // archives that are to go, since when this process knows it
-	known    *footing             // of the last decision
-	unseen   map[string]unseen    // by host id
+	mu        sync.Mutex
+	removals  map[string]bool // by instance id
+	plans     map[string]bool
+	archived  map[string]bool      // archives that are being restored or deleted
+	late      map[string]time.Time // archives that are to go, since when this process knows it
+	known     *footing             // of the last decision
+	unseen    map[string]unseen    // by host id
+	untagging turns                // by image id
 
 	auto    *automatic
 	lookUp  func(ctx context.Context, image, tag string) (digest string, err error) // of a tag; nil: nobody is asked

@@ -125,32 +125,25 @@ func (c *Cleaner) forget(ctx context.Context, e *docker.Engine, a store.Archive,
 	})
 }
 
-// untag takes the names of an archive from its engine, never by force, but for one that another archive needs. A name that
-// must stay because it is the last one of an image is returned as a remnant: to remove images is the business of a plan of its own.
-// In the store the archive is one that goes already.
+// untag takes the names of an archive from its engine, never by force. A name that another archive needs stays, and so does
+// one that is the last of an image: it is returned as a remnant, for to remove images is the business of a plan of its own.
+// The store must know by now that the archive is to go.
 func (c *Cleaner) untag(ctx context.Context, e *docker.Engine, a store.Archive) ([]store.Remnant, error) {
 	left, err := untagLayer(ctx, e, a)
+	if err != nil || a.KeepRef == "" {
+		return left, err
+	}
+	done, err := c.untagging.wait(ctx, a.ImageID)
 	if err != nil {
 		return nil, err
 	}
-	refs := []string{ownRef(a.ID)} // which one it was given may not have been written down
-	if shared := keepRef(a.HostID, a.ImageID); a.ImageID != "" {
-		needed, err := c.db.KeepRefNeeded(ctx, shared, a.ID)
-		if err != nil {
-			return nil, err
-		}
-		if !needed {
-			refs = append(refs, shared)
-		}
+	defer done()
+	needed, err := c.db.KeepRefNeeded(ctx, a.KeepRef, a.ID)
+	if err != nil || needed {
+		return left, err
 	}
-	for _, ref := range refs {
-		stays, err := untagImage(ctx, e, a, ref)
-		if err != nil {
-			return nil, err
-		}
-		left = append(left, stays...)
-	}
-	return left, nil
+	stays, err := untagImage(ctx, e, a)
+	return append(left, stays...), err
 }
 
 // untagLayer takes the image of the writable layer away: nobody else has it, unless somebody made a container of it. Then it stays.
@@ -168,14 +161,15 @@ func untagLayer(ctx context.Context, e *docker.Engine, a store.Archive) ([]store
 	return nil, err
 }
 
-// untagImage takes a name of ours from an image that has others.
-func untagImage(ctx context.Context, e *docker.Engine, a store.Archive, ref string) ([]store.Remnant, error) {
-	image, err := e.InspectImage(ctx, ref)
-	if err == nil && !hasOtherName(image, ref) {
-		return []store.Remnant{remnantOfRef(a, image.ID, ref)}, nil
+// untagImage takes the name of ours from an image that has others. Of two names of ours no two go at once, for each would
+// count on the other; a stranger who takes the other one away in the same moment takes the image with it, as without us.
+func untagImage(ctx context.Context, e *docker.Engine, a store.Archive) ([]store.Remnant, error) {
+	image, err := e.InspectImage(ctx, a.KeepRef)
+	if err == nil && !hasOtherName(image, a.KeepRef) {
+		return []store.Remnant{remnantOfRef(a, image.ID, a.KeepRef)}, nil
 	}
 	if err == nil {
-		_, err = e.RemoveImage(ctx, ref)
+		_, err = e.RemoveImage(ctx, a.KeepRef)
 	}
 	if errors.Is(err, docker.ErrNotFound) {
 		return nil, nil

@@ -1,11 +1,13 @@
 package stale
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,31 +82,6 @@ func TestTwoArchivesGoAtOnce(t *testing.T) {
 	})
 }
 
-// A removal that begins while the last archive of its image is about to take the name away gets it back.
-func TestARemovalWhileTheLastNameGoes(t *testing.T) {
-	inBed(t, func(t *testing.T, b *cleanBed) {
-		one, _ := b.plant("one", 20, unwritten)
-		two, _ := b.plant("two", 20, unwritten)
-		first := b.removed(one)
-		plan := b.plan(Selection{InstanceID: two.ID})
-		var removing sync.WaitGroup
-		var once sync.Once
-		b.gate.hook(func(method, path string) {
-			if isUntag(method, path) {
-				once.Do(func() {
-					removing.Go(func() { b.apply(plan) })
-					time.Sleep(time.Second) // it comes as far as it can
-				})
-			}
-		}, nil)
-		b.deleted(first)
-		removing.Wait()
-		second := b.archives(two)[0]
-		b.wantKept(second.KeepRef)
-		b.wantEvent("archive.made", two.ID, 1)
-	})
-}
-
 // An engine that was asked to take the name away, and of which nobody heard, may do so at any time: whoever is removed
 // meanwhile keeps its image by a name of its own.
 func TestANameThatMayYetGoIsNotTrusted(t *testing.T) {
@@ -170,12 +147,159 @@ func (b *cleanBed) wantBackFrom(a store.Archive) {
 	}
 }
 
-// Hosts of ours never share a name, also where two of them are one engine.
-func TestHostsDoNotShareNames(t *testing.T) {
-	const image = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	a, b := keepRef(store.NewID(), image), keepRef(store.NewID(), image)
-	_, tag, _ := strings.Cut(a, ":")
-	if a == b || len(tag) > 128 || strings.Contains(tag, ":") {
-		t.Errorf("%s and %s", a, b)
-	}
+// Whoever keeps its image by a name of its own does not take that of others away: each name is given once.
+func TestOneThatGoesKeepsItsHandsOffTheNamesOfOthers(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		one, _ := b.plant("one", 20, unwritten)
+		two, _ := b.plant("two", 20, unwritten)
+		first := b.removed(one)
+		plan := b.plan(Selection{InstanceID: two.ID})
+		var once sync.Once
+		b.gate.hook(func(method, path string) {
+			if isUntag(method, path) {
+				once.Do(func() { b.apply(plan) })
+			}
+		}, nil)
+		b.deleted(first)
+		second := b.archives(two)[0]
+		if second.KeepRef == first.KeepRef {
+			t.Errorf("%s was taken over", first.KeepRef)
+		}
+		b.wantKept(second.KeepRef)
+	})
+}
+
+// A name that was asked to go twice goes late, when its archive is long forgotten: nobody has it then.
+func TestALateAnswerMeetsNobody(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		one, _ := b.plant("one", 20, unwritten)
+		two, _ := b.plant("two", 20, unwritten)
+		first := b.removed(one)
+		frozen, carriedOut := make(chan struct{}), make(chan struct{})
+		var asked atomic.Int32
+		b.gate.hook(func(method, path string) {
+			if isUntag(method, path) && asked.Add(1) == 1 {
+				<-frozen
+			}
+		}, func(method, path string) {
+			if isUntag(method, path) && asked.Add(1) == 4 { // the first is the last to be carried out
+				close(carriedOut)
+			}
+		})
+		if err := b.cleaner.DeleteArchive(t.Context(), first.ID, "user:anna"); !errors.Is(err, docker.ErrTimeout) {
+			t.Fatalf("deleted: %v", err)
+		}
+		b.deleted(first) // asked again, and heard
+		second := b.removed(two)
+		close(frozen)
+		<-carriedOut
+		synctest.Wait()
+		b.wantKept(second.KeepRef)
+	})
+}
+
+// Two names of ours are all that an image has: one of them stays, whoever lets go of both at once.
+func TestTheLastTwoNamesDoNotGoAtOnce(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		one, _ := b.plant("one", 20, unwritten)
+		first := b.removed(one)
+		second := first
+		second.ID, second.KeepRef = store.NewID(), keepRef("another")
+		if err := b.adapter.TagImage(t.Context(), first.ImageID, second.KeepRef); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.adapter.RemoveImage(t.Context(), "shop:1.0"); err != nil {
+			t.Fatal(err)
+		}
+		b.update(func(tx *store.Tx) error { return tx.InsertArchive(t.Context(), second, store.ArchiveContents{}) })
+		b.gate.hook(func(string, string) { time.Sleep(time.Second) }, nil) // step by step, side by side
+		var both sync.WaitGroup
+		for _, a := range []store.Archive{first, second} {
+			both.Go(func() {
+				if err := b.cleaner.DeleteArchive(t.Context(), a.ID, "user:anna"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		if len(b.kept()) != 1 {
+			t.Errorf("on the engine: %v", b.kept())
+		}
+	})
+}
+
+// A stranger who moved the name of an archive to another image leads nobody astray: the removal moves it back, and
+// an undo comes from the right image or from none.
+func TestANameThatAStrangerMoved(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		one, _ := b.plant("one", 20, unwritten)
+		two, _ := b.plant("two", 20, unwritten)
+		first := b.removed(one)
+		other := b.engine.AddImage(dockertest.Image{Ref: "foreign:1"})
+		if err := b.adapter.TagImage(t.Context(), other, first.KeepRef); err != nil {
+			t.Fatal(err)
+		}
+		second := b.removed(two)
+		image, err := b.adapter.InspectImage(t.Context(), second.KeepRef)
+		if err != nil || image.ID != second.ImageID {
+			t.Errorf("%s keeps %s, want %s (%v)", second.KeepRef, image.ID, second.ImageID, err)
+		}
+		b.wantBackFrom(first)
+	})
+}
+
+// Two hosts of ours that are one engine keep the image each by a name of its own.
+func TestTwoHostsOnOneEngineDoNotShareNames(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		one, _ := b.plant("one", 20, unwritten)
+		first := b.removed(one)
+		b.host = b.addHost("again", b.engine)
+		b.stage.ID, b.stage.Name, b.stage.HostID = store.NewID(), "elsewhere", b.host.ID
+		b.update(func(tx *store.Tx) error { return tx.InsertStage(t.Context(), b.stage) })
+		two, _ := b.plant("two", 20, unwritten)
+		second := b.removed(two)
+		if first.KeepRef == second.KeepRef || len(b.kept()) != 2 {
+			t.Errorf("%s and %s, on the engine %v", first.KeepRef, second.KeepRef, b.kept())
+		}
+		b.deleted(second)
+		b.wantKept(first.KeepRef)
+	})
+}
+
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns turns
+		done, err := turns.wait(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := turns.wait(t.Context(), "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := turns.wait(short, "a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("taken twice: %v", err)
+		}
+		had := 0
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				done, err := turns.wait(t.Context(), "a")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				had++ // the race detector sees to it that one at a time does this
+				done()
+			})
+		}
+		done()
+		all.Wait()
+		if had != 100 || len(turns.held) != 0 {
+			t.Errorf("%d had it, %d are held", had, len(turns.held))
+		}
+	})
 }

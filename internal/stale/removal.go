@@ -148,6 +148,9 @@ func (r *removal) begin(ctx context.Context) error {
 		if err := tx.BeginRemoval(ctx, row, r.view.Revision); err != nil {
 			return err
 		}
+		if err := r.copy.nameKeeper(ctx, tx); err != nil {
+			return err
+		}
 		if err := tx.InsertArchive(ctx, r.copy.row, r.copy.contents); err != nil {
 			return err
 		}
@@ -179,12 +182,12 @@ func notDeploying(ctx context.Context, tx *store.Tx, stageID string) error {
 
 // run carries out the steps between intention and end.
 func (r *removal) run(ctx context.Context) ending {
-	steps := []func(context.Context) *ending{r.archive, r.stop, r.archiveStopped, r.markDeleting, r.remove}
+	steps := []func(context.Context) *ending{r.archive, r.stop, r.archiveStopped, r.stillWanted, r.markDeleting, r.remove}
 	switch {
 	case r.gone:
 		steps = []func(context.Context) *ending{r.archive, r.stayGone}
 	case r.firstStep() == store.RemovalDeleting:
-		steps = []func(context.Context) *ending{r.archive, r.remove}
+		steps = []func(context.Context) *ending{r.archive, r.stillWanted, r.remove}
 	}
 	for _, step := range steps {
 		if end := step(ctx); end != nil {
@@ -244,33 +247,34 @@ func (r *removal) broken(ct docker.Container) *ending {
 	}
 }
 
-// markDeleting writes that from now on the container may be gone by our hand, and that its archive is whole. It is
-// the last moment at which a pin given meanwhile is heeded, or that automatic cleanup was switched off.
-func (r *removal) markDeleting(ctx context.Context) *ending {
-	if r.actor == autoActor && !r.byPerson { // its archive may have taken minutes
+// stillWanted is the last moment at which a pin given meanwhile is heeded, or that automatic cleanup was switched off: its
+// archive may have taken minutes.
+func (r *removal) stillWanted(ctx context.Context) *ending {
+	if r.actor == autoActor && !r.byPerson {
 		if end := r.c.stillDue(ctx, r.view); end != nil {
 			return end
 		}
 	}
-	var protection store.Protection
+	view, err := r.c.db.Instance(ctx, r.view.ID)
+	if err != nil {
+		return endf(store.ResultError, "read the instance: %v", err)
+	}
+	if p := r.protection(view); p.Kind != store.ProtectionNone {
+		return endf(store.ResultKept, "%s", protectionWords(p))
+	}
+	return nil
+}
+
+// markDeleting writes that from now on the container may be gone by our hand, and that its archive is whole.
+func (r *removal) markDeleting(ctx context.Context) *ending {
 	err := r.c.db.Update(ctx, func(tx *store.Tx) error {
-		view, err := tx.Instance(ctx, r.view.ID)
-		if err != nil {
-			return err
-		}
-		if protection = r.protection(view); protection.Kind != store.ProtectionNone {
-			return nil
-		}
 		if err := r.saveCopy(ctx, tx); err != nil {
 			return err
 		}
 		return tx.SetRemovalStep(ctx, r.view.ID, store.RemovalDeleting)
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return endf(store.ResultError, "write down the delete: %v", err)
-	case protection.Kind != store.ProtectionNone:
-		return endf(store.ResultKept, "%s", protectionWords(protection))
 	}
 	r.copy.unsaved = false
 	return nil

@@ -261,7 +261,7 @@ func (b *undoBed) wantSettled(t *testing.T, a store.Archive, ch Choices, lacks s
 	if ch.AnyPort != (len(ct.Ports) == 1 && ct.Ports[0].Host == 0) {
 		t.Errorf("ports %+v", ct.Ports)
 	}
-	if ch.PullImage && strings.HasPrefix(ct.Image, archiveRepo+a.ID+layerSuffix) {
+	if ch.PullImage && strings.HasPrefix(ct.Image, layerRef(a.ID)) {
 		t.Errorf("made from %s", ct.Image)
 	}
 	if err := b.adapter.Start(t.Context(), docker.Owned{ID: ct.ID, Installation: b.db.InstallationID(), Instance: view.ID}); err != nil {

@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -332,7 +333,7 @@ func (s *restoring) askNetworks(ctx context.Context) error {
 func (s *restoring) askImage(ctx context.Context) error {
 	a := s.archive
 	if a.LayerImage != "" {
-		_, there, err := s.hasImage(ctx, a.LayerImage)
+		there, err := s.hasLayer(ctx)
 		if err != nil {
 			return err
 		}
@@ -353,26 +354,18 @@ func (s *restoring) askImage(ctx context.Context) error {
 func (s *restoring) askBase(ctx context.Context) error {
 	a := s.archive
 	ref := imageRef(a.Image, a.ImageTag)
-	names := []string{a.ImageID, a.KeepRef}
-	if a.ImageID == "" {
-		names = []string{ref}
+	id, there, err := s.hasImage(ctx, cmp.Or(a.ImageID, ref))
+	if err != nil {
+		return err
 	}
-	for _, name := range names {
-		id, there, err := s.hasImage(ctx, name)
-		if err != nil {
-			return err
-		}
-		if !there {
-			continue
-		}
-		s.image = name
-		if named, there, err := s.hasImage(ctx, s.old.Image); err != nil {
-			return err
-		} else if there && named == id {
+	if there {
+		s.brings("the image %s, as it was deployed", ref)
+		s.image = id
+		named, there, err := s.hasImage(ctx, s.old.Image)
+		if there && named == id {
 			s.image = s.old.Image // by the name that it was made by, if that still means the same
 		}
-		s.brings("the image %s, as it was deployed", ref)
-		return nil
+		return err
 	}
 	if a.Digest != "" {
 		ref = a.Image + "@" + a.Digest
@@ -384,6 +377,24 @@ func (s *restoring) askBase(ctx context.Context) error {
 	s.pull, s.image = ref, ref
 	s.brings("the image %s, pulled anew", ref)
 	return nil
+}
+
+// hasLayer reports whether the image of the writable layer is there, and is the one that was made: a name can be moved by anybody.
+func (s *restoring) hasLayer(ctx context.Context) (bool, error) {
+	id, there, err := s.hasImage(ctx, s.archive.LayerImage)
+	if err != nil || !there {
+		return false, err
+	}
+	made, err := s.c.db.PulledImages(ctx, s.archive.HostID)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range made {
+		if m.Ref == s.archive.LayerImage && m.ImageID != id {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (s *restoring) hasImage(ctx context.Context, name string) (id string, there bool, err error) {

@@ -151,7 +151,7 @@ func (b *cleanBed) restored(a store.Archive, ch Choices) store.InstanceView {
 func (b *cleanBed) kept() []string {
 	var names []string
 	for _, name := range b.engine.Images() {
-		if strings.HasPrefix(name, archiveRepo) {
+		if strings.HasPrefix(name, keepRef("")) {
 			names = append(names, name)
 		}
 	}

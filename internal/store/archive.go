@@ -15,6 +15,14 @@ const (
 	ArchiveDeleting  ArchiveState = "deleting"
 )
 
+// The names that archives give to images to keep them: of the image itself the tag is the archive's id, of what a container
+// wrote its id and the suffix. They follow from the row, so that a crash leaves none behind that nobody knows of, and none
+// is ever given twice.
+const (
+	ArchiveRepository = "localhost/docker-watcher-archive"
+	LayerSuffix       = "-layer"
+)
+
 // Archive is what is kept of a removed instance so that it can be restored.
 type Archive struct {
 	ID         string
@@ -31,7 +39,7 @@ type Archive struct {
 	ImageTag   string
 	ImageID    string
 	Digest     string
-	KeepRef    string // the tag of ours that keeps the image; empty: there was none to keep
+	KeepRef    string // the name of ours that keeps the image, of this archive or of one before it; empty: there was none to keep
 	LayerImage string // the tag of ours on the image of the writable layer; empty: it was not kept
 	LayerNote  string // why the writable layer was not kept, in words; empty: nothing is missing
 	Bytes      int64  // of the writable layer's image: what keeping it costs

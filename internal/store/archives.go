@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -70,27 +71,33 @@ func (q queries) ArchiveTotals(ctx context.Context, f ArchiveFilter) (n int, byt
 
 func scanTruth(r row) (is bool, err error) { return is, r.Scan(&is) }
 
-// goingArchive is the condition on an archive a that it is to go: it is being deleted ($3), or no removal makes it any more ($4).
-const goingArchive = `(a.state = $3 OR a.state = $4 AND NOT EXISTS (SELECT 1 FROM removals WHERE archive_id = a.id))`
+// needingArchive is the condition on an archive a that an undo may yet need its image. One that does not never does again.
+const needingArchive = `(a.state IN ('ready', 'restoring') OR a.state = 'making' AND EXISTS (SELECT 1 FROM removals WHERE archive_id = a.id))`
 
-// KeepRefNeeded reports whether an archive other than one, which is not to go itself, keeps its image by a name.
+// SharedKeepRef is the name by which an archive of a host, that an undo may yet need, keeps an image; empty: there is none.
+// In a transaction nobody else lets go of it before the end of that.
+func (q queries) SharedKeepRef(ctx context.Context, hostID, imageID string) (string, error) {
+	refs, err := list(ctx, q, "ask who keeps image "+imageID, func(r row) (ref string, err error) { return ref, r.Scan(&ref) },
+		`SELECT keep_ref FROM archives a WHERE host_id = $1 AND image_id = $2 AND keep_ref <> '' AND `+needingArchive+` LIMIT 1`,
+		hostID, clean(imageID))
+	return strings.Join(refs, ""), err
+}
+
+// KeepRefNeeded reports whether an undo from an archive other than one may yet need the image that a name keeps.
 func (q queries) KeepRefNeeded(ctx context.Context, ref, butID string) (bool, error) {
-	return one(ctx, q, "ask who keeps an image as "+ref, scanTruth,
-		`SELECT EXISTS (SELECT 1 FROM archives a WHERE keep_ref = $1 AND id <> $2 AND NOT `+goingArchive+`)`,
-		clean(ref), butID, string(ArchiveDeleting), string(ArchiveMaking))
+	return one(ctx, q, "ask who keeps an image as "+ref, func(r row) (needed bool, err error) { return needed, r.Scan(&needed) },
+		`SELECT EXISTS (SELECT 1 FROM archives a WHERE keep_ref = $1 AND id <> $2 AND `+needingArchive+`)`, clean(ref), butID)
 }
 
-// KeepRefGoing reports whether an archive other than one, that keeps its image by a name, is to go.
-func (q queries) KeepRefGoing(ctx context.Context, ref, butID string) (bool, error) {
-	return one(ctx, q, "ask who lets go of "+ref, scanTruth,
-		`SELECT EXISTS (SELECT 1 FROM archives a WHERE keep_ref = $1 AND id <> $2 AND a.state IN ($3, $4) AND `+goingArchive+`)`,
-		clean(ref), butID, string(ArchiveDeleting), string(ArchiveMaking))
-}
-
-// ArchivesKeptBy returns the archives that keep their image by a name.
-func (q queries) ArchivesKeptBy(ctx context.Context, ref string) ([]Archive, error) {
-	return list(ctx, q, "list the archives of "+ref, scanArchive,
-		`SELECT `+archiveColumns+` FROM archives WHERE keep_ref = $1 ORDER BY id`, clean(ref))
+// ArchivesKeptBy returns the states of the archives that have a name on their image, by id.
+func (q queries) ArchivesKeptBy(ctx context.Context, ref string) (map[string]ArchiveState, error) {
+	archives, err := list(ctx, q, "list the archives of "+ref, func(r row) (a Archive, err error) { return a, r.Scan(&a.ID, &a.State) },
+		`SELECT id, state FROM archives WHERE keep_ref = $1`, clean(ref))
+	states := make(map[string]ArchiveState, len(archives))
+	for _, a := range archives {
+		states[a.ID] = a.State
+	}
+	return states, err
 }
 
 func (f ArchiveFilter) where(a *arguments) (w where) {

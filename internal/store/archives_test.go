@@ -408,45 +408,55 @@ func TestArchivesOfManyAreAnIndexPage(t *testing.T) {
 	}
 }
 
-// TestKeepRefs: an archive that is to go needs no name, and says that it may yet take it away.
+// TestKeepRefs: an archive that no undo can need any more shares its name with nobody, and keeps nobody from taking it away.
 func TestKeepRefs(t *testing.T) {
 	storetest.Both(t, func(t *testing.T, db *store.DB) {
 		_, i := storetest.Shop(t, db, func(i *store.Instance) { i.Status = store.StatusStopped })
 		a, c := anArchive(i)
-		wantRef := func(when, butID string, needed, going bool) {
+		want := func(when string, needed bool) {
 			t.Helper()
-			gotNeeded, err1 := db.KeepRefNeeded(t.Context(), a.KeepRef, butID)
-			gotGoing, err2 := db.KeepRefGoing(t.Context(), a.KeepRef, butID)
-			if err := errors.Join(err1, err2); err != nil {
+			got, err1 := db.KeepRefNeeded(t.Context(), a.KeepRef, "another")
+			but, err2 := db.KeepRefNeeded(t.Context(), a.KeepRef, a.ID)
+			ref, err3 := db.SharedKeepRef(t.Context(), a.HostID, a.ImageID)
+			if err := errors.Join(err1, err2, err3); err != nil {
 				t.Fatal(err)
 			}
-			if gotNeeded != needed || gotGoing != going {
-				t.Errorf("%s: needed %v, going %v", when, gotNeeded, gotGoing)
+			if got != needed || but || (ref == a.KeepRef) != needed || (ref == "") == needed {
+				t.Errorf("%s: needed %v, but for itself %v, shared %q", when, got, but, ref)
 			}
 		}
-		other := a
-		other.ID, other.KeepRef = store.NewID(), "localhost/keep:2"
-		keep(t, db, other, c)
-		wantRef("nobody has it", "", false, false)
+		want("nobody has it", false)
 		keep(t, db, a, c)
-		wantRef("nobody makes it", "", false, true)
-		wantRef("but the one that asks", a.ID, false, false)
-
+		want("nobody makes it", false)
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			return tx.BeginRemoval(ctx, store.Removal{InstanceID: i.ID, HostID: i.HostID, Former: i.Status, ArchiveID: a.ID}, 0)
 		})
-		wantRef("it is being made", "", true, false)
+		want("it is being made", true)
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			return errors.Join(tx.FinishRemoval(ctx, i.ID), tx.FinishArchive(ctx, a.ID, noon, noon.AddDate(0, 0, 14)))
 		})
-		wantRef("it is ready", "", true, false)
-		if all, err := db.ArchivesKeptBy(t.Context(), a.KeepRef); err != nil || len(all) != 1 || all[0].ID != a.ID {
-			t.Errorf("kept by %+v, %v", all, err)
+		want("it is ready", true)
+		for _, other := range []string{"another host", "another image"} {
+			host, image := a.HostID, a.ImageID
+			if other == "another host" {
+				host = "h"
+			} else {
+				image = "sha256:f"
+			}
+			if ref, err := db.SharedKeepRef(t.Context(), host, image); err != nil || ref != "" {
+				t.Errorf("%s shares %q, %v", other, ref, err)
+			}
 		}
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.BeginRestore(ctx, a.ID, "{}") })
+		want("it is being restored", true)
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.MarkRestored(ctx, a.ID, "user:anna", noon) })
+		want("it was restored", false)
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
-			return tx.MoveArchive(ctx, a.ID, store.ArchiveReady, store.ArchiveDeleting)
+			return tx.MoveArchive(ctx, a.ID, store.ArchiveRestored, store.ArchiveDeleting)
 		})
-		wantRef("it is being deleted", "", false, true)
-		wantRef("but the one that asks", a.ID, false, false)
+		want("it is being deleted", false)
+		if all, err := db.ArchivesKeptBy(t.Context(), a.KeepRef); err != nil || len(all) != 1 || all[a.ID] != store.ArchiveDeleting {
+			t.Errorf("kept by %v, %v", all, err)
+		}
 	})
 }

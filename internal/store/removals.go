@@ -51,12 +51,6 @@ func (tx *Tx) SetRemovalStep(ctx context.Context, instanceID string, step Remova
 		`UPDATE removals SET step = $1, updated_at = $2 WHERE instance_id = $3`, string(step), now(), instanceID)
 }
 
-// SetRemovalArchive writes which archive is being made for a removal.
-func (tx *Tx) SetRemovalArchive(ctx context.Context, instanceID, archiveID string) error {
-	return tx.execOne(ctx, "note the archive of the removal of instance "+instanceID, ErrNotFound,
-		`UPDATE removals SET archive_id = $1, updated_at = $2 WHERE instance_id = $3`, archiveID, now(), instanceID)
-}
-
 // TakeBackRemoval returns the instance to its former status and forgets the intention.
 func (tx *Tx) TakeBackRemoval(ctx context.Context, instanceID string) error {
 	what := "take back the removal of instance " + instanceID

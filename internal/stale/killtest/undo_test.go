@@ -128,7 +128,7 @@ func (s *site) wantOnlyNeededCopies() {
 				needed[name] = true
 			}
 		case store.ArchiveMaking: // it is to go, when the engine can no longer be at it
-			needed[a.KeepRef], needed[archiveRepo+a.ID], needed[archiveRepo+a.ID+"-layer"] = true, true, true
+			needed[a.KeepRef], needed[archiveRepo+a.ID+store.LayerSuffix] = true, true
 		default:
 			s.t.Errorf("the archive of %s is %s", a.Name, a.State)
 		}
@@ -140,12 +140,12 @@ func (s *site) wantOnlyNeededCopies() {
 	}
 }
 
-const archiveRepo = "localhost/docker-watcher-archive:"
+const archiveRepo = store.ArchiveRepository + ":"
 
 // archiveNames are the names on the engine that archives of this site have given, by the ids that they hold: others share the engine.
 func (s *site) archiveNames() map[string]bool {
 	s.t.Helper()
-	ids := []string{s.host.ID}
+	var ids []string
 	events, _, err := s.db.Events(s.t.Context(), store.EventFilter{}, store.Page{Limit: 1000})
 	if err != nil {
 		s.t.Fatal(err)

@@ -59,7 +59,8 @@ CREATE INDEX archives_removed ON archives (COALESCE(removed_at, 0), id);
 CREATE INDEX archives_instance ON archives (instance_id);
 CREATE INDEX archives_plan ON archives (plan_id);
 CREATE INDEX archives_host ON archives (host_id, state);
-CREATE INDEX archives_kept ON archives (keep_ref, state);
+CREATE INDEX archives_kept ON archives (keep_ref);
+CREATE INDEX archives_image ON archives (host_id, image_id);
 CREATE INDEX archives_expiry ON archives (expires_at);
 
 -- What is large and sealed of an archive: a list of archives does not read it.
