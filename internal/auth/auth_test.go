@@ -14,6 +14,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +32,7 @@ type fixture struct {
 func newFixture(t *testing.T) fixture {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	db, err := store.Open(t.Context(), store.Options{DataDir: t.TempDir(), Log: log})
+	db, err := store.Open(t.Context(), store.Options{DataDir: storetest.Dir(t), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

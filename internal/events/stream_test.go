@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 func openStore(t testing.TB, bus *Bus) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{DataDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	db, err := store.Open(t.Context(), store.Options{DataDir: storetest.Dir(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 // fate is what must have become of the instance that the failpoint is about.
@@ -159,7 +160,7 @@ type site struct {
 
 func newSite(t *testing.T, endpoint string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir()}
+	s := &site{t: t, dir: storetest.Dir(t)}
 	var err error
 	if s.adapter, err = docker.New(docker.Options{Endpoint: endpoint, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)

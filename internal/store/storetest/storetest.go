@@ -22,7 +22,7 @@ const postgresEnv = "DOCKER_WATCHER_TEST_POSTGRES"
 // Open returns a fresh SQLite store, closed with the test.
 func Open(t testing.TB) *store.DB {
 	t.Helper()
-	return With(t, store.Options{DataDir: migratedDir(t)})
+	return With(t, store.Options{DataDir: Dir(t)})
 }
 
 // With opens a store of the test's own options, closed with the test.

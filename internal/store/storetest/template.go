@@ -21,8 +21,8 @@ var template struct {
 	file []byte
 }
 
-// migratedDir returns a data folder with a copy of the template.
-func migratedDir(t testing.TB) string {
+// Dir returns a data folder with a fresh SQLite store, for tests that open it themselves.
+func Dir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, databaseFile), migratedFile(t), 0o600); err != nil {

@@ -10,7 +10,7 @@ import (
 func TestEachStoreIsItsOwn(t *testing.T) {
 	ids := map[string]bool{}
 	for range 2 {
-		dir := migratedDir(t)
+		dir := Dir(t)
 		db, err := store.Open(t.Context(), store.Options{DataDir: dir})
 		if err != nil {
 			t.Fatal(err)
