@@ -53,12 +53,8 @@ func (s *subject) publish(t *testing.T) (ref string) {
 		s.pretend.Publish(dockertest.Image{Ref: ref})
 		return ref
 	}
-	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ref = enginetest.Registry(t) + "/dwt/pulled:1.0"
-	if err := enginetest.PushApp(t.Context(), app, ref, "1.0"); err != nil {
+	if err := enginetest.PushApp(t.Context(), s.app, ref, "1.0"); err != nil {
 		t.Fatal(err)
 	}
 	return ref

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -145,5 +146,5 @@ func appLayer(appPath string) (v1.Layer, error) {
 	}
 	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(files.Bytes())), nil
-	})
+	}, tarball.WithCompressionLevel(gzip.NoCompression)) // it is packed anew for each image, and packing is slow under the race detector
 }
