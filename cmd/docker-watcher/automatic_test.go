@@ -25,7 +25,7 @@ func TestWhatGoesByItselfIsShown(t *testing.T) {
 		{Name: "a", NotRestored: []string{"what its process holds in memory"}}, {Name: "b"},
 	}})
 	got := s.run(t, "", "status")
-	has(t, "status", got.out, "archives   3, holding 6.2 MB", "by itself  2 containers in 4 minutes, unless called off: docker-watcher stale cancel plan9", "leftovers  2: docker-watcher leftovers")
+	has(t, "status", got.out, "archives   3, holding 5.91 MiB", "by itself  2 containers in 4 minutes, unless called off: docker-watcher stale cancel plan9", "leftovers  2: docker-watcher leftovers")
 	got = s.run(t, "", "stale ls")
 	has(t, "stale ls", got.out, "goes in 4 minutes\n", "goes at the next run\n", "stays for now\n", "warns only\n", "! a: nobody watched for 2 hours: it may have run in between\n")
 	got = s.run(t, "", "stale ls -o wide")

@@ -16,11 +16,11 @@ var (
 	binary    = []string{"KiB", "MiB", "GiB", "TiB"}
 )
 
-// parseBytes reads a number of bytes: 1073741824, 1GiB, 1.5 GB or 500M.
+// parseBytes reads a number of bytes: 1073741824, 1GiB, 1.5 GB or 500M, decimal units too.
 func parseBytes(text string) (int64, error) {
 	m := bytesForm.FindStringSubmatch(text)
 	if m == nil {
-		return 0, fmt.Errorf("%q is no number of bytes: such as 1GiB, 500MB or 1073741824", text)
+		return 0, fmt.Errorf("%q is no number of bytes: such as 1GiB, 500MiB or 1073741824", text)
 	}
 	n, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {

@@ -8,8 +8,8 @@ func TestBytesOfASetting(t *testing.T) {
 		again string
 	}{
 		"0": {0, "0 B"}, "1073741824": {1 << 30, "1 GiB"}, "1GiB": {1 << 30, "1 GiB"}, "1 GiB": {1 << 30, "1 GiB"}, "1.5GiB": {3 << 29, "1536 MiB"},
-		"500MB": {500_000_000, "500.0 MB"}, "500M": {500_000_000, "500.0 MB"}, "2Ki": {2048, "2 KiB"}, "1TiB": {1 << 40, "1 TiB"}, "12B": {12, "12 B"},
-		"64kB": {64_000, "64.0 kB"},
+		"500MB": {500_000_000, "477 MiB"}, "500M": {500_000_000, "477 MiB"}, "2Ki": {2048, "2 KiB"}, "1TiB": {1 << 40, "1 TiB"}, "12B": {12, "12 B"},
+		"64kB": {64_000, "62.5 KiB"},
 	} {
 		n, err := parseBytes(text)
 		if err != nil || n != want.n || bytesText(n) != want.again {

@@ -81,7 +81,7 @@ func TestBars(t *testing.T) {
 	a, _, beside := newApp(t, "")
 	a.screen.Terminal = true
 	showDeploy(a.screen.Progress(), pulled("d1", 6_000_000, 12_000_000))
-	if want := "\rpulling 1.0 [===============               ] 6.0 MB of 12.0 MB"; beside.String() != want {
+	if want := "\rpulling 1.0 [===============               ] 5.72 MiB of 11.4 MiB"; beside.String() != want {
 		t.Errorf("a pull: %q, want %q", beside, want)
 	}
 	beside.Reset()

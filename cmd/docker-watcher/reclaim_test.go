@@ -76,14 +76,14 @@ func reclaimService(t *testing.T) *service {
 func TestReclaim(t *testing.T) {
 	s := reclaimService(t)
 	got := s.run(t, "", "reclaim ls")
-	has(t, "what is left", got.out, "registry.example/shop:1.0  111111111111  12.0 MB  5.0 MB      10 days ago", "shop-preview-a of shop/preview  can go",
-		"stays: an archive keeps it until 2026-12-07", "3f3f3f3f3f3f  5.0 MB", "an admin may remove it", "shop-data", "stays: a named volume is never removed",
-		"local: 1 image can go, 5.0 MB would come back; 2 volumes listed")
+	has(t, "what is left", got.out, "registry.example/shop:1.0  111111111111  11.4 MiB  4.77 MiB    10 days ago", "shop-preview-a of shop/preview  can go",
+		"stays: an archive keeps it until 2026-12-07", "3f3f3f3f3f3f  4.77 MiB", "an admin may remove it", "shop-data", "stays: a named volume is never removed",
+		"local: 1 image can go, 4.77 MiB would come back; 2 volumes listed")
 	if got = s.run(t, "", "reclaim ls -o json"); !strings.Contains(got.out, `"host": "local"`) {
 		t.Errorf("as JSON: %s", got.out)
 	}
 	got = s.run(t, "", "reclaim plan")
-	has(t, "a plan", got.out, "plan plan1: 1 image to remove, 5.0 MB comes back; it may be applied for 15 minutes", " remove\n")
+	has(t, "a plan", got.out, "plan plan1: 1 image to remove, 4.77 MiB comes back; it may be applied for 15 minutes", " remove\n")
 	if !cmp.Equal(got.done, []string{`reclaim {"dry_run":true}`}) {
 		t.Errorf("it did %q", got.done)
 	}

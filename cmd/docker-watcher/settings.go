@@ -93,7 +93,7 @@ turned on you see what the policies would then clean up and when, and are asked;
 gives --yes.`,
 		Example: `  docker-watcher settings set stale_threshold_days=14
   docker-watcher settings set scan_interval=auto event_retention_days=30
-  docker-watcher settings set archive_layer_max_bytes=500MB
+  docker-watcher settings set archive_layer_max_bytes=500MiB
   docker-watcher settings set auto_cleanup=on`,
 		Args:              takes(1, -1),
 		ValidArgsFunction: a.settingNames(),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -340,17 +339,4 @@ func archiveEvent(a store.Archive, kind, message, actor string) store.Event {
 			"layer_kept": a.LayerImage != "", "layer_note": a.LayerNote,
 		},
 	}
-}
-
-// spellBytes writes a size as people say it.
-func spellBytes(n int64) string {
-	for _, u := range [...]struct {
-		size int64
-		name string
-	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if n >= u.size {
-			return strconv.FormatFloat(float64(n)/float64(u.size), 'f', 1, 64) + " " + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10) + " bytes"
 }

@@ -62,7 +62,7 @@ func TestArchiveIsWhatThePlanSays(t *testing.T) {
 		{"it wrote nothing", func(b *undoBed) { b.inst, b.ct = b.plant("idle", 20, func(t *dockertest.Template) { t.SizeRw = 0 }) }, false, "", ""},
 		{"it wrote more than is kept", func(b *undoBed) {
 			b.settings(func(s *store.Settings) { s.ArchiveLayerMax = 4 })
-		}, false, "5 bytes in 1 file, such as /tmp/file) is not kept: it is larger than archive_layer_max_bytes, which is 4 bytes", "larger than"},
+		}, false, "5 B in 1 file, such as /tmp/file) is not kept: it is larger than archive_layer_max_bytes, which is 4 B", "larger than"},
 		{"as much as is kept", func(b *undoBed) { b.settings(func(s *store.Settings) { s.ArchiveLayerMax = 5 }) }, true, "", ""},
 		{"nothing is ever kept", func(b *undoBed) {
 			b.settings(func(s *store.Settings) { s.ArchiveLayerMax = 0 })

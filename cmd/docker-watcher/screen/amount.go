@@ -57,20 +57,34 @@ func Exact(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// Bytes tells a size in decimal units, as docker does.
+var binaryUnits = []string{"KiB", "MiB", "GiB", "TiB", "PiB"}
+
+// Bytes tells a size in binary units and three digits, as the page does.
 func Bytes(n int64) string {
 	if n < 0 {
 		return Never
 	}
-	if n < 1000 {
+	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}
 	f, unit := float64(n), ""
-	for _, u := range []string{"kB", "MB", "GB", "TB", "PB"} {
-		f, unit = f/1000, u
-		if f < 999.95 {
+	for _, u := range binaryUnits {
+		f, unit = f/(1<<10), u
+		if f < 1023.5 {
 			break
 		}
 	}
-	return fmt.Sprintf("%.1f %s", f, unit)
+	return fmt.Sprintf("%.*f %s", decimals(f), f, unit)
+}
+
+// decimals are as many as make three digits.
+func decimals(f float64) int {
+	switch {
+	case f < 9.995:
+		return 2
+	case f < 99.95:
+		return 1
+	default:
+		return 0
+	}
 }

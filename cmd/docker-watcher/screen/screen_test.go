@@ -59,7 +59,8 @@ func TestAgo(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{
-		-1: "-", 0: "0 B", 999: "999 B", 1000: "1.0 kB", 12_345_678: "12.3 MB", 999_999: "1.0 MB", 5_000_000_000: "5.0 GB", 1 << 62: "4611.7 PB",
+		-1: "-", 0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 12_345_678: "11.8 MiB", 1<<20 - 1: "1.00 MiB", 1_288_490_188: "1.20 GiB", 512 << 20: "512 MiB",
+		1023 << 20: "1023 MiB", 10*1024 - 1: "10.0 KiB", 1 << 62: "4096 PiB",
 	} {
 		if got := Bytes(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)

@@ -1,11 +1,11 @@
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** 1288490188 is "1.20 GiB": three digits that count, binary units, as `docker system df` is read. */
+/** 1288490188 is "1.20 GiB": three digits that count, binary units, as everywhere in docker-watcher. */
 export function bytes(n: number): string {
   if (!Number.isFinite(n) || n <= 0) return '0 B';
-  const i = Math.min(units.length - 1, Math.floor(Math.log2(n) / 10));
-  const v = n / 1024 ** i;
-  const digits = i === 0 || v >= 100 ? 0 : v >= 10 ? 1 : 2;
+  let [v, i] = [n, 0];
+  for (; v >= (i ? 1023.5 : 1024) && i < units.length - 1; i++) v /= 1024;
+  const digits = i === 0 || v >= 99.95 ? 0 : v >= 9.995 ? 1 : 2;
   return `${v.toFixed(digits)} ${units[i]}`;
 }
 
