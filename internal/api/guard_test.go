@@ -194,6 +194,9 @@ func TestSecurityHeaders(t *testing.T) {
 		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
 			t.Errorf("%s: the policy is %q", path, policy)
 		}
+		if !strings.Contains(policy, "require-trusted-types-for 'script'; trusted-types svelte-trusted-html") || strings.Contains(policy, "allow-duplicates") {
+			t.Errorf("%s: text may become markup by the policy %q", path, policy)
+		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" {
 			t.Errorf("%s: %v", path, h)
 		}
