@@ -173,6 +173,7 @@ func (s *server) routes() []route {
 		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", mendBody(s.mendLeftover)},
 
 		{get, "/api/overview", viewer, "overview", "What needs somebody now", to(s.overview)},
+		{get, "/api/history", viewer, "history", "What was stale and what came back, day by day", to(s.history)},
 
 		{get, "/api/hosts", viewer, "list-hosts", "The Docker hosts and how well we see them", to(s.listHosts)},
 		{get, "/api/hosts/{id}", viewer, "get-host", "A host and how well we see it", to(s.getHost)},

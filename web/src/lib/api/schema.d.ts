@@ -192,6 +192,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was stale and what came back, day by day */
+        get: operations["history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/hosts": {
         parameters: {
             query?: never;
@@ -1298,6 +1315,40 @@ export interface components {
             port?: number;
             /** @description such as 60s */
             timeout?: string;
+        };
+        HistoryDay: {
+            /**
+             * Format: int64
+             * @description of the writable layers of these, where known; an archive may hold them until it expires
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description its begin; it lasts 24 hours
+             */
+            from: string;
+            /**
+             * Format: int64
+             * @description that came back with these
+             */
+            image_bytes: number;
+            /**
+             * Format: int64
+             * @description images that were reclaimed
+             */
+            images: number;
+            /**
+             * Format: int64
+             * @description instances that cleanups removed
+             */
+            removed: number;
+            /** @description stale instances at its end, kept ones included, by the last good scan of each host; null: no host was judged yet */
+            stale: number | null;
+        };
+        HistoryDayList: {
+            items: components["schemas"]["HistoryDay"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
         };
         Host: {
             /** @description negotiated */
@@ -3504,6 +3555,66 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    history: {
+        parameters: {
+            query?: {
+                /** @description when the first day begins, such as midnight where you are; absent: so many days back that today, in UTC, is the last */
+                from?: string;
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryDayList"];
                 };
             };
             /** @description Unauthorized */
