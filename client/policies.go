@@ -148,6 +148,19 @@ type PolicyTrial struct {
 	NewlyCleaned    TrialGroup `json:"newly_cleaned"`
 	NoLongerCleaned TrialGroup `json:"no_longer_cleaned"`
 	Rescheduled     int        `json:"rescheduled"` // taken both times, at another moment
+	FirstRuns       []FirstRun `json:"first_runs"`  // soonest first
+}
+
+// FirstRun is what automatic cleanup would do next on one host, with the notice and the brake.
+type FirstRun struct {
+	HostID string    `json:"host_id"`
+	Host   string    `json:"host"`
+	PlanAt time.Time `json:"plan_at"`        // when it is announced; from then until At it may be called off
+	At     time.Time `json:"at"`             // when it would remove
+	Due    int       `json:"due"`            // instances that are due then
+	Takes  int       `json:"takes"`          // of those, that it would remove
+	Later  int       `json:"later"`          // that come due after it
+	Held   string    `json:"held,omitempty"` // why it would remove nothing, in words
 }
 
 // TrialGroup are the instances to which a change does one thing: Count of them, of

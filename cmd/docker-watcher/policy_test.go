@@ -40,6 +40,13 @@ func policyService(t *testing.T, cleaned int) *service {
 			Then: client.Decision{Action: "cleanup", At: time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC), Why: "would be cleaned Tue 24 Nov 02:00 UTC, unless alive"},
 		})
 	}
+	trial.FirstRuns = []client.FirstRun{
+		{
+			Host: "local", PlanAt: time.Date(2026, 11, 24, 1, 55, 0, 0, time.UTC), At: time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC),
+			Due: cleaned, Takes: cleaned, Later: 2,
+		},
+		{Host: "far", Due: 40, Held: "40 instances are due at once, and its policies allow 20 in one run (max_per_run)"},
+	}
 	s.answers(t, "POST /api/policies/try", trial)
 	return s
 }
@@ -97,7 +104,9 @@ func TestPolicyIsShownBeforeItIsChanged(t *testing.T) {
 	}
 	has(t, "what is shown", got.out, "the policy of stage shop/preview:", "action         warn -> cleanup", "!! stale-after",
 		"newly cleaned  shop-preview-a  shop/preview  10 days ago", "2026-11-24 02:00", "would be cleaned Tue 24 Nov 02:00 UTC, unless alive",
-		"40 containers looked at: 0 newly stale, 0 spared, 1 newly cleaned by themselves, 0 no longer, 0 at another time")
+		"40 containers looked at: 0 newly stale, 0 spared, 1 newly cleaned by themselves, 0 no longer, 0 at another time",
+		"local: the first run would be announced at 2026-11-24 01:55 and remove 1 container at 2026-11-24 02:00, unless it is called off (2 more later)",
+		"far: the first run would remove nothing: 40 instances are due at once, and its policies allow 20 in one run (max_per_run)")
 	has(t, "the question", got.beside, "Change the policy of stage shop/preview?", "not done, as you wished")
 	if got = s.run(t, "y\n", "policy set shop/preview --action cleanup"); got.code != 0 || len(got.done) != 2 {
 		t.Errorf("a yes: exit code %d, %q", got.code, got.done)

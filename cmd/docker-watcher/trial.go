@@ -154,4 +154,25 @@ func (a *app) printEffects(t client.PolicyTrial) {
 	}
 	a.screen.Printf("%s looked at: %d newly stale, %d spared, %d newly cleaned by themselves, %d no longer, %d at another time\n",
 		count(t.Considered, "container"), t.NewlyStale.Count, t.Spared.Count, t.NewlyCleaned.Count, t.NoLongerCleaned.Count, t.Rescheduled)
+	a.printFirstRuns(t.FirstRuns)
+}
+
+// printFirstRuns tells what would come of it first on each host, notice and brake included.
+func (a *app) printFirstRuns(runs []client.FirstRun) {
+	for _, r := range runs {
+		if r.Held != "" {
+			a.screen.Printf("%s: the first run would remove nothing: %s\n", r.Host, r.Held)
+			continue
+		}
+		a.screen.Printf("%s: the first run would be announced at %s and remove %s at %s, unless it is called off%s\n",
+			r.Host, a.date(r.PlanAt).Text, count(r.Takes, "container"), a.date(r.At).Text, afterwards(r))
+	}
+}
+
+// afterwards tells what a first run leaves for the runs after it.
+func afterwards(r client.FirstRun) string {
+	if left := r.Due - r.Takes + r.Later; left > 0 {
+		return fmt.Sprintf(" (%d more later)", left)
+	}
+	return ""
 }

@@ -191,6 +191,10 @@ func TestPolicyIsTriedFirst(t *testing.T) {
 		t.Errorf("newly cleaned: %+v", trial.NewlyCleaned)
 	}
 
+	if len(trial.FirstRuns) != 1 || trial.FirstRuns[0].Host != "local" || trial.FirstRuns[0].Takes != trial.FirstRuns[0].Due || !trial.FirstRuns[0].PlanAt.Before(trial.FirstRuns[0].At) {
+		t.Errorf("first runs: %+v", trial.FirstRuns)
+	}
+
 	change.Policy = client.Policy{StaleAfter: new("never")}
 	if trial, err = b.operator.PolicyTry(t.Context(), change); err != nil || trial.Spared.Count != 1 || trial.Spared.Items[0].InstanceID != old.ID || trial.NewlyStale.Count != 0 {
 		t.Errorf("got %+v, %v", trial, err)

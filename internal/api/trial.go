@@ -71,6 +71,28 @@ type trialJSON struct {
 	NewlyCleaned    trialGroupJSON `json:"newly_cleaned" doc:"automatic cleanup would take them then, and not now"`
 	NoLongerCleaned trialGroupJSON `json:"no_longer_cleaned" doc:"automatic cleanup would take them now, and not then"`
 	Rescheduled     int            `json:"rescheduled" doc:"taken both times, at another moment"`
+	FirstRuns       []firstRunJSON `json:"first_runs" nullable:"false" doc:"what automatic cleanup would do next then, on each host where it would anything, with the notice and the brake; soonest first"`
+}
+
+type firstRunJSON struct {
+	HostID string `json:"host_id"`
+	Host   string `json:"host" doc:"its name"`
+	PlanAt stamp  `json:"plan_at" doc:"when it is announced; from then until at it may be called off"`
+	At     stamp  `json:"at" doc:"when it would remove"`
+	Due    int    `json:"due" doc:"instances that are due then"`
+	Takes  int    `json:"takes" doc:"of those, that it would remove; the others wait for the runs after it"`
+	Later  int    `json:"later" doc:"instances that come due after it"`
+	Held   string `json:"held,omitempty" doc:"why it would remove nothing, in words: the brake, or how the host stands"`
+}
+
+func firstRunsOf(runs []stale.FirstRun) []firstRunJSON {
+	out := make([]firstRunJSON, len(runs))
+	for i, r := range runs {
+		out[i] = firstRunJSON{
+			HostID: r.HostID, Host: r.Host, PlanAt: stamp(r.PlanAt), At: stamp(r.At), Due: r.Due, Takes: r.Takes, Later: r.Later, Held: r.Held,
+		}
+	}
+	return out
 }
 
 type trialIn struct{ RawBody []byte }
@@ -88,6 +110,7 @@ func (s *server) tryPolicy(ctx context.Context, in *trialIn) (*out[trialJSON], e
 	return answer(trialJSON{
 		Considered: t.Considered, NewlyStale: trialGroupOf(t.Counts.NewlyStale, t.NewlyStale), Spared: trialGroupOf(t.Counts.Spared, t.Spared),
 		NewlyCleaned: trialGroupOf(t.Counts.NewCleaned, t.NewCleaned), NoLongerCleaned: trialGroupOf(t.Counts.NoLonger, t.NoLonger), Rescheduled: t.Rescheduled,
+		FirstRuns: firstRunsOf(t.FirstRuns),
 	}), nil
 }
 

@@ -268,13 +268,9 @@ func (r *autoRun) tooMany(ctx context.Context) (string, error) {
 	if len(involved) == 0 {
 		return "", nil
 	}
-	onHost := 0
-	if len(r.due) >= leastMass {
-		all, err := r.c.db.InstanceRevisions(ctx, r.hostID)
-		if err != nil {
-			return "", fmt.Errorf("count the instances: %w", err)
-		}
-		onHost = len(all)
+	onHost, err := r.c.countFor(ctx, r.hostID, len(r.due))
+	if err != nil {
+		return "", err
 	}
 	return strictest(involved).brake(len(r.due), onHost), nil
 }

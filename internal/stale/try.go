@@ -30,6 +30,7 @@ type PolicyTrial struct {
 	NewCleaned  []TrialItem // automatic cleanup would take them then, and not now
 	NoLonger    []TrialItem // automatic cleanup would take them now, and not then
 	Rescheduled int         // taken both times, at another moment
+	FirstRuns   []FirstRun  // what would happen by itself next, with the notice and the brake, on each host where anything would
 }
 
 // TrialCounts are how many instances each list of a trial is about.
@@ -61,7 +62,8 @@ func (c *Cleaner) TryPolicy(ctx context.Context, change PolicyChange) (PolicyTri
 	if err != nil {
 		return PolicyTrial{}, fmt.Errorf("try a policy: %w", err)
 	}
-	f := store.InstanceFilter{ProjectID: change.ProjectID, StageID: change.StageID, Statuses: notAlive}
+	// All are looked at, also those that the change is not about: a run takes them together, and the brake counts them all.
+	f := store.InstanceFilter{Statuses: notAlive}
 	for cursor := ""; ; {
 		views, next, err := c.db.Instances(ctx, f, store.Page{Limit: trialPage, Cursor: cursor})
 		if err != nil {
@@ -71,9 +73,13 @@ func (c *Cleaner) TryPolicy(ctx context.Context, change PolicyChange) (PolicyTri
 			t.weigh(v)
 		}
 		if cursor = next; cursor == "" {
-			return t.PolicyTrial, nil
+			break
 		}
 	}
+	if t.FirstRuns, err = c.firstRuns(ctx, t); err != nil {
+		return PolicyTrial{}, fmt.Errorf("try a policy: %w", err)
+	}
+	return t.PolicyTrial, nil
 }
 
 // validate also makes the filter of a change narrow enough: a level says nothing about what lies beside it.
@@ -115,6 +121,8 @@ type trial struct {
 	moved     map[string]bool // stages for which the change makes a difference
 	ground    func(hostID string, then bool) Ground
 	grounds   map[string][2]Ground // by host: now and then
+	footing   *footing
+	awaited   map[string][]awaited // by host: what would be taken then
 }
 
 func (c *Cleaner) newTrial(ctx context.Context, change PolicyChange) (*trial, error) {
@@ -122,7 +130,7 @@ func (c *Cleaner) newTrial(ctx context.Context, change PolicyChange) (*trial, er
 	if err != nil {
 		return nil, err
 	}
-	t := &trial{at: time.Now().UTC(), grounds: map[string][2]Ground{}, moved: map[string]bool{}}
+	t := &trial{at: time.Now().UTC(), grounds: map[string][2]Ground{}, moved: map[string]bool{}, footing: f, awaited: map[string][]awaited{}}
 	if t.now, err = c.db.Policies(ctx); err != nil {
 		return nil, err
 	}
@@ -214,16 +222,21 @@ func (c *Cleaner) stagesOf(ctx context.Context, change PolicyChange) ([]store.St
 
 // weigh compares what is made of one instance now and then.
 func (t *trial) weigh(v store.InstanceView) {
-	t.Considered++
-	if !t.moved[v.StageID] {
-		return
-	}
 	g, known := t.grounds[v.HostID]
 	if !known {
 		g = [2]Ground{t.ground(v.HostID, false), t.ground(v.HostID, true)}
 		t.grounds[v.HostID] = g
 	}
 	now, then := t.now[v.StageID], t.then[v.StageID]
+	if _, meant := t.then[v.StageID]; !meant {
+		t.await(v, now, g[1])
+		return
+	}
+	t.await(v, then, g[1])
+	t.Considered++
+	if !t.moved[v.StageID] {
+		return
+	}
 	facts := FactsOf(v.Instance, t.at)
 	staleNow := decide(facts, PolicyOf(now.StaleAfter), t.at).Stale
 	staleThen := decide(facts, PolicyOf(then.StaleAfter), t.at).Stale

@@ -1301,6 +1301,38 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
+        FirstRun: {
+            /**
+             * Format: date-time
+             * @description when it would remove
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description instances that are due then
+             */
+            due: number;
+            /** @description why it would remove nothing, in words: the brake, or how the host stands */
+            held?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /**
+             * Format: int64
+             * @description instances that come due after it
+             */
+            later: number;
+            /**
+             * Format: date-time
+             * @description when it is announced; from then until at it may be called off
+             */
+            plan_at: string;
+            /**
+             * Format: int64
+             * @description of those, that it would remove; the others wait for the runs after it
+             */
+            takes: number;
+        };
         Health: {
             /**
              * @description absent: the image's HEALTHCHECK, or else up for 10 s
@@ -2456,6 +2488,8 @@ export interface components {
              * @description instances that the change is about
              */
             considered: number;
+            /** @description what automatic cleanup would do next then, on each host where it would anything, with the notice and the brake; soonest first */
+            first_runs: components["schemas"]["FirstRun"][];
             /** @description automatic cleanup would take them then, and not now */
             newly_cleaned: components["schemas"]["TrialGroup"];
             newly_stale: components["schemas"]["TrialGroup"];
