@@ -69,26 +69,28 @@ type Container struct {
 	ID   string
 	name string
 
-	image    *image
-	imageRef string
-	labels   map[string]string
-	env      []string
-	command  []string
-	entry    []string
-	policy   restartPolicy
-	ports    []portBinding
-	mounts   []mountPoint
-	networks []attachment // the first one is that of its network mode
-	ip       string
-	files    map[string]string // path -> content, of the writable layer
-	config   map[string]any    // as asked for; shown again where nothing of ours is
-	host     map[string]any
-	sizeRw   int64
-	memory   int64
-	grace    time.Duration // StopTimeout; negative: not set
-	autoRm   bool
-	check    bool // has a health check
-	life     Life
+	image      *image
+	imageRef   string
+	labels     map[string]string
+	env        []string
+	command    []string
+	entry      []string
+	policy     restartPolicy
+	ports      []portBinding
+	mounts     []mountPoint
+	networks   []attachment // the first one is that of its network mode
+	ip         string
+	files      map[string]string // path -> content, of the writable layer
+	config     map[string]any    // as asked for; shown again where nothing of ours is
+	host       map[string]any
+	sizeRw     int64
+	memory     int64
+	usesCPUs   float64
+	usesMemory int64
+	grace      time.Duration // StopTimeout; negative: not set
+	autoRm     bool
+	check      bool // has a health check
+	life       Life
 
 	state      string
 	health     string

@@ -2,7 +2,13 @@ package dockertest
 
 import "net/http"
 
-// serveStats answers with samples of a steady process: 10 % of one CPU, 32 MiB.
+// SetUsage sets what its process uses from now on: CPUs kept busy, and bytes. Without it that is a tenth of one and 32 MiB.
+func (c *Container) SetUsage(cpus float64, memory int64) {
+	defer c.lock()()
+	c.usesCPUs, c.usesMemory = cpus, memory
+}
+
+// serveStats answers with samples of a steady process.
 func (e *Engine) serveStats(w http.ResponseWriter, r *request, ref string) {
 	e.mu.Lock()
 	c := e.find(ref)
@@ -26,8 +32,13 @@ func (c *Container) sample(oneShot bool) map[string]any {
 	now := c.e.now()
 	ran := now.Sub(c.started).Nanoseconds()
 	before := cpuSample(0, 0)
+	cpus, memory := c.usesCPUs, c.usesMemory
+	if cpus == 0 && memory == 0 {
+		cpus, memory = 0.1, 32<<20
+	}
+	used := func(ns int64) int64 { return int64(float64(ns) * cpus) }
 	if !oneShot && ran > 1e9 {
-		before = cpuSample((ran-1e9)/10, (ran-1e9)*2)
+		before = cpuSample(used(ran-1e9), (ran-1e9)*2)
 	}
 	limit := c.memory
 	if limit == 0 {
@@ -35,8 +46,8 @@ func (c *Container) sample(oneShot bool) map[string]any {
 	}
 	return map[string]any{
 		"read": stamp(now), "preread": stamp(now.Add(-1e9)), "name": "/" + c.name, "id": c.ID,
-		"pids_stats": map[string]any{"current": 5}, "cpu_stats": cpuSample(ran/10, ran*2), "precpu_stats": before,
-		"memory_stats": map[string]any{"usage": int64(32 << 20), "limit": limit, "stats": map[string]any{"cache": 0, "inactive_file": 0, "total_inactive_file": 0}},
+		"pids_stats": map[string]any{"current": 5}, "cpu_stats": cpuSample(used(ran), ran*2), "precpu_stats": before,
+		"memory_stats": map[string]any{"usage": memory, "limit": limit, "stats": map[string]any{"cache": 0, "inactive_file": 0, "total_inactive_file": 0}},
 		"networks":     map[string]any{"eth0": map[string]any{"rx_bytes": 736, "tx_bytes": 412}},
 	}
 }

@@ -43,10 +43,7 @@ func TestPageInABrowser(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { removeOurs(t, engine.Endpoint()) })
-	binary := filepath.Join(dir, "server")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../../cmd/server").CombinedOutput(); err != nil {
-		t.Fatalf("build the daemon: %v\n%s", err, out)
-	}
+	binary := build(t, dir)
 	url, link := serve(t, binary, filepath.Join(dir, "data"), engine.Endpoint())
 	manyURL, _ := serve(t, binary, withManyRows(t, dir), "unix://"+filepath.Join(dir, "nobody.sock"))
 
@@ -62,6 +59,15 @@ func TestPageInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func build(t *testing.T, dir string) string {
+	t.Helper()
+	binary := filepath.Join(dir, "server")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../../cmd/server").CombinedOutput(); err != nil {
+		t.Fatalf("build the daemon: %v\n%s", err, out)
+	}
+	return binary
 }
 
 var ready = regexp.MustCompile(`open (http://[^/\s]+)(\S*)`)

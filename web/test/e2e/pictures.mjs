@@ -1,0 +1,94 @@
+// The pictures of docs/images: every screen in both themes and on a phone. With ALL_PICTURES also 4k, narrow, and as it prints.
+import { execFileSync } from 'node:child_process';
+import { browser, context, open } from './lib.mjs';
+
+const { BASE_URL, FRESH_URL, SETUP_LINK, TOKEN, SCREENSHOTS, ALL_PICTURES, ONLY } = process.env;
+
+const get = async (path) => (await fetch(BASE_URL + path, { headers: { authorization: `Bearer ${TOKEN}` } })).json();
+const idOf = async (query) => (await get(`/api/instances?${query}`)).items[0].id;
+const alive = await idOf('project=checkout-api&stage=production&status=running');
+const dead = (await get('/api/containers/stale?sort=-bytes&limit=1')).items[0];
+
+const key = (k) => (page) => page.keyboard.press(k);
+const select = async (page) => {
+  for (const n of [0, 1, 2]) await page.getByRole('checkbox', { name: /^Select (?!all)/ }).nth(n).click();
+};
+const screens = {
+  overview: ['/'],
+  stale: ['/stale'],
+  'stale-bulk': ['/stale', select],
+  'stale-plan': [
+    '/stale',
+    async (page) => {
+      await select(page);
+      await page.getByRole('button', { name: /^Preview cleanup/ }).last().click();
+      await page.getByText('Nothing has been removed yet').first().waitFor();
+    },
+  ],
+  'stale-details': ['/stale', (page) => page.keyboard.press('j').then(() => page.keyboard.press('Enter'))],
+  kept: ['/stale?view=kept'],
+  removed: ['/stale?view=removed'],
+  events: ['/events'],
+  projects: ['/projects'],
+  project: ['/projects/checkout-api'],
+  policies: ['/projects/storefront?tab=policies'],
+  instance: [`/instances/${alive}`, (page) => page.waitForTimeout(ALL_PICTURES === 'quick' ? 100 : 30_000)],
+  'instance-stale': [`/instances/${dead.id}`],
+  reclaim: ['/reclaim'],
+  hosts: ['/hosts'],
+  'settings-general': ['/settings'],
+  settings: ['/settings/stale'],
+  palette: ['/', key('Control+k')],
+  help: ['/', key('?')],
+};
+const strangers = { setup: SETUP_LINK, 'sign-in': BASE_URL + '/' };
+const sizes = {
+  desktop: { width: 1360, height: 850 },
+  phone: { width: 390, height: 844 },
+  huge: { width: 3840, height: 2160 },
+};
+
+const wanted = (name) => !ONLY || ONLY.split(',').includes(name);
+
+async function settle(page) {
+  await page.locator('main').first().waitFor();
+  await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' });
+  await page.waitForTimeout(400);
+}
+
+async function take(made, name, address, act, size, theme) {
+  const page = await open(made);
+  await page.setViewportSize(sizes[size]);
+  await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+  await page.goto(address);
+  await settle(page);
+  await act?.(page);
+  await page.waitForTimeout(400);
+  const end = size === 'desktop' ? theme : size === 'phone' ? 'phone' : `4k-${theme}`;
+  await page.screenshot({ path: `${SCREENSHOTS}/${name}-${end}.png`, animations: 'disabled' });
+  return page;
+}
+
+const known = await context(BASE_URL, { extraHTTPHeaders: { authorization: `Bearer ${TOKEN}` } });
+for (const [name, [path, act]] of Object.entries(screens).filter(([n]) => wanted(n))) {
+  for (const theme of ['light', 'dark']) {
+    const page = await take(known, name, BASE_URL + path, act, 'desktop', theme);
+    if (ALL_PICTURES && theme === 'light' && /^(overview|stale|events|instance|instance-stale|removed|project|reclaim)$/.test(name)) {
+      await page.emulateMedia({ media: 'print' });
+      await page.pdf({ path: `${SCREENSHOTS}/${name}.pdf`, format: 'A4' });
+    }
+    await page.close();
+    if (ALL_PICTURES) await (await take(known, name, BASE_URL + path, act, 'huge', theme)).close();
+  }
+  if (!['palette', 'help'].includes(name)) await (await take(known, name, BASE_URL + path, act, 'phone', 'light')).close();
+}
+for (const [name, address] of Object.entries(strangers).filter(([n]) => wanted(n))) {
+  const made = await context(name === 'setup' ? FRESH_URL : BASE_URL);
+  for (const [size, theme] of [['desktop', 'light'], ['desktop', 'dark'], ['phone', 'light']]) await (await take(made, name, address, null, size, theme)).close();
+}
+await (await browser()).close();
+if (open.complaints.length) {
+  console.error(open.complaints.join('\n'));
+  process.exit(1);
+}
+if (ALL_PICTURES) execFileSync('sh', ['-c', `cd "${SCREENSHOTS}" && for f in *.pdf; do command -v pdftoppm >/dev/null && pdftoppm -r 60 -png "$f" "print-\${f%.pdf}" || true; done`]);

@@ -1,0 +1,34 @@
+//go:build pictures
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestPictures takes the pictures of docs/images anew: scripts/pictures runs it.
+func TestPictures(t *testing.T) {
+	browser, folder := os.Getenv("DOCKER_WATCHER_TEST_BROWSER"), os.Getenv("SCREENSHOTS")
+	if browser == "" || folder == "" {
+		t.Fatal("run this through scripts/pictures")
+	}
+	dir := t.TempDir()
+	binary := build(t, dir)
+	w, data := withWorld(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
+	defer cancel()
+	go w.live(ctx)
+	url, _ := serve(t, binary, data, w.engine.Endpoint())
+	fresh, link := serve(t, binary, filepath.Join(dir, "fresh"), "unix://"+filepath.Join(dir, "nobody.sock"))
+	shots := exec.CommandContext(ctx, "node", "pictures.mjs")
+	shots.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "FRESH_URL="+fresh, "SETUP_LINK="+link, "TOKEN="+manyToken)
+	out, err := shots.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
