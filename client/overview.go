@@ -25,7 +25,7 @@ type Overview struct {
 	Leftovers     int            `json:"leftovers"`
 }
 
-// AgeBucket counts stale instances by how long ago they were last alive.
+// AgeBucket counts stale instances that are not kept by how long ago they were last alive.
 type AgeBucket struct {
 	FromDays int `json:"from_days"`
 	ToDays   int `json:"to_days,omitempty"` // 0: no end

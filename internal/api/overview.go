@@ -13,7 +13,7 @@ type overviewJSON struct {
 	Stale         int                       `json:"stale" doc:"all, kept ones included"`
 	Kept          int                       `json:"kept" doc:"of those, protected"`
 	StaleBytes    int64                     `json:"stale_bytes" doc:"of writable layers, known to come back with a cleanup of what is not kept"`
-	ByAge         []ageBucketJSON           `json:"by_age" nullable:"false" doc:"stale ones by how long ago they were last alive"`
+	ByAge         []ageBucketJSON           `json:"by_age" nullable:"false" doc:"stale ones that are not kept, by how long ago they were last alive"`
 	ByProject     []projectStaleJSON        `json:"by_project" nullable:"false" doc:"most first"`
 	Archives      int                       `json:"archives" doc:"that can be restored"`
 	ArchiveBytes  int64                     `json:"archive_bytes" doc:"that these hold"`

@@ -293,7 +293,7 @@ func TestOverview(t *testing.T) {
 	if o.Stale != 3 || o.Kept != 1 || len(o.ByProject) != 2 || o.ByProject[0].Project != "shop" || o.ByProject[0].Count != 2 {
 		t.Errorf("stale: %+v", o)
 	}
-	if got := fmt.Sprint(o.ByAge); got != "[{0 7 0} {7 14 1} {14 30 0} {30 90 1} {90 0 1}]" {
+	if got := fmt.Sprint(o.ByAge); got != "[{0 7 0} {7 14 1} {14 30 0} {30 90 1} {90 0 0}]" {
 		t.Errorf("by age: %s", got)
 	}
 	if o.StaleBytes != 2*4096 {

@@ -13,7 +13,7 @@ type StaleFigures struct {
 	Count     int
 	Kept      int   // of those, protected
 	Bytes     int64 // known to come back, of those that are not kept
-	ByAge     []int // by StaleAges: last alive less than the first ago, and so on; the last is the rest
+	ByAge     []int // those that are not kept by StaleAges: last alive less than the first ago, and so on; the last is the rest
 }
 
 // StaleAges are the bounds by which StaleFigures tells the ages apart.
@@ -22,11 +22,12 @@ func StaleAges() []time.Duration { return []time.Duration{7 * day, 14 * day, 30 
 // StaleByProject counts the stale instances of each project that has any, in one query, by name.
 func (q queries) StaleByProject(ctx context.Context, now time.Time) ([]StaleFigures, error) {
 	var a arguments
-	kept := protectionKind(a.add(now.UnixMilli())) + ` <> ''`
+	kind := protectionKind(a.add(now.UnixMilli()))
+	kept := kind + ` <> ''`
 	ages := StaleAges()
 	var columns []string
 	for i := range len(ages) + 1 {
-		columns = append(columns, `CAST(SUM(CASE WHEN `+ageBetween(&a, now, ages, i)+` THEN 1 ELSE 0 END) AS BIGINT)`)
+		columns = append(columns, `CAST(SUM(CASE WHEN `+kind+` = '' AND `+ageBetween(&a, now, ages, i)+` THEN 1 ELSE 0 END) AS BIGINT)`)
 	}
 	return list(ctx, q, "count the stale instances by project", func(r row) (f StaleFigures, err error) {
 		f.ByAge = make([]int, len(ages)+1)

@@ -42,7 +42,7 @@ func TestStaleByProject(t *testing.T) {
 		}
 		want := []store.StaleFigures{
 			{ProjectID: blog.ProjectID, Project: "blog", Count: 1, Bytes: 100, ByAge: []int{0, 0, 0, 0, 1}},
-			{ProjectID: shop.ProjectID, Project: "shop", Count: 6, Kept: 2, Bytes: 300, ByAge: []int{1, 2, 1, 1, 1}},
+			{ProjectID: shop.ProjectID, Project: "shop", Count: 6, Kept: 2, Bytes: 300, ByAge: []int{1, 1, 0, 1, 1}},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)

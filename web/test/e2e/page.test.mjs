@@ -115,6 +115,28 @@ test('a tag is deployed, and its instance is alive', async () => {
   await page.getByText('Running').first().waitFor();
 });
 
+let looked; // a second look at the instance, by somebody who then looks elsewhere
+test('what an instance uses now is drawn, as long as somebody looks', async () => {
+  const asked = [];
+  looked = { page: await open(admin), asked };
+  looked.page.on('request', (r) => r.url().endsWith('/stats') && asked.push(r.url()));
+  await looked.page.goto(page.url());
+  const now = looked.page.getByRole('region', { name: 'Right now' });
+  await now.getByText('of one core').waitFor();
+  await now
+    .getByText(/^\d.* [KM]iB$/)
+    .first()
+    .waitFor();
+  await eventually(async () =>
+    assert.match(await now.locator('path[stroke]').first().getAttribute('d'), /^M.*L/, 'two samples make a line'),
+  );
+  await looked.page.evaluate(() => {
+    Object.defineProperty(document, 'visibilityState', { get: () => 'hidden', configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  looked.count = asked.length; // looked at again by the next test
+});
+
 test('what is stopped becomes stale, and the page shows it without a reload', async () => {
   await button('Stop').click();
   await button('Stop', dialog()).click();
@@ -129,6 +151,16 @@ test('what is stopped becomes stale, and the page shows it without a reload', as
     assert.equal((await api('GET', '/api/containers/stale')).items.length, 3);
   });
   for (const name of [first, second, third]) await page.getByRole('link', { name }).or(page.getByText(name)).first().waitFor();
+});
+
+test('nobody is asked what it uses while nobody looks', async () => {
+  assert.equal(looked.asked.length, looked.count);
+  await looked.page.evaluate(() => {
+    Object.defineProperty(document, 'visibilityState', { get: () => 'visible', configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await looked.page.getByRole('region', { name: 'Right now' }).waitFor({ state: 'detached' }); // it was stopped meanwhile
+  await looked.page.close();
 });
 
 test('a cleanup of one: its plan, its result, and its undo', async () => {
@@ -181,6 +213,26 @@ test('what was removed is listed, and is restored from there', async () => {
   await eventually(() => assert.ok(names().includes(third)));
 });
 
+test('automatic cleanup is switched on after a look at what it would do, notice included', async () => {
+  const stage = (await api('GET', '/api/stages?project=page')).items.find((s) => s.name === 'preview');
+  await api('PUT', `/api/stages/${stage.id}/policy`, { stale_after: '2s', action: 'cleanup', cleanup_after: '0s', keep_last: 0 });
+  await eventually(async () => {
+    await api('POST', '/api/containers/stale/scan', {});
+    assert.deepEqual(
+      (await api('GET', '/api/containers/stale')).items.map((s) => s.name),
+      [third],
+    );
+  });
+  await page.goto(BASE_URL + '/settings');
+  await page.getByLabel('Warm-up').fill('1m');
+  await page.getByRole('switch', { name: 'Automatic cleanup' }).click();
+  await page.getByText('With it on, 1 container would be removed:').waitFor();
+  await page.getByText(/First .* on local: 1 container\./).waitFor();
+  await page.getByText(/It is announced at .* and can be called off/).waitFor();
+  await button('Save').click();
+  await page.getByText('Settings saved').waitFor();
+});
+
 test('a viewer sees everything and can do nothing', async () => {
   const token = await api('POST', '/api/tokens', { name: 'looker', role: 'viewer' });
   const viewer = await open(await context(BASE_URL, { extraHTTPHeaders: { authorization: `Bearer ${token.secret}` } }));
@@ -217,6 +269,95 @@ test('the stream is lost and comes back: nothing is missed and nothing is told t
     await far.close();
     await way.cut();
   }
+});
+
+test('everything goes by the keyboard', async () => {
+  await page.goto(BASE_URL + '/');
+  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to content', 'the skip link comes first');
+  for (const key of ['g', 's']) await page.keyboard.press(key);
+  await page.getByRole('heading', { name: 'Stale containers' }).waitFor();
+  await page.getByRole('checkbox', { name: `Select ${third}` }).waitFor();
+  for (const key of ['j', 'x']) await page.keyboard.press(key);
+  assert.ok(await page.getByRole('checkbox', { name: `Select ${third}` }).isChecked());
+  await page.keyboard.press('c');
+  await dialog().getByText('Dry run. Nothing has been removed yet.').waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), 'Cancel', 'what destroys has no focus');
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'detached' });
+  assert.ok(names().includes(third));
+  await page.keyboard.press('Escape');
+  assert.ok(!(await page.getByRole('checkbox', { name: `Select ${third}` }).isChecked()), 'Escape clears the selection');
+  await page.keyboard.press('Enter');
+  await dialog().getByRole('heading', { name: third }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('/');
+  await page.keyboard.type('no such container');
+  await button('Reset filters').waitFor();
+  assert.match(page.url(), /q=no\+such\+container/, 'the address holds the filter');
+  await page.keyboard.press('Escape');
+  await page.getByRole('checkbox', { name: `Select ${third}` }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('main').focus();
+  await page.keyboard.press('?');
+  await dialog().getByText('Preview cleanup', { exact: true }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type('hosts');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Hosts', level: 1 }).waitFor();
+  assert.ok(await page.evaluate(() => document.activeElement?.id === 'main'), 'the focus goes along to the new page');
+});
+
+test('what the server refuses is said with what to do, and what was known stays', async () => {
+  await page.route('**/api/containers/stale?**', (r) =>
+    r.fulfill({
+      status: 500,
+      contentType: 'application/problem+json',
+      body: '{"title":"Broken","detail":"the disk is full","hint":"make room","code":"internal"}',
+    }),
+  );
+  await page.goto(BASE_URL + '/stale');
+  await page.getByText('the disk is full').waitFor();
+  await page
+    .getByText(/make room/i)
+    .first()
+    .waitFor();
+  await page.unroute('**/api/containers/stale?**');
+  await button('Retry').click();
+  await page.getByRole('checkbox', { name: `Select ${third}` }).waitFor();
+});
+
+test('on paper there are lines and no buttons, on white also from the dark', async () => {
+  await page.goto(BASE_URL + '/stale');
+  await page.getByRole('table').waitFor();
+  await page.setViewportSize({ width: 700, height: 990 });
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  await page.getByRole('table').waitFor();
+  assert.equal(await button('Scan now').isVisible(), false);
+  assert.equal(await page.getByRole('checkbox').first().isVisible(), false);
+  assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--surface').trim()), '#ffffff');
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 700, 'no wider than the sheet');
+  await page.emulateMedia({ media: null, colorScheme: null });
+  await page.setViewportSize({ width: 1360, height: 850 });
+});
+
+test('no text becomes markup', async () => {
+  const attacked = await admin.newPage();
+  await attacked.goto(BASE_URL + '/');
+  await attacked.getByRole('heading', { name: 'Overview' }).waitFor();
+  const said = await attacked.evaluate(() => {
+    try {
+      document.body.innerHTML = '<img src=x onerror=alert(1)>';
+      return 'taken';
+    } catch (e) {
+      return e.name;
+    }
+  });
+  assert.equal(said, 'TypeError');
+  assert.ok(await attacked.getByRole('heading', { name: 'Overview' }).isVisible());
+  await attacked.close();
 });
 
 test('10,000 stale containers stay smooth', async () => {
@@ -276,9 +417,63 @@ for (const theme of ['light', 'dark']) {
         assert.ok(wide <= 390, `${wide} px wide on a phone`);
       });
       if (theme === 'light') await shot(page, `${name}-phone`);
+      await page.setViewportSize({ width: 320, height: 640 });
+      await eventually(async () => {
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= 320, `${wide} px wide at 320, as for somebody who zooms to 400 %`);
+      });
     });
   }
 }
+
+for (const theme of ['light', 'dark']) {
+  test(`what opens over a page, ${theme}: no barrier`, async () => {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width: 1360, height: 850 });
+    const clean = async (what) => assert.deepEqual((await new AxeBuilder(page).analyze()).violations, [], what);
+    await page.goto(BASE_URL + '/stale');
+    await page.getByRole('checkbox', { name: `Select ${third}` }).click();
+    await clean('the bulk bar');
+    await page.keyboard.press('c');
+    await dialog().getByText('Dry run. Nothing has been removed yet.').waitFor();
+    await clean('the plan');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Enter');
+    await dialog().getByRole('heading', { name: third }).waitFor();
+    await clean('the details');
+    const longest = await page.evaluate(() =>
+      Math.max(...document.getAnimations().map((a) => Number(a.effect?.getComputedTiming().duration ?? 0)), 0),
+    );
+    assert.ok(longest <= 1, `something moves for ${longest} ms although less motion was asked for`);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+k');
+    await dialog().waitFor();
+    await clean('the palette');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('?');
+    await dialog().waitFor();
+    await clean('the shortcuts');
+    await page.keyboard.press('Escape');
+  });
+}
+
+test('a plan of automatic cleanup is announced on the page, and called off there', async () => {
+  await page.setViewportSize({ width: 1360, height: 850 });
+  await page.goto(BASE_URL + '/');
+  const next = page.getByRole('region', { name: /1 container is cleaned up in \d+ minutes?/ });
+  await next.waitFor({ timeout: 150_000 });
+  await next.getByRole('link', { name: third }).waitFor();
+  await shot(page, 'next-plan');
+  const plans = await api('GET', '/api/plans?automatic=true');
+  assert.equal(plans.items[0].created_by, 'system:auto', 'the daemon itself has made it');
+  await button('Call off', next).click();
+  await page.getByText('The cleanup was called off').waitFor();
+  await next.waitFor({ state: 'detached' });
+  assert.equal((await api('GET', `/api/plans/${plans.items[0].id}`)).state, 'cancelled');
+  assert.ok(names().includes(third));
+  await page.goto(BASE_URL + '/stale');
+  await page.getByText(third).first().waitFor();
+});
 
 test('nothing was asked of anybody else, and nothing broke the security policy', () => {
   assert.deepEqual(open.complaints, []);

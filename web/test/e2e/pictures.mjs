@@ -11,7 +11,11 @@ const dead = (await get('/api/containers/stale?sort=-bytes&limit=1')).items[0];
 
 const key = (k) => (page) => page.keyboard.press(k);
 const select = async (page) => {
-  for (const n of [0, 1, 2]) await page.getByRole('checkbox', { name: /^Select (?!all)/ }).nth(n).click();
+  for (const n of [0, 1, 2])
+    await page
+      .getByRole('checkbox', { name: /^Select (?!all)/ })
+      .nth(n)
+      .click();
 };
 const screens = {
   overview: ['/'],
@@ -21,7 +25,10 @@ const screens = {
     '/stale',
     async (page) => {
       await select(page);
-      await page.getByRole('button', { name: /^Preview cleanup/ }).last().click();
+      await page
+        .getByRole('button', { name: /^Preview cleanup/ })
+        .last()
+        .click();
       await page.getByText('Nothing has been removed yet').first().waitFor();
     },
   ],
@@ -84,11 +91,20 @@ for (const [name, [path, act]] of Object.entries(screens).filter(([n]) => wanted
 }
 for (const [name, address] of Object.entries(strangers).filter(([n]) => wanted(n))) {
   const made = await context(name === 'setup' ? FRESH_URL : BASE_URL);
-  for (const [size, theme] of [['desktop', 'light'], ['desktop', 'dark'], ['phone', 'light']]) await (await take(made, name, address, null, size, theme)).close();
+  for (const [size, theme] of [
+    ['desktop', 'light'],
+    ['desktop', 'dark'],
+    ['phone', 'light'],
+  ])
+    await (await take(made, name, address, null, size, theme)).close();
 }
 await (await browser()).close();
 if (open.complaints.length) {
   console.error(open.complaints.join('\n'));
   process.exit(1);
 }
-if (ALL_PICTURES) execFileSync('sh', ['-c', `cd "${SCREENSHOTS}" && for f in *.pdf; do command -v pdftoppm >/dev/null && pdftoppm -r 60 -png "$f" "print-\${f%.pdf}" || true; done`]);
+if (ALL_PICTURES)
+  execFileSync('sh', [
+    '-c',
+    `cd "${SCREENSHOTS}" && for f in *.pdf; do command -v pdftoppm >/dev/null && pdftoppm -r 60 -png "$f" "print-\${f%.pdf}" || true; done`,
+  ]);

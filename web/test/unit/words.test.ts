@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Event, Host, Instance, Spec } from '$lib/api/client';
-import { failedDeploys, needs } from '$lib/attention';
+import { failedDeploys, failedStages, needs } from '$lib/attention';
 import { releasable } from '$lib/keep';
 import { nameOf } from '$lib/keys.svelte';
 import { specOf, textOf } from '$lib/spec';
@@ -130,6 +130,14 @@ describe('what needs somebody', () => {
   it('is a host once, by the worst of it', () => {
     const list = needs({ ...facts, hosts: [host({ reachable: false, frozen: true, clock_skew_ms: 99_000 })] });
     expect(list.map((n) => n.title)).toEqual(['atlas does not answer']);
+  });
+  it('marks the stages whose last deploy failed, by the tag that it was to bring', () => {
+    const failed = { ...e('deploy.failed', 's'), message: 'deploy of localhost:5000/a/shop:pr-7 to shop/dev failed: no such image' };
+    expect([...failedStages([failed, e('deploy.done', 's'), e('deploy.failed', 't')])]).toEqual([
+      ['s', 'pr-7'],
+      ['t', ''],
+    ]);
+    expect(failedStages([e('deploy.started', 's'), e('deploy.done', 's'), failed]).size).toBe(0);
   });
   it('is a failed deploy until something was deployed there since', () => {
     expect(failedDeploys([e('deploy.failed', 's')])).toHaveLength(1);

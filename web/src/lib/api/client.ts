@@ -28,6 +28,8 @@ export type Token = S['Token'];
 export type Check = S['Check'];
 export type Spec = S['Spec'];
 export type Overview = S['Overview'];
+export type HistoryDay = S['HistoryDay'];
+export type Usage = S['Usage'];
 export type Archive = S['Archive'];
 export type RestoreRequest = S['RestoreRequest'];
 export type RestoreCheck = S['RestoreCheck'];
@@ -188,10 +190,12 @@ export const removeVolume = (host: string, name: string, break_undo: boolean) =>
 
 // The day at a glance.
 export const getOverview = () => ok(api.GET('/api/overview'));
+export const getHistory = (from: string, days: number) => ok(api.GET('/api/history', { params: { query: { from, days } } }));
 
 // Instances.
 export const listInstances = (query: InstanceQuery) => ok(api.GET('/api/instances', { params: { query } }));
 export const getInstance = (id: string) => ok(api.GET('/api/instances/{id}', byId(id)));
+export const getUsage = (id: string, signal: AbortSignal) => ok(api.GET('/api/instances/{id}/stats', { ...byId(id), signal }));
 export const startInstance = (id: string) => ok(api.POST('/api/instances/{id}/start', byId(id)));
 export const stopInstance = (id: string) => ok(api.POST('/api/instances/{id}/stop', byId(id)));
 export const restartInstance = (id: string) => ok(api.POST('/api/instances/{id}/restart', byId(id)));

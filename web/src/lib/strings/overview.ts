@@ -57,6 +57,19 @@ export const overview = {
   noEvents: 'Nothing has happened yet.',
   byProject: 'Reclaimable by project',
   byAge: 'Stale by age',
+  ages: (from: number, to?: number) => (!from ? `under ${to} days` : to ? `${from} to ${to} days` : `${from} days and more`),
+  lastFailed: (tag: string) => (tag ? `${tag} failed` : 'last deploy failed'),
+  month: {
+    title: 'Last 30 days',
+    stale: 'Stale at the end of each day',
+    now: (n: number) => `${n} today`,
+    notJudged: 'no host was judged yet',
+    staleLabel: (days: number, least: number, most: number) => `Stale containers on each of ${days} days: ${least} to ${most}`,
+    reclaimed: 'Came back each day',
+    reclaimedLabel: (bytes: string, removed: string) => `Bytes that came back each day: ${bytes} in all, ${removed} containers removed`,
+    day: (bytes: string, removed: number, images: number) =>
+      [bytes, removed ? plural(removed, 'container') : '', images ? plural(images, 'image') : ''].filter(Boolean).join(', '),
+  },
   perHour: 'Events per hour',
 
   next: {

@@ -3,7 +3,7 @@ import { count, plural } from '../format';
 export const settings = {
   title: 'Settings',
   label: 'Settings',
-  tabs: { general: 'General', stale: 'Stale and cleanup', policies: 'Policies', tokens: 'API tokens', about: 'About' },
+  tabs: { stale: 'Stale and cleanup', policies: 'Policies', tokens: 'API tokens', general: 'This browser', about: 'About' },
   saved: 'Settings saved',
   savedBody: 'They hold from now on.',
   saveFailed: 'The settings could not be saved',
@@ -16,7 +16,8 @@ export const settings = {
     slider: 'Days, slider',
     days: (n: number) => (n === 1 ? 'day' : 'days'),
     asking: 'Looking…',
-    finds: (n: number) => `Today this finds ${plural(n, 'container')}`,
+    finds: (n: number, kept: number, bytes: string) =>
+      `Today this finds ${plural(n, 'container')}${kept ? `, ${count(kept)} of them kept` : ''}${bytes ? `, ${bytes}` : ''}`,
     change: (more: number, fewer: number) =>
       [more ? `${count(more)} more than now` : '', fewer ? `${count(fewer)} fewer` : ''].filter(Boolean).join(', ') || 'the same as now',
     failed: 'What this finds could not be asked',
@@ -46,7 +47,12 @@ export const settings = {
     on: 'On.',
     would: (n: number) =>
       n === 0 ? 'With it on, nothing would be removed: no policy says so.' : `With it on, ${plural(n, 'container')} would be removed:`,
-    at: 'first',
+    run: (at: string, takes: number, host: string) => `First ${at} on ${host}: ${plural(takes, 'container')}.`,
+    notice: (at: string) => `It is announced at ${at}, and can be called off on the overview until then.`,
+    later: (n: number) => `${count(n)} more come due later.`,
+    left: (n: number) => `${count(n)} more than one plan holds; they go in the runs after it.`,
+    held: (host: string, why: string) => `Nothing would be removed on ${host}: ${why}.`,
+    heldHelp: 'The brake holds such a run back whole. Clean up some by hand, or loosen the limits in the policy.',
     warmUp: 'Warm-up',
     warmUpHelp: 'After a start and after blind time it waits this long. Such as 1h or 12h.',
     planMax: 'Containers in one plan',

@@ -15,6 +15,8 @@ export const stale = {
   nextScan: 'Next scan',
   in: (span: string) => `in ${span}`,
   overdue: 'overdue',
+  month: 'Stale at the end of each of the last 30 days, kept ones included',
+  monthShort: 'last 30 days',
   filterByAge: 'Filter by age',
   search: 'Filter by name, tag, image or ID',
   project: 'Project',
