@@ -81,15 +81,6 @@ type Host struct {
 	UpdatedAt     time.Time
 }
 
-// Registry is where images come from.
-type Registry struct {
-	ID, Name, URL string
-	Insecure      bool
-	Username      string
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-}
-
 // Project is something that is deployed: a name and an image repository.
 type Project struct {
 	ID         string
