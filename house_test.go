@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/deploy":   {"internal/store", "internal/docker", "internal/events"},
 	"internal/api": {
 		"internal/store", "internal/docker", "internal/events", "internal/schedule",
-		"internal/auth", "internal/stale", "internal/reclaim", "internal/deploy",
+		"internal/auth", "internal/stale", "internal/reclaim", "internal/deploy", "internal/registry",
 	},
 	"client": {},
 	"web":    {},

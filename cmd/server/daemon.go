@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
+	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -66,8 +67,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer := deploy.New(db, fleet, bus, log)
 	reclaimer := reclaim.New(db, fleet, log)
 	cleaner.ClaimBy(deployer.Claim)
-	cleaner.LookUpTagsBy(lookUpTag)
-	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options})
+	registries, login := registry.New(accessFrom(db)), loginFrom(db)
+	deployer.LogInBy(login)
+	cleaner.LookUpTagsBy(tagsOf(registries))
+	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, LogIn: login})
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 
@@ -89,7 +92,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Auth: accounts, Scheduler: jobs,
+		Reclaimer: reclaimer, Registries: registries, Auth: accounts, Scheduler: jobs,
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)

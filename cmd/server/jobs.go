@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
-	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -107,15 +106,6 @@ func sizes(cleaner *stale.Cleaner) schedule.Job {
 // tagCheck looks for the tags of what is stale.
 func tagCheck(cleaner *stale.Cleaner) schedule.Job {
 	return schedule.Job{Name: "tag-check", Spec: "@every 1h", Timeout: tagTimeout, Run: cleaner.CheckTags}
-}
-
-// lookUpTag is how the cleaner asks a registry.
-func lookUpTag(ctx context.Context, image, tag string) (string, error) {
-	digest, err := registry.Digest(ctx, image, tag)
-	if errors.Is(err, registry.ErrGone) {
-		return "", fmt.Errorf("%w: %w", stale.ErrTagGone, err)
-	}
-	return digest, err
 }
 
 // archiveExpiry deletes the archives whose time is over.

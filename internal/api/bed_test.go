@@ -20,6 +20,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
+	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -79,6 +80,7 @@ func newBedOn(t *testing.T, at docker.Options) *bed {
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
+	b.deps.Registries = registry.New(b.access)
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
 	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance, Options: b.deps.Deployer.Options})
 	b.deps.Cleaner.ScanBy(func(ctx context.Context, hostID string) error {
@@ -90,6 +92,15 @@ func newBedOn(t *testing.T, at docker.Options) *bed {
 	b.serve(New(b.deps))
 	b.signIn()
 	return b
+}
+
+// access is how the registries of the bed are reached, as main does it.
+func (b *bed) access(ctx context.Context, host string) (registry.Access, error) {
+	row, password, err := b.db.RegistryLogin(ctx, host)
+	if errors.Is(err, store.ErrNotFound) {
+		return registry.Access{}, nil
+	}
+	return registry.Access{Known: true, Username: row.Username, Password: password, CA: row.CA, PlainHTTP: row.PlainHTTP}, err
 }
 
 // run starts a long-lived part and ends it with the test.

@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
+	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -35,8 +36,10 @@ type Deps struct {
 	Cleaner   *stale.Cleaner
 	Deployer  *deploy.Deployer
 	Reclaimer *reclaim.Reclaimer
-	Auth      *auth.Service
-	Scheduler *schedule.Scheduler
+	// Registries are asked for what they have; see main for how each is reached.
+	Registries *registry.Registries
+	Auth       *auth.Service
+	Scheduler  *schedule.Scheduler
 	// ThresholdsChanged is told after a change of the settings or of any threshold. It
 	// sets the scan job anew and asks for a scan with trigger "settings", without waiting for it.
 	ThresholdsChanged func(context.Context) error
@@ -126,6 +129,14 @@ func (s *server) routes() []route {
 		{get, "/api/stages/{id}", viewer, "get-stage", "A stage", to(s.getStage)},
 		{patch, "/api/stages/{id}", admin, "update-stage", "Change a stage", to(s.updateStage)},
 		{remove, "/api/stages/{id}", admin, "delete-stage", "Remove a stage without instances", to(s.deleteStage)},
+
+		{get, "/api/registry-presets", viewer, "list-registry-presets", "What to write where, by kind of registry", to(s.listPresets)},
+		{get, "/api/registries", viewer, "list-registries", "List the registries, without passwords", to(s.listRegistries)},
+		{post, "/api/registries", admin, "create-registry", "Set up a registry", created(s.createRegistry)},
+		{get, "/api/registries/{id}", viewer, "get-registry", "A registry by id or name, without its password", to(s.getRegistry)},
+		{patch, "/api/registries/{id}", admin, "update-registry", "Change a registry", to(s.updateRegistry)},
+		{remove, "/api/registries/{id}", admin, "delete-registry", "Remove a registry and its password", to(s.deleteRegistry)},
+		{post, "/api/registries/{id}/test", operator, "test-registry", "Ask a registry now what it shows, and what it may be asked", to(s.testRegistry)},
 
 		{get, "/api/policies", viewer, "list-policies", "What each level says, and what is in force for each stage", to(s.listPolicies)},
 		{get, "/api/policies/global", viewer, "get-global-policy", "What the global level says", to(s.getGlobalPolicy)},

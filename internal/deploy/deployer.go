@@ -47,11 +47,18 @@ type Deployer struct {
 	wake  chan struct{}
 	began time.Time // of Run: what was asked for before is left over from an earlier daemon
 	locks locks
+	// credential is what a pull brings to the registry of an image; nil: nothing.
+	credential func(ctx context.Context, image string) (string, error)
 }
 
 // New joins the parts; it starts nothing.
 func New(db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *Deployer {
 	return &Deployer{db: db, fleet: fleet, bus: bus, log: log, wake: make(chan struct{}, 1)}
+}
+
+// LogInBy sets what a pull brings to the registry of an image, as docker.Credential makes it; empty: nothing. Set before use.
+func (d *Deployer) LogInBy(credential func(ctx context.Context, image string) (string, error)) {
+	d.credential = credential
 }
 
 // Run carries out queued deploys until ctx ends (a deploy under way is failed cleanly). At its start it

@@ -32,11 +32,11 @@ func pullAdvice(err error) string {
 	case errors.Is(err, docker.ErrNotFound):
 		return "check the image and the tag, and that they were pushed"
 	case errors.Is(err, docker.ErrDenied):
-		return "the registry wants a login: let it answer without one, then deploy again"
+		return "the registry wants a login, or another one: see docker-watcher registry test, then deploy again"
 	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout):
 		return "see that the engine runs and reaches the registry, then deploy again"
 	}
-	return "see that the registry answers and needs no login, then deploy again"
+	return "see that the engine reaches the registry and trusts it, then deploy again"
 }
 
 func createAdvice(err error, name string) string {

@@ -125,7 +125,11 @@ func (r *rollout) pull(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pullWithin)
 	defer cancel()
 	before := r.imagesBefore(ctx)
-	if err := r.eng.Pull(ctx, ref, "", r.tell.pulled); err != nil {
+	login, err := r.logIn(ctx)
+	if err != nil {
+		return because(err, "deploy again")
+	}
+	if err := r.eng.Pull(ctx, ref, login, r.tell.pulled); err != nil {
 		return because(err, pullAdvice(err))
 	}
 	image, err := r.eng.InspectImage(ctx, ref)
@@ -139,6 +143,18 @@ func (r *rollout) pull(ctx context.Context) error {
 	return r.move(ctx, store.DeployStarting, store.StatusStarting, func(next *store.Instance) {
 		next.ImageID, next.Digest = image.ID, r.dep.Digest
 	})
+}
+
+// logIn is what the pull brings to the registry of the image.
+func (r *rollout) logIn(ctx context.Context) (string, error) {
+	if r.credential == nil {
+		return "", nil
+	}
+	login, err := r.credential(ctx, r.inst.Image)
+	if err != nil {
+		return "", fmt.Errorf("find the login for the registry of %s: %w", r.inst.Image, err)
+	}
+	return login, nil
 }
 
 // digestOf picks the digest by which an image is known in the repository it was pulled from.

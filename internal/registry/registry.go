@@ -1,117 +1,115 @@
-// Package registry asks image registries what they have.
+// Package registry asks image registries what they have: which tags a repository has, what a tag points to, what an
+// image is. Each registry has one Client, which signs in once a repository and goes on with that, knows its own
+// credentials and authorities, and speaks plain http only where that is allowed. Nothing is asked twice by itself:
+// whoever wants to try again is the caller, later. Every refusal is an *Error with a class and a remedy; only a
+// registry's own word is that something is not there (ErrGone), and could not ask is never an empty list. A Client
+// and Registries are safe for concurrent use and start nothing.
 package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"slices"
-	"strings"
+	"sync"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// ErrGone is a registry's own word that it does not have a tag (404), as opposed to not being able to ask.
-var ErrGone = errors.New("the registry has no such tag")
+// Access is how one registry is reached. The zero value of all but Host asks without credentials.
+type Access struct {
+	Host               string // as in names of images: docker.io, ghcr.io, 10.0.0.7:5000
+	Username, Password string
+	CA                 string // PEM of authorities to trust beside those of the system
+	// PlainHTTP allows to speak to it without TLS. Where Known is false, that is allowed to this machine alone.
+	PlainHTTP bool
+	Known     bool // it was set up by somebody
+}
 
-// errPlain keeps names and answers from going over the wire for all to read, and to change.
-var errPlain = errors.New("plain http is spoken only to this machine")
+// Registries are the clients of all registries that somebody asked for, one each.
+type Registries struct {
+	find    func(ctx context.Context, host string) (Access, error)
+	mu      sync.Mutex
+	clients map[string]*Client // by host
+}
 
-// timeout bounds one question, with all the requests that it takes.
-const timeout = 10 * time.Second
+// New returns registries that are reached as find says, which is asked each time: a change counts at once.
+func New(find func(ctx context.Context, host string) (Access, error)) *Registries {
+	return &Registries{find: find, clients: map[string]*Client{}}
+}
 
-// Digest asks a registry what a tag (or a sha256 digest) points to now. It costs a HEAD, which registries do not count as a
-// pull. Only a registry's own word is ErrGone; anything else that is no answer is that it could not be asked.
-func Digest(ctx context.Context, image, tag string) (string, error) {
-	ref, err := reference(image, tag)
+// At returns the client of the registry at a host, as names of images write it.
+func (r *Registries) At(ctx context.Context, host string) (*Client, error) {
+	host = canonical(host)
+	access, err := r.find(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("find out how %s is reached: %w", host, err)
+	}
+	access.Host = host
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	former := r.clients[host]
+	if former != nil && former.access == access {
+		return former, nil
+	}
+	c, err := newClient(access)
+	if err != nil {
+		return nil, err
+	}
+	if former != nil {
+		former.transport.CloseIdleConnections()
+	}
+	r.clients[host] = c
+	return c, nil
+}
+
+// Digest asks what a tag (or a sha256 digest) of an image points to now; see Client.Digest.
+func (r *Registries) Digest(ctx context.Context, image, tag string) (string, error) {
+	c, err := r.of(ctx, image)
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	digest, err := head(ctx, ref)
+	return c.Digest(ctx, image, tag)
+}
+
+// Tags asks for all tags of an image's repository; see Client.Tags.
+func (r *Registries) Tags(ctx context.Context, image string) ([]string, error) {
+	c, err := r.of(ctx, image)
 	if err != nil {
-		return "", fmt.Errorf("ask for %s: %w", ref, err)
+		return nil, err
 	}
-	return digest, nil
+	return c.Tags(ctx, image)
 }
 
-func head(ctx context.Context, ref name.Reference) (string, error) {
-	options := []remote.Option{
-		remote.WithContext(ctx), remote.WithTransport(sealed{http.DefaultTransport}), remote.WithAuth(authn.Anonymous),
-		remote.WithUserAgent("docker-watcher"),
-		// Who asks again is the caller, later: a registry that has had enough is not pressed.
-		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
+// Image asks what the image at a tag is; see Client.Image.
+func (r *Registries) Image(ctx context.Context, image, tag string, want Platform) (Image, error) {
+	c, err := r.of(ctx, image)
+	if err != nil {
+		return Image{}, err
 	}
-	found, err := remote.Head(ref, options...)
-	if err == nil {
-		return found.Digest.String(), nil
-	}
-	if !isMissing(err) {
-		return "", err
-	}
-	// The answer to a HEAD has no body. Whether it was the registry that said so, and not something before it
-	// that knows no such page, only a GET can tell; one that finds nothing is no pull.
-	got, err := remote.Get(ref, options...)
-	switch {
-	case err == nil:
-		return got.Digest.String(), nil
-	case saysGone(err):
-		return "", fmt.Errorf("%w: %w", ErrGone, err)
-	}
-	return "", err
+	return c.Image(ctx, image, tag, want)
 }
 
-// reference reads a name as engines do; the library would look for localhost/shop at Docker Hub.
-func reference(image, tag string) (name.Reference, error) {
-	if strings.HasPrefix(image, "localhost/") {
+func (r *Registries) of(ctx context.Context, image string) (*Client, error) {
+	host := HostOf(image)
+	if host == localHost {
 		return nil, fmt.Errorf("ask for %s: images under localhost/ are in no registry", image)
 	}
-	separator := ":"
-	if strings.HasPrefix(tag, "sha256:") {
-		separator = "@"
+	return r.At(ctx, host)
+}
+
+// Allowance is what the registry at a host last said that it may be asked; the zero value when it has said nothing.
+func (r *Registries) Allowance(host string) Allowance {
+	r.mu.Lock()
+	c := r.clients[canonical(host)]
+	r.mu.Unlock()
+	if c == nil {
+		return Allowance{}
 	}
-	ref, err := name.ParseReference(image + separator + tag) // a short name, such as shop:1.0, is one of Docker Hub
-	if err != nil {
-		return nil, fmt.Errorf("read the name of an image: %w", err)
-	}
-	return ref, nil
+	return c.Allowance()
 }
 
-func isMissing(err error) bool {
-	var answer *transport.Error
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
-}
-
-// saysGone reports whether an error is the word of a registry: its status, in the form that registries use.
-func saysGone(err error) bool {
-	var answer *transport.Error
-	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound {
-		return false
-	}
-	return slices.ContainsFunc(answer.Errors, func(e transport.Diagnostic) bool { return slices.Contains(goneCodes, e.Code) })
-}
-
-// goneCodes are the words for what is not there; the last two are Harbor's and Quay's.
-var goneCodes = []transport.ErrorCode{transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, "NOT_FOUND", "TAG_EXPIRED"}
-
-// sealed is a transport that speaks plain http only to this machine; the library would to every private address.
-type sealed struct{ next http.RoundTripper }
-
-func (s sealed) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && !loopback(r.URL.Hostname()) {
-		return nil, fmt.Errorf("%w, not to %s", errPlain, r.URL.Host)
-	}
-	return s.next.RoundTrip(r)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
+// How long one question may take, with all the requests that it takes.
+const (
+	digestTimeout = 10 * time.Second
+	imageTimeout  = 20 * time.Second
+	tagsTimeout   = time.Minute
+	checkTimeout  = 20 * time.Second
+)

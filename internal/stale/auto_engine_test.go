@@ -162,11 +162,12 @@ func (f *field) automatic(image string) *Scanner {
 		_, err := scanner.Scan(ctx, hostID, "automatic")
 		return err
 	})
+	strangers := registry.New(func(context.Context, string) (registry.Access, error) { return registry.Access{}, nil })
 	f.cleaner.LookUpTagsBy(func(ctx context.Context, named, tag string) (string, error) {
 		if named != image {
 			return "", fmt.Errorf("asked for %s", named)
 		}
-		digest, err := registry.Digest(ctx, named, tag)
+		digest, err := strangers.Digest(ctx, named, tag)
 		if errors.Is(err, registry.ErrGone) {
 			return "", fmt.Errorf("%w: %w", ErrTagGone, err)
 		}

@@ -76,6 +76,8 @@ type Hands struct {
 	Stop, Start func(ctx context.Context, instanceID, actor string) error
 	// Options is the container that a deploy makes of a spec.
 	Options func(v store.InstanceView, spec store.Spec) docker.CreateOptions
+	// LogIn is what a pull brings to the registry of an image; nil, or empty: nothing.
+	LogIn func(ctx context.Context, image string) (string, error)
 }
 
 // LendHands sets the hands of others. Set before use.

@@ -230,7 +230,13 @@ func (s *restoring) bring(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.on.engine.Pull(ctx, s.pull, "", nil); err != nil {
+	login := ""
+	if s.c.hands.LogIn != nil {
+		if login, err = s.c.hands.LogIn(ctx, s.archive.Image); err != nil {
+			return err
+		}
+	}
+	if err := s.on.engine.Pull(ctx, s.pull, login, nil); err != nil {
 		return err
 	}
 	image, err := s.on.engine.InspectImage(ctx, s.pull)

@@ -123,7 +123,7 @@ func TestConflicts(t *testing.T) {
 		{
 			name: "its image is gone, and that of what it wrote",
 			before: func(b *undoBed, a store.Archive) {
-				b.engine.Publish(dockertest.Image{Ref: "shop:1.0"})
+				b.engine.Publish(dockertest.Image{Ref: "shop:1.0", Auth: "login of shop"})
 				for _, ref := range []string{a.LayerImage, "shop:1.0", a.KeepRef} {
 					if _, err := b.adapter.RemoveImage(b.t.Context(), ref); err != nil {
 						b.t.Fatal(err)

@@ -57,6 +57,7 @@ func (b *cleanBed) lend() {
 			}
 			return o
 		},
+		LogIn: func(_ context.Context, image string) (string, error) { return "login of " + image, nil },
 	})
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // Registry is where images come from, and how it is reached. Its password is not in it, so that it gets nowhere by
-// accident: see RegistryPassword.
+// accident: see RegistryLogin.
 type Registry struct {
 	ID          string
 	Name        string
@@ -78,19 +78,35 @@ func (q queries) Registries(ctx context.Context) ([]Registry, error) {
 	return list(ctx, q, "list the registries", scanRegistry, selectRegistry+` ORDER BY name`)
 }
 
-// RegistryPassword opens the password of a registry; empty when it has none.
-func (q queries) RegistryPassword(ctx context.Context, id string) (string, error) {
-	sealed, err := one(ctx, q, "read the password of registry "+id, func(r row) (b []byte, err error) { return b, r.Scan(&b) },
-		`SELECT password FROM registries WHERE id = $1`, id)
-	if err != nil || sealed == nil {
-		return "", err
+// RegistryLogin returns the registry at a host together with its password, opened; empty when it has none. It is one
+// read: a password never goes to the host that its registry had before.
+func (q queries) RegistryLogin(ctx context.Context, host string) (Registry, string, error) {
+	type login struct {
+		Registry
+		sealed []byte
 	}
-	plain, err := q.seal.open(sealed, place("registries", id, "password"))
+	found, err := one(ctx, q, "read the login of the registry at "+host, func(r row) (l login, err error) {
+		l.Registry, err = scanRegistry(with{r, &l.sealed})
+		return l, err
+	}, `SELECT `+registryColumns+`, CASE WHEN password IS NULL THEN 0 ELSE 1 END, password FROM registries WHERE host = $1`, clean(host))
+	if err != nil || found.sealed == nil {
+		return found.Registry, "", err
+	}
+	plain, err := q.seal.open(found.sealed, place("registries", found.ID, "password"))
 	if err != nil {
-		return "", fmt.Errorf("open the password of registry %s: %w", id, err)
+		return Registry{}, "", fmt.Errorf("open the password of registry %s: %w", found.Name, err)
 	}
-	return string(plain), nil
+	return found.Registry, string(plain), nil
 }
+
+// with is a row with a column more than its scan function knows of.
+type with struct {
+	row
+	last any
+}
+
+// Scan reads the known columns and the last one.
+func (w with) Scan(dest ...any) error { return w.row.Scan(append(dest, w.last)...) }
 
 // InsertRegistry adds a registry; ErrConflict when its name or its host is taken.
 func (tx *Tx) InsertRegistry(ctx context.Context, g Registry, password string) error {

@@ -55,9 +55,9 @@ func TestRegistries(t *testing.T) {
 				t.Error(diff)
 			}
 		}
-		for id, want := range map[string]string{g.ID: "s3cret", open.ID: ""} {
-			if got, err := db.RegistryPassword(ctx, id); err != nil || got != want {
-				t.Errorf("the password is %q, %v; want %q", got, err, want)
+		for host, want := range map[string]string{g.Host: "s3cret", open.Host: ""} {
+			if row, got, err := db.RegistryLogin(ctx, host); err != nil || got != want || row.Host != host {
+				t.Errorf("%s: the password is %q, %v; want %q", row.Host, got, err, want)
 			}
 		}
 		all, err := db.Registries(ctx)
@@ -74,7 +74,7 @@ func TestRegistries(t *testing.T) {
 		}
 		_, err = db.Registry(ctx, "nobody")
 		wantErr(t, err, store.ErrNotFound)
-		_, err = db.RegistryPassword(ctx, "nobody")
+		_, _, err = db.RegistryLogin(ctx, "nobody.example")
 		wantErr(t, err, store.ErrNotFound)
 		_, err = db.RegistryByHost(ctx, "harbor")
 		wantErr(t, err, store.ErrNotFound)
@@ -103,7 +103,7 @@ func TestRegistryChanges(t *testing.T) {
 			if err != nil || got.Revision != revision || got.PasswordSet != (want != "") {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if password, err := db.RegistryPassword(ctx, g.ID); err != nil || password != want {
+			if _, password, err := db.RegistryLogin(ctx, g.Host); err != nil || password != want {
 				t.Errorf("the password is %q, %v; want %q", password, err, want)
 			}
 		}
@@ -112,6 +112,8 @@ func TestRegistryChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		is("first", 2)
+		_, _, err := db.RegistryLogin(ctx, "harbor.example") // where it was before
+		wantErr(t, err, store.ErrNotFound)
 		second, none := "second", ""
 		wantErr(t, update(g, &second), store.ErrConflict) // of an older revision now, and the password with it
 		is("first", 2)
@@ -164,7 +166,7 @@ func TestRegistryPasswordsAreSealed(t *testing.T) {
 		}
 	}
 	store.Exec(t, db, `UPDATE registries SET password = (SELECT password FROM registries WHERE id = $1) WHERE id = $2`, one.ID, other.ID)
-	if got, err := db.RegistryPassword(t.Context(), other.ID); !errors.Is(err, store.ErrCorrupt) || got != "" {
+	if _, got, err := db.RegistryLogin(t.Context(), other.Host); !errors.Is(err, store.ErrCorrupt) || got != "" {
 		t.Errorf("a password of another row opens: %q, %v", got, err)
 	}
 }

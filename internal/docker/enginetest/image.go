@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -70,6 +71,11 @@ func WithVolume(path string) ImageOption {
 
 // PushApp makes an image of the built app and pushes it to a registry, without an engine.
 func PushApp(ctx context.Context, appPath, ref, version string, opts ...ImageOption) error {
+	return PushAppAs(ctx, Login{}, appPath, ref, version, opts...)
+}
+
+// PushAppAs pushes it to a registry that wants a login.
+func PushAppAs(ctx context.Context, login Login, appPath, ref, version string, opts ...ImageOption) error {
 	tag, err := name.ParseReference(ref, name.Insecure)
 	if err != nil {
 		return fmt.Errorf("push %s: %w", ref, err)
@@ -78,10 +84,17 @@ func PushApp(ctx context.Context, appPath, ref, version string, opts ...ImageOpt
 	if err != nil {
 		return fmt.Errorf("push %s: %w", ref, err)
 	}
-	if err := remote.Write(tag, img, remote.WithContext(ctx)); err != nil {
+	if err := remote.Write(tag, img, remote.WithContext(ctx), remote.WithAuth(login.auth())); err != nil {
 		return fmt.Errorf("push %s: %w", ref, err)
 	}
 	return nil
+}
+
+func (l Login) auth() authn.Authenticator {
+	if l == (Login{}) {
+		return authn.Anonymous
+	}
+	return authn.FromConfig(authn.AuthConfig{Username: l.Username, Password: l.Password})
 }
 
 // AppArchive makes an image of the built app as a docker-archive, for an engine without a registry.
