@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +21,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 )
 
@@ -51,6 +56,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"engine":  positive(cmdEngine),
 			"publish": positive(cmdPublish),
+			"depot":   positive(cmdDepot),
 			"serve":   positive(cmdServe),
 			"quit":    positive(cmdQuit),
 			"happens": positive(cmdHappens),
@@ -112,7 +118,7 @@ func cmdEngine(ts *testscript.TestScript, w *world, _ []string) {
 	ts.Defer(w.engine.Close)
 }
 
-// publish REF [healthy|unhealthy|waits|exit=MS:CODE|volume=/PATH|slow=MS]...: an image can be pulled.
+// publish REF [healthy|unhealthy|waits|exit=MS:CODE|volume=/PATH|slow=MS|login=USER:PASSWORD]...: an image can be pulled.
 func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
 	image := dockertest.Image{Ref: args[0], Size: 12_300_000}
 	for _, a := range args[1:] {
@@ -129,6 +135,12 @@ func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
 			image.Life.ExitAfter, image.Life.ExitCode = time.Duration(number(ts, ms))*time.Millisecond, number(ts, code)
 		case "volume":
 			image.Volumes = append(image.Volumes, value)
+		case "login":
+			username, password, _ := strings.Cut(value, ":")
+			host, _, _ := strings.Cut(args[0], "/")
+			auth, err := docker.Credential(host, username, password)
+			ts.Check(err)
+			image.Auth = auth
 		case "slow":
 			image.PullTime = time.Duration(number(ts, value)) * time.Millisecond
 		default:
@@ -136,6 +148,24 @@ func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
 		}
 	}
 	w.engine.Publish(image)
+}
+
+// depot USER PASSWORD: a registry without images that wants a login; DEPOT is where.
+func cmdDepot(ts *testscript.TestScript, _ *world, args []string) {
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if username, password, _ := r.BasicAuth(); username != args[0] || password != args[1] {
+			w.Header().Set("Www-Authenticate", `Basic realm="depot"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Ratelimit-Limit", "100;w=21600")
+		w.Header().Set("Ratelimit-Remaining", "76;w=21600")
+		w.Header().Set("Docker-Ratelimit-Source", "203.0.113.7")
+		inner.ServeHTTP(w, r)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("DEPOT", strings.TrimPrefix(server.URL, "http://"))
 }
 
 func number(ts *testscript.TestScript, text string) int {
