@@ -42,7 +42,7 @@ func newClient(access Access) (*Client, error) {
 	if access.Username != "" || access.Password != "" {
 		c.auth = authn.FromConfig(authn.AuthConfig{Username: access.Username, Password: access.Password})
 	}
-	c.conduit = &conduit{next: c.transport, access: access, scheme: c.registry.Scheme(), host: c.registry.RegistryStr(), limits: c.limits}
+	c.conduit = &conduit{next: c.transport, access: access, scheme: c.registry.Scheme(), host: c.registry.RegistryStr(), limits: c.limits, most: mostBytes}
 	c.puller, err = remote.NewPuller(
 		remote.WithTransport(c.conduit), remote.WithAuthFromKeychain(keychain{access.Host, c.auth}), remote.WithUserAgent(userAgent),
 		// Who asks again is the caller, later: a registry that has had enough is not pressed.

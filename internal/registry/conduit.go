@@ -15,7 +15,7 @@ import (
 var errPlain = errors.New("plain http is not allowed")
 
 // mostBytes is how much of one answer is read: a hundred thousand long tags are 4 MB.
-const mostBytes = 32 << 20
+const mostBytes = 16 << 20
 
 // dialing is the transport of one registry, which trusts its own authorities too.
 func dialing(ca string) (*http.Transport, error) {
@@ -46,6 +46,7 @@ type conduit struct {
 	scheme string // that names of this registry stand for
 	host   string
 	limits *limits
+	most   int64 // bytes of one answer
 }
 
 // RoundTrip sends one request.
@@ -62,7 +63,7 @@ func (c *conduit) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{http.MaxBytesReader(nil, resp.Body, mostBytes), resp.Body}
+	}{http.MaxBytesReader(nil, resp.Body, c.most), resp.Body}
 	return resp, nil
 }
 

@@ -127,7 +127,7 @@ func classOf(err error, within time.Duration, plain bool) (Class, string) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return ClassBroken, "its answer is larger than " + strconv.Itoa(mostBytes>>20) + " MiB"
+		return ClassBroken, "its answer is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errHalf):
 		return ClassBroken, "its answer ended in the middle"
 	case errors.As(err, &syntax), errors.As(err, &kind), errors.Is(err, io.EOF), errors.Is(err, errNotRegistry):

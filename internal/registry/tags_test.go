@@ -151,7 +151,7 @@ func TestAnAnswerWithoutAnEnd(t *testing.T) {
 			if !strings.Contains(r.URL.Path, "/tags/list") {
 				return
 			}
-			chunk := []byte(strings.Repeat(" ", 1<<20))
+			chunk := []byte(strings.Repeat(" ", 1<<12))
 			for r.Context().Err() == nil {
 				if _, err := w.Write(chunk); err != nil {
 					return
@@ -159,7 +159,13 @@ func TestAnAnswerWithoutAnEnd(t *testing.T) {
 			}
 		}
 	}
-	_, err := strangers().Tags(t.Context(), serve(t, front)+"/acme/shop")
+	host := serve(t, front)
+	c, err := newClient(Access{Host: host})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.conduit.most = 1 << 16
+	_, err = c.Tags(t.Context(), host+"/acme/shop")
 	if e := refusalIn(t, err, ClassBroken); !strings.Contains(e.Detail, "larger than") {
 		t.Error(e)
 	}

@@ -87,6 +87,9 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 		if events, _, err := db.Events(ctx, store.EventFilter{InstanceID: "i"}, store.Page{}); err != nil || len(events) != 1 {
 			t.Errorf("events: %+v, %v", events, err)
 		}
+		if registries, err := db.Registries(ctx); err != nil || len(registries) != 0 {
+			t.Errorf("registries: %+v, %v", registries, err)
+		}
 		if archives := archiveIDs(t, db, store.ArchiveFilter{}, 10); len(archives) != 0 {
 			t.Errorf("archives: %v", archives)
 		}
@@ -94,6 +97,9 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 		// And it works as a new one does.
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			if err := tx.FinishRemoval(ctx, "j"); err != nil {
+				return err
+			}
+			if err := tx.InsertRegistry(ctx, aRegistry(), "s3cret"); err != nil {
 				return err
 			}
 			return tx.SetStagePolicy(ctx, "s", store.Policy{}, 5)
