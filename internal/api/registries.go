@@ -76,9 +76,10 @@ func (s *server) registryOf(r store.Registry) registryJSON {
 	return j
 }
 
-// newestAllowance is what the registry said last, be it to somebody's test or to a question since.
+// newestAllowance is what the registry said last, be it to somebody's test or to a question since. What it said before a
+// change may have been said to another login.
 func (s *server) newestAllowance(r store.Registry) store.Allowance {
-	if now := s.d.Registries.Allowance(r.Host); now.SeenAt.After(r.Allowance.SeenAt) {
+	if now := s.d.Registries.Allowance(r.Host); now.SeenAt.After(r.Allowance.SeenAt) && now.SeenAt.After(r.UpdatedAt) {
 		return store.Allowance(now)
 	}
 	return r.Allowance

@@ -200,8 +200,11 @@ func TestTryingARegistry(t *testing.T) {
 		}
 	}
 	wrong := "wrong"
-	_, err = b.admin.UpdateRegistry(ctx, "here", client.RegistryChange{Password: &wrong})
+	r, err = b.admin.UpdateRegistry(ctx, "here", client.RegistryChange{Password: &wrong})
 	b.must(err)
+	if r.LastTest != nil || r.Allowance != nil {
+		t.Errorf("with another password it counts as tried: %+v", r)
+	}
 	if got, err := b.operator.TestRegistry(ctx, "here", ""); err != nil || got.OK || got.Class != "unauthorized" || got.Repositories != nil {
 		t.Errorf("with a wrong password: %+v, %v", got, err)
 	}

@@ -227,6 +227,40 @@ func TestCheckOfWhatShowsNoCatalogue(t *testing.T) {
 	}
 }
 
+// Docker Hub shows no catalogue: a HEAD of the repository that it has for that tells what it may be asked.
+func TestCheckOfDockerHub(t *testing.T) {
+	c, err := newClient(Access{Host: DockerHub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	c.conduit.next = roundTripper(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.Method+" "+r.URL.String())
+		resp := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r, Header: http.Header{}}
+		if r.Method == http.MethodHead {
+			resp.Header.Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+			resp.Header.Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
+			resp.Header.Set("Ratelimit-Limit", "100;w=21600")
+			resp.Header.Set("Ratelimit-Remaining", "99;w=21600")
+		}
+		return resp, nil
+	})
+	s, err := c.Check(t.Context(), "")
+	if err != nil || s.Repositories != -1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if want := "HEAD https://index.docker.io/v2/ratelimitpreview/test/manifests/latest"; asked[len(asked)-1] != want {
+		t.Errorf("asked %v", asked)
+	}
+	if a := c.Allowance(); a.Limit != 100 || a.Remaining != 99 {
+		t.Errorf("allowance %+v", a)
+	}
+	asked = nil
+	if _, err := c.Tags(t.Context(), "shop"); err == nil || !strings.HasSuffix(strings.Join(asked, " "), "GET https://index.docker.io/v2/library/shop/tags/list?n=1000") {
+		t.Errorf("%v, asked %v", err, asked)
+	}
+}
+
 func TestImage(t *testing.T) {
 	host := serve(t, nil)
 	created := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)

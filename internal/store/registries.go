@@ -130,9 +130,13 @@ func (q queries) sealPassword(id, password string) any {
 }
 
 // UpdateRegistry writes a registry if its revision is still the one given; the revision rises by one. A password of nil
-// leaves the one it has, an empty one takes it away.
+// leaves the one it has, an empty one takes it away. What a test found is forgotten when it is reached in another way.
 func (tx *Tx) UpdateRegistry(ctx context.Context, g Registry, password *string) error {
 	if err := ValidName(g.Name); err != nil {
+		return err
+	}
+	former, err := tx.Registry(ctx, g.ID)
+	if err != nil {
 		return err
 	}
 	what := "update registry " + g.Name
@@ -144,15 +148,23 @@ func (tx *Tx) UpdateRegistry(ctx context.Context, g Registry, password *string) 
 		return err
 	}
 	if n == 0 {
-		if _, err := tx.Registry(ctx, g.ID); err != nil {
-			return err
-		}
 		return fmt.Errorf("%s: changed meanwhile: %w", what, ErrConflict)
 	}
-	if password == nil {
+	if password != nil {
+		if _, err := tx.exec(ctx, what, `UPDATE registries SET password = $1 WHERE id = $2`, tx.sealPassword(g.ID, *password), g.ID); err != nil {
+			return err
+		}
+	}
+	if password == nil && former.reached() == g.reached() {
 		return nil
 	}
-	return tx.execOne(ctx, what, ErrNotFound, `UPDATE registries SET password = $1 WHERE id = $2`, tx.sealPassword(g.ID, *password), g.ID)
+	_, err = tx.exec(ctx, what, `UPDATE registries SET last_test = '', allowance = '' WHERE id = $1`, g.ID)
+	return err
+}
+
+// reached is all of a registry, but its password, that says how it is reached.
+func (g Registry) reached() Registry {
+	return Registry{Host: g.Host, Username: g.Username, PlainHTTP: g.PlainHTTP, CA: g.CA}
 }
 
 // SetRegistryTested notes what a test found. No revision moves by it: it says nothing of how the registry is reached.

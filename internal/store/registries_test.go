@@ -137,6 +137,31 @@ func TestRegistryChanges(t *testing.T) {
 		if err != nil || got.Revision != 4 || cmp.Diff(test, got.LastTest) != "" || cmp.Diff(may, got.Allowance) != "" {
 			t.Errorf("%+v, %v", got, err)
 		}
+		tested := func(g store.Registry, password *string) bool {
+			t.Helper()
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetRegistryTested(ctx, g.ID, test, may) })
+			if err := update(g, password); err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.Registry(ctx, g.ID)
+			if err != nil || got.LastTest.At.IsZero() != got.Allowance.SeenAt.IsZero() {
+				t.Errorf("%+v, %v", got, err)
+			}
+			return !got.LastTest.At.IsZero()
+		}
+		// It counts for the way in which the registry was reached then.
+		g.Revision, g.Name = 4, "renamed"
+		if !tested(g, nil) {
+			t.Error("a test is forgotten with a name")
+		}
+		g.Revision, g.PlainHTTP = 5, false
+		if tested(g, nil) {
+			t.Error("a test by plain http counts without it")
+		}
+		g.Revision = 6
+		if tested(g, &second) {
+			t.Error("a test of a former password counts")
+		}
 		wantErr(t, try(t, db, func(ctx context.Context, tx *store.Tx) error {
 			return tx.SetRegistryTested(ctx, "nobody", test, may)
 		}), store.ErrNotFound)
