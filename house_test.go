@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"internal/events":   {"internal/store"},
 	"internal/auth":     {"internal/store"},
 	"internal/registry": {},
+	"internal/tagrule":  {},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
 	"internal/stale":    {"internal/store", "internal/docker", "internal/events"},
 	"internal/deploy":   {"internal/store", "internal/docker", "internal/events"},
