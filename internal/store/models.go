@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/tagrule"
+)
 
 // A zero time.Time in a model means "never" or "not known"; it is stored as
 // NULL. Times are UTC and kept with millisecond precision.
@@ -113,9 +117,15 @@ type Stage struct {
 	StaleAfter *StaleAfter // nil: inherit from the project
 	KeepLast   int         // good former instances kept for rollback, as set on the stage; KeepInherit: its policy decides
 	Spec       Spec        // defaults of its instances; env values are sealed at rest
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	Revision   int64
+
+	TagRule      *tagrule.Rule // which tags it follows; nil: none
+	Mode         Mode          // what becomes of a tag that is ready; empty: manual
+	MinImageAge  time.Duration // how old an image must be to be ready; 0: any
+	PollInterval time.Duration // how often its registry is asked; 0: as the setting says
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Revision  int64
 }
 
 // KeepInherit as Stage.KeepLast leaves it to the project's or the global policy.
@@ -315,6 +325,7 @@ const (
 	SourceSettings Source = "settings"
 	SourceAPI      Source = "api"
 	SourceSystem   Source = "system"
+	SourcePoller   Source = "poller"
 )
 
 // Event is one line of the event log. ID is zero until it is kept; ids rise in
@@ -345,6 +356,7 @@ type Settings struct {
 	AutoCleanup          bool
 	AutoWarmUp           time.Duration // automatic cleanup waits so long after a start and after blind time
 	ArchiveLayerMax      int64         // bytes: a larger writable layer is not archived; 0: none is
+	PollInterval         time.Duration // how often registries are asked for the tags of stages that do not say it themselves
 	UpdatedAt            time.Time
 }
 

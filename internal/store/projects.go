@@ -74,8 +74,11 @@ func (tx *Tx) UpdateProject(ctx context.Context, p Project) error {
 	n, err := tx.exec(ctx, "update project "+p.Name,
 		`UPDATE projects SET name = $1, image = $2, stale_after = $3, updated_at = $4, revision = revision + 1 WHERE id = $5 AND revision = $6`,
 		p.Name, clean(p.Image), thresholdMillis(p.StaleAfter), now(), p.ID, p.Revision)
-	if err != nil || n > 0 {
+	if err != nil {
 		return err
+	}
+	if n > 0 {
+		return tx.pollProjectAtOnce(ctx, p.ID) // it may have another repository now
 	}
 	if _, err := tx.Project(ctx, p.ID); err != nil {
 		return err

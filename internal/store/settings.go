@@ -23,6 +23,7 @@ func DefaultSettings() Settings {
 		MassChangePercent:    50,
 		AutoWarmUp:           time.Hour,
 		ArchiveLayerMax:      1 << 30,
+		PollInterval:         5 * time.Minute,
 	}
 }
 
@@ -45,6 +46,7 @@ const (
 	settingCleanup    = "auto_cleanup"
 	settingWarmUp     = "auto_warm_up"
 	settingLayerMax   = "archive_layer_max_bytes"
+	settingPoll       = "poll_interval"
 	// settingPolicy is a row beside the settings: what the global policy says.
 	settingPolicy = "cleanup_policy"
 
@@ -92,6 +94,9 @@ func (s Settings) Validate() error {
 	if s.ArchiveLayerMax < 0 || s.ArchiveLayerMax > maxLayer {
 		errs = append(errs, FieldError{settingLayerMax, layerMaxReason})
 	}
+	if s.PollInterval < minPoll || s.PollInterval > maxPoll || s.PollInterval%time.Second != 0 {
+		errs = append(errs, FieldError{settingPoll, pollReason})
+	}
 	return errors.Join(errs...)
 }
 
@@ -109,7 +114,7 @@ func (s Settings) JSON() map[string]any {
 	}
 	m := map[string]any{
 		settingInterval: interval, settingCleanup: s.AutoCleanup,
-		settingWarmUp: spanText(s.AutoWarmUp), settingLayerMax: s.ArchiveLayerMax,
+		settingWarmUp: spanText(s.AutoWarmUp), settingLayerMax: s.ArchiveLayerMax, settingPoll: spanText(s.PollInterval),
 	}
 	for _, w := range wholes {
 		m[w.name] = *w.of(&s)
@@ -142,6 +147,8 @@ func (s *Settings) set(name string, raw json.RawMessage) (reason string) {
 		return s.setInterval(raw)
 	case settingWarmUp:
 		return s.setWarmUp(raw)
+	case settingPoll:
+		return s.setPoll(raw)
 	case settingLayerMax:
 		n, ok := wholeNumber(raw)
 		if !ok || n < 0 || n > maxLayer {
@@ -213,6 +220,19 @@ func (s *Settings) setWarmUp(raw []byte) (reason string) {
 	return ""
 }
 
+func (s *Settings) setPoll(raw []byte) (reason string) {
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return pollReason
+	}
+	d, err := parseSpan(text)
+	if err != nil || d < minPoll || d > maxPoll {
+		return pollReason
+	}
+	s.PollInterval = d
+	return ""
+}
+
 // Settings returns the settings in force.
 func (q queries) Settings(ctx context.Context) (Settings, error) {
 	s := DefaultSettings()
@@ -256,6 +276,12 @@ func (tx *Tx) SaveSettings(ctx context.Context, s Settings) error {
 			return err
 		}
 		if err := tx.setSetting(ctx, name, text); err != nil {
+			return err
+		}
+		if name != settingPoll {
+			continue
+		}
+		if err := tx.pollAllAtOnce(ctx); err != nil {
 			return err
 		}
 	}

@@ -25,13 +25,13 @@ func patch(t testing.TB, text string) map[string]json.RawMessage {
 func TestSettingsApply(t *testing.T) {
 	got, err := store.DefaultSettings().Apply(patch(t, `{"stale_threshold_days": 3650, "scan_interval": "36h", "event_retention_days": 1.0,
 		"archive_retention_days": 0, "plan_max_items": 5e2, "mass_change_percent": 100, "auto_cleanup": true,
-		"auto_warm_up": "90m", "archive_layer_max_bytes": 0}`))
+		"auto_warm_up": "90m", "archive_layer_max_bytes": 0, "poll_interval": "30s"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := store.Settings{
 		StaleThresholdDays: 3650, ScanInterval: 36 * time.Hour, EventRetentionDays: 1, ArchiveRetentionDays: 0, PlanMaxItems: 500,
-		MassChangePercent: 100, AutoCleanup: true, AutoWarmUp: 90 * time.Minute,
+		MassChangePercent: 100, AutoCleanup: true, AutoWarmUp: 90 * time.Minute, PollInterval: 30 * time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -52,6 +52,7 @@ func TestSettingsRefuse(t *testing.T) {
 		"scan_interval":           {`"9s"`, `"31d"`, `"0s"`, `"-1h"`, `"+1h"`, `""`, `"h"`, `"1h30m"`, `"1.5h"`, `" 1h"`, `3600`, `null`, `"AUTO"`, `"99999999999d"`},
 		"auto_warm_up":            {`"59s"`, `"8d"`, `"0s"`, `"auto"`, `3600`, `null`, `"1h30m"`},
 		"archive_layer_max_bytes": {`-1`, `1099511627777`, `"1GiB"`, `0.5`, `null`},
+		"poll_interval":           {`"29s"`, `"8d"`, `"auto"`, `300`, `null`, `""`},
 		"cleanup_policy":          {`{}`},
 		"stale_treshold_days":     {`7`},
 		"":                        {`7`},
@@ -91,7 +92,7 @@ func TestSettingsAreKept(t *testing.T) {
 		}
 		want := store.Settings{
 			StaleThresholdDays: 3, ScanInterval: 90 * time.Minute, EventRetentionDays: 30, ArchiveRetentionDays: 7, PlanMaxItems: 10,
-			MassChangePercent: 25, AutoCleanup: true, AutoWarmUp: 2 * time.Hour, ArchiveLayerMax: 5 << 30,
+			MassChangePercent: 25, AutoCleanup: true, AutoWarmUp: 2 * time.Hour, ArchiveLayerMax: 5 << 30, PollInterval: time.Hour,
 		}
 		save := func(s store.Settings) error {
 			return db.Update(ctx, func(tx *store.Tx) error { return tx.SaveSettings(ctx, s) })
@@ -210,7 +211,7 @@ func TestSettingsJSONNamesAreThoseOfTheIssue(t *testing.T) {
 	want := map[string]any{
 		"stale_threshold_days": 7, "scan_interval": "auto", "event_retention_days": 90, "archive_retention_days": 14,
 		"plan_max_items": 50, "mass_change_percent": 50, "auto_cleanup": false, "auto_warm_up": "1h",
-		"archive_layer_max_bytes": int64(1 << 30),
+		"archive_layer_max_bytes": int64(1 << 30), "poll_interval": "5m",
 	}
 	if diff := cmp.Diff(want, store.DefaultSettings().JSON()); diff != "" {
 		t.Error(diff)

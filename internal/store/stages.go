@@ -3,16 +3,19 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
-const stageColumns = `id, project_id, host_id, name, kind, stale_after, keep_last, spec, spec_env, created_at, updated_at, revision`
+const stageColumns = `id, project_id, host_id, name, kind, stale_after, keep_last, spec, spec_env, created_at, updated_at, revision,
+	tag_rule, mode, min_image_age, poll_interval`
 
 // scanStage reads a stage and opens its env.
 func (q queries) scanStage(r row) (s Stage, err error) {
 	var env []byte
 	if err := r.Scan(&s.ID, &s.ProjectID, &s.HostID, &s.Name, &s.Kind, threshold{&s.StaleAfter}, &s.KeepLast,
-		fromJSON{&s.Spec}, &env, at{&s.CreatedAt}, at{&s.UpdatedAt}, &s.Revision); err != nil {
+		fromJSON{&s.Spec}, &env, at{&s.CreatedAt}, at{&s.UpdatedAt}, &s.Revision,
+		fromJSON{&s.TagRule}, &s.Mode, span{&s.MinImageAge}, span{&s.PollInterval}); err != nil {
 		return Stage{}, err
 	}
 	return s, q.openEnv(&s.Spec, env, "stages", s.ID)
@@ -77,37 +80,49 @@ func (q queries) Stages(ctx context.Context, projectID string) ([]Stage, error) 
 
 // InsertStage adds a stage; ErrConflict when its name is taken in the project.
 func (tx *Tx) InsertStage(ctx context.Context, s Stage) error {
-	if err := ValidName(s.Name); err != nil {
+	if err := errors.Join(ValidName(s.Name), s.ValidFollowing()); err != nil {
 		return err
 	}
 	spec, env, err := tx.sealSpec(s.Spec, "stages", s.ID)
 	if err != nil {
 		return err
 	}
+	rule, err := ruleText(s.TagRule)
+	if err != nil {
+		return err
+	}
 	stamp := now()
 	_, err = tx.exec(ctx, "add stage "+s.Name,
-		`INSERT INTO stages (`+stageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		`INSERT INTO stages (`+stageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		s.ID, s.ProjectID, s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast,
-		clean(spec), env, orNow(s.CreatedAt, stamp), stamp, s.Revision)
+		clean(spec), env, orNow(s.CreatedAt, stamp), stamp, s.Revision, clean(rule), string(s.mode()), s.MinImageAge.Milliseconds(), s.PollInterval.Milliseconds())
 	return err
 }
 
 // UpdateStage writes a stage (not its project) if its revision is still the one
 // given; the revision rises by one.
 func (tx *Tx) UpdateStage(ctx context.Context, s Stage) error {
-	if err := ValidName(s.Name); err != nil {
+	if err := errors.Join(ValidName(s.Name), s.ValidFollowing()); err != nil {
 		return err
 	}
 	spec, env, err := tx.sealSpec(s.Spec, "stages", s.ID)
 	if err != nil {
 		return err
 	}
+	rule, err := ruleText(s.TagRule)
+	if err != nil {
+		return err
+	}
 	n, err := tx.exec(ctx, "update stage "+s.Name,
 		`UPDATE stages SET host_id = $1, name = $2, kind = $3, stale_after = $4, keep_last = $5, spec = $6, spec_env = $7,
-		updated_at = $8, revision = revision + 1 WHERE id = $9 AND revision = $10`,
-		s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast, clean(spec), env, now(), s.ID, s.Revision)
-	if err != nil || n > 0 {
+		updated_at = $8, tag_rule = $9, mode = $10, min_image_age = $11, poll_interval = $12, revision = revision + 1 WHERE id = $13 AND revision = $14`,
+		s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast, clean(spec), env, now(),
+		clean(rule), string(s.mode()), s.MinImageAge.Milliseconds(), s.PollInterval.Milliseconds(), s.ID, s.Revision)
+	if err != nil {
 		return err
+	}
+	if n > 0 {
+		return tx.PollAtOnce(ctx, s.ID) // what polling brought was by what the stage said before
 	}
 	if _, err := tx.Stage(ctx, s.ID); err != nil {
 		return err

@@ -105,7 +105,7 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 			return tx.SetStagePolicy(ctx, "s", store.Policy{}, 5)
 		})
 		s, err := db.Stage(ctx, "s")
-		if err != nil || s.KeepLast != store.KeepInherit {
+		if err != nil || s.KeepLast != store.KeepInherit || s.TagRule != nil || s.Mode != store.ModeManual || s.MinImageAge != 0 || s.PollInterval != 0 {
 			t.Fatalf("stage: %+v, %v", s, err)
 		}
 		i := storetest.Instance(t, db, s)

@@ -202,3 +202,13 @@ func spell(d time.Duration) string {
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }
+
+// Newer reports whether the rule puts a before b, both as far as they are known. Where the rule does not take b at all,
+// takes is false.
+func (m *Matcher) Newer(a, b Tag, now time.Time) (newer, takes bool) {
+	x, y := &candidate{Judged: Judged{Tag: a}}, &candidate{Judged: Judged{Tag: b}}
+	if !m.recognise(y, now) {
+		return false, false
+	}
+	return m.recognise(x, now) && x.compare(y) > 0, true
+}

@@ -135,7 +135,7 @@ func Project(t testing.TB, db *store.DB, edit ...func(*store.Project)) store.Pro
 // Stage adds a stage of a project on a host.
 func Stage(t testing.TB, db *store.DB, h store.Host, p store.Project, edit ...func(*store.Stage)) store.Stage {
 	t.Helper()
-	s := store.Stage{ID: store.NewID(), ProjectID: p.ID, HostID: h.ID, Kind: store.StageDev, KeepLast: 2}
+	s := store.Stage{ID: store.NewID(), ProjectID: p.ID, HostID: h.ID, Kind: store.StageDev, KeepLast: 2, Mode: store.ModeManual}
 	s.Name = "stage-" + tail(s.ID)
 	apply(&s, edit)
 	Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertStage(ctx, s) })
