@@ -1,0 +1,250 @@
+package poll
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/tagrule"
+)
+
+// Registry is what is asked for tags. Its errors mean that it could not be asked, and are never read as that it has none.
+type Registry interface {
+	// Tags lists the tags of a repository, whole or not at all.
+	Tags(ctx context.Context, image string) ([]string, error)
+	// Digest is what a tag points to now. It costs a HEAD.
+	Digest(ctx context.Context, image, tag string) (string, error)
+	// Created is when the image at a tag or a sha256 digest was made, as its builder says; a zero time from the registry is
+	// answered as the epoch.
+	Created(ctx context.Context, image, tag string) (time.Time, error)
+}
+
+// Refused is an error of a registry that wants to be left alone.
+type Refused struct {
+	Until time.Time
+	Err   error
+}
+
+func (r Refused) Error() string { return r.Err.Error() }
+
+// Unwrap is what the registry said.
+func (r Refused) Unwrap() error { return r.Err }
+
+const (
+	// mostAges bounds how many images one look asks when they were made; the next look goes on from there.
+	mostAges = 100
+	// agesAtOnce is how many of them at once.
+	agesAtOnce = 4
+	// ageFresh is how long the age of a tag's image is believed: a tag may be pushed again.
+	ageFresh = 24 * time.Hour
+	// mostKept bounds how many ages are remembered.
+	mostKept = 50_000
+)
+
+// Looker asks a registry what a rule must know, and remembers when images were made.
+type Looker struct {
+	registry Registry
+	mu       sync.Mutex
+	made     map[place]age
+}
+
+// place is a tag or a digest of a repository.
+type place struct{ image, ref string }
+
+type age struct{ made, asked time.Time }
+
+// NewLooker asks a registry; it asks nothing yet.
+func NewLooker(registry Registry) *Looker {
+	return &Looker{registry: registry, made: map[place]age{}}
+}
+
+// Visit lists the tags of a repository. All that is asked during the visit is asked once.
+func (l *Looker) Visit(ctx context.Context, image string) (*Visit, error) {
+	tags, err := l.registry.Tags(ctx, image)
+	if err != nil {
+		return nil, fmt.Errorf("list the tags of %s: %w", image, err)
+	}
+	return &Visit{looker: l, Image: image, Tags: tags, heads: map[string]func() (string, error){}}, nil
+}
+
+// Visit is one visit to a repository, for all who follow it. It is safe for concurrent use.
+type Visit struct {
+	Image string
+	Tags  []string
+
+	looker *Looker
+	mu     sync.Mutex
+	heads  map[string]func() (string, error)
+}
+
+// Question is what one stage wants to know.
+type Question struct {
+	Rule   *tagrule.Matcher
+	MinAge time.Duration
+	// Seen is a tag whose image, with this digest where the rule follows digests, was first seen at a moment.
+	Seen Sighting
+	// Known is a tag whose digest need not be asked for again. A rule that follows digests always asks.
+	Known Sighting
+}
+
+// Sighting is an image at a tag.
+type Sighting struct {
+	Tag, Digest string
+	At          time.Time
+}
+
+// Finding is the verdict of a rule, and the digest of what is ready.
+type Finding struct {
+	tagrule.Verdict
+	// Digest of the tag that is ready or, of a rule that follows digests, of its tag; empty: none, or not asked for.
+	Digest string
+}
+
+// Look judges the tags by a rule. It asks for digests and for the age of images only as far as the answer rests on them.
+func (v *Visit) Look(ctx context.Context, q Question, now time.Time) (Finding, error) {
+	moving := q.Rule.Rule().Kind == tagrule.Moving
+	tags := make([]tagrule.Tag, 0, len(v.Tags))
+	for _, name := range v.Tags {
+		tags = append(tags, tagrule.Tag{Name: name, Created: v.looker.recall(place{v.Image, name}, now)})
+	}
+	var f Finding
+	if moving {
+		if f.Verdict = q.Rule.Judge(tags, 0, now); f.Ready == "" {
+			return f, nil
+		}
+		var err error
+		if f.Digest, err = v.digest(ctx, f.Ready); err != nil {
+			return Finding{}, err
+		}
+		tags = []tagrule.Tag{{Name: f.Ready, Created: v.looker.recall(place{v.Image, f.Digest}, now)}}
+	}
+	for i, t := range tags {
+		if t.Name == q.Seen.Tag && (!moving || f.Digest == q.Seen.Digest) {
+			tags[i].Seen = q.Seen.At
+		}
+	}
+	verdict, err := v.judge(ctx, q, tags, f.Digest, now)
+	if err != nil {
+		return Finding{}, err
+	}
+	if moving { // the others are those of the first look
+		verdict.Others = f.Others
+	}
+	f.Verdict = verdict
+	switch {
+	case moving || f.Ready == "":
+	case f.Ready == q.Known.Tag && q.Known.Digest != "":
+		f.Digest = q.Known.Digest
+	default:
+		if f.Digest, err = v.digest(ctx, f.Ready); err != nil {
+			return Finding{}, err
+		}
+	}
+	return f, nil
+}
+
+// judge asks for the ages that the verdict needs, until it needs none or enough was asked. Digest is of the only tag of a
+// rule that follows digests.
+func (v *Visit) judge(ctx context.Context, q Question, tags []tagrule.Tag, digest string, now time.Time) (tagrule.Verdict, error) {
+	at := make(map[string]int, len(tags))
+	for i, t := range tags {
+		at[t.Name] = i
+	}
+	for left := mostAges; ; {
+		verdict := q.Rule.Judge(tags, q.MinAge, now)
+		ask := verdict.Needs[:min(len(verdict.Needs), left)]
+		if len(ask) == 0 {
+			return verdict, nil
+		}
+		left -= len(ask)
+		made, err := v.ages(ctx, ask, digest, now)
+		if err != nil {
+			return tagrule.Verdict{}, err
+		}
+		for i, name := range ask {
+			tags[at[name]].Created = made[i]
+		}
+	}
+}
+
+// ages asks when images were made, a few at once.
+func (v *Visit) ages(ctx context.Context, tags []string, digest string, now time.Time) ([]time.Time, error) {
+	made, errs := make([]time.Time, len(tags)), make([]error, len(tags))
+	eachOf(len(tags), agesAtOnce, func(i int) {
+		ref := tags[i]
+		if digest != "" {
+			ref = digest
+		}
+		made[i], errs[i] = v.looker.ask(ctx, place{v.Image, ref}, now)
+	})
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+// digest asks what a tag points to, once in a visit.
+func (v *Visit) digest(ctx context.Context, tag string) (string, error) {
+	v.mu.Lock()
+	head, asked := v.heads[tag]
+	if !asked {
+		head = sync.OnceValues(func() (string, error) { return v.looker.registry.Digest(ctx, v.Image, tag) })
+		v.heads[tag] = head
+	}
+	v.mu.Unlock()
+	digest, err := head()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("look up %s:%s: %w", v.Image, tag, err)
+	case !strings.HasPrefix(digest, "sha256:"):
+		return "", fmt.Errorf("look up %s:%s: its registry answered without a digest", v.Image, tag)
+	}
+	return digest, nil
+}
+
+// ask asks when an image was made, and remembers it.
+func (l *Looker) ask(ctx context.Context, p place, now time.Time) (time.Time, error) {
+	made, err := l.registry.Created(ctx, p.image, p.ref)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask when %s at %s was made: %w", p.image, p.ref, err)
+	}
+	if made.IsZero() {
+		made = time.Unix(0, 0).UTC()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.made) >= mostKept {
+		clear(l.made)
+	}
+	l.made[p] = age{made, now}
+	return made, nil
+}
+
+// recall is when an image was made, if that was asked lately; else zero.
+func (l *Looker) recall(p place, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, known := l.made[p]
+	if !known || now.Sub(a.asked) > ageFresh {
+		return time.Time{}
+	}
+	return a.made
+}
+
+// eachOf calls fn for 0 to n-1, some of them at once.
+func eachOf(n, atOnce int, fn func(int)) {
+	var g sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range n {
+		slots <- struct{}{}
+		g.Go(func() {
+			defer func() { <-slots }()
+			fn(i)
+		})
+	}
+	g.Wait()
+}
