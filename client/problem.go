@@ -34,6 +34,7 @@ const (
 	CodeNotRestorable    = "not_restorable"
 	CodeNotMended        = "not_mended"
 	CodeRefused          = "refused"
+	CodeRegistry         = "registry_unavailable"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).

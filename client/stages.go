@@ -9,18 +9,25 @@ import (
 
 // Stage is a place in a project where versions run.
 type Stage struct {
-	ID         string    `json:"id"`
-	ProjectID  string    `json:"project_id"`
-	Project    string    `json:"project"`
-	HostID     string    `json:"host_id"`
-	Name       string    `json:"name"`
-	Kind       string    `json:"kind"`                  // dev | staging | production | preview
-	StaleAfter string    `json:"stale_after,omitempty"` // empty: as the project
-	KeepLast   *int      `json:"keep_last"`             // nil: as its policy says
-	Spec       Spec      `json:"spec"`
-	CreatedAt  time.Time `json:"created_at"`
-	UpdatedAt  time.Time `json:"updated_at"`
-	Revision   int64     `json:"revision"`
+	ID         string `json:"id"`
+	ProjectID  string `json:"project_id"`
+	Project    string `json:"project"`
+	HostID     string `json:"host_id"`
+	Name       string `json:"name"`
+	Kind       string `json:"kind"`                  // dev | staging | production | preview
+	StaleAfter string `json:"stale_after,omitempty"` // empty: as the project
+	KeepLast   *int   `json:"keep_last"`             // nil: as its policy says
+	Spec       Spec   `json:"spec"`
+
+	TagRule      *TagRule   `json:"tag_rule"`                // nil: it follows no tags
+	Mode         string     `json:"mode"`                    // auto | notify | manual
+	MinImageAge  string     `json:"min_image_age"`           // 0s: any
+	PollInterval string     `json:"poll_interval,omitempty"` // empty: as the setting says
+	Poll         *StagePoll `json:"poll"`                    // nil: its registry was never asked
+
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Revision  int64     `json:"revision"`
 }
 
 // Spec is what a user would write in compose for one container.
@@ -77,16 +84,27 @@ type NewStage struct {
 	StaleAfter string `json:"stale_after,omitempty"`
 	KeepLast   *int   `json:"keep_last,omitempty"` // nil: the default
 	Spec       *Spec  `json:"spec,omitempty"`
+
+	TagRule      *TagRule `json:"tag_rule,omitempty"`
+	Mode         string   `json:"mode,omitempty"` // empty: manual
+	MinImageAge  string   `json:"min_image_age,omitempty"`
+	PollInterval string   `json:"poll_interval,omitempty"`
 }
 
-// StageChange changes what is not nil. An empty StaleAfter inherits again.
+// StageChange changes what is not nil. An empty StaleAfter or PollInterval inherits again.
 type StageChange struct {
 	Name       *string
 	Kind       *string
 	StaleAfter *string
 	KeepLast   *int
 	Spec       *Spec // whole
-	Revision   int64 // the one that was seen; 0: whatever it is now
+
+	TagRule      *TagRule // whole; one without a kind takes the rule away
+	Mode         *string
+	MinImageAge  *string
+	PollInterval *string
+
+	Revision int64 // the one that was seen; 0: whatever it is now
 }
 
 // Stages lists the stages of a project (id or name), or all of them.
@@ -120,6 +138,12 @@ func (c *Client) UpdateStage(ctx context.Context, id string, change StageChange)
 	putOrNull(body, "stale_after", change.StaleAfter)
 	put(body, "keep_last", change.KeepLast)
 	put(body, "spec", change.Spec)
+	put(body, "mode", change.Mode)
+	put(body, "min_image_age", change.MinImageAge)
+	putOrNull(body, "poll_interval", change.PollInterval)
+	if put(body, "tag_rule", change.TagRule); change.TagRule != nil && change.TagRule.Kind == "" {
+		body["tag_rule"] = nil
+	}
 	var s Stage
 	err := c.do(ctx, call{
 		method: http.MethodPatch, path: "/api/stages/" + part(id), body: body, header: ifMatch(change.Revision),

@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
@@ -71,12 +72,14 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer.LogInBy(login)
 	cleaner.LookUpTagsBy(tagsOf(registries))
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, LogIn: login})
+	looker := poll.NewLooker(asked{registries})
+	poller := poll.New(db, looker, deployTag(deployer), log)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 
 	scans := newScans(scanner, jobs, log)
 	cleaner.ScanBy(scans.fresh)
-	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), sizes(cleaner), tagCheck(cleaner), archiveExpiry(cleaner, log))); err != nil {
+	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), sizes(cleaner), tagCheck(cleaner), polling(poller), archiveExpiry(cleaner, log))); err != nil {
 		return err
 	}
 	recoverAll := func(ctx context.Context) error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) }
@@ -92,7 +95,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Registries: registries, Auth: accounts, Scheduler: jobs,
+		Reclaimer: reclaimer, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker,
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)

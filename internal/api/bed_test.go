@@ -19,6 +19,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
@@ -40,6 +41,7 @@ type bed struct {
 	logs     *syncBuffer
 	listener *pipeListener
 	changed  chan struct{} // thresholds were changed
+	registry *tagBook
 
 	admin, operator, viewer, nobody *client.Client
 }
@@ -55,7 +57,7 @@ func newBed(t *testing.T) *bed {
 // newBedOn is a bed on any engine; that of a real one has no pretend engine.
 func newBedOn(t *testing.T, at docker.Options) *bed {
 	t.Helper()
-	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100)}
+	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100), registry: &tagBook{}}
 	log := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.db = storetest.Open(t)
 	b.bus = events.New(log)
@@ -76,7 +78,7 @@ func newBedOn(t *testing.T, at docker.Options) *bed {
 
 	b.deps = Deps{
 		DB: b.db, Bus: b.bus, Fleet: fleet, Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
-		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log),
+		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}

@@ -73,6 +73,7 @@ const (
 	codeNotRestorable    = "not_restorable"
 	codeNotMended        = "not_mended"
 	codeRefused          = "refused"
+	codeRegistry         = "registry_unavailable"
 )
 
 const (

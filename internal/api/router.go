@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
@@ -26,6 +27,9 @@ import (
 
 // ScanJob is the scheduler's name of the job that scans every host.
 const ScanJob = "stale-scan"
+
+// PollJob is the scheduler's name of the job that asks registries for new tags.
+const PollJob = "registry-poll"
 
 // Deps are the parts that the API stands on.
 type Deps struct {
@@ -40,6 +44,8 @@ type Deps struct {
 	Registries *registry.Registries
 	Auth       *auth.Service
 	Scheduler  *schedule.Scheduler
+	// Looker asks registries for tags; nil: none can be asked.
+	Looker *poll.Looker
 	// ThresholdsChanged is told after a change of the settings or of any threshold. It
 	// sets the scan job anew and asks for a scan with trigger "settings", without waiting for it.
 	ThresholdsChanged func(context.Context) error
@@ -137,6 +143,7 @@ func (s *server) routes() []route {
 		{patch, "/api/registries/{id}", admin, "update-registry", "Change a registry", to(s.updateRegistry)},
 		{remove, "/api/registries/{id}", admin, "delete-registry", "Remove a registry and its password", to(s.deleteRegistry)},
 		{post, "/api/registries/{id}/test", operator, "test-registry", "Ask a registry now what it shows, and what it may be asked", to(s.testRegistry)},
+		{post, "/api/stages/{id}/rule/try", operator, "try-rule", "Which tags a rule takes, in which order, and which one would be deployed; nothing is written", to(s.tryRule)},
 
 		{get, "/api/policies", viewer, "list-policies", "What each level says, and what is in force for each stage", to(s.listPolicies)},
 		{get, "/api/policies/global", viewer, "get-global-policy", "What the global level says", to(s.getGlobalPolicy)},

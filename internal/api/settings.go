@@ -19,6 +19,7 @@ type settingsJSON struct {
 	AutoCleanup          bool   `json:"auto_cleanup"`
 	AutoWarmUp           string `json:"auto_warm_up" doc:"automatic cleanup waits so long after a start and after blind time"`
 	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes" doc:"a larger writable layer is not kept for an undo"`
+	PollInterval         string `json:"poll_interval" doc:"how often registries are asked for the tags of stages that do not say it themselves"`
 	UpdatedAt            moment `json:"updated_at"`
 	ScanIntervalSeconds  int64  `json:"scan_interval_seconds" doc:"in force now"`
 }
@@ -34,6 +35,7 @@ type settingsChange struct {
 	AutoCleanup          bool   `json:"auto_cleanup,omitempty"`
 	AutoWarmUp           string `json:"auto_warm_up,omitempty" doc:"from 1m to 7d"`
 	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes,omitempty" minimum:"0" maximum:"1099511627776"`
+	PollInterval         string `json:"poll_interval,omitempty" doc:"from 30s to 7d"`
 }
 
 func settingsBody[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
@@ -55,7 +57,7 @@ func (s *server) getSettings(ctx context.Context, _ *none) (*out[settingsJSON], 
 	return answer(settingsJSON{
 		StaleThresholdDays: now.StaleThresholdDays, ScanInterval: text, EventRetentionDays: now.EventRetentionDays,
 		ArchiveRetentionDays: now.ArchiveRetentionDays, PlanMaxItems: now.PlanMaxItems, MassChangePercent: now.MassChangePercent,
-		AutoCleanup: now.AutoCleanup, AutoWarmUp: warmUp, ArchiveLayerMaxBytes: now.ArchiveLayerMax, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
+		AutoCleanup: now.AutoCleanup, AutoWarmUp: warmUp, ArchiveLayerMaxBytes: now.ArchiveLayerMax, PollInterval: store.SpanText(now.PollInterval), UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
 	}), nil
 }
 

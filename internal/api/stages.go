@@ -19,15 +19,17 @@ type stageJSON struct {
 	StaleAfter *string  `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
 	KeepLast   *int     `json:"keep_last" doc:"good former instances kept for rollback; null: as its policy says"`
 	Spec       specJSON `json:"spec"`
-	CreatedAt  stamp    `json:"created_at"`
-	UpdatedAt  stamp    `json:"updated_at"`
-	Revision   int64    `json:"revision"`
+	Following
+	CreatedAt stamp `json:"created_at"`
+	UpdatedAt stamp `json:"updated_at"`
+	Revision  int64 `json:"revision"`
 }
 
-func stageOf(st store.Stage, project string) stageJSON {
+func stageOf(st store.Stage, project string, poll store.StagePoll) stageJSON {
 	return stageJSON{
 		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Name: st.Name, Kind: string(st.Kind),
 		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Spec: specOf(st.Spec),
+		Following: followingOf(st, poll),
 		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
 	}
 }
@@ -53,6 +55,10 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 	if err != nil {
 		return nil, err
 	}
+	polls, err := s.d.DB.StagePolls(ctx)
+	if err != nil {
+		return nil, err
+	}
 	l := list[stageJSON]{Items: make([]stageJSON, 0, len(stages))}
 	names := map[string]string{}
 	for _, st := range stages {
@@ -63,7 +69,7 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 			}
 			names[p.ID] = p.Name
 		}
-		l.Items = append(l.Items, stageOf(st, names[st.ProjectID]))
+		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], polls[st.ID]))
 	}
 	return answer(l), nil
 }
@@ -77,7 +83,11 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 	if err != nil {
 		return nil, err
 	}
-	return atRevision(stageOf(st, p.Name), st.Revision), nil
+	polls, err := s.d.DB.StagePolls(ctx, st.ID)
+	if err != nil {
+		return nil, err
+	}
+	return atRevision(stageOf(st, p.Name, polls[st.ID]), st.Revision), nil
 }
 
 const defaultKeepLast = 2
@@ -91,6 +101,7 @@ type createStageIn struct {
 		StaleAfter string    `json:"stale_after,omitempty" maxLength:"20" doc:"10s, 36h, 7d or never; absent: as the project"`
 		KeepLast   *int      `json:"keep_last,omitempty" minimum:"0" maximum:"100" doc:"default 2"`
 		Spec       *specJSON `json:"spec,omitempty"`
+		NewFollowing
 	}
 }
 
@@ -122,11 +133,18 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 			return nil, err
 		}
 	}
+	if err := in.Body.apply(&st); err != nil {
+		return nil, err
+	}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.InsertStage(ctx, st); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, specEvent(stageEvent(ctx, st, "stage.created", "stage "+p.Name+"/"+st.Name+" was made"), st.Spec, store.Spec{}))
+		e := specEvent(stageEvent(ctx, st, "stage.created", "stage "+p.Name+"/"+st.Name+" was made"), st.Spec, store.Spec{})
+		if st.TagRule != nil {
+			e.Data["tag_rule"], e.Data["mode"] = st.TagRule.String(), string(st.Mode)
+		}
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return nil, s.stageTaken(ctx, st, err)
@@ -134,6 +152,7 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 	if st.StaleAfter != nil {
 		s.thresholdsChanged(ctx)
 	}
+	s.pollSoon(st)
 	return s.getStage(ctx, &ByID{ID: st.ID})
 }
 
@@ -165,6 +184,7 @@ type updateStageIn struct {
 		StaleAfter optional[string] `json:"stale_after,omitzero" maxLength:"20" doc:"null: as the project"`
 		KeepLast   optional[int]    `json:"keep_last,omitzero" minimum:"0" maximum:"100" doc:"null: as its policy says"`
 		Spec       *specJSON        `json:"spec,omitempty" doc:"whole"`
+		FollowingChange
 	}
 }
 
@@ -176,6 +196,7 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if err := in.check(st.Revision); err != nil {
 		return nil, err
 	}
+	was := st
 	setIf(&st.Name, in.Body.Name)
 	switch {
 	case in.Body.KeepLast.null:
@@ -189,7 +210,9 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if err := changeStaleAfter(&st.StaleAfter, in.Body.StaleAfter); err != nil {
 		return nil, err
 	}
-	former := st.Spec
+	if err := in.Body.apply(&st); err != nil {
+		return nil, err
+	}
 	if in.Body.Spec != nil {
 		spec, err := in.Body.Spec.read(st.Spec)
 		if err != nil {
@@ -204,7 +227,7 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 		if err := tx.UpdateStage(ctx, st); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, specEvent(stageEvent(ctx, st, "stage.updated", "stage "+st.Name+" was changed"), st.Spec, former))
+		return tx.Emit(ctx, specEvent(changedStage(stageEvent(ctx, st, "stage.updated", "stage "+st.Name+" was changed"), was, st), st.Spec, was.Spec))
 	})
 	if err != nil {
 		return nil, s.stageTaken(ctx, st, err)
@@ -212,6 +235,7 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if in.Body.StaleAfter.set {
 		s.thresholdsChanged(ctx)
 	}
+	s.pollSoon(st)
 	return s.getStage(ctx, &in.ByID)
 }
 

@@ -10,7 +10,8 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/tagrule"
 )
 
-// Registry is what is asked for tags. Its errors mean that it could not be asked, and are never read as that it has none.
+// Registry is what is asked for tags. Its errors say what was asked and that there was no answer; they are never read as
+// that it has no tags.
 type Registry interface {
 	// Tags lists the tags of a repository, whole or not at all.
 	Tags(ctx context.Context, image string) ([]string, error)
@@ -64,7 +65,7 @@ func NewLooker(registry Registry) *Looker {
 func (l *Looker) Visit(ctx context.Context, image string) (*Visit, error) {
 	tags, err := l.registry.Tags(ctx, image)
 	if err != nil {
-		return nil, fmt.Errorf("list the tags of %s: %w", image, err)
+		return nil, err
 	}
 	return &Visit{looker: l, Image: image, Tags: tags, heads: map[string]func() (string, error){}}, nil
 }
@@ -199,7 +200,7 @@ func (v *Visit) digest(ctx context.Context, tag string) (string, error) {
 	digest, err := head()
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("look up %s:%s: %w", v.Image, tag, err)
+		return "", err
 	case !strings.HasPrefix(digest, "sha256:"):
 		return "", fmt.Errorf("look up %s:%s: its registry answered without a digest", v.Image, tag)
 	}
@@ -210,7 +211,7 @@ func (v *Visit) digest(ctx context.Context, tag string) (string, error) {
 func (l *Looker) ask(ctx context.Context, p place, now time.Time) (time.Time, error) {
 	made, err := l.registry.Created(ctx, p.image, p.ref)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("ask when %s at %s was made: %w", p.image, p.ref, err)
+		return time.Time{}, err
 	}
 	if made.IsZero() {
 		made = time.Unix(0, 0).UTC()

@@ -205,7 +205,9 @@ func TestWhatIsDue(t *testing.T) {
 			}
 		}
 		next := func(s store.Stage, at time.Time) {
-			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SavePoll(ctx, store.StagePoll{StageID: s.ID, NextAt: at}) })
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.SavePoll(ctx, store.StagePoll{StageID: s.ID, NextAt: at})
+			})
 		}
 		all := func() {
 			for _, s := range []store.Stage{one, two, late} {

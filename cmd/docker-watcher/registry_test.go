@@ -1,0 +1,38 @@
+package main
+
+import (
+	"io"
+	"log"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// registry: a real one, in memory, begins to listen at REGISTRY.
+func cmdRegistry(ts *testscript.TestScript, _ *world, _ []string) {
+	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	ts.Defer(srv.Close)
+	ts.Setenv("REGISTRY", strings.TrimPrefix(srv.URL, "http://"))
+}
+
+// push NAME:TAG...: images, made a moment ago, come into the registry.
+func cmdPush(ts *testscript.TestScript, _ *world, args []string) {
+	for _, a := range args {
+		ref, err := name.ParseReference(ts.Getenv("REGISTRY") + "/" + a)
+		ts.Check(err)
+		img, err := random.Image(64, 1)
+		ts.Check(err)
+		img, err = mutate.CreatedAt(img, v1.Time{Time: time.Now()})
+		ts.Check(err)
+		ts.Check(remote.Write(ref, img))
+	}
+}

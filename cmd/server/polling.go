@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/poll"
+	"github.com/tiny-forge/docker-watcher/internal/registry"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+)
+
+const (
+	pollTimeout = 30 * time.Minute
+	// autoActor is who is said to have done what a rule does by itself.
+	autoActor = "system:auto"
+)
+
+// polling asks registries for new tags. Each stage has its own interval; the job only looks which of them are due.
+func polling(poller *poll.Poller) schedule.Job {
+	return schedule.Job{Name: api.PollJob, Spec: "@every 10s", Timeout: pollTimeout, Run: poller.Round}
+}
+
+// asked is how the poller asks registries.
+type asked struct{ *registry.Registries }
+
+// Tags lists the tags of a repository.
+func (a asked) Tags(ctx context.Context, image string) ([]string, error) {
+	tags, err := a.Registries.Tags(ctx, image)
+	return tags, patient(err)
+}
+
+// Digest is what a tag points to now.
+func (a asked) Digest(ctx context.Context, image, tag string) (string, error) {
+	digest, err := a.Registries.Digest(ctx, image, tag)
+	return digest, patient(err)
+}
+
+// Created is when the image at a tag was made; of one for many platforms, that for the most usual one.
+func (a asked) Created(ctx context.Context, image, tag string) (time.Time, error) {
+	found, err := a.Image(ctx, image, tag, registry.Platform{OS: "linux", Arch: "amd64"})
+	return found.Created, patient(err)
+}
+
+// patient tells the poller of a registry that said until when it wants to be left alone.
+func patient(err error) error {
+	if refusal, ok := errors.AsType[*registry.Error](err); ok && !refusal.RetryAt.IsZero() {
+		return poll.Refused{Until: refusal.RetryAt, Err: err}
+	}
+	return err
+}
+
+// deployTag is how the poller asks for a deploy.
+func deployTag(deployer *deploy.Deployer) func(ctx context.Context, stageID, tag string) error {
+	return func(ctx context.Context, stageID, tag string) error {
+		_, err := deployer.Start(ctx, deploy.Request{StageID: stageID, Tag: tag, Actor: autoActor})
+		return err
+	}
+}
