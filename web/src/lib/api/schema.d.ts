@@ -959,6 +959,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stages/{id}/rule/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Which tags a rule takes, in which order, and which one would be deployed; nothing is written */
+        post: operations["try-rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1318,13 +1335,24 @@ export interface components {
             keep_last?: number;
             /** @enum {string} */
             kind: "dev" | "staging" | "production" | "preview";
+            /** @description 0s to 365d; default 0s */
+            min_image_age?: string;
+            /**
+             * @description default manual; auto and notify need a tag rule
+             * @enum {string}
+             */
+            mode?: "auto" | "notify" | "manual";
             /** @description unique in its project */
             name: string;
+            /** @description 30s to 7d; absent: as the setting says */
+            poll_interval?: string;
             /** @description id or name of the project */
             project_id: string;
             spec?: components["schemas"]["Spec"];
             /** @description 10s, 36h, 7d or never; absent: as the project */
             stale_after?: string;
+            /** @description absent: it follows no tags */
+            tag_rule?: components["schemas"]["TagRule"];
         };
         CreateTokenRequest: {
             /**
@@ -2361,6 +2389,41 @@ export interface components {
             /** @description start it afterwards */
             start?: boolean;
         };
+        RuleTrial: {
+            /**
+             * @description what the stage, in its mode and with what it has, would make of it now; absent where no registry was asked
+             * @enum {string}
+             */
+            act?: "nothing" | "tell" | "deploy";
+            /** @description the registry was asked; else the tags are those of the request */
+            asked: boolean;
+            /**
+             * Format: int64
+             * @description tags
+             */
+            considered: number;
+            /** @description that in words */
+            decision?: string;
+            image: string;
+            /** @description those that match first, the newest first; at most 500 that match and 200 that do not */
+            items: components["schemas"]["TriedTag"][];
+            /** Format: int64 */
+            matched: number;
+            min_image_age: string;
+            newest_tag?: string;
+            /**
+             * Format: date-time
+             * @description when the newest will be old enough
+             */
+            ready_at: string | null;
+            /** @description what it points to now */
+            ready_digest?: string;
+            /** @description the stage would be brought to it */
+            ready_tag?: string;
+            tag_rule: components["schemas"]["TagRule"];
+            /** @description why that one, or why none */
+            why: string;
+        };
         Scan: {
             /** Format: int64 */
             duration_ms: number;
@@ -2471,6 +2534,8 @@ export interface components {
              * @description of one cleanup
              */
             plan_max_items: number;
+            /** @description how often registries are asked for the tags of stages that do not say it themselves */
+            poll_interval: string;
             /** @description auto (a seventh of the smallest threshold in force, at least 1 h), or from 10s to 30d */
             scan_interval: string;
             /**
@@ -2497,6 +2562,8 @@ export interface components {
             mass_change_percent?: number;
             /** Format: int64 */
             plan_max_items?: number;
+            /** @description from 30s to 7d */
+            poll_interval?: string;
             /** @description auto, or from 10s to 30d */
             scan_interval?: string;
             /** Format: int64 */
@@ -2546,7 +2613,18 @@ export interface components {
             keep_last: number | null;
             /** @enum {string} */
             kind: "dev" | "staging" | "production" | "preview";
+            /** @description how old an image must be to be ready; 0s: any */
+            min_image_age: string;
+            /**
+             * @description what becomes of a tag that is ready: deployed, told of, or only shown
+             * @enum {string}
+             */
+            mode: "auto" | "notify" | "manual";
             name: string;
+            /** @description null: its registry was never asked */
+            poll: components["schemas"]["StagePoll"] | null;
+            /** @description null: as the setting says */
+            poll_interval: string | null;
             /** @description its name */
             project: string;
             project_id: string;
@@ -2555,6 +2633,8 @@ export interface components {
             spec: components["schemas"]["Spec"];
             /** @description 10s, 36h, 7d or never; null: as the project */
             stale_after: string | null;
+            /** @description null: it follows no tags */
+            tag_rule: components["schemas"]["TagRule"] | null;
             /** Format: date-time */
             updated_at: string;
         };
@@ -2562,6 +2642,32 @@ export interface components {
             items: components["schemas"]["Stage"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
+        };
+        StagePoll: {
+            /** @description why the registry could not be asked; what stands below is from before */
+            error?: string;
+            /**
+             * Format: date-time
+             * @description when its registry was last asked
+             */
+            last_at: string | null;
+            /** @description the newest that the rule takes */
+            newest_tag?: string;
+            /**
+             * Format: date-time
+             * @description null: in the next round
+             */
+            next_at: string | null;
+            ready_digest?: string;
+            /** @description the one that the stage would be brought to */
+            ready_tag?: string;
+            /**
+             * Format: date-time
+             * @description since when it could not be asked
+             */
+            since: string | null;
+            /** @description what was decided, and why */
+            why?: string;
         };
         Stale: {
             /** @description stretches of its age in which nobody watched */
@@ -2649,9 +2755,23 @@ export interface components {
             /** @description a tag, or a digest */
             tag: string;
         };
-        TestRegistryRequest: {
-            /** @description whose tags are to be counted, without the host, such as acme/shop; absent: the catalogue, where it shows one */
-            repository?: string;
+        TagRule: {
+            /** @description globs of tags that never match */
+            ignore?: string[] | null;
+            /**
+             * @description moving: one tag whose image changes, such as latest
+             * @enum {string}
+             */
+            kind: "exact" | "glob" | "regex" | "semver" | "moving";
+            /**
+             * @description of glob and regex; absent: natural
+             * @enum {string}
+             */
+            order?: "semver" | "natural" | "date" | "created";
+            /** @description the tag, the glob, the regular expression (RE2, of the whole tag; its group called version, or its only one, orders) or the range */
+            pattern: string;
+            /** @description of semver: 2.0.0-rc.1 counts, too */
+            pre_releases?: boolean;
         };
         Token: {
             /** Format: date-time */
@@ -2733,6 +2853,29 @@ export interface components {
             /** @description id, or name together with project */
             stage?: string;
         };
+        TriedTag: {
+            /**
+             * Format: date-time
+             * @description when its image was made, as far as that had to be asked
+             */
+            created_at: string | null;
+            matched: boolean;
+            /** @description the stage would be brought to it */
+            ready: boolean;
+            tag: string;
+            /** @description the part that orders it */
+            version?: string;
+            /** @description it matches, or does not */
+            why: string;
+        };
+        TryRuleRequest: {
+            /** @description absent: the stage's own */
+            min_image_age?: string;
+            /** @description absent: the stage's own */
+            tag_rule?: components["schemas"]["TagRule"];
+            /** @description absent: those that the registry has */
+            tags?: string[];
+        };
         UpdateProjectRequest: {
             image?: string;
             name?: string;
@@ -2760,11 +2903,36 @@ export interface components {
             keep_last?: number | null;
             /** @enum {string} */
             kind?: "dev" | "staging" | "production" | "preview";
+            /** @description 0s to 365d */
+            min_image_age?: string;
+            /** @enum {string} */
+            mode?: "auto" | "notify" | "manual";
             name?: string;
+            /** @description 30s to 7d; null: as the setting says */
+            poll_interval?: string | null;
             /** @description whole */
             spec?: components["schemas"]["Spec"];
             /** @description null: as the project */
             stale_after?: string | null;
+            /** @description whole; null: it follows no tags */
+            tag_rule?: {
+                /** @description globs of tags that never match */
+                ignore?: string[] | null;
+                /**
+                 * @description moving: one tag whose image changes, such as latest
+                 * @enum {string}
+                 */
+                kind: "exact" | "glob" | "regex" | "semver" | "moving";
+                /**
+                 * @description of glob and regex; absent: natural
+                 * @enum {string}
+                 */
+                order?: "semver" | "natural" | "date" | "created";
+                /** @description the tag, the glob, the regular expression (RE2, of the whole tag; its group called version, or its only one, orders) or the range */
+                pattern: string;
+                /** @description of semver: 2.0.0-rc.1 counts, too */
+                pre_releases?: boolean;
+            } | null;
         };
         Usage: {
             /**
@@ -3693,7 +3861,7 @@ export interface operations {
                 /** @description next_cursor of the page before */
                 cursor?: string;
                 severity?: ("info" | "warn" | "error")[] | null;
-                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system" | "poller")[] | null;
                 /** @description id or name */
                 project?: string;
                 /** @description id, or name together with project */
@@ -3766,7 +3934,7 @@ export interface operations {
         parameters: {
             query?: {
                 severity?: ("info" | "warn" | "error")[] | null;
-                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system" | "poller")[] | null;
                 /** @description id or name */
                 project?: string;
                 /** @description id, or name together with project */
@@ -9158,6 +9326,114 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "try-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryRuleRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleTrial"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
