@@ -38,8 +38,11 @@ const (
 	mostAges = 100
 	// agesAtOnce is how many of them at once.
 	agesAtOnce = 4
-	// ageFresh is how long the age of a tag's image is believed: a tag may be pushed again.
+	// ageFresh is after how long the age of a tag's image is asked again: a tag may be pushed again. Until then, and until
+	// its turn has come, the old answer counts.
 	ageFresh = 24 * time.Hour
+	// mostRefreshed bounds how many old answers one look asks again.
+	mostRefreshed = 20
 	// mostKept bounds how many ages are remembered.
 	mostKept = 50_000
 )
@@ -90,6 +93,9 @@ type Question struct {
 	Known Sighting
 }
 
+// restsOnAge reports whether the answer depends on when images were made.
+func (q Question) restsOnAge() bool { return q.MinAge > 0 || q.Rule.Rule().Order == tagrule.ByCreated }
+
 // Sighting is an image at a tag.
 type Sighting struct {
 	Tag, Digest string
@@ -108,7 +114,7 @@ func (v *Visit) Look(ctx context.Context, q Question, now time.Time) (Finding, e
 	moving := q.Rule.Rule().Kind == tagrule.Moving
 	tags := make([]tagrule.Tag, 0, len(v.Tags))
 	for _, name := range v.Tags {
-		tags = append(tags, tagrule.Tag{Name: name, Created: v.looker.recall(place{v.Image, name}, now)})
+		tags = append(tags, tagrule.Tag{Name: name, Created: v.looker.recall(place{v.Image, name})})
 	}
 	var f Finding
 	if moving {
@@ -119,7 +125,7 @@ func (v *Visit) Look(ctx context.Context, q Question, now time.Time) (Finding, e
 		if f.Digest, err = v.digest(ctx, f.Ready); err != nil {
 			return Finding{}, err
 		}
-		tags = []tagrule.Tag{{Name: f.Ready, Created: v.looker.recall(place{v.Image, f.Digest}, now)}}
+		tags = []tagrule.Tag{{Name: f.Ready, Created: v.looker.recall(place{v.Image, f.Digest})}}
 	}
 	for i, t := range tags {
 		if t.Name == q.Seen.Tag && (!moving || f.Digest == q.Seen.Digest) {
@@ -153,9 +159,14 @@ func (v *Visit) judge(ctx context.Context, q Question, tags []tagrule.Tag, diges
 	for i, t := range tags {
 		at[t.Name] = i
 	}
+	refreshed := digest != "" || !q.restsOnAge() // the image at a digest never changes
 	for left := mostAges; ; {
 		verdict := q.Rule.Judge(tags, q.MinAge, now)
 		ask := verdict.Needs[:min(len(verdict.Needs), left)]
+		if len(ask) == 0 && !refreshed {
+			refreshed, ask = true, v.looker.old(v.Image, verdict.Matched, now)
+			ask = ask[:min(len(ask), left)]
+		}
 		if len(ask) == 0 {
 			return verdict, nil
 		}
@@ -225,15 +236,24 @@ func (l *Looker) ask(ctx context.Context, p place, now time.Time) (time.Time, er
 	return made, nil
 }
 
-// recall is when an image was made, if that was asked lately; else zero.
-func (l *Looker) recall(p place, now time.Time) time.Time {
+// recall is when an image was made, if that was ever asked; else zero.
+func (l *Looker) recall(p place) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a, known := l.made[p]
-	if !known || now.Sub(a.asked) > ageFresh {
-		return time.Time{}
+	return l.made[p].made
+}
+
+// old are some of the tags whose age was asked too long ago.
+func (l *Looker) old(image string, tags []tagrule.Judged, now time.Time) (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range tags {
+		a, known := l.made[place{image, t.Name}]
+		if known && now.Sub(a.asked) > ageFresh && len(names) < mostRefreshed {
+			names = append(names, t.Name)
+		}
 	}
-	return a.made
+	return names
 }
 
 // eachOf calls fn for 0 to n-1, some of them at once.

@@ -489,3 +489,46 @@ func TestARegistryThatIsDown(t *testing.T) {
 		t.Errorf("%d are said not to have been asked", unasked)
 	}
 }
+
+// The age of a tag's image is asked again after a day, for a tag may be pushed again; until then the old answer counts.
+func TestAgesAreAskedAgain(t *testing.T) {
+	b := newBed(t)
+	m, err := tagrule.Compile(tagrule.Rule{Kind: tagrule.Glob, Pattern: "*", Order: tagrule.ByCreated})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	looker := NewLooker(b.registry)
+	look := func(at time.Time) Finding {
+		t.Helper()
+		v, err := looker.Visit(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := v.Look(t.Context(), Question{Rule: m}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	b.registry.set(func(p *pretended) {
+		for n := range 130 {
+			tag := fmt.Sprintf("t%d", n)
+			p.tags[image] = append(p.tags[image], tag)
+			p.made[image+":"+tag] = now.Add(-time.Duration(n+1) * time.Hour)
+		}
+	})
+	if f := look(now); f.Ready != "" || f.Newest != "" || len(f.Needs) != 130-mostAges || b.registry.count("made") != mostAges {
+		t.Errorf("the first look: ready %q, needs %d, asked %d times", f.Ready, len(f.Needs), b.registry.count("made"))
+	}
+	if f := look(now); f.Ready != "t0" || b.registry.count("made") != 130 {
+		t.Errorf("the second: ready %q, asked %d times", f.Ready, b.registry.count("made"))
+	}
+	b.registry.set(func(p *pretended) { p.made[image+":t7"] = now })
+	if f := look(now.Add(23 * time.Hour)); f.Ready != "t0" || b.registry.count("made") != 0 {
+		t.Errorf("within a day: ready %q, asked %d times", f.Ready, b.registry.count("made"))
+	}
+	if f := look(now.Add(25 * time.Hour)); f.Ready != "t7" || b.registry.count("made") != mostRefreshed {
+		t.Errorf("after a day: ready %q, asked %d times", f.Ready, b.registry.count("made"))
+	}
+}

@@ -66,9 +66,10 @@ func one(tag string) (func(string) finding, error) {
 	case isArtifact(tag):
 		return nil, FieldError{fieldPattern, "that is the tag of a signature, an attestation or a bill of materials: write the tag of an image"}
 	}
+	other := missed("it is not %s", tag)
 	return func(name string) finding {
 		if name != tag {
-			return missed("it is not %s", tag)
+			return other
 		}
 		return found(name, "it is the tag of the rule")
 	}, nil
@@ -81,9 +82,10 @@ func glob(text string) (func(string) finding, error) {
 	if err := checkGlob(text); err != nil {
 		return nil, FieldError{fieldPattern, err.Error()}
 	}
+	other := missed("it does not match %s", text)
 	return func(name string) finding {
 		if !globMatches(text, name) {
-			return missed("it does not match %s", text)
+			return other
 		}
 		return found(name, "it matches %s", text)
 	}, nil

@@ -20,11 +20,12 @@ func regex(text string) (func(string) finding, error) {
 	if err != nil {
 		return nil, FieldError{fieldPattern, err.Error()}
 	}
+	other := missed("the regular expression does not match the whole tag")
 	return func(name string) finding {
 		parts := form.FindStringSubmatch(name)
 		switch {
 		case parts == nil:
-			return missed("the regular expression does not match the whole tag")
+			return other
 		case parts[group] == "":
 			return missed("the regular expression matches, but its version is empty")
 		case group == 0:

@@ -18,11 +18,12 @@ func versions(text string, preReleases bool) (func(string) finding, error) {
 	if err != nil {
 		return nil, FieldError{fieldPattern, err.Error()}
 	}
+	other := missed("%v", errNoVersion)
 	return func(name string) finding {
 		v, err := fullVersion(name)
 		switch {
 		case err != nil:
-			return missed("%v", err)
+			return other
 		case v.Prerelease() != "" && !preReleases:
 			return missed("%s is a pre-release of %d.%d.%d, or a variant, and the rule takes none", v, v.Major(), v.Minor(), v.Patch())
 		case !allowed.Check(v):
@@ -54,10 +55,12 @@ func compileRange(text string, preReleases bool) (*semver.Constraints, error) {
 func fullVersion(name string) (*semver.Version, error) {
 	v, err := semver.StrictNewVersion(strings.TrimPrefix(name, "v"))
 	if err != nil {
-		return nil, errors.New("it is no full version such as 1.4.2 or v1.4.2")
+		return nil, errNoVersion
 	}
 	return v, nil
 }
+
+var errNoVersion = errors.New("it is no full version such as 1.4.2 or v1.4.2")
 
 // looseVersion reads what a glob or a regular expression has chosen as a version, 1.4 too.
 func looseVersion(text string) (*semver.Version, error) {

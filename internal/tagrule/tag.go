@@ -16,10 +16,20 @@ type Tag struct {
 	Seen time.Time
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-
-// ValidName reports whether registries may call a tag so.
-func ValidName(name string) bool { return nameForm.MatchString(name) }
+// ValidName reports whether registries may call a tag so. It is asked of every tag of every repository, which a regular
+// expression would make the dearest part of a verdict.
+func ValidName(name string) bool {
+	if name == "" || len(name) > longestTag || name[0] == '.' || name[0] == '-' {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !isDigit(c) && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 var (
 	// byDigest is how cosign and registries without the referrers API call what belongs to an image.
@@ -30,7 +40,7 @@ var (
 // isArtifact reports whether a tag is of what belongs to an image (a signature, an attestation, a bill of materials) and
 // not of an image that could run.
 func isArtifact(name string) bool {
-	if byDigest.MatchString(name) {
+	if strings.HasPrefix(name, "sha256-") && byDigest.MatchString(name) {
 		return true
 	}
 	for _, s := range suffixes {
