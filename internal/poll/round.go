@@ -197,8 +197,7 @@ func (r *round) fail(row store.StagePoll, every time.Duration, err error) store.
 	row.Error = err.Error()
 	wait := min(r.now.Sub(row.Since), longestWait) // it doubles: as long as it has lasted
 	row.NextAt = later(row.NextAt, r.now.Add(max(wait, every)))
-	var refused Refused
-	if errors.As(err, &refused) {
+	if _, refused := errors.AsType[Refused](err); refused {
 		row.NextAt = later(row.NextAt, r.poller.heldUntil(r.registry, r.now))
 	}
 	return row

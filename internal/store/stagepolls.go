@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -41,10 +42,25 @@ type Follower struct {
 const pollColumns = `stage_id, last_at, next_at, error, since, newest_tag, newest_digest, newest_seen, ready_tag, ready_digest, why, told_digest,
 	asked_tag, asked_digest, asked_at, asked_done`
 
+// into are the places of pollColumns, each of which may be NULL where a stage was never polled.
 func (p *StagePoll) into() []any {
 	return []any{
-		&p.StageID, at{&p.LastAt}, at{&p.NextAt}, text{&p.Error}, at{&p.Since}, text{&p.NewestTag}, text{&p.NewestDigest}, at{&p.NewestSeen}, text{&p.ReadyTag}, text{&p.ReadyDigest},
-		text{&p.Why}, text{&p.ToldDigest}, text{&p.AskedTag}, text{&p.AskedDigest}, at{&p.AskedAt}, truth{&p.AskedDone},
+		text{&p.StageID},
+		at{&p.LastAt},
+		at{&p.NextAt},
+		text{&p.Error},
+		at{&p.Since},
+		text{&p.NewestTag},
+		text{&p.NewestDigest},
+		at{&p.NewestSeen},
+		text{&p.ReadyTag},
+		text{&p.ReadyDigest},
+		text{&p.Why},
+		text{&p.ToldDigest},
+		text{&p.AskedTag},
+		text{&p.AskedDigest},
+		at{&p.AskedAt},
+		truthOrNull{&p.AskedDone},
 	}
 }
 
@@ -86,20 +102,23 @@ func (q queries) Follower(ctx context.Context, stageID string) (Follower, error)
 }
 
 func scanFollower(r row) (f Follower, err error) {
-	st, k := &f.Stage, &f.Poll
-	err = r.Scan(&st.ID, &st.ProjectID, &st.HostID, &st.Name, &st.Revision, &f.Project, &f.Image,
-		fromJSON{&st.TagRule}, &st.Mode, span{&st.MinImageAge}, span{&st.PollInterval},
-		at{&k.LastAt}, at{&k.NextAt}, text{&k.Error}, at{&k.Since}, text{&k.NewestTag}, text{&k.NewestDigest}, at{&k.NewestSeen}, text{&k.ReadyTag}, text{&k.ReadyDigest},
-		text{&k.Why}, text{&k.ToldDigest}, text{&k.AskedTag}, text{&k.AskedDigest}, at{&k.AskedAt}, truth{&k.AskedDone},
-		text{&f.Last.Image}, text{&f.Last.ImageTag}, text{&f.Last.Digest}, &f.Last.State, at{&f.Last.CreatedAt},
-		text{&f.Done.Image}, text{&f.Done.ImageTag}, text{&f.Done.Digest}, &f.Done.State, at{&f.Done.CreatedAt})
-	k.StageID = st.ID
+	st := &f.Stage
+	stage := []any{
+		&st.ID, &st.ProjectID, &st.HostID, &st.Name, &st.Revision, &f.Project, &f.Image, fromJSON{&st.TagRule}, &st.Mode, span{&st.MinImageAge}, span{&st.PollInterval},
+	}
+	err = r.Scan(slices.Concat(stage, f.Poll.into(), outlineOf(&f.Last), outlineOf(&f.Done))...)
+	f.Poll.StageID = st.ID
 	return f, err
 }
 
+// outlineOf are the places of what is read of a deploy, if there is one.
+func outlineOf(d *Deploy) []any {
+	return []any{text{&d.Image}, text{&d.ImageTag}, text{&d.Digest}, &d.State, at{&d.CreatedAt}}
+}
+
 const followers = `SELECT s.id, s.project_id, s.host_id, s.name, s.revision, p.name, p.image, s.tag_rule, s.mode, s.min_image_age, s.poll_interval,
-		k.last_at, k.next_at, k.error, k.since, k.newest_tag, k.newest_digest, k.newest_seen, k.ready_tag, k.ready_digest, k.why, k.told_digest,
-		k.asked_tag, k.asked_digest, k.asked_at, COALESCE(k.asked_done, 0),
+		k.stage_id, k.last_at, k.next_at, k.error, k.since, k.newest_tag, k.newest_digest, k.newest_seen, k.ready_tag, k.ready_digest, k.why, k.told_digest,
+		k.asked_tag, k.asked_digest, k.asked_at, k.asked_done,
 		l.image, l.image_tag, l.digest, COALESCE(l.state, ''), l.created_at, d.image, d.image_tag, d.digest, COALESCE(d.state, ''), d.created_at
 		FROM stages s JOIN projects p ON p.id = s.project_id LEFT JOIN stage_polls k ON k.stage_id = s.id
 		LEFT JOIN deploys l ON l.id = (SELECT id FROM deploys WHERE stage_id = s.id ORDER BY id DESC LIMIT 1)

@@ -52,6 +52,18 @@ func (f truth) Scan(v any) error {
 	return nil
 }
 
+// truthOrNull scans what bit wrote; NULL is false.
+type truthOrNull struct{ to *bool }
+
+// Scan reads a BIGINT or NULL.
+func (f truthOrNull) Scan(v any) error {
+	if v == nil {
+		*f.to = false
+		return nil
+	}
+	return truth(f).Scan(v)
+}
+
 // count scans a small whole number; database/sql would go by way of its text.
 type count struct{ to *int }
 
