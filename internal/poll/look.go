@@ -111,45 +111,58 @@ type Finding struct {
 
 // Look judges the tags by a rule. It asks for digests and for the age of images only as far as the answer rests on them.
 func (v *Visit) Look(ctx context.Context, q Question, now time.Time) (Finding, error) {
-	moving := q.Rule.Rule().Kind == tagrule.Moving
-	tags := make([]tagrule.Tag, 0, len(v.Tags))
-	for _, name := range v.Tags {
-		tags = append(tags, tagrule.Tag{Name: name, Created: v.looker.recall(place{v.Image, name})})
+	if q.Rule.Rule().Kind == tagrule.Moving {
+		return v.lookAtDigest(ctx, q, now)
 	}
-	var f Finding
-	if moving {
-		if f.Verdict = q.Rule.Judge(tags, 0, now); f.Ready == "" {
-			return f, nil
-		}
-		var err error
-		if f.Digest, err = v.digest(ctx, f.Ready); err != nil {
-			return Finding{}, err
-		}
-		tags = []tagrule.Tag{{Name: f.Ready, Created: v.looker.recall(place{v.Image, f.Digest})}}
+	verdict, err := v.judge(ctx, q, v.tags(q.Seen), "", now)
+	switch {
+	case err != nil:
+		return Finding{}, err
+	case verdict.Ready == "":
+		return Finding{Verdict: verdict}, nil
+	case verdict.Ready == q.Known.Tag && q.Known.Digest != "":
+		return Finding{verdict, q.Known.Digest}, nil
 	}
-	for i, t := range tags {
-		if t.Name == q.Seen.Tag && (!moving || f.Digest == q.Seen.Digest) {
-			tags[i].Seen = q.Seen.At
-		}
-	}
-	verdict, err := v.judge(ctx, q, tags, f.Digest, now)
+	digest, err := v.digest(ctx, verdict.Ready)
 	if err != nil {
 		return Finding{}, err
 	}
-	if moving { // the others are those of the first look
-		verdict.Others = f.Others
+	return Finding{verdict, digest}, nil
+}
+
+// lookAtDigest looks for a rule that follows what one tag points to: it is the image at that digest that has an age.
+func (v *Visit) lookAtDigest(ctx context.Context, q Question, now time.Time) (Finding, error) {
+	there := q.Rule.Judge(v.tags(Sighting{}), 0, now)
+	if there.Ready == "" {
+		return Finding{Verdict: there}, nil
 	}
-	f.Verdict = verdict
-	switch {
-	case moving || f.Ready == "":
-	case f.Ready == q.Known.Tag && q.Known.Digest != "":
-		f.Digest = q.Known.Digest
-	default:
-		if f.Digest, err = v.digest(ctx, f.Ready); err != nil {
-			return Finding{}, err
+	digest, err := v.digest(ctx, there.Ready)
+	if err != nil {
+		return Finding{}, err
+	}
+	tag := tagrule.Tag{Name: there.Ready, Created: v.looker.recall(place{v.Image, digest})}
+	if q.Seen.Tag == tag.Name && q.Seen.Digest == digest {
+		tag.Seen = q.Seen.At
+	}
+	verdict, err := v.judge(ctx, q, []tagrule.Tag{tag}, digest, now)
+	if err != nil {
+		return Finding{}, err
+	}
+	verdict.Others = there.Others
+	return Finding{verdict, digest}, nil
+}
+
+// tags are those of the repository with what is remembered of them.
+func (v *Visit) tags(seen Sighting) []tagrule.Tag {
+	tags := make([]tagrule.Tag, 0, len(v.Tags))
+	for _, name := range v.Tags {
+		t := tagrule.Tag{Name: name, Created: v.looker.recall(place{v.Image, name})}
+		if name == seen.Tag {
+			t.Seen = seen.At
 		}
+		tags = append(tags, t)
 	}
-	return f, nil
+	return tags
 }
 
 // judge asks for the ages that the verdict needs, until it needs none or enough was asked. Digest is of the only tag of a

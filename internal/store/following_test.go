@@ -229,7 +229,15 @@ func TestWhatIsDue(t *testing.T) {
 			return tx.UpdateProject(ctx, p)
 		})
 		due("c.example/c")
+		if polls, err := db.StagePolls(ctx); err != nil || len(polls) != 1 {
+			t.Errorf("what is known is of another repository: %+v, %v", polls, err)
+		}
 		all()
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			p.Name, p.Revision = "renamed", p.Revision+1
+			return tx.UpdateProject(ctx, p)
+		})
+		due("")
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PollAtOnce(ctx, one.ID) })
 		due("c.example/c")
 		all()

@@ -71,17 +71,21 @@ func (tx *Tx) UpdateProject(ctx context.Context, p Project) error {
 	if err := ValidName(p.Name); err != nil {
 		return err
 	}
+	was, err := tx.Project(ctx, p.ID)
+	if err != nil {
+		return err
+	}
 	n, err := tx.exec(ctx, "update project "+p.Name,
 		`UPDATE projects SET name = $1, image = $2, stale_after = $3, updated_at = $4, revision = revision + 1 WHERE id = $5 AND revision = $6`,
 		p.Name, clean(p.Image), thresholdMillis(p.StaleAfter), now(), p.ID, p.Revision)
 	if err != nil {
 		return err
 	}
-	if n > 0 {
-		return tx.pollProjectAtOnce(ctx, p.ID) // it may have another repository now
+	if n > 0 && was.Image != clean(p.Image) {
+		return tx.forgetPolls(ctx, p.ID)
 	}
-	if _, err := tx.Project(ctx, p.ID); err != nil {
-		return err
+	if n > 0 {
+		return nil
 	}
 	return fmt.Errorf("update project %s: changed meanwhile: %w", p.Name, ErrConflict)
 }

@@ -143,10 +143,10 @@ func (tx *Tx) pollAllAtOnce(ctx context.Context) error {
 	return err
 }
 
-// pollProjectAtOnce makes the stages of a project due.
-func (tx *Tx) pollProjectAtOnce(ctx context.Context, projectID string) error {
-	_, err := tx.exec(ctx, "have the stages of project "+projectID+" polled",
-		`UPDATE stage_polls SET next_at = NULL WHERE stage_id IN (SELECT id FROM stages WHERE project_id = $1)`, projectID)
+// forgetPolls forgets what polling brought for the stages of a project: it was of another repository.
+func (tx *Tx) forgetPolls(ctx context.Context, projectID string) error {
+	_, err := tx.exec(ctx, "forget what polling brought for project "+projectID,
+		`DELETE FROM stage_polls WHERE stage_id IN (SELECT id FROM stages WHERE project_id = $1)`, projectID)
 	return err
 }
 
