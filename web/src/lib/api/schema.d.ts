@@ -1814,7 +1814,7 @@ export interface components {
             archives: number;
             /** @description the global switch */
             auto_cleanup: boolean;
-            /** @description stale ones by how long ago they were last alive */
+            /** @description stale ones that are not kept, by how long ago they were last alive */
             by_age: components["schemas"]["AgeBucket"][];
             /** @description most first */
             by_project: components["schemas"]["ProjectStale"][];
@@ -2772,6 +2772,10 @@ export interface components {
             pattern: string;
             /** @description of semver: 2.0.0-rc.1 counts, too */
             pre_releases?: boolean;
+        };
+        TestRegistryRequest: {
+            /** @description whose tags are to be counted, without the host, such as acme/shop; absent: the catalogue, where it shows one */
+            repository?: string;
         };
         Token: {
             /** Format: date-time */
