@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -76,10 +77,9 @@ func (s *server) registryOf(r store.Registry) registryJSON {
 	return j
 }
 
-// newestAllowance is what the registry said last, be it to somebody's test or to a question since. What it said before a
-// change may have been said to another login.
+// newestAllowance is what the registry said last, be it to somebody's test or to a question since.
 func (s *server) newestAllowance(r store.Registry) store.Allowance {
-	if now := s.d.Registries.Allowance(r.Host); now.SeenAt.After(r.Allowance.SeenAt) && now.SeenAt.After(r.UpdatedAt) {
+	if now := s.d.Registries.Allowance(r.Host); now.SeenAt.After(r.Allowance.SeenAt) {
 		return store.Allowance(now)
 	}
 	return r.Allowance
@@ -237,14 +237,20 @@ func (s *server) updateRegistry(ctx context.Context, in *updateRegistryIn) (*ver
 	if err != nil {
 		return nil, err
 	}
+	changed := changedOf(former, r, password != nil)
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.UpdateRegistry(ctx, r, password); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, registryEvent(ctx, r, "registry.updated", "registry "+r.Name+" was changed", changedOf(former, r, password != nil)))
+		return tx.Emit(ctx, registryEvent(ctx, r, "registry.updated", "registry "+r.Name+" was changed", changed))
 	})
 	if err != nil {
 		return nil, s.registryTaken(ctx, r, err)
+	}
+	if slices.ContainsFunc(changed, func(field string) bool { return field != "name" && field != "preset" }) {
+		// What it said may have been said to another login.
+		s.d.Registries.Forget(former.Host)
+		s.d.Registries.Forget(r.Host)
 	}
 	return s.getRegistry(ctx, &ByID{ID: r.ID})
 }
@@ -328,11 +334,16 @@ func (s *server) deleteRegistry(ctx context.Context, in *ByID) (*none, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.DeleteRegistry(ctx, r.ID); err != nil {
 			return err
 		}
 		return tx.Emit(ctx, registryEvent(ctx, r, "registry.removed",
 			"registry "+r.Name+" was removed: "+r.Host+" is asked without a login from now on", nil))
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.d.Registries.Forget(r.Host)
+	return nil, nil
 }

@@ -69,6 +69,14 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	if a := all.Allowance(host); a.Limit != 100 || a.Remaining != 0 || a.Window != time.Hour || a.RetryAt != e.RetryAt {
 		t.Errorf("allowance %+v", a)
 	}
+	all.Forget("elsewhere.example")
+	if a := all.Allowance(host); a.Limit != 100 {
+		t.Errorf("another was forgotten: %+v", a)
+	}
+	all.Forget(host)
+	if a := all.Allowance(host); a != (Allowance{}) {
+		t.Errorf("it was forgotten, but said %+v", a)
+	}
 	if a := all.Allowance("elsewhere.example"); a != (Allowance{}) {
 		t.Errorf("of one that was never asked: %+v", a)
 	}

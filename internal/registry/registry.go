@@ -106,6 +106,16 @@ func (r *Registries) Allowance(host string) Allowance {
 	return c.Allowance()
 }
 
+// Forget lets go of what the registry at a host said, and of the login that it was asked with.
+func (r *Registries) Forget(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.clients[canonical(host)]; c != nil {
+		c.transport.CloseIdleConnections()
+		delete(r.clients, canonical(host))
+	}
+}
+
 // How long one question may take, with all the requests that it takes.
 const (
 	digestTimeout = 10 * time.Second
