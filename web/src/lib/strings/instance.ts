@@ -19,7 +19,7 @@ export const instance = {
     percent: (n: number) => `${n < 10 ? n.toFixed(1) : Math.round(n)} %`,
     ofCore: 'of one core',
     of: (limit: string) => `of ${limit}`,
-    span: 'Up to 5 minutes, while this page is looked at',
+    span: (minutes: number) => (minutes > 1 ? `The last ${minutes} minutes` : 'The last minute'),
     network: (rx: string, tx: string) => `Network ${rx}/s in, ${tx}/s out`,
     processes: (n: number) => plural(n, 'process', 'processes'),
   },

@@ -61,7 +61,7 @@ export const overview = {
   lastFailed: (tag: string) => (tag ? `${tag} failed` : 'last deploy failed'),
   month: {
     title: 'Last 30 days',
-    stale: 'Stale at the end of each day',
+    stale: 'Stale each day, kept ones included',
     now: (n: number) => `${n} today`,
     notJudged: 'no host was judged yet',
     staleLabel: (days: number, least: number, most: number) => `Stale containers on each of ${days} days: ${least} to ${most}`,

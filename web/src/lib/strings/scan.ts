@@ -7,5 +7,5 @@ export const scanWords = {
   scanDone: 'Scan finished',
   scanResult: (total: number, fresh: number) =>
     `${plural(total, 'stale container')}, ${fresh === 0 ? 'none of them new' : `${fresh} of them new`}`,
-  age: (days: number) => (days === 0 ? 'under 7 days' : `${days} days and more`),
+  age: (days: number) => (days === 0 ? 'under 7 days' : `${days}+ days`),
 };

@@ -44,7 +44,8 @@ export const settings = {
     label: 'Automatic cleanup',
     help: 'The global switch. What is cleaned, when and after which grace is said by the policies of projects and stages; detection goes on either way.',
     off: 'Off. Stale containers are only listed.',
-    on: 'On.',
+    on: 'On. What is due is announced first, and can be called off.',
+    nothing: 'On. Nothing is due by itself now.',
     would: (n: number) =>
       n === 0 ? 'With it on, nothing would be removed: no policy says so.' : `With it on, ${plural(n, 'container')} would be removed:`,
     run: (at: string, takes: number, host: string) => `First ${at} on ${host}: ${plural(takes, 'container')}.`,
