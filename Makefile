@@ -41,10 +41,13 @@ fmt: ## format the Go files
 web-check: ## check the types of the page, run its unit tests, and see that its API types are those of docs/openapi.json
 	scripts/web-check
 
+pictures: ## take the pictures of docs/images anew
+	scripts/pictures
+
 bench: ## measure against the floors and budgets; prints ratios
 	scripts/bench
 
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts)
 	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Lifecycle|Help' -update
 
-.PHONY: help web web-check build run demo test test-engines check fmt bench golden
+.PHONY: help web web-check build run demo test test-engines check fmt pictures bench golden

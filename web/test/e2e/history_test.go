@@ -81,7 +81,7 @@ func (w *world) archived(plan store.Plan, i store.PlanItem, n int) {
 	}
 	a := store.Archive{
 		ID: store.NewID(), State: store.ArchiveReady, InstanceID: i.InstanceID, PlanID: plan.ID, HostID: i.HostID, ProjectID: i.ProjectID, StageID: i.StageID,
-		Project: i.Project, Stage: i.Stage, Name: i.Name, Image: "ghcr.io/acme/" + i.Project, ImageTag: i.ImageTag, Class: i.Class, Bytes: i.Details.Bytes / 3,
+		Project: i.Project, Stage: i.Stage, Name: i.Name, Image: w.images + i.Project, ImageTag: i.ImageTag, Class: i.Class, Bytes: i.Details.Bytes / 3,
 		LastAliveAt: i.LastAliveAt, Reason: i.Reason, Actor: plan.AppliedBy, RemovedAt: i.DoneAt, ExpiresAt: i.DoneAt.Add(-14 * ago),
 		Volumes: []store.ArchivedVolume{{Name: i.Project + "-data", Target: "/var/lib/app"}}, Networks: []string{"bridge"},
 	}

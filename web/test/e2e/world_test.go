@@ -5,9 +5,18 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
@@ -21,6 +30,7 @@ type world struct {
 	now     time.Time
 	db      *store.DB
 	engine  *dockertest.Engine
+	images  string // where its registry is
 	host    store.Host
 	stages  map[string]store.Stage // by project/stage
 	project map[string]store.Project
@@ -48,6 +58,7 @@ func newWorld(t *testing.T, data string) *world {
 		ID: store.NewID(), Name: "local", Endpoint: w.engine.Endpoint(), EngineID: options.EngineID, CreatedAt: w.now.Add(61 * ago),
 		LastScanAt: w.now.Add(-9 * time.Minute), LastGoodScan: w.now.Add(-9 * time.Minute), WatchedUntil: w.now.Add(-2 * time.Minute),
 	}
+	w.images = w.serveImages() + "/acme/"
 	w.update(func(ctx context.Context, tx *store.Tx) error { return tx.InsertHost(ctx, w.host) })
 	w.makeProjects()
 	w.makeInstances()
@@ -58,6 +69,31 @@ func newWorld(t *testing.T, data string) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// serveImages is a registry of its own, where registries usually are if that is free.
+func (w *world) serveImages() string {
+	l, err := net.Listen("tcp", "127.0.0.1:5000")
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server := &http.Server{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	go func() { _ = server.Serve(l) }() // it ends with the test
+	w.t.Cleanup(func() { _ = server.Close() })
+	return fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+}
+
+func (w *world) push(reference string) {
+	tag, err := name.NewTag(reference)
+	if err == nil {
+		err = remote.Write(tag, empty.Image, remote.WithContext(w.t.Context()))
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) update(fn func(context.Context, *store.Tx) error) {
@@ -77,7 +113,7 @@ func (w *world) makeProjects() {
 		"search":       {store.StageStaging, store.StageProduction},
 		"mail-relay":   {store.StageProduction},
 	} {
-		p := store.Project{ID: store.NewID(), Name: name, Image: "ghcr.io/acme/" + name, CreatedAt: w.now.Add(60 * ago), UpdatedAt: w.now}
+		p := store.Project{ID: store.NewID(), Name: name, Image: w.images + name, CreatedAt: w.now.Add(60 * ago), UpdatedAt: w.now}
 		w.project[name] = p
 		w.update(func(ctx context.Context, tx *store.Tx) error { return tx.InsertProject(ctx, p) })
 		for _, kind := range stages {
@@ -199,7 +235,15 @@ func (w *world) add(p past) {
 		p.keep(&i)
 		i.WarnedAt = time.Time{}
 	}
+	w.push(template.Image)
 	container := w.engine.Add(template)
+	container.Log("stdout", `level=info msg="listening" port=8080`)
+	if p.class == store.ClassOOM {
+		container.Log("stderr", `level=warn msg="memory 498 MiB of 512 MiB"`)
+	}
+	if p.class == store.ClassFailed {
+		container.Log("stderr", `level=error msg="database is not there" attempt=5`)
+	}
 	if p.days == 0 {
 		w.serving = append(w.serving, container)
 	}

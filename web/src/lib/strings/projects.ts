@@ -49,6 +49,7 @@ export const project = {
   noInstances: 'No instance yet',
   noInstancesBody: 'Deploy a tag to a stage; its container appears here.',
   moreInstances: 'Show more',
+  aliveNow: 'now',
   columns: { instance: 'Instance', status: 'Status', tag: 'Image tag', alive: 'Last alive', restarts: 'Restarts', actions: 'Actions' },
   restarts: (n: number) => plural(n, 'restart'),
   staleChip: 'stale',
