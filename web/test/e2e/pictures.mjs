@@ -39,7 +39,7 @@ const screens = {
   projects: ['/projects'],
   project: ['/projects/checkout-api'],
   policies: ['/projects/storefront?tab=policies'],
-  instance: [`/instances/${alive}`, (page) => page.waitForTimeout(ALL_PICTURES === 'quick' ? 100 : 30_000)],
+  instance: [`/instances/${alive}`, (page) => page.waitForTimeout(ALL_PICTURES === 'quick' ? 100 : 20_000)],
   'instance-stale': [`/instances/${dead.id}`],
   reclaim: ['/reclaim'],
   hosts: ['/hosts'],

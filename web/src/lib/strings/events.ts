@@ -11,6 +11,7 @@ export const events = {
   exportCut: (n: number) => `The file holds the newest ${count(n)}; narrow the filters for older ones.`,
   search: 'Search messages',
   severity: 'Severity',
+  inADay: 'in the last 24 hours',
   severities: { error: 'Error', warn: 'Warning', info: 'Info' } as Record<string, string>,
   source: 'Source',
   allSources: 'All sources',
