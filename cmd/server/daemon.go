@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -55,13 +56,12 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	engine, err := docker.New(docker.Options{Endpoint: cfg.DockerHost, Log: log})
-	if err != nil {
-		return fmt.Errorf("prepare the engine %s: %w", cfg.DockerHost, err)
-	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	fleet := docker.NewFleet()
-	fleet.Add(host.ID, engine)
+	keeper := hosts.New(db, fleet, log)
+	if err := keeper.Open(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keeper.Close()) }()
 
 	scanner := stale.NewScanner(db, fleet, log)
 	cleaner := stale.NewCleaner(db, fleet, log)
@@ -94,12 +94,12 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
-		DB: db, Bus: bus, Fleet: fleet, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
+		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
 		Reclaimer: reclaimer, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker,
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)
-	watch := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: recoverAll, log: log}
+	engines := newEngineWatches(db, fleet, recoverAll, log)
 
 	if err := tellStarted(ctx, db, host); err != nil {
 		return err
@@ -108,7 +108,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	defer func() { err = errors.Join(err, stopKeeping()) }()
 
 	group, running := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, watch.Run, leader(db), giveBackMemory} {
+	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, engines.Run, engines.Finish, leader(db), giveBackMemory} {
 		group.Go(func() error { return part(running) })
 	}
 	tell(stdout, "%s\n", readyLine(baseURL(listener.Addr()), setupCode))

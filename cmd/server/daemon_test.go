@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -31,10 +33,17 @@ func watched(t *testing.T, recover func(context.Context) error) (*dockertest.Eng
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &engineWatch{db: db, engine: engine, hostID: host.ID, recover: recover, log: log}
+	fleet := docker.NewFleet()
+	fleet.Add(host.ID, engine)
+	w := newEngineWatches(db, fleet, recover, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
+	go func() {
+		var g errgroup.Group
+		g.Go(func() error { return w.Run(ctx) })
+		g.Go(func() error { return w.Finish(ctx) })
+		done <- g.Wait()
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-done, engine.Close()); err != nil {
@@ -119,6 +128,10 @@ func TestHostRowIsMadeOnceAndFollowsTheEndpoint(t *testing.T) {
 	hosts, err := db.Hosts(t.Context())
 	if err != nil || len(hosts) != 1 || first.ID != second.ID || hosts[0].Endpoint != "tcp://10.0.0.5:2375" || hosts[0].Name != "local" {
 		t.Errorf("hosts = %+v, %v", hosts, err)
+	}
+	events, _, err := db.Events(t.Context(), store.EventFilter{}, store.Page{Limit: 10})
+	if err != nil || len(events) != 1 || events[0].Kind != "host.plain" || events[0].Severity != store.SeverityWarn {
+		t.Errorf("nobody is warned of plain tcp: %+v, %v", events, err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -77,7 +78,7 @@ func newBedOn(t *testing.T, at docker.Options) *bed {
 	fleet.Add(b.host.ID, adapter)
 
 	b.deps = Deps{
-		DB: b.db, Bus: b.bus, Fleet: fleet, Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
+		DB: b.db, Bus: b.bus, Fleet: fleet, Hosts: hosts.New(b.db, fleet, log), Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
 		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,

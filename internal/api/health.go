@@ -72,6 +72,10 @@ func (s *server) checks(ctx context.Context) []checkJSON {
 // stopped in silence looks like one that finds nothing.
 func (s *server) checkEngine(ctx context.Context, h store.Host) checkJSON {
 	c := checkJSON{Name: "engine:" + h.Name}
+	if !h.DisabledSince.IsZero() {
+		c.OK, c.Detail = true, "disabled since "+h.DisabledSince.UTC().Format(time.RFC3339)
+		return c
+	}
 	_, err := s.reach(ctx, h.ID)
 	switch {
 	case err != nil:

@@ -10,29 +10,33 @@ import (
 )
 
 type hostJSON struct {
-	ID               string      `json:"id"`
-	Name             string      `json:"name"`
-	Endpoint         string      `json:"endpoint"`
-	EngineID         string      `json:"engine_id,omitempty" doc:"as the engine says; two engines can share one"`
-	DataRoot         string      `json:"data_root,omitempty"`
-	Version          string      `json:"version,omitempty" doc:"of the engine"`
-	APIVersion       string      `json:"api_version,omitempty" doc:"negotiated"`
-	OS               string      `json:"os,omitempty"`
-	Arch             string      `json:"arch,omitempty"`
-	Reachable        bool        `json:"reachable" doc:"asked now"`
-	Error            string      `json:"error,omitempty" doc:"why it is not reachable"`
-	Hint             string      `json:"hint,omitempty" doc:"what to do about it"`
-	ClockSkewMS      int64       `json:"clock_skew_ms" doc:"the engine's clock minus ours; above 60 s cleanups are held back"`
-	StreamAgeSeconds int64       `json:"stream_age_seconds" doc:"how long the event stream has been unbroken; 0: it is down"`
-	LastScanAt       moment      `json:"last_scan_at" doc:"good or bad"`
-	LastGoodScanAt   moment      `json:"last_good_scan_at"`
-	Frozen           bool        `json:"frozen" doc:"verdicts and cleanups are held back"`
-	FrozenSince      moment      `json:"frozen_since"`
-	FrozenReason     string      `json:"frozen_reason,omitempty"`
-	AutoHeld         string      `json:"auto_held,omitempty" doc:"why automatic cleanup does nothing on it"`
-	AutoHeldSince    moment      `json:"auto_held_since"`
-	KnownSince       stamp       `json:"known_since" doc:"nobody watched it before"`
-	BlindIntervals   []blindJSON `json:"blind_intervals" nullable:"false" doc:"of the last 30 days"`
+	ID               string        `json:"id"`
+	Name             string        `json:"name"`
+	Endpoint         string        `json:"endpoint"`
+	EngineID         string        `json:"engine_id,omitempty" doc:"as the engine says; two engines can share one"`
+	DataRoot         string        `json:"data_root,omitempty"`
+	Version          string        `json:"version,omitempty" doc:"of the engine"`
+	APIVersion       string        `json:"api_version,omitempty" doc:"negotiated"`
+	OS               string        `json:"os,omitempty"`
+	Arch             string        `json:"arch,omitempty"`
+	ReachedBy        reachedByJSON `json:"reached_by"`
+	Managed          bool          `json:"managed" doc:"it is the host of --docker-host: only that flag changes how it is reached"`
+	DisabledSince    moment        `json:"disabled_since" doc:"it is not asked, judged or acted on; null: it is in use"`
+	Revision         int64         `json:"revision"`
+	Reachable        bool          `json:"reachable" doc:"asked now"`
+	Error            string        `json:"error,omitempty" doc:"why it is not reachable"`
+	Hint             string        `json:"hint,omitempty" doc:"what to do about it"`
+	ClockSkewMS      int64         `json:"clock_skew_ms" doc:"the engine's clock minus ours; above 60 s cleanups are held back"`
+	StreamAgeSeconds int64         `json:"stream_age_seconds" doc:"how long the event stream has been unbroken; 0: it is down"`
+	LastScanAt       moment        `json:"last_scan_at" doc:"good or bad"`
+	LastGoodScanAt   moment        `json:"last_good_scan_at"`
+	Frozen           bool          `json:"frozen" doc:"verdicts and cleanups are held back"`
+	FrozenSince      moment        `json:"frozen_since"`
+	FrozenReason     string        `json:"frozen_reason,omitempty"`
+	AutoHeld         string        `json:"auto_held,omitempty" doc:"why automatic cleanup does nothing on it"`
+	AutoHeldSince    moment        `json:"auto_held_since"`
+	KnownSince       stamp         `json:"known_since" doc:"nobody watched it before"`
+	BlindIntervals   []blindJSON   `json:"blind_intervals" nullable:"false" doc:"of the last 30 days"`
 }
 
 type blindJSON struct {
@@ -87,6 +91,7 @@ func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
 	}
 	j := hostJSON{
 		ID: h.ID, Name: h.Name, Endpoint: h.Endpoint, EngineID: h.EngineID, DataRoot: h.DataRoot, Version: h.EngineVersion,
+		ReachedBy: reachedBy(h), Managed: h.Name == store.LocalHost, DisabledSince: moment(h.DisabledSince), Revision: h.Revision,
 		APIVersion: h.APIVersion, OS: h.OS, Arch: h.Arch, ClockSkewMS: h.ClockSkew.Milliseconds(),
 		LastScanAt: moment(h.LastScanAt), LastGoodScanAt: moment(h.LastGoodScan),
 		Frozen: !h.FrozenSince.IsZero(), FrozenSince: moment(h.FrozenSince), FrozenReason: h.FrozenReason,
@@ -96,7 +101,11 @@ func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
 	for _, b := range blind {
 		j.BlindIntervals = append(j.BlindIntervals, blindOf(b))
 	}
-	s.askHost(ctx, h.ID, &j)
+	if h.DisabledSince.IsZero() {
+		s.askHost(ctx, h.ID, &j)
+	} else {
+		j.Error, j.Hint = "it is disabled since "+h.DisabledSince.UTC().Format(time.RFC3339), hintDisabled
+	}
 	return j, nil
 }
 

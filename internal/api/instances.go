@@ -21,6 +21,7 @@ type instanceJSON struct {
 	StageKind          string                   `json:"stage_kind" enum:"dev,staging,production,preview"`
 	HostID             string                   `json:"host_id"`
 	Host               string                   `json:"host" doc:"its name"`
+	HostDisabled       moment                   `json:"host_disabled_since" doc:"its host is not asked since: what is shown is what was known then; null: it is"`
 	Name               string                   `json:"name" doc:"of the container"`
 	ContainerID        string                   `json:"container_id,omitempty"`
 	Ownership          string                   `json:"ownership" enum:"created,adopted"`
@@ -81,7 +82,7 @@ func protectionOf(p store.Protection) nullable[protectionJSON] {
 func instanceOf(v store.InstanceView) instanceJSON {
 	return instanceJSON{
 		ID: v.ID, ProjectID: v.ProjectID, Project: v.Project, StageID: v.StageID, Stage: v.Stage, StageKind: string(v.StageKind),
-		HostID: v.HostID, Host: v.Host, Name: v.Name, ContainerID: v.ContainerID, Ownership: string(v.Ownership),
+		HostID: v.HostID, Host: v.Host, HostDisabled: moment(v.HostDisabled), Name: v.Name, ContainerID: v.ContainerID, Ownership: string(v.Ownership),
 		Image: v.Image, ImageTag: v.ImageTag, ImageID: v.ImageID, Digest: v.Digest,
 		Status: string(v.Status), Intended: string(v.Intended), Class: string(v.Class),
 		ContainerCreatedAt: moment(v.ContainerCreatedAt), StartedAt: moment(v.StartedAt), FinishedAt: moment(v.FinishedAt),

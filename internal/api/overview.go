@@ -44,6 +44,7 @@ type overviewHostJSON struct {
 	ID             string `json:"id"`
 	Name           string `json:"name"`
 	LastGoodScanAt moment `json:"last_good_scan_at"`
+	DisabledSince  moment `json:"disabled_since" doc:"it is not asked, judged or acted on; null: it is in use"`
 	BlindSince     moment `json:"blind_since"`
 	BlindReason    string `json:"blind_reason,omitempty"`
 	FrozenSince    moment `json:"frozen_since"`
@@ -118,16 +119,20 @@ func (s *server) addHosts(ctx context.Context, _ time.Time, body *overviewJSON) 
 	}
 	body.Leftovers = len(leftovers)
 	body.Hosts = make([]overviewHostJSON, 0, len(hosts))
-	for i, h := range hosts {
+	judged := 0
+	for _, h := range hosts {
 		shown := overviewHostJSON{
-			ID: h.ID, Name: h.Name, LastGoodScanAt: moment(h.LastGoodScan), FrozenSince: moment(h.FrozenSince), FrozenReason: h.FrozenReason,
+			ID: h.ID, Name: h.Name, DisabledSince: moment(h.DisabledSince), LastGoodScanAt: moment(h.LastGoodScan), FrozenSince: moment(h.FrozenSince), FrozenReason: h.FrozenReason,
 			AutoHeld: h.AutoHeld, AutoHeldSince: moment(h.AutoHeldSince),
 		}
 		if at := slices.IndexFunc(blind, func(b store.BlindInterval) bool { return b.HostID == h.ID }); at >= 0 {
 			shown.BlindSince, shown.BlindReason = moment(blind[at].From), blind[at].Reason
 		}
-		if i == 0 || h.LastGoodScan.Before(time.Time(body.LastScanAt)) {
-			body.LastScanAt = moment(h.LastGoodScan)
+		if h.DisabledSince.IsZero() {
+			if judged == 0 || h.LastGoodScan.Before(time.Time(body.LastScanAt)) {
+				body.LastScanAt = moment(h.LastGoodScan)
+			}
+			judged++
 		}
 		body.Hosts = append(body.Hosts, shown)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -32,6 +33,9 @@ type Problem struct {
 	ID     string         `json:"id,omitempty" doc:"of an internal error: look for it in the log"`
 	// Conflicts are what is in the way of a restore.
 	Conflicts []conflictJSON `json:"conflicts,omitempty" doc:"what is in the way of a restore, with the choices that would settle it"`
+
+	// HostReport is what the test of a host found that was not added or changed for it.
+	HostReport *hostReportJSON `json:"host_report,omitempty" doc:"what the test of a host found"`
 
 	header http.Header
 }
@@ -74,12 +78,17 @@ const (
 	codeNotMended        = "not_mended"
 	codeRefused          = "refused"
 	codeRegistry         = "registry_unavailable"
+	codeHostUnusable     = "host_unusable"
+	codeHostDisabled     = "host_disabled"
+	codeManaged          = "managed"
+	codeInUse            = "in_use"
 )
 
 const (
 	hintEngine   = "see that the engine runs and that its socket may be opened by docker-watcher; 'docker-watcher hosts' says more"
 	hintStore    = "nothing was changed; the log of the daemon says more"
 	hintFrozen   = "see 'docker-watcher hosts': an admin can accept what changed"
+	hintDisabled = "an admin puts it to use again: docker-watcher hosts enable NAME"
 	hintThrottle = "wait a minute and try again"
 )
 
@@ -221,6 +230,10 @@ var problems = []problemRule{
 	{err: reclaim.ErrPlanUsed, status: http.StatusConflict, code: codePlanUsed, hint: "make a new plan"},
 	{err: reclaim.ErrRefused, status: http.StatusConflict, code: codeRefused},
 
+	{err: hosts.ErrManaged, status: http.StatusConflict, code: codeManaged},
+	{err: hosts.ErrBusy, status: http.StatusConflict, code: codeBusy},
+	{err: hosts.ErrInUse, status: http.StatusConflict, code: codeInUse},
+
 	{err: deploy.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},
 	{err: deploy.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body"},
@@ -232,6 +245,7 @@ var problems = []problemRule{
 	{err: auth.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.name"},
 	{err: auth.ErrThrottled, status: http.StatusTooManyRequests, code: codeTooMany, hint: hintThrottle},
 
+	{err: docker.ErrAbsent, status: http.StatusConflict, code: codeHostDisabled, hint: hintDisabled},
 	{err: docker.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
 	{err: docker.ErrTimeout, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
 	{err: docker.ErrNotFound, status: http.StatusConflict, code: codeWrongState, hint: "the container is gone from the engine; the next scan shows it as missing"},

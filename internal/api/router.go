@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -36,6 +37,7 @@ type Deps struct {
 	DB        *store.DB
 	Bus       *events.Bus
 	Fleet     *docker.Fleet
+	Hosts     *hosts.Keeper
 	Scanner   *stale.Scanner
 	Cleaner   *stale.Cleaner
 	Deployer  *deploy.Deployer
@@ -194,7 +196,14 @@ func (s *server) routes() []route {
 		{get, "/api/history", viewer, "history", "What was stale and what came back, day by day", to(s.history)},
 
 		{get, "/api/hosts", viewer, "list-hosts", "The Docker hosts and how well we see them", to(s.listHosts)},
+		{post, "/api/hosts", admin, "create-host", "Add a host", created(s.createHost)},
+		{post, "/api/hosts/test", admin, "try-host", "Test what is said of a host before it is added", to(s.tryHost)},
 		{get, "/api/hosts/{id}", viewer, "get-host", "A host and how well we see it", to(s.getHost)},
+		{patch, "/api/hosts/{id}", admin, "update-host", "Change a host", to(s.updateHost)},
+		{remove, "/api/hosts/{id}", admin, "delete-host", "Forget a host that nothing names", to(s.deleteHost)},
+		{post, "/api/hosts/{id}/test", admin, "test-host", "Test a host, as it is or as a change would make it", to(s.testHost)},
+		{post, "/api/hosts/{id}/disable", admin, "disable-host", "Take a host out of use", to(s.disableHost)},
+		{post, "/api/hosts/{id}/enable", admin, "enable-host", "Put a host to use again", to(s.enableHost)},
 		{post, "/api/hosts/{id}/accept", admin, "accept-host", "End the freeze of a host", to(s.acceptHost)},
 		{get, "/api/hosts/{id}/blind", viewer, "get-blind-time", "The time in which a host could not be judged", to(s.blindLedger)},
 		{get, "/api/hosts/{id}/reclaim", viewer, "get-reclaim", "What removed instances left on a host", to(s.left)},

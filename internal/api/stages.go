@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -14,6 +16,7 @@ type stageJSON struct {
 	ProjectID  string   `json:"project_id"`
 	Project    string   `json:"project" doc:"its name"`
 	HostID     string   `json:"host_id"`
+	Host       string   `json:"host" doc:"its name"`
 	Name       string   `json:"name"`
 	Kind       string   `json:"kind" enum:"dev,staging,production,preview"`
 	StaleAfter *string  `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
@@ -25,9 +28,9 @@ type stageJSON struct {
 	Revision  int64 `json:"revision"`
 }
 
-func stageOf(st store.Stage, project string, poll store.StagePoll) stageJSON {
+func stageOf(st store.Stage, project, host string, poll store.StagePoll) stageJSON {
 	return stageJSON{
-		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Name: st.Name, Kind: string(st.Kind),
+		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Host: host, Name: st.Name, Kind: string(st.Kind),
 		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Spec: specOf(st.Spec),
 		Following: followingOf(st, poll),
 		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
@@ -60,6 +63,10 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 		return nil, err
 	}
 	l := list[stageJSON]{Items: make([]stageJSON, 0, len(stages))}
+	hostNames, err := s.hostNames(ctx)
+	if err != nil {
+		return nil, err
+	}
 	names := map[string]string{}
 	for _, st := range stages {
 		if _, known := names[st.ProjectID]; !known {
@@ -69,7 +76,7 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 			}
 			names[p.ID] = p.Name
 		}
-		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], polls[st.ID]))
+		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], hostNames[st.HostID], polls[st.ID]))
 	}
 	return answer(l), nil
 }
@@ -87,7 +94,11 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 	if err != nil {
 		return nil, err
 	}
-	return atRevision(stageOf(st, p.Name, polls[st.ID]), st.Revision), nil
+	h, err := s.d.DB.Host(ctx, st.HostID)
+	if err != nil {
+		return nil, err
+	}
+	return atRevision(stageOf(st, p.Name, h.Name, polls[st.ID]), st.Revision), nil
 }
 
 const defaultKeepLast = 2
@@ -95,7 +106,7 @@ const defaultKeepLast = 2
 type createStageIn struct {
 	Body struct {
 		ProjectID  string    `json:"project_id" minLength:"1" maxLength:"100" doc:"id or name of the project"`
-		HostID     string    `json:"host_id,omitempty" maxLength:"100" doc:"may be absent while there is one host"`
+		HostID     string    `json:"host_id,omitempty" maxLength:"100" doc:"id or name; absent: the host of --docker-host, or the only one"`
 		Name       string    `json:"name" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"unique in its project"`
 		Kind       string    `json:"kind" enum:"dev,staging,production,preview"`
 		StaleAfter string    `json:"stale_after,omitempty" maxLength:"20" doc:"10s, 36h, 7d or never; absent: as the project"`
@@ -156,23 +167,35 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 	return s.getStage(ctx, &ByID{ID: st.ID})
 }
 
-// hostFor is the host asked for, or the only one that there is.
-func (s *server) hostFor(ctx context.Context, id string) (string, error) {
-	if id != "" {
-		h, err := s.d.DB.Host(ctx, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return "", invalid("body.host_id", "there is no such host")
-		}
-		return h.ID, err
-	}
-	hosts, err := s.d.DB.Hosts(ctx)
+// hostFor is the id of the host that a stage is to run on.
+func (s *server) hostFor(ctx context.Context, idOrName string) (string, error) {
+	all, err := s.d.DB.Hosts(ctx)
 	if err != nil {
 		return "", err
 	}
-	if len(hosts) != 1 {
+	h, found := chooseHost(all, idOrName)
+	switch {
+	case !found && idOrName != "":
+		return "", invalid("body.host_id", "there is no such host")
+	case !found:
 		return "", invalid("body.host_id", "say which host: there is not just one")
+	case !h.DisabledSince.IsZero():
+		return "", newProblem(http.StatusConflict, codeHostDisabled, "host "+h.Name+" is disabled").hint("name another host_id, or have it enabled first")
 	}
-	return hosts[0].ID, nil
+	return h.ID, nil
+}
+
+// chooseHost finds a host by id or name; without one it is the only one, or the daemon's own.
+func chooseHost(all []store.Host, idOrName string) (store.Host, bool) {
+	if idOrName == "" && len(all) == 1 {
+		return all[0], true
+	}
+	want := cmp.Or(idOrName, store.LocalHost)
+	at := slices.IndexFunc(all, func(h store.Host) bool { return h.ID == want || h.Name == want })
+	if at < 0 {
+		return store.Host{}, false
+	}
+	return all[at], true
 }
 
 type updateStageIn struct {

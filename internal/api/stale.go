@@ -9,37 +9,38 @@ import (
 )
 
 type staleJSON struct {
-	ID          string                   `json:"id" doc:"of the instance"`
-	Project     string                   `json:"project" doc:"its name"`
-	ProjectID   string                   `json:"project_id"`
-	Stage       string                   `json:"stage" doc:"its name"`
-	StageID     string                   `json:"stage_id"`
-	StageKind   string                   `json:"stage_kind" enum:"dev,staging,production,preview"`
-	Host        string                   `json:"host" doc:"its name"`
-	HostID      string                   `json:"host_id"`
-	Name        string                   `json:"name" doc:"of the container"`
-	ContainerID string                   `json:"container_id,omitempty"`
-	Image       string                   `json:"image"`
-	ImageTag    string                   `json:"image_tag"`
-	Status      string                   `json:"status"`
-	Class       string                   `json:"class" enum:"exited,failed,oom,never_started,paused,crash_looping,dead,missing,engine_lost"`
-	LastAliveAt moment                   `json:"last_alive_at"`
-	DaysStale   int                      `json:"days_stale" doc:"whole days since it was last alive, by the engine's clock"`
-	StaleSince  moment                   `json:"stale_since"`
-	StaleAfter  string                   `json:"stale_after" doc:"the threshold in force"`
-	Evidence    string                   `json:"evidence" enum:"observed,finished_at,first_seen_stopped,created_at"`
-	UpperBound  bool                     `json:"upper_bound" doc:"last_alive_at may be later than the truth, never earlier"`
-	Reason      string                   `json:"reason" doc:"the verdict in words"`
-	Protection  nullable[protectionJSON] `json:"protection"`
-	Bytes       *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
-	HeldBack    string                   `json:"held_back,omitempty" doc:"why automatic cleanup leaves it alone"`
-	CheckError  string                   `json:"check_error,omitempty" doc:"why the last check could not tell"`
-	Policy      decisionJSON             `json:"policy" doc:"what policy makes of it, and when"`
-	TagGone     moment                   `json:"tag_gone_since,omitzero" doc:"since when its registry has the tag no more"`
-	Blind       []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched"`
-	BlindFor    int64                    `json:"blind_seconds" doc:"how long these are together"`
-	BlindWords  string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
-	Revision    int64                    `json:"revision"`
+	ID           string                   `json:"id" doc:"of the instance"`
+	Project      string                   `json:"project" doc:"its name"`
+	ProjectID    string                   `json:"project_id"`
+	Stage        string                   `json:"stage" doc:"its name"`
+	StageID      string                   `json:"stage_id"`
+	StageKind    string                   `json:"stage_kind" enum:"dev,staging,production,preview"`
+	Host         string                   `json:"host" doc:"its name"`
+	HostDisabled moment                   `json:"host_disabled_since" doc:"its host is not asked since: what is shown is what was known then; null: it is"`
+	HostID       string                   `json:"host_id"`
+	Name         string                   `json:"name" doc:"of the container"`
+	ContainerID  string                   `json:"container_id,omitempty"`
+	Image        string                   `json:"image"`
+	ImageTag     string                   `json:"image_tag"`
+	Status       string                   `json:"status"`
+	Class        string                   `json:"class" enum:"exited,failed,oom,never_started,paused,crash_looping,dead,missing,engine_lost"`
+	LastAliveAt  moment                   `json:"last_alive_at"`
+	DaysStale    int                      `json:"days_stale" doc:"whole days since it was last alive, by the engine's clock"`
+	StaleSince   moment                   `json:"stale_since"`
+	StaleAfter   string                   `json:"stale_after" doc:"the threshold in force"`
+	Evidence     string                   `json:"evidence" enum:"observed,finished_at,first_seen_stopped,created_at"`
+	UpperBound   bool                     `json:"upper_bound" doc:"last_alive_at may be later than the truth, never earlier"`
+	Reason       string                   `json:"reason" doc:"the verdict in words"`
+	Protection   nullable[protectionJSON] `json:"protection"`
+	Bytes        *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
+	HeldBack     string                   `json:"held_back,omitempty" doc:"why automatic cleanup leaves it alone"`
+	CheckError   string                   `json:"check_error,omitempty" doc:"why the last check could not tell"`
+	Policy       decisionJSON             `json:"policy" doc:"what policy makes of it, and when"`
+	TagGone      moment                   `json:"tag_gone_since,omitzero" doc:"since when its registry has the tag no more"`
+	Blind        []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched"`
+	BlindFor     int64                    `json:"blind_seconds" doc:"how long these are together"`
+	BlindWords   string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
+	Revision     int64                    `json:"revision"`
 }
 
 // staleItems shows stale instances with what policy makes of them and how much of their age nobody watched.
@@ -74,7 +75,7 @@ func (s *server) staleItems(ctx context.Context, views []store.InstanceView) ([]
 func staleOf(v *store.InstanceView, now time.Time) staleJSON {
 	return staleJSON{
 		ID: v.ID, Project: v.Project, ProjectID: v.ProjectID, Stage: v.Stage, StageID: v.StageID, StageKind: string(v.StageKind),
-		Host: v.Host, HostID: v.HostID, Name: v.Name, ContainerID: v.ContainerID, Image: v.Image, ImageTag: v.ImageTag,
+		Host: v.Host, HostDisabled: moment(v.HostDisabled), HostID: v.HostID, Name: v.Name, ContainerID: v.ContainerID, Image: v.Image, ImageTag: v.ImageTag,
 		Status: string(v.Status), Class: string(v.Class), LastAliveAt: moment(v.LastAliveAt), DaysStale: daysBetween(v.LastAliveAt, now),
 		StaleSince: moment(v.StaleSince), StaleAfter: v.StaleAfter.String(), Evidence: string(v.Evidence), UpperBound: v.UpperBound,
 		Reason: stale.Judge(stale.FactsOf(v.Instance, now), stale.PolicyOf(v.StaleAfter), now).Reason, Protection: protectionOf(v.Protection(now)), Bytes: knownBytes(v.SizeRw, !v.SizeAt.IsZero()),

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,10 @@ const (
 
 // Options say how to reach an engine.
 type Options struct {
-	Endpoint string // unix:///path or tcp://host:port
+	Endpoint string // unix:///path, tcp://host:port or ssh://user@host:port
+	TLS      *TLS   // of tcp://
+	SSH      *SSH   // of ssh://
+	Plain    bool   // tcp:// without TLS is allowed
 	// Dial replaces the way to the engine, for tests in memory. Nil: by Endpoint.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log  *slog.Logger
@@ -45,6 +47,7 @@ type Engine struct {
 	endpoint string
 	log      *slog.Logger
 
+	way       way
 	transport *http.Transport // one for all clients
 	http      *http.Client
 
@@ -70,13 +73,13 @@ func New(o Options) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	dial, err := dialer(o)
+	way, err := wayTo(o)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{endpoint: o.Endpoint, log: o.Log, connecting: make(chan struct{}, 1)}
+	e := &Engine{endpoint: o.Endpoint, log: o.Log, way: way, connecting: make(chan struct{}, 1)}
 	e.transport = &http.Transport{
-		DialContext:         dial,
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return way.dial(ctx) },
 		DisableCompression:  true,
 		MaxIdleConns:        idleConns,
 		MaxIdleConnsPerHost: idleConns,
@@ -86,32 +89,11 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// dialer says how to get to the endpoint, and refuses one that cannot be one.
-func dialer(o Options) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
-	u, err := url.Parse(o.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("read the engine's endpoint: %w", err)
-	}
-	network, addr := u.Scheme, u.Host
-	switch {
-	case network == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
-		addr = u.Path
-	case network == "tcp" && u.Port() != "" && (u.Path == "" || u.Path == "/"):
-	default:
-		return nil, fmt.Errorf("the engine's endpoint %q is neither unix:///path nor tcp://host:port: %w", o.Endpoint, ErrInvalid)
-	}
-	dial := o.Dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	}
-	return func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, network, addr) }, nil
-}
-
-// Close ends the idle connections.
+// Close ends the idle connections, and over ssh all of them.
 func (e *Engine) Close() error {
 	e.current.Store(nil)
 	e.transport.CloseIdleConnections()
-	return nil
+	return e.way.close()
 }
 
 // Endpoint is where this engine is.
@@ -180,7 +162,7 @@ func (e *Engine) session(ctx context.Context) (*session, error) {
 func (e *Engine) connect(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	cli, err := client.New(client.WithHost(e.endpoint), client.WithHTTPClient(e.http))
+	cli, err := client.New(client.WithHost(base(e.endpoint)), client.WithHTTPClient(e.http))
 	if err != nil {
 		return nil, fmt.Errorf("make an engine client: %w: %w", ErrInvalid, err)
 	}

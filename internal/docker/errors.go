@@ -28,9 +28,24 @@ var (
 	// ErrEngine: the engine answered that it has failed itself (a 5xx), or with something that is not its API.
 	ErrEngine = errors.New("the engine failed")
 
+	// ErrUntrusted: who answers does not prove to be the engine that is meant. ErrRejected: who answers does not let
+	// us in. Both are an engine that does not answer.
+	ErrUntrusted = unreached("who answers there is not the one that is trusted")
+	ErrRejected  = unreached("who answers there does not let us in")
+	// ErrAbsent: the host is not in use.
+	ErrAbsent = unreached("the host is not in use")
+
 	// errNoLog: the container's log driver keeps nothing that the engine could read back.
 	errNoLog = errors.New("its log driver keeps nothing to read")
 )
+
+// unreached is a kind of ErrUnavailable.
+func unreached(text string) error { return &unavailable{text} }
+
+type unavailable struct{ text string }
+
+func (u *unavailable) Error() string { return u.text }
+func (u *unavailable) Unwrap() error { return ErrUnavailable }
 
 // failure turns whatever came back from the client into one of our errors, with the
 // engine's own words kept. ctx is the caller's: when that one has ended it is neither the
@@ -45,6 +60,9 @@ func failure(ctx context.Context, doing string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", doing, ended)
 	}
+	if told := wayFailure(err); told != nil {
+		return fmt.Errorf("%s: %w", doing, told)
+	}
 	for _, known := range []error{ErrNotFound, ErrConflict, ErrUnavailable, ErrTimeout, ErrNotOwned, ErrInvalid, ErrDenied, errNoLog, ErrEngine} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("%s: %w", doing, err)
@@ -54,6 +72,17 @@ func failure(ctx context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w: %s", doing, kind, words(err))
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// wayFailure is what went wrong before the engine was asked, without all that clients put round it; nil when it is something else.
+func wayFailure(err error) error {
+	if told, ok := errors.AsType[*refusedWay](err); ok {
+		return told
+	}
+	if told, ok := errors.AsType[*UnknownHostKey](err); ok {
+		return told
+	}
+	return nil
 }
 
 // kindOf says which of our errors an error of the client is; nil when it comes from neither

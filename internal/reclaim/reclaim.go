@@ -82,6 +82,9 @@ func (r *Reclaimer) ask(ctx context.Context, hostID string) (standing, error) {
 		return standing{}, fmt.Errorf("read host %s: %w", hostID, err)
 	}
 	on := standing{host: host}
+	if !host.DisabledSince.IsZero() {
+		return on, fmt.Errorf("%w: %s is disabled since %s: %w", ErrRefused, host.Name, moment(host.DisabledSince), docker.ErrAbsent)
+	}
 	if on.engine, err = r.fleet.Engine(hostID); err != nil {
 		return on, fmt.Errorf("%w: %s cannot be asked: %w", ErrRefused, host.Name, err)
 	}

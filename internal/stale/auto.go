@@ -26,8 +26,9 @@ const (
 	// autoJump is how far the clock that people turn and the one that only counts may part between two runs.
 	autoJump = time.Hour
 	// mostDue ends the search for what is due: no policy allows so many in one run.
-	mostDue = 501
-	duePage = 500
+	mostDue     = 501
+	duePage     = 500
+	hostsAtOnce = 8
 )
 
 // automatic is what the cleaner remembers of its automatic runs.

@@ -2,6 +2,7 @@ package stale
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -237,15 +238,11 @@ func (p *pass) blind(ctx context.Context, b *blindness) error {
 }
 
 func (p *pass) recordBlind(ctx context.Context, tx *store.Tx, b *blindness) error {
-	host, err := tx.Host(ctx, p.m.hostID)
+	host, open, err := p.hostInUse(ctx, tx)
 	if err != nil {
 		return err
 	}
-	open, err := openBlind(ctx, tx, host.ID)
-	if err != nil {
-		return err
-	}
-	if err := openAll(ctx, tx, p.down(host)); err != nil {
+	if err := openAll(ctx, tx, p.down(host, open)); err != nil {
 		return err
 	}
 	now := p.scan.FinishedAt
@@ -315,10 +312,26 @@ func openBlind(ctx context.Context, tx *store.Tx, hostID string) (map[string]boo
 	return open, nil
 }
 
-// down is the time in which nobody watched since the process before this one ended; told once a process.
-func (p *pass) down(host store.Host) []store.BlindInterval {
+// errDisabled: the host was taken out of use while it was scanned, and what was found counts no more.
+var errDisabled = errors.New("the host is disabled")
+
+// hostInUse reads the host and the reasons for which it is blind; errDisabled if it was disabled meanwhile.
+func (p *pass) hostInUse(ctx context.Context, tx *store.Tx) (host store.Host, open map[string]bool, err error) {
+	if host, err = tx.Host(ctx, p.m.hostID); err != nil {
+		return host, nil, err
+	}
+	if !host.DisabledSince.IsZero() {
+		return host, nil, errDisabled
+	}
+	open, err = openBlind(ctx, tx, host.ID)
+	return host, open, err
+}
+
+// down is the time in which nobody watched since the process before this one ended; told once a process. For a host that
+// was disabled, that says it.
+func (p *pass) down(host store.Host, open map[string]bool) []store.BlindInterval {
 	from := lastKnown(host)
-	if p.m.toldDown || from.IsZero() || !p.scan.StartedAt.After(from) {
+	if open[store.BlindDisabled] || p.m.toldDown || from.IsZero() || !p.scan.StartedAt.After(from) {
 		return nil
 	}
 	return []store.BlindInterval{{
@@ -342,8 +355,8 @@ func (p *pass) unheard(host store.Host) []store.BlindInterval {
 }
 
 // unwatched is what a good scan finds that nobody has watched, and that is not in the ledger yet.
-func (p *pass) unwatched(host store.Host) []store.BlindInterval {
-	return append(p.down(host), p.unheard(host)...)
+func (p *pass) unwatched(host store.Host, open map[string]bool) []store.BlindInterval {
+	return append(p.down(host, open), p.unheard(host)...)
 }
 
 func openAll(ctx context.Context, tx *store.Tx, intervals []store.BlindInterval) error {
@@ -357,14 +370,14 @@ func openAll(ctx context.Context, tx *store.Tx, intervals []store.BlindInterval)
 
 // ledger writes what a good scan has to say of the host itself, in the transaction of its findings.
 func (p *pass) ledger(ctx context.Context, tx *store.Tx) error {
-	host, err := tx.Host(ctx, p.m.hostID)
+	host, open, err := p.hostInUse(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if err := openAll(ctx, tx, p.down(host)); err != nil {
+	if err := openAll(ctx, tx, p.down(host, open)); err != nil {
 		return err
 	}
-	if err := p.sighted(ctx, tx, host); err != nil {
+	if err := p.sighted(ctx, tx, host, open); err != nil {
 		return err
 	}
 	if err := tx.InsertScanRun(ctx, p.scan); err != nil {
@@ -379,11 +392,7 @@ func (p *pass) ledger(ctx context.Context, tx *store.Tx) error {
 }
 
 // sighted ends what blindness there was, and tells of it.
-func (p *pass) sighted(ctx context.Context, tx *store.Tx, host store.Host) error {
-	open, err := openBlind(ctx, tx, host.ID)
-	if err != nil {
-		return err
-	}
+func (p *pass) sighted(ctx context.Context, tx *store.Tx, host store.Host, open map[string]bool) error {
 	if len(open) == 0 { // else those say it
 		return openAll(ctx, tx, p.unheard(host))
 	}

@@ -195,12 +195,14 @@ func (p *pass) tellBlind(ctx context.Context, w *write) error {
 	if err != nil {
 		return fmt.Errorf("read the blind time: %w", err)
 	}
+	open := map[string]bool{}
 	for i := range intervals {
 		if intervals[i].To.IsZero() {
+			open[intervals[i].Reason] = true
 			intervals[i].To = p.scan.StartedAt // this scan ends it
 		}
 	}
-	intervals = append(intervals, p.unwatched(p.host)...) // this scan writes them down
+	intervals = append(intervals, p.unwatched(p.host, open)...) // this scan writes them down
 	for _, c := range told {
 		c.tellBlind(intervals, now)
 	}

@@ -78,6 +78,9 @@ func (c *Cleaner) askHost(ctx context.Context, hostID string) (standing, error) 
 		return standing{}, fmt.Errorf("read host %s: %w", hostID, err)
 	}
 	on := standing{host: host}
+	if !host.DisabledSince.IsZero() {
+		return on, fmt.Errorf("%w: %s is disabled since %s: %w", ErrBlind, host.Name, moment(host.DisabledSince), docker.ErrAbsent)
+	}
 	if on.engine, err = c.fleet.Engine(hostID); err != nil {
 		return on, fmt.Errorf("%w: %s: %w", ErrBlind, host.Name, err)
 	}

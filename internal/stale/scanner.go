@@ -19,7 +19,6 @@ import (
 const (
 	inspectsAtOnce = 8
 	inspectTimeout = 10 * time.Second
-	hostsAtOnce    = 8
 	// hungAfter is how many inspects in a row may hang before it is the engine that hangs, not one container.
 	hungAfter = 3 * inspectsAtOnce
 )
@@ -74,17 +73,11 @@ func (s *Scanner) Scan(ctx context.Context, hostID, trigger string) ([]store.Sca
 		ids = []string{hostID}
 	}
 	runs, errs := make([]store.ScanRun, len(ids)), make([]error, len(ids))
-	var g errgroup.Group
-	g.SetLimit(hostsAtOnce)
-	for i, id := range ids {
-		g.Go(func() error {
-			runs[i], errs[i] = s.scanHost(ctx, id, trigger)
-			return nil
-		})
+	var g sync.WaitGroup
+	for i, id := range ids { // all at once: one that hangs takes nobody's turn
+		g.Go(func() { runs[i], errs[i] = s.scanHost(ctx, id, trigger) })
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
+	g.Wait()
 	done := slices.DeleteFunc(runs, func(r store.ScanRun) bool { return r.ID == "" })
 	return done, errors.Join(errs...)
 }

@@ -1044,7 +1044,7 @@ func TestInterval(t *testing.T) {
 
 func TestScanOfAnUnknownHost(t *testing.T) {
 	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
-		if runs, err := b.scanner.Scan(t.Context(), "nowhere", "manual"); !errors.Is(err, docker.ErrNotFound) || len(runs) != 0 {
+		if runs, err := b.scanner.Scan(t.Context(), "nowhere", "manual"); !errors.Is(err, docker.ErrAbsent) || len(runs) != 0 {
 			t.Errorf("%v, %v", runs, err)
 		}
 	})

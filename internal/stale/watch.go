@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	newHostsEvery = 5 * time.Second
 	// beatEvery is how often it is noted that the stream is whole, so that a break later is known to have begun after that.
 	beatEvery = 5 * time.Second
 	// keepBeatEvery is how often it is written down, for the daemon that comes after us.
@@ -35,25 +34,10 @@ const (
 )
 
 // Watch keeps last_alive_at and status live between scans from the engines' event streams, until ctx ends.
-// After each gap it does one full scan (trigger "gap"; "start" for the first of a process). A host that
-// is added to the fleet later is watched as well.
+// After each gap it does one full scan (trigger "gap"; "start" for the first of a process). It follows the fleet: each
+// host is watched as long as it is in it, by itself.
 func (s *Scanner) Watch(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		watched := map[string]bool{}
-		for {
-			for _, id := range s.fleet.HostIDs() {
-				if !watched[id] {
-					watched[id] = true
-					g.Go(func() error { return s.watchHost(ctx, id) })
-				}
-			}
-			if err := pause(ctx, newHostsEvery); err != nil {
-				return err
-			}
-		}
-	})
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
+	if err := s.fleet.Follow(ctx, s.watchHost); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return nil
@@ -70,11 +54,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (s *Scanner) watchHost(ctx context.Context, hostID string) error {
-	engine, err := s.fleet.Engine(hostID)
-	if err != nil {
-		return fmt.Errorf("watch host %s: %w", hostID, err)
-	}
+func (s *Scanner) watchHost(ctx context.Context, hostID string, engine *docker.Engine) error {
 	m := s.memory(hostID)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return engine.Watch(ctx, m.stream.handle) })

@@ -6,13 +6,14 @@ import (
 )
 
 const hostColumns = `id, name, endpoint, engine_id, data_root, engine_version, api_version, os, arch, clock_skew_ms,
-	frozen_since, frozen_reason, last_scan_at, last_good_scan, watched_until, auto_held, auto_held_since, created_at, updated_at`
+	frozen_since, frozen_reason, last_scan_at, last_good_scan, watched_until, auto_held, auto_held_since, access, disabled_since,
+	created_at, updated_at, revision`
 
 func scanHost(r row) (h Host, err error) {
 	var skew int64
 	err = r.Scan(&h.ID, &h.Name, &h.Endpoint, &h.EngineID, &h.DataRoot, &h.EngineVersion, &h.APIVersion, &h.OS, &h.Arch, &skew,
 		at{&h.FrozenSince}, &h.FrozenReason, at{&h.LastScanAt}, at{&h.LastGoodScan}, at{&h.WatchedUntil}, &h.AutoHeld,
-		at{&h.AutoHeldSince}, at{&h.CreatedAt}, at{&h.UpdatedAt})
+		at{&h.AutoHeldSince}, fromJSON{&h.Access}, at{&h.DisabledSince}, at{&h.CreatedAt}, at{&h.UpdatedAt}, &h.Revision)
 	h.ClockSkew = time.Duration(skew) * time.Millisecond
 	return h, err
 }
@@ -27,19 +28,29 @@ func (q queries) Hosts(ctx context.Context) ([]Host, error) {
 	return list(ctx, q, "list the hosts", scanHost, `SELECT `+hostColumns+` FROM hosts ORDER BY name, id`)
 }
 
-// InsertHost adds a host.
+// HostByName returns one host.
+func (q queries) HostByName(ctx context.Context, name string) (Host, error) {
+	return one(ctx, q, "read host "+name, scanHost, `SELECT `+hostColumns+` FROM hosts WHERE name = $1`, clean(name))
+}
+
+// InsertHost adds a host; ErrConflict when its name is taken.
 func (tx *Tx) InsertHost(ctx context.Context, h Host) error {
+	access, err := jsonOf("add host "+h.Name, h.Access)
+	if err != nil {
+		return err
+	}
 	stamp := now()
-	_, err := tx.exec(ctx, "add host "+h.Name,
-		`INSERT INTO hosts (`+hostColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+	_, err = tx.exec(ctx, "add host "+h.Name,
+		`INSERT INTO hosts (`+hostColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
 		h.ID, clean(h.Name), clean(h.Endpoint), clean(h.EngineID), clean(h.DataRoot), clean(h.EngineVersion), clean(h.APIVersion),
 		clean(h.OS), clean(h.Arch), h.ClockSkew.Milliseconds(), millis(h.FrozenSince), clean(h.FrozenReason),
 		millis(h.LastScanAt), millis(h.LastGoodScan), millis(h.WatchedUntil), clean(h.AutoHeld), millis(h.AutoHeldSince),
-		orNow(h.CreatedAt, stamp), stamp)
+		clean(access), millis(h.DisabledSince), orNow(h.CreatedAt, stamp), stamp, h.Revision)
 	return err
 }
 
-// UpdateHost writes what is known of a host, but for WatchedUntil and why automatic cleanup is held.
+// UpdateHost writes what is known of a host, but for WatchedUntil, why automatic cleanup is held, its access and whether it is
+// disabled.
 func (tx *Tx) UpdateHost(ctx context.Context, h Host) error {
 	return tx.execOne(ctx, "update host "+h.ID, ErrNotFound,
 		`UPDATE hosts SET name = $1, endpoint = $2, engine_id = $3, data_root = $4, engine_version = $5, api_version = $6, os = $7,

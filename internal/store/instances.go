@@ -26,7 +26,7 @@ var viewColumns = `i.id, i.host_id, i.project_id, i.stage_id, i.name, i.containe
 	i.stale_since, i.warned_at, i.checked_at, i.check_error, i.held_back, i.pinned_at, i.pinned_by, i.pin_reason, i.snoozed_until,
 	i.snoozed_by, i.snooze_reason, i.tag_checked_at, i.tag_gone_since, i.keep_label, i.rollback_kept, i.size_rw, i.size_at,
 	i.created_at, i.updated_at, i.revision,
-	p.name, s.name, s.kind, h.name, COALESCE(s.stale_after, p.stale_after, ` + globalThreshold + `)`
+	p.name, s.name, s.kind, h.name, h.disabled_since, COALESCE(s.stale_after, p.stale_after, ` + globalThreshold + `)`
 
 const viewJoins = ` JOIN projects p ON p.id = i.project_id JOIN stages s ON s.id = i.stage_id JOIN hosts h ON h.id = i.host_id`
 
@@ -39,7 +39,7 @@ func scanView(r row) (v InstanceView, err error) {
 		at{&v.PinnedAt}, &v.PinnedBy, &v.PinReason, at{&v.SnoozedUntil}, &v.SnoozedBy, &v.SnoozeReason,
 		at{&v.TagCheckedAt}, at{&v.TagGoneSince}, truth{&v.KeepLabel},
 		truth{&v.RollbackKept}, &v.SizeRw, at{&v.SizeAt}, at{&v.CreatedAt}, at{&v.UpdatedAt}, &v.Revision,
-		&v.Project, &v.Stage, text{(*string)(&v.StageKind)}, &v.Host, &threshold)
+		&v.Project, &v.Stage, text{(*string)(&v.StageKind)}, &v.Host, at{&v.HostDisabled}, &threshold)
 	v.StaleAfter = thresholdOf(threshold)
 	return v, err
 }

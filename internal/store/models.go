@@ -81,9 +81,45 @@ type Host struct {
 	// AutoHeld is why automatic cleanup does nothing on this host; it is said once, when it begins.
 	AutoHeld      string
 	AutoHeldSince time.Time
+	Access        HostAccess
+	// DisabledSince is set while the host is not to be asked, judged or acted on.
+	DisabledSince time.Time
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Revision      int64 // of what people say of it
 }
+
+// LocalHost is the name of the host that the daemon itself was given; it is managed by its flag.
+const LocalHost = "local"
+
+// HostAccess is what is needed to reach a host beside its endpoint, without secrets.
+type HostAccess struct {
+	Plain      bool   `json:"plain,omitempty"` // tcp:// without TLS is allowed
+	CA         string `json:"ca,omitempty"`    // PEM, as the next
+	Cert       string `json:"cert,omitempty"`
+	ServerName string `json:"server_name,omitempty"`
+	HostKey    string `json:"host_key,omitempty"` // of an ssh server, a line
+}
+
+// HostSecrets are what a host is reached with that nobody is ever shown.
+type HostSecrets struct {
+	TLSKey     string `json:"tls_key,omitempty"`
+	SSHKey     string `json:"ssh_key,omitempty"`
+	Passphrase string `json:"passphrase,omitempty"`
+}
+
+// HostUse is what names a host, and what is under way on it.
+type HostUse struct {
+	Instances, Stages, Archives int
+	Plans                       int // that can still be applied, or are
+	Deploys, Removals           int // under way
+}
+
+// Busy reports that something is under way.
+func (u HostUse) Busy() bool { return u.Deploys+u.Removals > 0 }
+
+// Used reports that something names the host.
+func (u HostUse) Used() bool { return u.Instances+u.Stages+u.Archives+u.Plans > 0 || u.Busy() }
 
 // Project is something that is deployed: a name and an image repository.
 type Project struct {
@@ -295,11 +331,13 @@ func (i *Instance) Protection(now time.Time) Protection {
 // threshold in force for it.
 type InstanceView struct {
 	Instance
-	Project    string
-	Stage      string
-	StageKind  StageKind
-	Host       string
-	StaleAfter StaleAfter
+	Project   string
+	Stage     string
+	StageKind StageKind
+	Host      string
+	// HostDisabled is since when its host is not asked.
+	HostDisabled time.Time
+	StaleAfter   StaleAfter
 }
 
 // Severity of an event.
@@ -387,13 +425,17 @@ const (
 	ScanBlind ScanOutcome = "blind"
 )
 
+// BlindDisabled is the reason of a blind interval in which a host was out of use. Who takes it out of use opens it; the first
+// good scan after it is in use again ends it, as any other.
+const BlindDisabled = "disabled"
+
 // BlindInterval is a stretch of time in which a host could not be judged.
 type BlindInterval struct {
 	ID     string
 	HostID string
 	From   time.Time
 	To     time.Time // zero: still blind
-	Reason string    // down | unreachable | empty_list | mass_change | clock | engine_changed
+	Reason string    // down | unreachable | empty_list | mass_change | clock | engine_changed | disabled
 	Detail string
 }
 
