@@ -18,6 +18,10 @@ type Host struct {
 	APIVersion       string          `json:"api_version,omitempty"` // negotiated
 	OS               string          `json:"os,omitempty"`
 	Arch             string          `json:"arch,omitempty"`
+	ReachedBy        ReachedBy       `json:"reached_by"`
+	Managed          bool            `json:"managed"` // it is the host of --docker-host
+	DisabledSince    time.Time       `json:"disabled_since,omitzero"`
+	Revision         int64           `json:"revision"`
 	Reachable        bool            `json:"reachable"`
 	Error            string          `json:"error,omitempty"`
 	Hint             string          `json:"hint,omitempty"`

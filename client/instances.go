@@ -21,6 +21,7 @@ type Instance struct {
 	StageKind          string      `json:"stage_kind"`
 	HostID             string      `json:"host_id"`
 	Host               string      `json:"host"`
+	HostDisabled       time.Time   `json:"host_disabled_since,omitzero"` // its host is not asked since
 	Name               string      `json:"name"`
 	ContainerID        string      `json:"container_id,omitempty"`
 	Ownership          string      `json:"ownership"`

@@ -35,6 +35,10 @@ const (
 	CodeNotMended        = "not_mended"
 	CodeRefused          = "refused"
 	CodeRegistry         = "registry_unavailable"
+	CodeHostUnusable     = "host_unusable"
+	CodeHostDisabled     = "host_disabled"
+	CodeManaged          = "managed"
+	CodeInUse            = "in_use"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).
@@ -49,6 +53,8 @@ type Problem struct {
 	ID     string       `json:"id,omitempty"` // of an internal error, to be found in the log
 	// Conflicts are what is in the way of a restore.
 	Conflicts []RestoreConflict `json:"conflicts,omitempty"`
+	// HostReport is what the test of a host found that was not added or changed for it.
+	HostReport *HostReport `json:"host_report,omitempty"`
 }
 
 // FieldError says which part of a request is wrong, and how.

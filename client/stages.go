@@ -13,6 +13,7 @@ type Stage struct {
 	ProjectID  string `json:"project_id"`
 	Project    string `json:"project"`
 	HostID     string `json:"host_id"`
+	Host       string `json:"host"`
 	Name       string `json:"name"`
 	Kind       string `json:"kind"`                  // dev | staging | production | preview
 	StaleAfter string `json:"stale_after,omitempty"` // empty: as the project
@@ -75,7 +76,7 @@ type Health struct {
 	Timeout string `json:"timeout,omitempty"` // such as 60s
 }
 
-// NewStage asks for a stage. HostID may be empty while there is one host.
+// NewStage asks for a stage. HostID is an id or a name; empty: the daemon's own host, or the only one.
 type NewStage struct {
 	ProjectID  string `json:"project_id"`
 	HostID     string `json:"host_id,omitempty"`

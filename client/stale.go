@@ -10,31 +10,32 @@ import (
 
 // StaleItem is one stale instance and how we know.
 type StaleItem struct {
-	ID          string      `json:"id"`
-	Project     string      `json:"project"`
-	ProjectID   string      `json:"project_id"`
-	Stage       string      `json:"stage"`
-	StageID     string      `json:"stage_id"`
-	StageKind   string      `json:"stage_kind"`
-	Host        string      `json:"host"`
-	HostID      string      `json:"host_id"`
-	Name        string      `json:"name"`
-	ContainerID string      `json:"container_id,omitempty"`
-	Image       string      `json:"image"`
-	ImageTag    string      `json:"image_tag"`
-	Status      string      `json:"status"`
-	Class       string      `json:"class"`
-	LastAliveAt time.Time   `json:"last_alive_at"`
-	DaysStale   int         `json:"days_stale"` // whole days since it was last alive, by the engine's clock
-	StaleSince  time.Time   `json:"stale_since"`
-	StaleAfter  string      `json:"stale_after"`
-	Evidence    string      `json:"evidence"`
-	UpperBound  bool        `json:"upper_bound"`
-	Reason      string      `json:"reason"`
-	Protection  *Protection `json:"protection"`
-	Bytes       *int64      `json:"bytes"`
-	HeldBack    string      `json:"held_back,omitempty"`
-	CheckError  string      `json:"check_error,omitempty"`
+	ID           string      `json:"id"`
+	Project      string      `json:"project"`
+	ProjectID    string      `json:"project_id"`
+	Stage        string      `json:"stage"`
+	StageID      string      `json:"stage_id"`
+	StageKind    string      `json:"stage_kind"`
+	Host         string      `json:"host"`
+	HostDisabled time.Time   `json:"host_disabled_since,omitzero"` // its host is not asked since
+	HostID       string      `json:"host_id"`
+	Name         string      `json:"name"`
+	ContainerID  string      `json:"container_id,omitempty"`
+	Image        string      `json:"image"`
+	ImageTag     string      `json:"image_tag"`
+	Status       string      `json:"status"`
+	Class        string      `json:"class"`
+	LastAliveAt  time.Time   `json:"last_alive_at"`
+	DaysStale    int         `json:"days_stale"` // whole days since it was last alive, by the engine's clock
+	StaleSince   time.Time   `json:"stale_since"`
+	StaleAfter   string      `json:"stale_after"`
+	Evidence     string      `json:"evidence"`
+	UpperBound   bool        `json:"upper_bound"`
+	Reason       string      `json:"reason"`
+	Protection   *Protection `json:"protection"`
+	Bytes        *int64      `json:"bytes"`
+	HeldBack     string      `json:"held_back,omitempty"`
+	CheckError   string      `json:"check_error,omitempty"`
 	// Policy is what policy makes of it, and when.
 	Policy       Decision    `json:"policy"`
 	TagGoneSince time.Time   `json:"tag_gone_since,omitzero"`

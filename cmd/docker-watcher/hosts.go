@@ -11,28 +11,36 @@ import (
 )
 
 func (a *app) hostsCommand() *cobra.Command {
-	c := lists(a, &cobra.Command{
-		Use:     "hosts",
-		Aliases: []string{"host"},
-		Short:   "The Docker engines and how well they are seen",
+	c := a.hostsLs()
+	c.Use, c.Aliases = "hosts", []string{"host"}
+	c.Short = "The Docker engines and how well they are seen"
+	c.Example = `  docker-watcher hosts
+  docker-watcher hosts add build-2 ssh://watcher@10.0.0.6 --ssh-key ~/.ssh/watcher
+  docker-watcher hosts test build-2
+  docker-watcher hosts accept local
+  docker-watcher host blind local --since 7d`
+	c.AddCommand(a.hostsLs(), a.hostsAdd(), a.hostsTest(), a.hostsEdit(), a.hostsDisable(), a.hostsEnable(), a.hostsRm(), a.hostsAccept(), a.hostsBlind())
+	return c
+}
+
+func (a *app) hostsLs() *cobra.Command {
+	return lists(a, &cobra.Command{
+		Use:   "ls",
+		Short: "List the hosts",
 		Long: `Lists the hosts: version, the API that was agreed on, the skew of the engine's clock, how
 long its event stream has been unbroken, the last good scan. A frozen host is not
-judged and not cleaned up until an admin accepts it.`,
-		Example: `  docker-watcher hosts
-  docker-watcher hosts accept local
-  docker-watcher host blind local --since 7d`,
-		Args: takes(0, 0),
+judged and not cleaned up until an admin accepts it; a disabled one until an admin enables it.`,
+		Example: `  docker-watcher hosts ls -o wide`,
+		Args:    takes(0, 0),
 	}, func(c *cobra.Command, api *client.Client, _ []string) ([]client.Host, error) {
 		return api.Hosts(c.Context())
 	}, a.printHosts)
-	c.AddCommand(a.hostsAccept(), a.hostsBlind())
-	return c
 }
 
 func (a *app) printHosts(hosts []client.Host) {
 	t := screen.Table{Head: []string{"name", "state", "version", "api", "clock skew", "events", "last good scan"}}
 	if a.wide() {
-		t.Head = append(t.Head, "id", "endpoint", "data root", "engine id")
+		t.Head = append(t.Head, "id", "endpoint", "way", "data root", "engine id")
 	}
 	for _, h := range hosts {
 		row := []screen.Cell{
@@ -40,13 +48,16 @@ func (a *app) printHosts(hosts []client.Host) {
 			screen.Text((time.Duration(h.ClockSkewMS) * time.Millisecond).String()), screen.Text(stream(h)), a.when(h.LastGoodScanAt),
 		}
 		if a.wide() {
-			row = append(row, screen.Text(h.ID), screen.Text(h.Endpoint), orNever(h.DataRoot), orNever(h.EngineID))
+			row = append(row, screen.Text(h.ID), screen.Text(h.Endpoint), screen.Text(h.ReachedBy.Way), orNever(h.DataRoot), orNever(h.EngineID))
 		}
 		t.Add(row...)
 	}
 	a.screen.Print(t)
 	for _, h := range hosts {
 		switch {
+		case !h.DisabledSince.IsZero():
+			a.screen.Printf("! %s is disabled since %s: nothing on it is watched or judged (an admin ends it: docker-watcher hosts enable %s)\n", h.Name, a.when(h.DisabledSince).Text, h.Name)
+			continue
 		case !h.Reachable:
 			a.screen.Printf("! %s: %s\n", h.Name, screen.Tame(firstOf(h.Error, "it does not answer")))
 		case h.Frozen:
@@ -63,6 +74,8 @@ func (a *app) printHosts(hosts []client.Host) {
 
 func (a *app) hostState(h client.Host) screen.Cell {
 	switch {
+	case !h.DisabledSince.IsZero():
+		return screen.Cell{Text: "disabled", Tone: screen.Warn}
 	case !h.Reachable:
 		return screen.Cell{Text: "unreachable", Tone: screen.Bad}
 	case h.Frozen:

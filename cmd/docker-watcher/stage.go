@@ -51,7 +51,7 @@ func kept(n *int) string {
 func (a *app) printStages(stages []client.Stage) {
 	t := screen.Table{Head: []string{"stage", "kind", "stale after", "keeps", "ports", "created"}}
 	if a.wide() {
-		t.Head = append(t.Head, "id", "host")
+		t.Head = append(t.Head, "host", "id")
 	}
 	for _, s := range stages {
 		var ports []string
@@ -63,7 +63,7 @@ func (a *app) printStages(stages []client.Stage) {
 			screen.Text(kept(s.KeepLast)), orNever(strings.Join(ports, " ")), a.when(s.CreatedAt),
 		}
 		if a.wide() {
-			row = append(row, screen.Text(s.ID), screen.Text(s.HostID))
+			row = append(row, screen.Text(s.Host), screen.Text(s.ID))
 		}
 		t.Add(row...)
 	}
@@ -109,7 +109,7 @@ and starts it again if the new one fails.`,
 	c.Flags().StringVar(&n.Kind, "kind", "preview", "dev, staging, production or preview")
 	c.Flags().StringVar(&n.StaleAfter, "stale-after", "", "10s, 36h, 7d or never (default: as the project)")
 	c.Flags().IntVar(&keepLast, "keep-last", 2, "good former containers kept for a rollback")
-	c.Flags().StringVar(&host, "host", "", "the host it runs on, where there are several")
+	c.Flags().StringVar(&host, "host", "", "the host it runs on (default: the daemon's own)")
 	spec.add(c.Flags())
 	return c
 }
@@ -170,6 +170,7 @@ func (a *app) printStage(s client.Stage) {
 	}
 	row("stage", s.Project+"/"+s.Name)
 	row("kind", s.Kind)
+	row("host", s.Host)
 	row("stale after", inherited(s.StaleAfter, "as the project").Text)
 	row("keeps", kept(s.KeepLast))
 	a.printFollowing(s, row)

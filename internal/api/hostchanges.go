@@ -47,20 +47,24 @@ func (f HostFacts) facts() hosts.Facts {
 
 // HostChange is what is to be different. A change of the endpoint's kind forgets what belonged to the former one.
 type HostChange struct {
-	Name     *string `json:"name,omitempty" maxLength:"63"`
-	Endpoint *string `json:"endpoint,omitempty" minLength:"1" maxLength:"500"`
-	Plain    *bool   `json:"plain,omitempty"`
-	TLS      *struct {
-		CA         *string `json:"ca,omitempty" maxLength:"200000"`
-		Cert       *string `json:"cert,omitempty" maxLength:"200000"`
-		Key        *string `json:"key,omitempty" maxLength:"50000"`
-		ServerName *string `json:"server_name,omitempty" maxLength:"253"`
-	} `json:"tls,omitempty" doc:"what is absent stays" nameHint:"HostChangeTLS"`
-	SSH *struct {
-		Key        *string `json:"key,omitempty" maxLength:"50000"`
-		Passphrase *string `json:"passphrase,omitempty" maxLength:"1000"`
-		HostKey    *string `json:"host_key,omitempty" maxLength:"5000"`
-	} `json:"ssh,omitempty" doc:"what is absent stays; a new key forgets the passphrase of the former one" nameHint:"HostChangeSSH"`
+	Name     *string            `json:"name,omitempty" maxLength:"63"`
+	Endpoint *string            `json:"endpoint,omitempty" minLength:"1" maxLength:"500"`
+	Plain    *bool              `json:"plain,omitempty"`
+	TLS      *hostTLSChangeJSON `json:"tls,omitempty" doc:"what is absent stays"`
+	SSH      *hostSSHChangeJSON `json:"ssh,omitempty" doc:"what is absent stays; a new key forgets the passphrase of the former one"`
+}
+
+type hostTLSChangeJSON struct {
+	CA         *string `json:"ca,omitempty" maxLength:"200000"`
+	Cert       *string `json:"cert,omitempty" maxLength:"200000"`
+	Key        *string `json:"key,omitempty" maxLength:"50000"`
+	ServerName *string `json:"server_name,omitempty" maxLength:"253"`
+}
+
+type hostSSHChangeJSON struct {
+	Key        *string `json:"key,omitempty" maxLength:"50000"`
+	Passphrase *string `json:"passphrase,omitempty" maxLength:"1000"`
+	HostKey    *string `json:"host_key,omitempty" maxLength:"5000"`
 }
 
 func (c HostChange) change() hosts.Change {

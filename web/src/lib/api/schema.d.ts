@@ -219,7 +219,25 @@ export interface paths {
         /** The Docker hosts and how well we see them */
         get: operations["list-hosts"];
         put?: never;
-        post?: never;
+        /** Add a host */
+        post: operations["create-host"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Test what is said of a host before it is added */
+        post: operations["try-host"];
         delete?: never;
         options?: never;
         head?: never;
@@ -237,10 +255,12 @@ export interface paths {
         get: operations["get-host"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Forget a host that nothing names */
+        delete: operations["delete-host"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Change a host */
+        patch: operations["update-host"];
         trace?: never;
     };
     "/api/hosts/{id}/accept": {
@@ -277,6 +297,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/hosts/{id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a host out of use */
+        post: operations["disable-host"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put a host to use again */
+        post: operations["enable-host"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/hosts/{id}/reclaim": {
         parameters: {
             query?: never;
@@ -289,6 +343,23 @@ export interface paths {
         put?: never;
         /** Plan or apply the removal of images */
         post: operations["reclaim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Test a host, as it is or as a change would make it */
+        post: operations["test-host"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1302,6 +1373,18 @@ export interface components {
             kind: "name_taken" | "port_taken" | "network_gone" | "image_gone" | "volume_gone" | "route_taken" | "stage_gone" | "instance_there" | "host";
             subject: string;
         };
+        CreateHostRequest: {
+            /** @description unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock */
+            endpoint: string;
+            /** @description unique */
+            name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
+            plain?: boolean;
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
+            /** @description keep it although nobody has reached it */
+            untested?: boolean;
+        };
         CreateProjectRequest: {
             /** @description repository without a tag, such as ghcr.io/acme/shop */
             image: string;
@@ -1326,7 +1409,7 @@ export interface components {
             username?: string;
         };
         CreateStageRequest: {
-            /** @description may be absent while there is one host */
+            /** @description id or name; absent: the host of --docker-host, or the only one */
             host_id?: string;
             /**
              * Format: int64
@@ -1538,6 +1621,11 @@ export interface components {
              */
             clock_skew_ms: number;
             data_root?: string;
+            /**
+             * Format: date-time
+             * @description it is not asked, judged or acted on; null: it is in use
+             */
+            disabled_since: string | null;
             endpoint: string;
             /** @description as the engine says; two engines can share one */
             engine_id?: string;
@@ -1563,10 +1651,15 @@ export interface components {
              * @description good or bad
              */
             last_scan_at: string | null;
+            /** @description it is the host of --docker-host: only that flag changes how it is reached */
+            managed: boolean;
             name: string;
             os?: string;
             /** @description asked now */
             reachable: boolean;
+            reached_by: components["schemas"]["ReachedBy"];
+            /** Format: int64 */
+            revision: number;
             /**
              * Format: int64
              * @description how long the event stream has been unbroken; 0: it is down
@@ -1575,10 +1668,105 @@ export interface components {
             /** @description of the engine */
             version?: string;
         };
+        HostChange: {
+            endpoint?: string;
+            name?: string;
+            plain?: boolean;
+            /** @description what is absent stays; a new key forgets the passphrase of the former one */
+            ssh?: components["schemas"]["HostSSHChange"];
+            /** @description what is absent stays */
+            tls?: components["schemas"]["HostTLSChange"];
+        };
+        HostFacts: {
+            /** @description unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock */
+            endpoint: string;
+            /** @description unique */
+            name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
+            plain?: boolean;
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
+        };
         HostList: {
             items: components["schemas"]["Host"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
+        };
+        HostReport: {
+            /** @description negotiated */
+            api_version?: string;
+            arch?: string;
+            can_inspect: boolean;
+            can_list: boolean;
+            /**
+             * Format: int64
+             * @description the engine's clock minus ours; above 60 s nothing would be judged
+             */
+            clock_skew_ms: number;
+            /**
+             * Format: int64
+             * @description on it, of whomever
+             */
+            containers: number;
+            data_root?: string;
+            engine_id?: string;
+            /** @description the machine's name, as the engine says */
+            engine_name?: string;
+            error?: string;
+            /** @enum {string} */
+            fault?: "host_key_unknown" | "untrusted" | "rejected" | "unreachable" | "denied";
+            /** @description of it */
+            fingerprint?: string;
+            /** @description what to do about it */
+            hint?: string;
+            /** @description that an ssh server showed and nobody has said yes to */
+            host_key?: string;
+            /**
+             * Format: double
+             * @description of one small question
+             */
+            latency_ms: number;
+            /** @description it can be used */
+            ok: boolean;
+            os?: string;
+            /**
+             * Format: int64
+             * @description of those, with the label of this installation
+             */
+            ours: number;
+            /** @description hosts that seem to be the same engine */
+            same_as?: string[] | null;
+            /** @description of the engine */
+            version?: string;
+        };
+        HostSSH: {
+            /** @description the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it */
+            host_key?: string;
+            /** @description private, in PEM or OpenSSH's form; never answered */
+            key?: string;
+            /** @description of the key; never answered */
+            passphrase?: string;
+        };
+        HostSSHChange: {
+            host_key?: string;
+            key?: string;
+            passphrase?: string;
+        };
+        HostTLS: {
+            /** @description PEM: who signed the engine's certificate; absent: whom this machine trusts */
+            ca?: string;
+            /** @description PEM: ours */
+            cert?: string;
+            /** @description PEM: ours; never answered */
+            key?: string;
+            /** @description in the engine's certificate; absent: the endpoint's host */
+            server_name?: string;
+        };
+        HostTLSChange: {
+            ca?: string;
+            cert?: string;
+            key?: string;
+            server_name?: string;
         };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
@@ -1618,6 +1806,11 @@ export interface components {
             held_back?: string;
             /** @description its name */
             host: string;
+            /**
+             * Format: date-time
+             * @description its host is not asked since: what is shown is what was known then; null: it is
+             */
+            host_disabled_since: string | null;
             host_id: string;
             id: string;
             image: string;
@@ -1858,6 +2051,11 @@ export interface components {
             blind_reason?: string;
             /** Format: date-time */
             blind_since: string | null;
+            /**
+             * Format: date-time
+             * @description it is not asked, judged or acted on; null: it is in use
+             */
+            disabled_since: string | null;
             frozen_reason?: string;
             /** Format: date-time */
             frozen_since: string | null;
@@ -2173,6 +2371,8 @@ export interface components {
             errors?: components["schemas"]["ProblemField"][] | null;
             /** @description what to do about it */
             hint?: string;
+            /** @description what the test of a host found */
+            host_report?: components["schemas"]["HostReport"];
             /** @description of an internal error: look for it in the log */
             id?: string;
             /**
@@ -2225,6 +2425,22 @@ export interface components {
             /** Format: date-time */
             until: string | null;
             why?: string;
+        };
+        ReachedBy: {
+            /**
+             * Format: date-time
+             * @description when our certificate ends
+             */
+            cert_expires_at: string | null;
+            /** @description of it */
+            fingerprint?: string;
+            /** @description that the ssh server must show */
+            host_key?: string;
+            /** @description without TLS: whoever is on the way can command the engine */
+            plain: boolean;
+            server_name?: string;
+            /** @enum {string} */
+            way: "unix" | "tcp" | "tls" | "ssh";
         };
         Readiness: {
             checks: components["schemas"]["Check"][];
@@ -2604,6 +2820,8 @@ export interface components {
         Stage: {
             /** Format: date-time */
             created_at: string;
+            /** @description its name */
+            host: string;
             host_id: string;
             id: string;
             /**
@@ -2700,6 +2918,11 @@ export interface components {
             held_back?: string;
             /** @description its name */
             host: string;
+            /**
+             * Format: date-time
+             * @description its host is not asked since: what is shown is what was known then; null: it is
+             */
+            host_disabled_since: string | null;
             host_id: string;
             /** @description of the instance */
             id: string;
@@ -2857,28 +3080,16 @@ export interface components {
             /** @description id, or name together with project */
             stage?: string;
         };
-        TriedTag: {
-            /**
-             * Format: date-time
-             * @description when its image was made, as far as that had to be asked
-             */
-            created_at: string | null;
-            matched: boolean;
-            /** @description the stage would be brought to it */
-            ready: boolean;
-            tag: string;
-            /** @description the part that orders it */
-            version?: string;
-            /** @description it matches, or does not */
-            why: string;
-        };
-        TryRuleRequest: {
-            /** @description absent: the stage's own */
-            min_image_age?: string;
-            /** @description absent: the stage's own */
-            tag_rule?: components["schemas"]["TagRule"];
-            /** @description absent: those that the registry has */
-            tags?: string[];
+        UpdateHostRequest: {
+            endpoint?: string;
+            name?: string;
+            plain?: boolean;
+            /** @description what is absent stays; a new key forgets the passphrase of the former one */
+            ssh?: components["schemas"]["HostSSHChange"];
+            /** @description what is absent stays */
+            tls?: components["schemas"]["HostTLSChange"];
+            /** @description keep it although nobody has reached it so */
+            untested?: boolean;
         };
         UpdateProjectRequest: {
             image?: string;
@@ -4124,6 +4335,199 @@ export interface operations {
             };
         };
     };
+    "create-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateHostRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Host"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "try-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostFacts"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostReport"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-host": {
         parameters: {
             query?: never;
@@ -4183,6 +4587,229 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "update-host": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateHostRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Host"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4369,6 +4996,214 @@ export interface operations {
             };
         };
     };
+    "disable-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Host"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enable-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Host"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-reclaim": {
         parameters: {
             query?: never;
@@ -4460,6 +5295,114 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReclaimPlan"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HostChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostReport"];
                 };
             };
             /** @description Unauthorized */
