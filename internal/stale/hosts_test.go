@@ -1,0 +1,227 @@
+package stale
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// on is the same bed seen from another of its hosts.
+func (b *scanBed) on(host store.Host, engine *dockertest.Engine) *scanBed {
+	there := *b
+	there.host, there.engine, there.stop = host, engine, nil
+	there.stage = storetest.Stage(b.t, b.db, host, b.project, func(s *store.Stage) { s.Kind = store.StagePreview })
+	return &there
+}
+
+// disable takes a host out of use as internal/hosts does.
+func (b *scanBed) disable() {
+	b.t.Helper()
+	now := time.Now().UTC()
+	storetest.Update(b.t, b.db, func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(tx.SetHostDisabled(ctx, b.host.ID, now),
+			tx.OpenBlindInterval(ctx, store.BlindInterval{ID: store.NewID(), HostID: b.host.ID, From: now, Reason: store.BlindDisabled}))
+	})
+	b.fleet.Remove(b.host.ID)
+}
+
+func (b *scanBed) enable(adapter *docker.Engine) {
+	b.t.Helper()
+	storetest.Update(b.t, b.db, func(ctx context.Context, tx *store.Tx) error { return tx.SetHostDisabled(ctx, b.host.ID, time.Time{}) })
+	b.fleet.Add(b.host.ID, adapter)
+}
+
+func (b *scanBed) blindTime() []store.BlindInterval {
+	b.t.Helper()
+	intervals, err := b.db.BlindIntervals(b.t.Context(), b.host.ID, time.Time{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return intervals
+}
+
+// TestHungHostHoldsUpNobody: events are folded and scans conclude on one host while another answers nothing at all.
+func TestHungHostHoldsUpNobody(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		var hung []*dockertest.Engine
+		for _, name := range []string{"h1", "h2", "h3", "h4", "h5", "h6", "h7", "h8", "h9"} {
+			_, e, _ := b.addHost(name, dockertest.Options{})
+			e.Fail(dockertest.Fault{On: ".", Hang: true})
+			hung = append(hung, e)
+		}
+		inst, ct := b.run("web")
+		old, _ := b.dead("old", 30*day)
+		b.watch()
+		b.want(old, store.StatusStopped, store.ClassExited, true, time.Time{})
+		for range 5 {
+			ct.Stop()
+			b.pass(time.Second)
+			b.want(inst, store.StatusStopped, ct2class(ct), false, ct.Facts().Finished)
+			ct.Start()
+			b.pass(time.Second)
+			b.want(inst, store.StatusRunning, "", false, time.Time{})
+			b.pass(time.Minute)
+		}
+		// A scan of all hosts waits for those that hang, but what it finds on the others is written before.
+		before := b.hostNow().LastGoodScan
+		done := make(chan error, 1)
+		go func() {
+			_, err := b.scanner.Scan(t.Context(), "", "manual")
+			done <- err
+		}()
+		b.pass(time.Second)
+		if after := b.hostNow().LastGoodScan; !after.After(before) {
+			t.Error("the scan of a host that answers waits for those that hang")
+		}
+		if err := <-done; !errors.Is(err, ErrBlind) {
+			t.Errorf("the scan ends with %v", err)
+		}
+		for _, e := range hung {
+			e.ClearFaults()
+		}
+	})
+}
+
+// TestSameNamesOnTwoHosts are two instances, each with the life of its own host. Both hosts say the same engine id and data root, as
+// cloned machines do.
+func TestSameNamesOnTwoHosts(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		host, engine, _ := b.addHost("clone", dockertest.Options{})
+		c := b.on(host, engine)
+		here, hereCt := b.run("web")
+		there, thereCt := c.run("web")
+		b.watch()
+		thereCt.Stop()
+		b.settle()
+		b.want(here, store.StatusRunning, "", false, time.Time{})
+		b.want(there, store.StatusStopped, ct2class(thereCt), false, thereCt.Facts().Finished)
+		b.pass(8 * day)
+		if _, err := b.scanner.Scan(t.Context(), "", "manual"); err != nil {
+			t.Fatal(err)
+		}
+		b.want(here, store.StatusRunning, "", false, time.Time{})
+		b.want(there, store.StatusStopped, ct2class(thereCt), true, thereCt.Facts().Finished)
+		b.wantStaleList("web")
+		// One host goes: nothing on it is gone, and the other is not touched.
+		engine.Shutdown()
+		hereCt.Stop()
+		b.settle()
+		b.want(here, store.StatusStopped, ct2class(hereCt), false, hereCt.Facts().Finished)
+		if _, err := b.scanner.Scan(t.Context(), "", "manual"); !errors.Is(err, ErrBlind) {
+			t.Errorf("got %v", err)
+		}
+		b.want(there, store.StatusStopped, ct2class(thereCt), true, thereCt.Facts().Finished)
+		// Its skew is its own, too.
+		engine.SetClock(time.Hour)
+		engine.Boot()
+		b.pass(2 * time.Minute)
+		if h := c.hostNow(); h.FrozenReason != blindClockSkew || h.ClockSkew < 59*time.Minute {
+			t.Errorf("the host whose clock is off: %+v", h)
+		}
+		if h := b.hostNow(); !h.FrozenSince.IsZero() || h.ClockSkew != 0 || len(b.blindTime()) > 0 {
+			t.Errorf("the host whose clock is right: %+v, blind %v", h, b.blindTime())
+		}
+	})
+}
+
+func TestDisabledHostIsBlindTime(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		inst, ct := b.run("web")
+		b.watch()
+		b.pass(time.Hour)
+		b.disable()
+		off := time.Now()
+		b.pass(time.Second)
+		b.engine.ResetCalls()
+		ct.Stop()
+		b.pass(10 * day)
+		if calls := b.engine.Requests("."); len(calls) > 0 {
+			t.Errorf("it is asked: %v", calls)
+		}
+		b.want(inst, store.StatusRunning, "", false, time.Time{})
+		b.wantStaleList()
+		b.restart() // a daemon that starts meanwhile does not change what the time is called
+		b.watch()
+		b.pass(time.Hour)
+		b.enable(b.adapter)
+		b.settle()
+		b.want(inst, store.StatusStopped, ct2class(ct), true, ct.Facts().Finished)
+		blind := b.blindTime()
+		if len(blind) != 1 || blind[0].Reason != store.BlindDisabled || blind[0].From.Sub(off).Abs() > time.Second || blind[0].To.IsZero() {
+			t.Errorf("blind time %+v", blind)
+		}
+		b.wantEvents("scan.sighted", 1)
+	})
+}
+
+// TestDisabledInTheMiddleOfAScan: what the scan finds counts no more.
+func TestDisabledInTheMiddleOfAScan(t *testing.T) {
+	for name, fault := range map[string]dockertest.Fault{
+		"one that would judge":    {On: `^GET /containers/`, Delay: 5 * time.Second},
+		"one that would be blind": {On: `^GET /containers/`, Delay: 5 * time.Second, Status: 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+				inst, _ := b.dead("web", 30*day)
+				b.engine.Fail(fault)
+				done := make(chan error, 1)
+				go func() {
+					_, err := b.scanner.Scan(t.Context(), b.host.ID, "manual")
+					done <- err
+				}()
+				b.pass(time.Second)
+				b.disable()
+				if err := <-done; !errors.Is(err, errDisabled) {
+					t.Errorf("the scan ends with %v", err)
+				}
+				b.want(inst, store.StatusStopped, store.ClassExited, false, time.Time{})
+				b.wantEvents("instance.stale", 0)
+				if blind := b.blindTime(); len(blind) != 1 || !blind[0].To.IsZero() {
+					t.Errorf("blind time %+v", blind)
+				}
+			})
+		})
+	}
+}
+
+// TestPlanIsBoundToItsHost: an instance of the same name on another host is no part of a plan, and what a plan holds is left
+// alone once another engine answers for its host, or the host is out of use.
+func TestPlanIsBoundToItsHost(t *testing.T) {
+	for name, spoil := range map[string]func(b *cleanBed, host store.Host){
+		"another engine": func(b *cleanBed, _ store.Host) { b.engine.SetEngineID("ANOTHER") },
+		"out of use": func(b *cleanBed, host store.Host) {
+			storetest.Update(b.t, b.db, func(ctx context.Context, tx *store.Tx) error { return tx.SetHostDisabled(ctx, host.ID, time.Now()) })
+			b.fleet.Remove(host.ID)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBed(t, func(t *testing.T, b *cleanBed) {
+				first, here := b.host, b.engine
+				one, oneCt := b.plant("web", 20, nil)
+				b.engine = dockertest.New(t, dockertest.Options{})
+				b.host = b.addHost("clone", b.engine)
+				two, twoCt := b.plant("web", 20, nil)
+				alone := b.plan(Selection{InstanceID: one.ID})
+				if len(alone.Items) != 1 || alone.Items[0].HostID != first.ID || alone.Items[0].InstanceID != one.ID {
+					t.Fatalf("planned %+v", alone.Items)
+				}
+				both := b.planAll()
+				b.engine = here
+				spoil(b, first)
+				done := b.apply(both)
+				if got := itemOfInstance(done, one.ID); got.Result == store.ResultRemoved || got.Result == store.ResultAlreadyGone || !oneCt.Facts().Exists {
+					t.Errorf("the one on the host that is not as it was: %+v", got)
+				}
+				if got := itemOfInstance(done, two.ID); got.Result != store.ResultRemoved || twoCt.Facts().Exists {
+					t.Errorf("the one on the other host: %+v", got)
+				}
+			})
+		})
+	}
+}
