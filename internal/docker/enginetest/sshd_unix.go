@@ -90,6 +90,17 @@ func (s *SSHD) Endpoint(socket string) string {
 	return "ssh://" + s.User + "@" + s.Addr + strings.TrimPrefix(socket, "unix://")
 }
 
+// Authorize lets in who has the private half of one more key.
+func (s *SSHD) Authorize(public string) {
+	s.t.Helper()
+	file := filepath.Join(s.dir, "authorized_keys")
+	known, err := os.ReadFile(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write("authorized_keys", string(known)+restriction+public)
+}
+
 // Start runs it (again), with the same keys and on the same port.
 func (s *SSHD) Start() {
 	s.t.Helper()

@@ -1,0 +1,226 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+var anna = By{Actor: "user:anna", Addr: "203.0.113.7"}
+
+// bed is a keeper over a real store.
+type bed struct {
+	*Keeper
+	t     *testing.T
+	db    *store.DB
+	fleet *docker.Fleet
+}
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	return bedOn(t, storetest.Open(t))
+}
+
+// bedOn is a daemon that starts on a store.
+func bedOn(t *testing.T, db *store.DB) *bed {
+	t.Helper()
+	b := &bed{t: t, db: db, fleet: docker.NewFleet()}
+	b.Keeper = New(db, b.fleet, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err := b.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func (b *bed) inUse(h store.Host) *docker.Engine {
+	b.t.Helper()
+	e, err := b.fleet.Engine(h.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return e
+}
+
+func (b *bed) kinds() (kinds []string) {
+	b.t.Helper()
+	events, _, err := b.db.Events(b.t.Context(), store.EventFilter{}, store.Page{Limit: 100})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, e := range slices.Backward(events) {
+		if e.Actor != anna.Actor || e.Data["addr"] != anna.Addr {
+			b.t.Errorf("event %+v does not say who and from where", e)
+		}
+		if e.Kind != "host.tested" {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
+func TestHostOverItsWholeLife(t *testing.T) {
+	b := newBed(t)
+	ctx := t.Context()
+	pretend := dockertest.Serve(t, dockertest.Options{})
+	s := enginetest.StartSSHD(t)
+	sealed, public := enginetest.SSHKey(t, "horse")
+	s.Authorize(public)
+	h, err := b.Create(ctx, Facts{Name: "far", Endpoint: s.Endpoint(pretend.Endpoint()), SSHKey: sealed, Passphrase: "horse", HostKey: s.HostKey}, false, anna)
+	if err != nil || h.EngineID == "" || h.EngineVersion == "" {
+		t.Fatalf("got %+v, %v", h, err)
+	}
+	first := b.inUse(h)
+	if err := first.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+
+	// A new name does not touch what is in use, and keeps what nobody can read.
+	if h, err = b.Update(ctx, h.ID, h.Revision, Change{Name: to("farther")}, false, anna); err != nil || b.inUse(h) != first {
+		t.Fatalf("got %+v, %v", h, err)
+	}
+	// A daemon that starts anew reaches it with what is sealed.
+	again := bedOn(t, b.db)
+	if err := again.inUse(h).Ping(ctx); err != nil {
+		t.Errorf("after a start: %v", err)
+	}
+
+	if err := b.Disable(ctx, h.ID, anna); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Ping(ctx); !errors.Is(err, docker.ErrUnavailable) {
+		t.Errorf("the way of a disabled host is still open: %v", err)
+	}
+	if off := bedOn(t, b.db); len(off.fleet.HostIDs()) != 0 {
+		t.Error("a disabled host is in use after a start")
+	}
+	// It can be tested and changed meanwhile.
+	if r, err := b.Test(ctx, h.ID, Change{}, anna); err != nil || !r.OK() {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	now, err := b.db.Host(ctx, h.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Update(ctx, h.ID, now.Revision, Change{Endpoint: to(pretend.Endpoint())}, false, anna); err != nil || len(b.fleet.HostIDs()) != 0 {
+		t.Errorf("got %v, in use %v", err, b.fleet.HostIDs())
+	}
+	if secrets, err := b.db.HostSecrets(ctx, h.ID); err != nil || secrets != (store.HostSecrets{}) {
+		t.Errorf("a key is kept that is not used any more: %v", err)
+	}
+	for range 2 {
+		if err := b.Enable(ctx, h.ID, anna); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.inUse(h).Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := b.Delete(ctx, h.ID, anna); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.fleet.HostIDs()) != 0 {
+		t.Error("it is still in use")
+	}
+	if got := b.kinds(); !slices.Equal(got, []string{"host.added", "host.changed", "host.disabled", "host.changed", "host.enabled", "host.removed"}) {
+		t.Errorf("events %v", got)
+	}
+}
+
+// TestNothingIsDoneByHalves: what is refused leaves store, fleet and events as they were.
+func TestNothingIsDoneByHalves(t *testing.T) {
+	b := newBed(t)
+	ctx := t.Context()
+	pretend := dockertest.Serve(t, dockertest.Options{})
+	h, err := b.Create(ctx, Facts{Name: "near", Endpoint: pretend.Endpoint()}, false, anna)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := storetest.Host(t, b.db, func(h *store.Host) { h.Name = store.LocalHost })
+	st := storetest.Stage(t, b.db, h, storetest.Project(t, b.db))
+	storetest.Update(t, b.db, func(ctx context.Context, tx *store.Tx) error {
+		return tx.InsertDeploy(ctx, store.Deploy{ID: store.NewID(), ProjectID: st.ProjectID, StageID: st.ID, HostID: h.ID, InstanceID: "i", State: store.DeployPulling, CreatedAt: time.Now()})
+	})
+	before, events := b.inUse(h), b.kinds()
+	other := dockertest.Serve(t, dockertest.Options{})
+	for name, c := range map[string]struct {
+		err  error
+		want error
+	}{
+		"create: taken name":     {second(b.Create(ctx, Facts{Name: "near", Endpoint: pretend.Endpoint()}, false, anna)), store.ErrConflict},
+		"create: nobody there":   {second(b.Create(ctx, Facts{Name: "x", Endpoint: "unix:///none"}, false, anna)), ErrUnusable},
+		"create: plain":          {second(b.Create(ctx, Facts{Name: "x", Endpoint: "tcp://127.0.0.1:1"}, true, anna)), store.FieldError{Field: "plain", Reason: "tcp:// without TLS is open to whoever is on the way: give certificates, or allow it for this host"}},
+		"update: taken name":     {second(b.Update(ctx, h.ID, 1, Change{Name: to(store.LocalHost)}, false, anna)), store.ErrConflict},
+		"update: old revision":   {second(b.Update(ctx, h.ID, 9, Change{Name: to("x")}, false, anna)), store.ErrConflict},
+		"update: under way":      {second(b.Update(ctx, h.ID, 1, Change{Endpoint: to(other.Endpoint())}, false, anna)), ErrBusy},
+		"update: the flag's own": {second(b.Update(ctx, local.ID, 0, Change{Name: to("x")}, false, anna)), ErrManaged},
+		"disable: under way":     {b.Disable(ctx, h.ID, anna), ErrBusy},
+		"disable: none":          {b.Disable(ctx, "none", anna), store.ErrNotFound},
+		"enable: none":           {b.Enable(ctx, "none", anna), store.ErrNotFound},
+		"delete: in use":         {b.Delete(ctx, h.ID, anna), ErrInUse},
+		"delete: the flag's own": {b.Delete(ctx, local.ID, anna), ErrManaged},
+		"delete: none":           {b.Delete(ctx, "none", anna), store.ErrNotFound},
+	} {
+		if !errors.Is(c.err, c.want) {
+			t.Errorf("%s: %v, want %v", name, c.err, c.want)
+		}
+	}
+	now, err := b.db.Host(ctx, h.ID)
+	if err != nil || now.Revision != 1 || now.Name != "near" || now.Endpoint != pretend.Endpoint() || !now.DisabledSince.IsZero() || b.inUse(h) != before {
+		t.Errorf("got %+v, %v", now, err)
+	}
+	if got := b.kinds(); !slices.Equal(got, events) {
+		t.Errorf("events %v", got)
+	}
+	if ids := b.fleet.HostIDs(); !slices.Equal(ids, []string{h.ID}) {
+		t.Errorf("in use: %v", ids)
+	}
+}
+
+func second(_ store.Host, err error) error { return err }
+
+// TestOneBadHostKeepsNobodyFromStarting: a row that no engine can be made of.
+func TestOneBadHostKeepsNobodyFromStarting(t *testing.T) {
+	db := storetest.Open(t)
+	pretend := dockertest.Serve(t, dockertest.Options{})
+	storetest.Host(t, db, func(h *store.Host) { h.Name, h.Endpoint = "broken", "ssh://u@x" })
+	good := storetest.Host(t, db, func(h *store.Host) { h.Name, h.Endpoint = "good", pretend.Endpoint() })
+	b := bedOn(t, db)
+	if ids := b.fleet.HostIDs(); !slices.Equal(ids, []string{good.ID}) {
+		t.Errorf("in use: %v", ids)
+	}
+}
+
+// TestHangingTestEnds when who asked for it leaves, and leaves nothing behind.
+func TestHangingTestEnds(t *testing.T) {
+	b := newBed(t)
+	pretend := dockertest.Serve(t, dockertest.Options{})
+	pretend.Fail(dockertest.Fault{On: ".", Hang: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := b.Try(ctx, Facts{Endpoint: pretend.Endpoint()}, anna); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if got := b.kinds(); len(got) > 0 {
+		t.Errorf("events %v", got)
+	}
+	pretend.ClearFaults()
+	r, err := b.Try(t.Context(), Facts{Endpoint: pretend.Endpoint()}, anna)
+	if err != nil || !r.OK() || r.Latency <= 0 || strings.Contains(r.Hint, "engine") {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
