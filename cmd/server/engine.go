@@ -174,7 +174,7 @@ func (w *engineWatch) gone(err error) {
 		return
 	}
 	w.log.Error("the engine does not answer: nothing is judged until it does", "endpoint", w.engine.Endpoint(), "error", err,
-		"hint", "start it (systemctl start docker), or see docker-watcher hosts test; this service goes on by itself when it answers")
+		"hint", "start it (systemctl start docker), or give another with --docker-host (of one that was added: docker-watcher hosts edit); this service goes on by itself when it answers")
 }
 
 func (w *engineWatch) came(ctx context.Context) {
