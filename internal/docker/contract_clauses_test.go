@@ -322,7 +322,7 @@ func failedStart(t *testing.T, s *subject) {
 	}
 	_, id, _ := strings.Cut(string(answer), `"Id":"`)
 	id = id[:64]
-	enginetest.RemoveAfter(t, s.Engine, id)
+	enginetest.RemoveAfter(t, s.side, id)
 	err := s.Start(t.Context(), own(id))
 	if err == nil || !strings.Contains(err.Error(), "/nope") {
 		t.Errorf("the start of nothing: %v", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -48,10 +49,11 @@ type subject struct {
 	*docker.Engine
 	pretend *dockertest.Engine // nil for a real one
 	wire    *wire
-	raw     *http.Client // to ask the engine what the adapter has no words for
-	app     string       // where the test app was built
-	image   string       // the test app's image
-	checked string       // the same with a HEALTHCHECK
+	side    *docker.Engine // the same on its own socket, for what the adapter has no words for
+	raw     *http.Client   // and past the adapter
+	app     string         // where the test app was built
+	image   string         // the test app's image
+	checked string         // the same with a HEALTHCHECK
 }
 
 const (
@@ -110,17 +112,29 @@ func extraEngines(t *testing.T) map[string]string {
 
 func newSubject(t *testing.T, endpoint, app string) *subject {
 	t.Helper()
-	s := &subject{wire: &wire{endpoint: endpoint}, app: app, image: "dwt/app:1.0", checked: "dwt/checked:1.0"}
-	e, err := docker.New(docker.Options{Endpoint: endpoint, Dial: s.wire.dial})
+	return subjectBy(t, docker.Options{Endpoint: endpoint}, endpoint, app)
+}
+
+// subjectBy reaches an engine by any way; past the adapter it is asked on its own socket.
+func subjectBy(t *testing.T, way docker.Options, socket, app string) *subject {
+	t.Helper()
+	s := &subject{wire: &wire{}, app: app, image: "dwt/app:1.0", checked: "dwt/checked:1.0"}
+	way.Dial = s.wire.dial
+	e, err := docker.New(way)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Engine = e
-	transport := &http.Transport{DialContext: s.wire.dial}
+	if s.side, err = docker.New(docker.Options{Endpoint: socket}); err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return s.wire.dial(ctx, "unix", strings.TrimPrefix(socket, "unix://"))
+	}}
 	s.raw = &http.Client{Transport: transport, Timeout: patience}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		if err := e.Close(); err != nil {
+		if err := errors.Join(e.Close(), s.side.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -156,12 +170,15 @@ func (s *subject) isPodman(t *testing.T) bool {
 	return len(version.Components) > 0 && strings.Contains(version.Components[0].Name, "Podman")
 }
 
+// clause is one sentence of the contract.
+type clause struct {
+	name string
+	test func(*testing.T, *subject)
+}
+
 // obey runs the whole contract.
 func (s *subject) obey(t *testing.T) {
-	for _, clause := range []struct {
-		name string
-		test func(*testing.T, *subject)
-	}{
+	s.obeyAll(t, []clause{
 		{"an engine tells who it is", tellsWhoItIs},
 		{"created", created},
 		{"running", running},
@@ -205,20 +222,54 @@ func (s *subject) obey(t *testing.T) {
 		{"events", eventsInOrder},
 		{"events after a break", eventsAfterABreak},
 		{"what only a pretended engine shows on demand", onDemand},
-	} {
-		t.Run(clause.name, func(t *testing.T) { clause.test(t, s) })
+	})
+}
+
+func (s *subject) obeyAll(t *testing.T, clauses []clause) {
+	for _, c := range clauses {
+		t.Run(c.name, func(t *testing.T) { c.test(t, s) })
 	}
+}
+
+// TestContractByOtherWays holds real engines against what depends on the way to them: short and long answers, uploads, streams,
+// a connection that breaks.
+func TestContractByOtherWays(t *testing.T) {
+	app, err := enginetest.BuildApp(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	depend := []clause{ // each test takes its time; these are the ones on which the way tells
+		{"an engine tells who it is", tellsWhoItIs},
+		{"what is not there", notThere},
+		{"list filters", listFilters},
+		{"log followed", logFollowed},
+		{"events after a break", eventsAfterABreak},
+	}
+	t.Run("docker over TLS", func(t *testing.T) {
+		t.Parallel()
+		authority := enginetest.NewAuthority(t)
+		at, flags := authority.TLSFlags()
+		engine := enginetest.StartPrivate(t, flags...)
+		cert, key := authority.Issue("client")
+		way := docker.Options{Endpoint: at, TLS: &docker.TLS{CA: authority.PEM, Cert: cert, Key: key}}
+		subjectBy(t, way, engine.Endpoint(), app).obeyAll(t, depend)
+	})
+	t.Run("docker over ssh", func(t *testing.T) {
+		t.Parallel()
+		at := enginetest.Endpoint(t)
+		sshd := enginetest.StartSSHD(t)
+		way := docker.Options{Endpoint: sshd.Endpoint(at), SSH: &docker.SSH{Key: sshd.Key, HostKey: sshd.HostKey}}
+		subjectBy(t, way, at, app).obeyAll(t, depend)
+	})
 }
 
 // wire is the way to an engine; it can be cut.
 type wire struct {
-	endpoint string
-	mu       sync.Mutex
-	conns    []net.Conn
+	mu    sync.Mutex
+	conns []net.Conn
 }
 
-func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	network, addr, _ := strings.Cut(w.endpoint, "://")
+func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, addr)
 	if err != nil {
@@ -310,7 +361,7 @@ func (s *subject) create(t *testing.T, change ...func(*docker.CreateOptions)) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveAfter(t, s.Engine, id)
+	enginetest.RemoveAfter(t, s.side, id)
 	return id
 }
 

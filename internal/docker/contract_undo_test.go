@@ -25,7 +25,7 @@ func (s *subject) ownImage(t *testing.T, options ...enginetest.ImageOption) (ref
 	ref = "dwt/" + enginetest.Name(t) + ":1.0"
 	options = append(options, enginetest.WithLabels(map[string]string{"only": ref}))
 	s.load(t, s.app, ref, options...)
-	enginetest.RemoveImageAfter(t, s.Engine, ref)
+	enginetest.RemoveImageAfter(t, s.side, ref)
 	img, err := s.InspectImage(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
@@ -164,12 +164,12 @@ func changes(t *testing.T, s *subject) {
 	if c := look(id); c.Count != 0 {
 		t.Errorf("the engine's own changes count: %+v", c)
 	}
-	enginetest.WriteFile(t, s.Engine, id, "/data/in-volume", "stays anyway")
-	enginetest.WriteFile(t, s.Engine, id, "/deep/down/kept/in-volume", "stays anyway")
+	enginetest.WriteFile(t, s.side, id, "/data/in-volume", "stays anyway")
+	enginetest.WriteFile(t, s.side, id, "/deep/down/kept/in-volume", "stays anyway")
 	if c := look(id); c.Count != 0 {
 		t.Errorf("what is in volumes counts: %+v", c)
 	}
-	enginetest.WriteFile(t, s.Engine, id, "/written", "in the layer")
+	enginetest.WriteFile(t, s.side, id, "/written", "in the layer")
 	if c := look(id); c.Count != 1 || !slices.Equal(c.Paths, []string{"/written"}) {
 		t.Errorf("one file: %+v", c)
 	}
@@ -182,7 +182,7 @@ func changes(t *testing.T, s *subject) {
 func (s *subject) volume(t *testing.T) string {
 	t.Helper()
 	name := enginetest.Name(t)
-	enginetest.RemoveVolumeAfter(t, s.Engine, name)
+	enginetest.RemoveVolumeAfter(t, s.side, name)
 	return name
 }
 
@@ -194,13 +194,13 @@ func commit(t *testing.T, s *subject) {
 		maps.Copy(o.Labels, map[string]string{docker.LabelProject: "p", docker.LabelStage: "s", docker.LabelKeep: "true", "theirs": "stays"})
 		o.Env = []string{"GREETING=hello there"}
 	})
-	enginetest.WriteFile(t, s.Engine, id, "/written", "in the layer")
+	enginetest.WriteFile(t, s.side, id, "/written", "in the layer")
 	ref := "docker-watcher/archive:" + enginetest.Name(t)
 	made, err := s.Commit(ctx, own(id), ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveImageAfter(t, s.Engine, made)
+	enginetest.RemoveImageAfter(t, s.side, made)
 	if img, err := s.InspectImage(ctx, ref); err != nil || img.ID != made || made == base {
 		t.Fatalf("made %s, by its name %+v %v", made, img, err)
 	}
@@ -217,7 +217,7 @@ func commit(t *testing.T, s *subject) {
 		t.Fatal(err)
 	}
 	again := s.create(t, func(o *docker.CreateOptions) { o.Image, o.Labels = made, nil })
-	if text, _ := enginetest.ReadFile(t, s.Engine, again, "/written"); text != "in the layer" {
+	if text, _ := enginetest.ReadFile(t, s.side, again, "/written"); text != "in the layer" {
 		t.Errorf("the file is now %q", text)
 	}
 	if ct, err := s.Inspect(ctx, again); err != nil || bytes.Contains(ct.Raw, []byte("hello there")) {
@@ -323,7 +323,7 @@ func (s *subject) rich(t *testing.T, name, kept, front, address, back string) (i
 	if err := json.Unmarshal(answer, &made); err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveAfter(t, s.Engine, made.ID)
+	enginetest.RemoveAfter(t, s.side, made.ID)
 	status, answer = s.request(t, http.MethodPost, "/networks/"+back+"/connect", map[string]any{
 		"Container": made.ID, "EndpointConfig": map[string]any{"Aliases": []string{"inner"}},
 	})
@@ -358,7 +358,7 @@ func recreate(t *testing.T, s *subject) {
 		t.Fatal(err)
 	}
 	for file, text := range map[string]string{"/kept/file": "named", "/data/file": "anonymous"} {
-		enginetest.WriteFile(t, s.Engine, id, file, text)
+		enginetest.WriteFile(t, s.side, id, file, text)
 	}
 	old := s.inspect(t, id)
 	options := docker.RecreateOptions{Inspect: old.Raw, Name: name, Image: old.ImageID, Labels: map[string]string{docker.LabelInstance: instance, docker.LabelInstallation: installation, "more": "yes"}}
@@ -372,7 +372,7 @@ func recreate(t *testing.T, s *subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveAfter(t, s.Engine, again)
+	enginetest.RemoveAfter(t, s.side, again)
 	c := s.inspect(t, again)
 	if c.State != docker.StateCreated || c.Name != name || c.ImageID != old.ImageID || again == id {
 		t.Errorf("%s %s of %s", c.State, c.Name, c.ImageID)
@@ -385,7 +385,7 @@ func recreate(t *testing.T, s *subject) {
 	}
 	sameMounts(t, old, c)
 	for file, text := range map[string]string{"/kept/file": "named", "/data/file": "anonymous"} {
-		if got, _ := enginetest.ReadFile(t, s.Engine, again, file); got != text {
+		if got, _ := enginetest.ReadFile(t, s.side, again, file); got != text {
 			t.Errorf("%s holds %q, was %q", file, got, text)
 		}
 	}
@@ -446,7 +446,7 @@ func recreateElsewhere(t *testing.T, s *subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveAfter(t, s.Engine, again)
+	enginetest.RemoveAfter(t, s.side, again)
 	if err := s.Start(ctx, own(again)); err != nil {
 		t.Fatal(err)
 	}
@@ -472,7 +472,7 @@ func recreatePlain(t *testing.T, s *subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveAfter(t, s.Engine, again)
+	enginetest.RemoveAfter(t, s.side, again)
 	c := s.inspect(t, again)
 	if diff := cmp.Diff(describe(t, old), describe(t, c)); diff != "" {
 		t.Errorf("it is not as it was (-was +is):\n%s", diff)
@@ -496,7 +496,7 @@ func networks(t *testing.T, s *subject) {
 	if err := s.CreateNetwork(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveNetworkAfter(t, s.Engine, name)
+	enginetest.RemoveNetworkAfter(t, s.side, name)
 	if err := s.CreateNetwork(t.Context(), name); !errors.Is(err, docker.ErrConflict) {
 		t.Errorf("a second one: %v", err)
 	}
@@ -520,7 +520,7 @@ func volumes(t *testing.T, s *subject) {
 	id := s.create(t, func(o *docker.CreateOptions) {
 		o.Mounts = []docker.Mount{{Type: "volume", Name: named, Target: "/kept"}}
 	})
-	enginetest.WriteFile(t, s.Engine, id, "/kept/file", strings.Repeat("x", 10_000))
+	enginetest.WriteFile(t, s.side, id, "/kept/file", strings.Repeat("x", 10_000))
 	var anonymous string
 	for _, m := range s.inspect(t, id).Mounts {
 		if m.Anonymous {
@@ -618,7 +618,7 @@ func logTail(t *testing.T, s *subject) {
 	if err := json.Unmarshal(answer, &quiet); err != nil {
 		t.Fatal(err)
 	}
-	enginetest.RemoveAfter(t, s.Engine, quiet.ID)
+	enginetest.RemoveAfter(t, s.side, quiet.ID)
 	if err := s.Start(ctx, own(quiet.ID)); err != nil {
 		t.Fatal(err)
 	}
