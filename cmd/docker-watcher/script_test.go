@@ -26,6 +26,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 )
 
 // within bounds every wait of a script.
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 			}
 			// Sockets have short names; the script's own folder may be deep.
 			short := t.TempDir()
-			env.Values["world"] = &world{server: server, short: short, data: filepath.Join(env.WorkDir, "data")}
+			env.Values["world"] = &world{t: t, server: server, short: short, data: filepath.Join(env.WorkDir, "data")}
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("COLUMNS", "200")
@@ -55,6 +56,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"engine":   positive(cmdEngine),
+			"far":      positive(cmdFar),
 			"publish":  positive(cmdPublish),
 			"registry": positive(cmdRegistry),
 			"push":     positive(cmdPush),
@@ -105,6 +107,7 @@ func buildServer(t *testing.T) (string, error) {
 
 // world is what surrounds one script: an engine and a server.
 type world struct {
+	t      *testing.T // of all scripts
 	server string
 	short  string
 	data   string
@@ -118,6 +121,24 @@ func cmdEngine(ts *testscript.TestScript, w *world, _ []string) {
 	w.engine = dockertest.Start(dockertest.Options{})
 	ts.Check(w.engine.Listen(filepath.Join(w.short, "engine.sock")))
 	ts.Defer(w.engine.Close)
+}
+
+// far: a second pretend engine listens, at FAR_SOCKET and behind a real ssh server at FAR_SSH. ssh-key is let in there, sealed-key
+// is so too but needs its passphrase; FAR_FINGERPRINT is the server's.
+func cmdFar(ts *testscript.TestScript, w *world, _ []string) {
+	far := dockertest.Start(dockertest.Options{EngineID: "FAR", DataRoot: "/far/docker", Name: "far"})
+	socket := filepath.Join(w.short, "far.sock")
+	ts.Check(far.Listen(socket))
+	ts.Defer(far.Close)
+	s := enginetest.StartSSHD(w.t)
+	sealed, public := enginetest.SSHKey(w.t, "horse")
+	s.Authorize(public)
+	for name, text := range map[string]string{"ssh-key": s.Key, "sealed-key": sealed} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+	ts.Setenv("FAR_SOCKET", "unix://"+socket)
+	ts.Setenv("FAR_SSH", s.Endpoint(socket))
+	ts.Setenv("FAR_FINGERPRINT", docker.Fingerprint(s.HostKey))
 }
 
 // publish REF [healthy|unhealthy|waits|exit=MS:CODE|volume=/PATH|slow=MS|login=USER:PASSWORD]...: an image can be pulled.
