@@ -136,7 +136,7 @@ func (t *tunnel) dial(ctx context.Context) (net.Conn, error) {
 // refusal is all that a server says, whatever the reason.
 func (t *tunnel) refusal(err *ssh.OpenChannelError) error {
 	return &refusedWay{ErrUnavailable, fmt.Sprintf(
-		"the ssh server of %s lets %s in, but not to %s: see that an engine listens there, that the user may open it (group docker), and that sshd_config and authorized_keys do not forbid it (AllowStreamLocalForwarding yes, port-forwarding beside restrict)",
+		"the ssh server of %s lets %s in, but not to %s: see that an engine listens there, that the user may open it (group docker), and that sshd_config and authorized_keys do not forbid it (AllowStreamLocalForwarding and AllowTcpForwarding, no PermitOpen, port-forwarding beside restrict)",
 		t.addr, t.config.User, t.socket), err}
 }
 

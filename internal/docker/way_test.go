@@ -312,7 +312,8 @@ func TestSSHRefusals(t *testing.T) {
 
 // TestFirstContact: nothing of ours is shown to a server whose key nobody has said yes to.
 func TestFirstContact(t *testing.T) {
-	s := enginetest.StartSSHD(t)
+	// As docs/hosts.md recommends: sockets, and nothing else.
+	s := enginetest.StartSSHD(t, "AllowStreamLocalForwarding local", "AllowTcpForwarding local", "PermitTTY no", "X11Forwarding no")
 	pretend := dockertest.Serve(t, dockertest.Options{})
 	err := over(t, s, pretend, func(w *docker.SSH) { w.HostKey = "" }).Ping(t.Context())
 	unknown, ok := errors.AsType[*docker.UnknownHostKey](err)
