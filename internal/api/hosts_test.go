@@ -190,15 +190,15 @@ func TestHostsThatCannotBe(t *testing.T) {
 		status int
 		code   string
 	}{
-		"the flag's own":   {b.host.ID, client.HostChange{Name: ptr("x")}, 409, client.CodeManaged},
+		"the flag's own":   {b.host.ID, client.HostChange{Name: new("x")}, 409, client.CodeManaged},
 		"nothing":          {h.ID, client.HostChange{}, 422, client.CodeInvalid},
-		"an old revision":  {h.ID, client.HostChange{Name: ptr("x"), Revision: 7}, 412, client.CodeRevision},
-		"a taken name":     {h.ID, client.HostChange{Name: ptr("local")}, 409, client.CodeConflict},
-		"to plain tcp":     {h.ID, client.HostChange{Endpoint: ptr("tcp://10.0.0.5:2375")}, 422, client.CodeInvalid},
-		"to nobody":        {h.ID, client.HostChange{Endpoint: ptr("unix:///none.sock")}, 409, client.CodeHostUnusable},
-		"no yes to a key":  {h.ID, client.HostChange{Endpoint: ptr("ssh://a@10.0.0.5"), SSH: &client.HostSSHChange{Key: &private}}, 422, client.CodeInvalid},
-		"no passphrase":    {h.ID, client.HostChange{Endpoint: ptr("ssh://a@10.0.0.5"), SSH: &client.HostSSHChange{Key: &sealed, HostKey: &public}}, 422, client.CodeInvalid},
-		"a host not there": {"none", client.HostChange{Name: ptr("x")}, 404, client.CodeNotFound},
+		"an old revision":  {h.ID, client.HostChange{Name: new("x"), Revision: 7}, 412, client.CodeRevision},
+		"a taken name":     {h.ID, client.HostChange{Name: new("local")}, 409, client.CodeConflict},
+		"to plain tcp":     {h.ID, client.HostChange{Endpoint: new("tcp://10.0.0.5:2375")}, 422, client.CodeInvalid},
+		"to nobody":        {h.ID, client.HostChange{Endpoint: new("unix:///none.sock")}, 409, client.CodeHostUnusable},
+		"no yes to a key":  {h.ID, client.HostChange{Endpoint: new("ssh://a@10.0.0.5"), SSH: &client.HostSSHChange{Key: &private}}, 422, client.CodeInvalid},
+		"no passphrase":    {h.ID, client.HostChange{Endpoint: new("ssh://a@10.0.0.5"), SSH: &client.HostSSHChange{Key: &sealed, HostKey: &public}}, 422, client.CodeInvalid},
+		"a host not there": {"none", client.HostChange{Name: new("x")}, 404, client.CodeNotFound},
 	} {
 		if _, err := b.admin.UpdateHost(ctx, c.id, c.change, false); err == nil {
 			t.Errorf("%s: done", name)
@@ -217,8 +217,6 @@ func TestHostsThatCannotBe(t *testing.T) {
 		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestPlainTCPWarns(t *testing.T) {
 	b := newBed(t)

@@ -127,13 +127,14 @@ func inFrontTLS(t *testing.T, e *dockertest.Engine, a *enginetest.Authority, new
 }
 
 func relay(ctx context.Context, c net.Conn, e *dockertest.Engine) {
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	inner, err := e.Dial(ctx, "", "")
 	if err != nil {
 		return
 	}
-	defer inner.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	defer func() { _ = inner.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
 	go func() {
 		_, _ = io.Copy(inner, c)
 		_ = inner.Close()

@@ -12,8 +12,6 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-func to[T any](v T) *T { return &v }
-
 func TestChangesOfFacts(t *testing.T) {
 	ssh := Facts{Name: "a", Endpoint: "ssh://u@10.0.0.5:22", SSHKey: "key", Passphrase: "horse", HostKey: "line"}
 	tls := Facts{Name: "a", Endpoint: "tcp://10.0.0.5:2376", CA: "ca", Cert: "cert", Key: "key", ServerName: "engine"}
@@ -23,19 +21,19 @@ func TestChangesOfFacts(t *testing.T) {
 		want   Facts
 	}{
 		"nothing":                             {ssh, Change{}, ssh},
-		"name":                                {ssh, Change{Name: to("b")}, Facts{Name: "b", Endpoint: ssh.Endpoint, SSHKey: "key", Passphrase: "horse", HostKey: "line"}},
-		"another user":                        {ssh, Change{Endpoint: to("ssh://v@10.0.0.5:22")}, Facts{Name: "a", Endpoint: "ssh://v@10.0.0.5:22", SSHKey: "key", Passphrase: "horse", HostKey: "line"}},
-		"another path":                        {ssh, Change{Endpoint: to("ssh://u@10.0.0.5:22/x.sock")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.5:22/x.sock", SSHKey: "key", Passphrase: "horse", HostKey: "line"}},
-		"new ssh key":                         {ssh, Change{SSHKey: to("new")}, Facts{Name: "a", Endpoint: ssh.Endpoint, SSHKey: "new", HostKey: "line"}},
-		"ssh key forgotten":                   {ssh, Change{SSHKey: to("")}, Facts{Name: "a", Endpoint: ssh.Endpoint, HostKey: "line"}},
-		"new CA":                              {tls, Change{CA: to("other")}, Facts{Name: "a", Endpoint: tls.Endpoint, CA: "other", Cert: "cert", Key: "key", ServerName: "engine"}},
-		"another port keeps the certificates": {tls, Change{Endpoint: to("tcp://10.0.0.5:1")}, Facts{Name: "a", Endpoint: "tcp://10.0.0.5:1", CA: "ca", Cert: "cert", Key: "key", ServerName: "engine"}},
+		"name":                                {ssh, Change{Name: new("b")}, Facts{Name: "b", Endpoint: ssh.Endpoint, SSHKey: "key", Passphrase: "horse", HostKey: "line"}},
+		"another user":                        {ssh, Change{Endpoint: new("ssh://v@10.0.0.5:22")}, Facts{Name: "a", Endpoint: "ssh://v@10.0.0.5:22", SSHKey: "key", Passphrase: "horse", HostKey: "line"}},
+		"another path":                        {ssh, Change{Endpoint: new("ssh://u@10.0.0.5:22/x.sock")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.5:22/x.sock", SSHKey: "key", Passphrase: "horse", HostKey: "line"}},
+		"new ssh key":                         {ssh, Change{SSHKey: new("new")}, Facts{Name: "a", Endpoint: ssh.Endpoint, SSHKey: "new", HostKey: "line"}},
+		"ssh key forgotten":                   {ssh, Change{SSHKey: new("")}, Facts{Name: "a", Endpoint: ssh.Endpoint, HostKey: "line"}},
+		"new CA":                              {tls, Change{CA: new("other")}, Facts{Name: "a", Endpoint: tls.Endpoint, CA: "other", Cert: "cert", Key: "key", ServerName: "engine"}},
+		"another port keeps the certificates": {tls, Change{Endpoint: new("tcp://10.0.0.5:1")}, Facts{Name: "a", Endpoint: "tcp://10.0.0.5:1", CA: "ca", Cert: "cert", Key: "key", ServerName: "engine"}},
 		// A yes was said to one server, and keys were given for one kind of way.
-		"another server forgets its key": {ssh, Change{Endpoint: to("ssh://u@10.0.0.6:22")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.6:22", SSHKey: "key", Passphrase: "horse"}},
-		"another port forgets its key":   {ssh, Change{Endpoint: to("ssh://u@10.0.0.5:23")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.5:23", SSHKey: "key", Passphrase: "horse"}},
-		"ssh to socket":                  {ssh, Change{Endpoint: to("unix:///x")}, Facts{Name: "a", Endpoint: "unix:///x"}},
-		"plain is not kept for TLS":      {Facts{Name: "a", Endpoint: "tcp://x:1", Plain: true}, Change{Endpoint: to("ssh://u@x")}, Facts{Name: "a", Endpoint: "ssh://u@x"}},
-		"TLS to ssh, all at once":        {tls, Change{Endpoint: to(ssh.Endpoint), SSHKey: to("key"), Passphrase: to("horse"), HostKey: to("line")}, ssh},
+		"another server forgets its key": {ssh, Change{Endpoint: new("ssh://u@10.0.0.6:22")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.6:22", SSHKey: "key", Passphrase: "horse"}},
+		"another port forgets its key":   {ssh, Change{Endpoint: new("ssh://u@10.0.0.5:23")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.5:23", SSHKey: "key", Passphrase: "horse"}},
+		"ssh to socket":                  {ssh, Change{Endpoint: new("unix:///x")}, Facts{Name: "a", Endpoint: "unix:///x"}},
+		"plain is not kept for TLS":      {Facts{Name: "a", Endpoint: "tcp://x:1", Plain: true}, Change{Endpoint: new("ssh://u@x")}, Facts{Name: "a", Endpoint: "ssh://u@x"}},
+		"TLS to ssh, all at once":        {tls, Change{Endpoint: new(ssh.Endpoint), SSHKey: new("key"), Passphrase: new("horse"), HostKey: new("line")}, ssh},
 	} {
 		if diff := cmp.Diff(c.want, c.from.with(c.change)); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)

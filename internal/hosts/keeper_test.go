@@ -90,7 +90,7 @@ func TestHostOverItsWholeLife(t *testing.T) {
 	}
 
 	// A new name does not touch what is in use, and keeps what nobody can read.
-	if h, err = b.Update(ctx, h.ID, h.Revision, Change{Name: to("farther")}, false, anna); err != nil || b.inUse(h) != first {
+	if h, err = b.Update(ctx, h.ID, h.Revision, Change{Name: new("farther")}, false, anna); err != nil || b.inUse(h) != first {
 		t.Fatalf("got %+v, %v", h, err)
 	}
 	// A daemon that starts anew reaches it with what is sealed.
@@ -116,7 +116,7 @@ func TestHostOverItsWholeLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Update(ctx, h.ID, now.Revision, Change{Endpoint: to(pretend.Endpoint())}, false, anna); err != nil || len(b.fleet.HostIDs()) != 0 {
+	if _, err := b.Update(ctx, h.ID, now.Revision, Change{Endpoint: new(pretend.Endpoint())}, false, anna); err != nil || len(b.fleet.HostIDs()) != 0 {
 		t.Errorf("got %v, in use %v", err, b.fleet.HostIDs())
 	}
 	if secrets, err := b.db.HostSecrets(ctx, h.ID); err != nil || secrets != (store.HostSecrets{}) {
@@ -164,10 +164,10 @@ func TestNothingIsDoneByHalves(t *testing.T) {
 		"create: taken name":     {second(b.Create(ctx, Facts{Name: "near", Endpoint: pretend.Endpoint()}, false, anna)), store.ErrConflict},
 		"create: nobody there":   {second(b.Create(ctx, Facts{Name: "x", Endpoint: "unix:///none"}, false, anna)), ErrUnusable},
 		"create: plain":          {second(b.Create(ctx, Facts{Name: "x", Endpoint: "tcp://127.0.0.1:1"}, true, anna)), store.FieldError{Field: "plain", Reason: "tcp:// without TLS is open to whoever is on the way: give certificates, or allow it for this host"}},
-		"update: taken name":     {second(b.Update(ctx, h.ID, 1, Change{Name: to(store.LocalHost)}, false, anna)), store.ErrConflict},
-		"update: old revision":   {second(b.Update(ctx, h.ID, 9, Change{Name: to("x")}, false, anna)), store.ErrConflict},
-		"update: under way":      {second(b.Update(ctx, h.ID, 1, Change{Endpoint: to(other.Endpoint())}, false, anna)), ErrBusy},
-		"update: the flag's own": {second(b.Update(ctx, local.ID, 0, Change{Name: to("x")}, false, anna)), ErrManaged},
+		"update: taken name":     {second(b.Update(ctx, h.ID, 1, Change{Name: new(store.LocalHost)}, false, anna)), store.ErrConflict},
+		"update: old revision":   {second(b.Update(ctx, h.ID, 9, Change{Name: new("x")}, false, anna)), store.ErrConflict},
+		"update: under way":      {second(b.Update(ctx, h.ID, 1, Change{Endpoint: new(other.Endpoint())}, false, anna)), ErrBusy},
+		"update: the flag's own": {second(b.Update(ctx, local.ID, 0, Change{Name: new("x")}, false, anna)), ErrManaged},
 		"disable: under way":     {b.Disable(ctx, h.ID, anna), ErrBusy},
 		"disable: none":          {b.Disable(ctx, "none", anna), store.ErrNotFound},
 		"enable: none":           {b.Enable(ctx, "none", anna), store.ErrNotFound},
