@@ -143,6 +143,9 @@ func (f *figures) collectHosts(ctx context.Context, ch chan<- prometheus.Metric)
 		return
 	}
 	for _, h := range hosts {
+		if !h.DisabledSince.IsZero() {
+			continue // nobody is to be alarmed by a host that is meant to be out of use
+		}
 		if !h.LastGoodScan.IsZero() {
 			ch <- prometheus.MustNewConstMetric(f.lastGood, prometheus.GaugeValue, float64(h.LastGoodScan.UnixMilli())/1000, h.Name)
 		}

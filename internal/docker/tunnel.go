@@ -45,6 +45,8 @@ type knock struct {
 	err    error
 	until  time.Time // to which a failed one stands
 
+	// Under the tunnel's lock.
+	settled bool // it is known how it went
 	proving bool // that it lives
 }
 
@@ -183,6 +185,7 @@ func (t *tunnel) connect(ctx context.Context, k *knock) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	k.settled = true
 	if t.closed && k.client != nil {
 		_ = k.client.Close() // nobody has used it
 		k.client, k.err = nil, &refusedWay{ErrUnavailable, "the way to the engine was closed", net.ErrClosed}
@@ -265,16 +268,9 @@ func (t *tunnel) close() error {
 	t.mu.Lock()
 	t.closed = true
 	k := t.now
+	made := k != nil && k.settled && k.client != nil // else who makes it sees that it is not wanted any more
 	t.mu.Unlock()
-	if k == nil {
-		return nil
-	}
-	select {
-	case <-k.done:
-	default:
-		return nil // who makes it sees that it is not wanted any more
-	}
-	if k.client == nil {
+	if !made {
 		return nil
 	}
 	if err := k.client.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -54,6 +54,7 @@ export function needs(f: Facts): Need[] {
 const at = (iso: string | null | undefined) => (iso ? ms(iso) : null);
 
 function hostNeeds(h: Host): Need[] {
+  if (h.disabled_since) return []; // as an admin wanted it
   const blind = h.blind_intervals.find((b) => b.to === null);
   const base = { href: '/hosts', tone: 'bad' as const };
   if (!h.reachable)

@@ -139,6 +139,10 @@ describe('what needs somebody', () => {
     ]);
     expect(failedStages([e('deploy.started', 's'), e('deploy.done', 's'), failed]).size).toBe(0);
   });
+  it('is not a host that an admin took out of use', () => {
+    const blind = [{ from: '2026-11-23T10:00:00Z', to: null, reason: 'disabled' }];
+    expect(needs({ ...facts, hosts: [host({ reachable: false, disabled_since: '2026-11-23T10:00:00Z', blind_intervals: blind })] })).toEqual([]);
+  });
   it('is a failed deploy until something was deployed there since', () => {
     expect(failedDeploys([e('deploy.failed', 's')])).toHaveLength(1);
     expect(failedDeploys([e('deploy.done', 's'), e('deploy.failed', 's')])).toEqual([]);

@@ -9,6 +9,7 @@ export const blindReasons: Record<string, string> = {
   clock: 'our clock jumped',
   clock_skew: 'the clock of the engine was wrong',
   engine_changed: 'another engine answered',
+  disabled: 'an admin took it out of use',
 };
 
 const percent = (share: number) => (share < 0.001 ? 'under 0.1%' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)}%`);
@@ -20,6 +21,7 @@ export const hosts = {
   noneBody: 'The daemon adds the engine that it was started with.',
   ok: 'Reachable',
   unreachable: 'Does not answer',
+  disabled: 'Out of use',
   frozen: 'Verdicts held back',
   blind: 'Cannot be judged',
   selfCheck: 'Self-check',
