@@ -178,7 +178,7 @@ func setEngine(to *string, v string) error {
 			return fmt.Errorf("%q: a port is missing: tcp://host:2375", v)
 		}
 	default:
-		return fmt.Errorf("%q: %s:// is not supported: give unix:///path/to/docker.sock or tcp://host:port", v, scheme)
+		return fmt.Errorf("%q: %s:// is not supported here: give unix:///path/to/docker.sock or tcp://host:port; engines by ssh or TLS are added with docker-watcher hosts add", v, scheme)
 	}
 	*to = v
 	return nil

@@ -141,7 +141,9 @@ describe('what needs somebody', () => {
   });
   it('is not a host that an admin took out of use', () => {
     const blind = [{ from: '2026-11-23T10:00:00Z', to: null, reason: 'disabled' }];
-    expect(needs({ ...facts, hosts: [host({ reachable: false, disabled_since: '2026-11-23T10:00:00Z', blind_intervals: blind })] })).toEqual([]);
+    expect(
+      needs({ ...facts, hosts: [host({ reachable: false, disabled_since: '2026-11-23T10:00:00Z', blind_intervals: blind })] }),
+    ).toEqual([]);
   });
   it('is a failed deploy until something was deployed there since', () => {
     expect(failedDeploys([e('deploy.failed', 's')])).toHaveLength(1);
