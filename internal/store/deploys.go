@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-const deployColumns = `id, project_id, stage_id, host_id, instance_id, replaces, image, image_tag, digest, state, error, actor, created_at, ended_at`
+const deployColumns = `id, kind, project_id, stage_id, host_id, instance_id, replaces, image, image_tag, digest, state, error, actor,
+	cancelled_by, created_at, ended_at`
 
 func scanDeploy(r row) (d Deploy, err error) {
-	err = r.Scan(&d.ID, &d.ProjectID, &d.StageID, &d.HostID, &d.InstanceID, &d.Replaces, &d.Image, &d.ImageTag, &d.Digest, &d.State,
-		&d.Error, &d.Actor, at{&d.CreatedAt}, at{&d.EndedAt})
+	err = r.Scan(&d.ID, &d.Kind, &d.ProjectID, &d.StageID, &d.HostID, &d.InstanceID, &d.Replaces, &d.Image, &d.ImageTag, &d.Digest, &d.State,
+		&d.Error, &d.Actor, &d.CancelledBy, at{&d.CreatedAt}, at{&d.EndedAt})
 	return d, err
 }
 
@@ -50,13 +51,23 @@ func (q queries) OpenDeploys(ctx context.Context) ([]Deploy, error) {
 	return list(ctx, q, "list the open deploys", scanDeploy, `SELECT `+deployColumns+` FROM deploys WHERE ended_at IS NULL ORDER BY id`)
 }
 
-// InsertDeploy starts a deploy; ErrConflict while another of the stage is open.
+// QueuedDeploy returns the deploy of a stage that waits for its turn; ErrNotFound when none does.
+func (q queries) QueuedDeploy(ctx context.Context, stageID string) (Deploy, error) {
+	return one(ctx, q, "look for a queued deploy of stage "+stageID, scanDeploy,
+		`SELECT `+deployColumns+` FROM deploys WHERE stage_id = $1 AND state = $2`, stageID, string(DeployQueued))
+}
+
+// InsertDeploy queues a deploy; ErrConflict while another of the stage is queued. Of a stage one waits and one is
+// carried out at most.
 func (tx *Tx) InsertDeploy(ctx context.Context, d Deploy) error {
+	if d.Kind == "" {
+		d.Kind = DeployForward
+	}
 	n, err := tx.exec(ctx, "start deploy "+d.ID,
-		`INSERT INTO deploys (`+deployColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		ON CONFLICT (stage_id) WHERE ended_at IS NULL DO NOTHING`,
-		d.ID, d.ProjectID, d.StageID, d.HostID, d.InstanceID, d.Replaces, clean(d.Image), clean(d.ImageTag), clean(d.Digest),
-		string(d.State), clean(d.Error), clean(d.Actor), orNow(d.CreatedAt, now()), endOf(d))
+		`INSERT INTO deploys (`+deployColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		ON CONFLICT DO NOTHING`,
+		d.ID, string(d.Kind), d.ProjectID, d.StageID, d.HostID, d.InstanceID, d.Replaces, clean(d.Image), clean(d.ImageTag), clean(d.Digest),
+		string(d.State), clean(d.Error), clean(d.Actor), clean(d.CancelledBy), orNow(d.CreatedAt, now()), endOf(d))
 	if err != nil || n > 0 {
 		return err
 	}
@@ -75,7 +86,7 @@ func endOf(d Deploy) any {
 	return millis(d.EndedAt)
 }
 
-// UpdateDeploy writes state, instance, digest, error and end, if the deploy had not ended (ErrConflict).
+// UpdateDeploy writes state, instances, digest, error and end, if the deploy had not ended (ErrConflict).
 func (tx *Tx) UpdateDeploy(ctx context.Context, d Deploy) error {
 	n, err := tx.exec(ctx, "update deploy "+d.ID,
 		`UPDATE deploys SET instance_id = $1, replaces = $2, digest = $3, state = $4, error = $5, ended_at = $6
@@ -89,4 +100,38 @@ func (tx *Tx) UpdateDeploy(ctx context.Context, d Deploy) error {
 		return err
 	}
 	return fmt.Errorf("update deploy %s: it is %s already: %w", d.ID, was.State, ErrConflict)
+}
+
+// CancelDeploy notes who wants a deploy to end. ErrConflict: it has ended, or is so far that its new instance serves.
+func (tx *Tx) CancelDeploy(ctx context.Context, id, by string) error {
+	n, err := tx.exec(ctx, "cancel deploy "+id,
+		`UPDATE deploys SET cancelled_by = $1 WHERE id = $2 AND ended_at IS NULL AND cancelled_by = '' AND state NOT IN ($3, $4)`,
+		clean(by), id, string(DeploySwitching), string(DeployDraining))
+	if err != nil || n > 0 {
+		return err
+	}
+	was, err := tx.Deploy(ctx, id)
+	if err != nil || was.CancelledBy != "" && !was.State.Ended() {
+		return err
+	}
+	return fmt.Errorf("cancel deploy %s: it is %s already: %w", id, was.State, ErrConflict)
+}
+
+// ForgetInstance deletes an instance that a deploy was still bringing up and that has no container on the engine, or none
+// any more: that is for the caller to know. ErrConflict for any other.
+func (tx *Tx) ForgetInstance(ctx context.Context, id string) error {
+	what := "forget instance " + id
+	if _, err := tx.exec(ctx, what, `DELETE FROM leftovers WHERE instance_id = $1 AND kind = $2`, id, string(LeftoverRow)); err != nil {
+		return err
+	}
+	return tx.execOne(ctx, what, ErrConflict, `DELETE FROM instances WHERE id = $1 AND status IN ($2, $3, $4)`,
+		id, string(StatusPending), string(StatusPulling), string(StatusStarting))
+}
+
+// PointRoutes lets the routes of a stage that lead to an instance lead to another one.
+func (tx *Tx) PointRoutes(ctx context.Context, stageID, to string) error {
+	_, err := tx.exec(ctx, "point the routes of stage "+stageID+" to instance "+to,
+		`UPDATE routes SET instance_id = $1, updated_at = $2, revision = revision + 1
+		WHERE stage_id = $3 AND instance_id IS NOT NULL AND instance_id <> $1`, to, now(), stageID)
+	return err
 }

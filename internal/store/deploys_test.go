@@ -19,7 +19,7 @@ func TestDeploys(t *testing.T) {
 		s, _ := storetest.Shop(t, db)
 		deploy := func(stage string) store.Deploy {
 			return store.Deploy{
-				ID: store.NewID(), ProjectID: s.ProjectID, StageID: stage, HostID: s.HostID, Replaces: "old", Image: "shop", ImageTag: "1.0",
+				ID: store.NewID(), Kind: store.DeployForward, ProjectID: s.ProjectID, StageID: stage, HostID: s.HostID, Replaces: "old", Image: "shop", ImageTag: "1.0",
 				State: store.DeployQueued, Actor: "user:anna", CreatedAt: noon,
 			}
 		}
@@ -35,6 +35,9 @@ func TestDeploys(t *testing.T) {
 		}
 		wantErr(t, insert(second), store.ErrConflict)
 		wantErr(t, insert(first), store.ErrConflict)
+		if waits, err := db.QueuedDeploy(ctx, s.ID); err != nil || cmp.Diff(first, waits) != "" {
+			t.Errorf("what waits: %+v, %v", waits, err)
+		}
 		first.State, first.InstanceID, first.Digest, first.Error, first.EndedAt = store.DeployFailed, "new", "sha256:d", "not healthy", noon.Add(time.Minute)
 		if err := update(first); err != nil {
 			t.Fatal(err)
@@ -53,6 +56,19 @@ func TestDeploys(t *testing.T) {
 		if err := insert(second); err != nil {
 			t.Errorf("after the first has ended: %v", err)
 		}
+		second.State = store.DeployPulling
+		third := deploy(s.ID)
+		if err := errors.Join(update(second), insert(third)); err != nil {
+			t.Errorf("one is carried out and one waits: %v", err)
+		}
+		third.State = store.DeployPulling
+		wantErr(t, update(third), store.ErrConflict) // two at a time
+		third.State = store.DeploySuperseded
+		if err := update(third); err != nil {
+			t.Error(err)
+		}
+		_, err = db.QueuedDeploy(ctx, s.ID)
+		wantErr(t, err, store.ErrNotFound)
 		open, err := db.OpenDeploys(ctx)
 		if err != nil || len(open) != 2 {
 			t.Errorf("open: %+v, %v", open, err)
@@ -64,7 +80,7 @@ func TestDeploys(t *testing.T) {
 		if got, err := db.Deploy(ctx, second.ID); err != nil || got.EndedAt.IsZero() {
 			t.Errorf("an end without a time: %+v, %v", got, err)
 		}
-		for stage, want := range map[string][]string{s.ID: {second.ID, first.ID}, "": {elsewhere.ID, second.ID, first.ID}, "nobody": nil} {
+		for stage, want := range map[string][]string{s.ID: {third.ID, second.ID, first.ID}, "": {third.ID, elsewhere.ID, second.ID, first.ID}, "nobody": nil} {
 			var ids []string
 			for cursor := ""; ; {
 				items, next, err := db.Deploys(ctx, s.ProjectID, stage, store.Page{Limit: 1, Cursor: cursor})
@@ -80,6 +96,121 @@ func TestDeploys(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, ids); diff != "" {
 				t.Errorf("stage %q: %s", stage, diff)
+			}
+		}
+	})
+}
+
+func TestCancelDeploy(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		s, _ := storetest.Shop(t, db)
+		for state, want := range map[store.DeployState]error{
+			store.DeployQueued: nil, store.DeployPulling: nil, store.DeployStarting: nil, store.DeployChecking: nil,
+			store.DeploySwitching: store.ErrConflict, store.DeployDraining: store.ErrConflict, store.DeployDone: store.ErrConflict,
+			store.DeployFailed: store.ErrConflict, store.DeployCancelled: store.ErrConflict, store.DeploySuperseded: store.ErrConflict,
+		} {
+			d := store.Deploy{ID: store.NewID(), ProjectID: s.ProjectID, StageID: "stage of " + string(state), HostID: s.HostID, State: state, CreatedAt: noon}
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertDeploy(ctx, d) })
+			cancel := func(by string) error {
+				return try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.CancelDeploy(ctx, d.ID, by) })
+			}
+			if err := cancel("user:anna"); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", state, err, want)
+			}
+			got, err := db.Deploy(t.Context(), d.ID)
+			if by := map[bool]string{true: "user:anna"}[want == nil]; err != nil || got.CancelledBy != by || got.State != state {
+				t.Errorf("%s: %+v, %v", state, got, err)
+			}
+			if err := cancel("user:ben"); !errors.Is(err, want) {
+				t.Errorf("%s: again: %v", state, err)
+			}
+		}
+		wantErr(t, try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.CancelDeploy(ctx, "nope", "user:anna") }), store.ErrNotFound)
+	})
+}
+
+func TestDeployLog(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		s, _ := storetest.Shop(t, db)
+		ids := make([]string, 53)
+		for n := range ids {
+			ids[n] = store.NewID()
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+				d := store.Deploy{ID: ids[n], ProjectID: s.ProjectID, StageID: s.ID, HostID: s.HostID, State: store.DeployDone, CreatedAt: noon}
+				if err := errors.Join(tx.InsertDeploy(ctx, d), tx.PruneDeployLogs(ctx, s.ID)); err != nil {
+					return err
+				}
+				_, err := tx.AppendDeployLog(ctx, store.DeployLine{DeployID: d.ID, Text: "first"})
+				return err
+			})
+		}
+		last := ids[len(ids)-1]
+		want := store.DeployLine{
+			DeployID: last, Line: 2, Time: noon, State: store.DeployPulling, Text: "a\uFFFDb", DoneBytes: 1 << 40, TotalBytes: 1 << 41,
+		}
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			given := want
+			given.Line, given.Text = 99, "a\x00b"
+			got, err := tx.AppendDeployLog(ctx, given)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			return err
+		})
+		if lines, err := db.DeployLog(ctx, last, 1, 10); err != nil || cmp.Diff([]store.DeployLine{want}, lines) != "" {
+			t.Errorf("after the first line: %+v, %v", lines, err)
+		}
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for range 600 {
+				if _, err := tx.AppendDeployLog(ctx, store.DeployLine{DeployID: last, Text: "more"}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		lines, err := db.DeployLog(ctx, last, 0, 10_000)
+		if err != nil || len(lines) != 500 || lines[0].Line != 103 || lines[499].Line != 602 {
+			t.Errorf("of 602 lines %d are kept, from %d, %v", len(lines), lines[0].Line, err)
+		}
+		for n, keeps := range map[int]bool{0: false, 2: false, 3: true, 51: true} {
+			if lines, err := db.DeployLog(ctx, ids[n], 0, 10); err != nil || (len(lines) == 1) != keeps {
+				t.Errorf("deploy %d of %d: %d lines, %v", n, len(ids), len(lines), err)
+			}
+		}
+		if lines, err := db.DeployLog(ctx, "nope", 0, 10); err != nil || len(lines) > 0 {
+			t.Errorf("of a deploy that does not exist: %+v, %v", lines, err)
+		}
+	})
+}
+
+func TestForgetInstance(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		s, _ := storetest.Shop(t, db)
+		for _, status := range store.Statuses() {
+			i := storetest.Instance(t, db, s, func(i *store.Instance) { i.Status, i.ContainerID = status, "" })
+			err := try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ForgetInstance(ctx, i.ID) })
+			_, gone := db.Instance(t.Context(), i.ID)
+			if status.Deploying() != (err == nil) || status.Deploying() != errors.Is(gone, store.ErrNotFound) || err != nil && !errors.Is(err, store.ErrConflict) {
+				t.Errorf("%s: %v; it is gone: %v", status, err, gone)
+			}
+		}
+	})
+}
+
+func TestPointRoutes(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		s, first := storetest.Shop(t, db)
+		second, elsewhere := storetest.Instance(t, db, s), storetest.Instance(t, db, storetest.Stage(t, db, store.Host{ID: s.HostID}, store.Project{ID: s.ProjectID}))
+		route(t, db, first, "shop.example", "/")
+		route(t, db, second, "www.shop.example", "/")
+		route(t, db, elsewhere, "other.example", "/")
+		for range 2 {
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PointRoutes(ctx, s.ID, second.ID) })
+			for i, want := range map[string][]string{first.ID: nil, second.ID: {"shop.example/", "www.shop.example/"}, elsewhere.ID: {"other.example/"}} {
+				if got, err := db.RoutesOf(t.Context(), i); err != nil || cmp.Diff(want, got) != "" {
+					t.Errorf("routes of %s: %v, %v", i, got, err)
+				}
 			}
 		}
 	})

@@ -106,16 +106,3 @@ func ruleText(r *tagrule.Rule) (string, error) {
 	}
 	return jsonOf("write a tag rule", r)
 }
-
-// span scans a duration that is kept in milliseconds.
-type span struct{ to *time.Duration }
-
-// Scan reads a BIGINT.
-func (s span) Scan(v any) error {
-	ms, ok := v.(int64)
-	if !ok {
-		return fmt.Errorf("a duration is kept as a number, not as %T", v)
-	}
-	*s.to = time.Duration(ms) * time.Millisecond
-	return nil
-}

@@ -150,9 +150,10 @@ type Stage struct {
 	HostID     string
 	Name       string
 	Kind       StageKind
-	StaleAfter *StaleAfter // nil: inherit from the project
-	KeepLast   int         // good former instances kept for rollback, as set on the stage; KeepInherit: its policy decides
-	Spec       Spec        // defaults of its instances; env values are sealed at rest
+	StaleAfter *StaleAfter   // nil: inherit from the project
+	KeepLast   int           // good former instances kept for rollback, as set on the stage; KeepInherit: its policy decides
+	Drain      time.Duration // how long a former instance runs on after its routes lead to the new one
+	Spec       Spec          // defaults of its instances; env values are sealed at rest
 
 	TagRule      *tagrule.Rule // which tags it follows; nil: none
 	Mode         Mode          // what becomes of a tag that is ready; empty: manual
@@ -564,41 +565,6 @@ type Removal struct {
 	ArchiveID    string // the copy that is being made for it; empty: none yet
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
-}
-
-// DeployState is where a deploy stands.
-type DeployState string
-
-// The states of a deploy.
-const (
-	DeployQueued    DeployState = "queued"
-	DeployPulling   DeployState = "pulling"
-	DeployStarting  DeployState = "starting"
-	DeployChecking  DeployState = "checking"
-	DeploySwitching DeployState = "switching"
-	DeployDone      DeployState = "done"
-	DeployFailed    DeployState = "failed"
-)
-
-// Ended reports whether the deploy is over.
-func (s DeployState) Ended() bool { return s == DeployDone || s == DeployFailed }
-
-// Deploy is one attempt to bring a stage to an image tag.
-type Deploy struct {
-	ID         string
-	ProjectID  string
-	StageID    string
-	HostID     string
-	InstanceID string // the new one
-	Replaces   string // the instance that served before; empty: none
-	Image      string
-	ImageTag   string
-	Digest     string
-	State      DeployState
-	Error      string
-	Actor      string
-	CreatedAt  time.Time
-	EndedAt    time.Time
 }
 
 // Role is what a caller may do.

@@ -152,7 +152,7 @@ func TestStages(t *testing.T) {
 		var i store.Instance
 		full(&i)
 		s := storetest.Stage(t, db, h, p, func(s *store.Stage) {
-			s.Name, s.Kind, s.Spec, s.StaleAfter = "preview", store.StagePreview, i.Spec, &store.StaleAfter{Never: true}
+			s.Name, s.Kind, s.Spec, s.StaleAfter, s.Drain = "preview", store.StagePreview, i.Spec, &store.StaleAfter{Never: true}, 1500*time.Millisecond
 		})
 		same := func(want store.Stage) {
 			t.Helper()
@@ -170,7 +170,7 @@ func TestStages(t *testing.T) {
 			return try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateStage(ctx, s) })
 		}
 		changed := s
-		changed.Name, changed.Spec, changed.StaleAfter, changed.KeepLast = "renamed", store.Spec{Env: []store.EnvVar{{Name: "A", Value: "B"}}}, nil, 0
+		changed.Name, changed.Spec, changed.StaleAfter, changed.KeepLast, changed.Drain = "renamed", store.Spec{Env: []store.EnvVar{{Name: "A", Value: "B"}}}, nil, 0, time.Minute
 		if err := update(changed); err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,8 @@ func ofTheFirstVersion(exec func(query string, args ...any)) {
 		'{}', '{"bytes":7}', '{}', '', '')`)
 	exec(`INSERT INTO event_log (id, time, severity, source, kind, message, instance_id, actor) VALUES (1, $1, 'warn', 'scanner', 'instance.stale', 'is stale', 'i', 'system')`, at)
 	exec(`UPDATE sequences SET value = 1 WHERE name = 'event'`)
+	exec(`INSERT INTO deploys (id, project_id, stage_id, host_id, instance_id, replaces, image, image_tag, digest, state, error, actor, created_at)
+		VALUES ('d', 'p', 's', 'h', 'i', '', 'r.example/shop', '1.0', '', 'checking', '', 'user:anna', $1)`, at)
 	exec(`INSERT INTO archives (id, instance_id, plan_id, host_id, project_id, stage_id, name, image, image_tag, image_id, digest, layer_image, bytes,
 		instance_row, actor, removed_at, expires_at) VALUES ('a', 'x', '', 'h', 'p', 's', 'n', '', '', '', '', '', 0, '{}', '', $1, $1)`, at)
 }
@@ -92,6 +94,14 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 		}
 		if archives := archiveIDs(t, db, store.ArchiveFilter{}, 10); len(archives) != 0 {
 			t.Errorf("archives: %v", archives)
+		}
+
+		open, err := db.OpenDeploys(ctx)
+		if err != nil || len(open) != 1 || open[0].Kind != store.DeployForward || open[0].CancelledBy != "" {
+			t.Errorf("deploys: %+v, %v", open, err)
+		}
+		if s, err := db.Stage(ctx, "s"); err != nil || s.Drain != 10*time.Second {
+			t.Errorf("stage: %+v, %v", s, err)
 		}
 
 		// And it works as a new one does.

@@ -31,6 +31,19 @@ func (a at) Scan(v any) error {
 	return nil
 }
 
+// span scans a duration that is kept as BIGINT milliseconds.
+type span struct{ to *time.Duration }
+
+// Scan reads a BIGINT.
+func (d span) Scan(v any) error {
+	ms, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a duration is kept as a number, not as %T", v)
+	}
+	*d.to = time.Duration(ms) * time.Millisecond
+	return nil
+}
+
 // bit is how a truth value is kept: BIGINT 0 or 1.
 func bit(b bool) int64 {
 	if b {
