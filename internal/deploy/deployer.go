@@ -1,8 +1,10 @@
 // Package deploy brings a stage to an image and acts on single instances. A deploy is a row whose steps
 // are each safe to repeat: whatever a crash leaves open is picked up again from the row. The instance's
 // row is written before its container is made and carries its id into the container's labels, so that
-// no container of ours is ever without a row. What served before is stopped last, and started again if the
-// new one fails. Nothing here starts by itself: Run carries out what Start has queued.
+// no container of ours is ever without a row. What served before is stopped last, after the routes lead to the
+// new one and a time to drain, and started again if the new one fails. Of a stage one deploy is carried out and
+// one waits at most: a newer request supersedes the one that waits. Nothing here starts by itself: Run carries out what
+// Start and Rollback have queued.
 package deploy
 
 import (
@@ -10,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 
 // The refusals of this package, each with a reason in its text.
 var (
-	ErrBusy       = errors.New("another deploy of this stage is under way")
+	ErrBusy       = errors.New("it is busy")
 	ErrWrongState = errors.New("wrong state")
 	ErrInvalid    = errors.New("invalid")
 )
@@ -49,6 +50,9 @@ type Deployer struct {
 	locks locks
 	// credential is what a pull brings to the registry of an image; nil: nothing.
 	credential func(ctx context.Context, image string) (string, error)
+	crew       crew
+
+	switchTo Switch
 }
 
 // New joins the parts; it starts nothing.
@@ -66,9 +70,8 @@ func (d *Deployer) LogInBy(credential func(ctx context.Context, image string) (s
 func (d *Deployer) Run(ctx context.Context) error {
 	d.began = time.Now()
 	var (
-		workers  sync.WaitGroup
-		slots    = make(chan struct{}, atOnce)
-		underWay sync.Map
+		workers sync.WaitGroup
+		slots   = make(chan struct{}, atOnce)
 	)
 	defer workers.Wait()
 	retry := time.NewTicker(retryEvery)
@@ -81,19 +84,18 @@ func (d *Deployer) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "open deploys could not be read; trying again", "error", err)
 		}
-		for _, dep := range open {
-			if _, taken := underWay.LoadOrStore(dep.ID, true); taken {
-				continue
-			}
+		for _, j := range d.crew.take(open) {
 			workers.Go(func() {
-				defer underWay.Delete(dep.ID)
+				defer d.leave(context.WithoutCancel(ctx), j)
 				select {
 				case slots <- struct{}{}:
 				case <-ctx.Done():
 					return
 				}
 				defer func() { <-slots }()
-				d.carryOut(ctx, dep.ID)
+				ctx, end := d.crew.begin(ctx, j)
+				defer end()
+				d.carryOut(ctx, j.deployID)
 			})
 		}
 		select {
@@ -105,58 +107,20 @@ func (d *Deployer) Run(ctx context.Context) error {
 	}
 }
 
-// Start validates and queues a deploy; ErrBusy while another of the stage is open. Progress
-// is spread on the bus as info events of kind deploy.progress (data: deploy_id, state, done_bytes, total_bytes).
-func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
-	stage, err := d.db.Stage(ctx, r.StageID)
-	if err != nil {
-		return store.Deploy{}, fmt.Errorf("deploy: stage %s: %w", r.StageID, err)
+// leave lets the next deploy of a stage have its turn. One that was left open is not tried again before its time.
+func (d *Deployer) leave(ctx context.Context, j *job) {
+	d.crew.leave(j)
+	if dep, err := d.db.Deploy(ctx, j.deployID); err == nil && dep.State.Ended() {
+		d.nudge()
 	}
-	project, err := d.db.Project(ctx, stage.ProjectID)
-	if err != nil {
-		return store.Deploy{}, fmt.Errorf("deploy: project of stage %s: %w", stage.Name, err)
-	}
-	inst, err := d.newInstance(project, stage, r)
-	if err != nil {
-		return store.Deploy{}, err
-	}
-	if _, err := d.fleet.Engine(stage.HostID); err != nil {
-		return store.Deploy{}, fmt.Errorf("deploy: host of stage %s/%s: %w", project.Name, stage.Name, err)
-	}
-	dep := store.Deploy{
-		ID: store.NewID(), ProjectID: project.ID, StageID: stage.ID, HostID: stage.HostID, InstanceID: inst.ID,
-		Image: inst.Image, ImageTag: inst.ImageTag, State: store.DeployQueued, Actor: r.Actor, CreatedAt: inst.CreatedAt,
-	}
-	err = d.db.Update(ctx, func(tx *store.Tx) error {
-		live, err := liveOf(ctx, tx, stage, inst.ID)
-		if err != nil {
-			return err
-		}
-		if len(live) > 0 {
-			dep.Replaces = live[0].ID
-		}
-		if err := tx.InsertInstance(ctx, inst); err != nil {
-			return fmt.Errorf("write down the new instance: %w", err)
-		}
-		if err := tx.InsertDeploy(ctx, dep); errors.Is(err, store.ErrConflict) {
-			return fmt.Errorf("%s/%s: %w: wait until it ends and deploy again", project.Name, stage.Name, ErrBusy)
-		} else if err != nil {
-			return fmt.Errorf("write down the deploy: %w", err)
-		}
-		severity, message := store.SeverityInfo, fmt.Sprintf("deploy of %s to %s/%s asked for", reference(inst.Image, inst.ImageTag), project.Name, stage.Name)
-		if power := Dangerous(inst.Spec); len(power) > 0 {
-			severity, message = store.SeverityWarn, message+"; its container gets power over the host: "+strings.Join(power, ", ")
-		}
-		return tx.Emit(ctx, deployEvent(dep, severity, "deploy.started", message, nil))
-	})
-	if err != nil {
-		return store.Deploy{}, fmt.Errorf("queue deploy: %w", err)
-	}
+}
+
+// nudge wakes Run.
+func (d *Deployer) nudge() {
 	select {
 	case d.wake <- struct{}{}:
-	default: // a wake is waiting already, and finds this one too
+	default: // a wake is waiting already, and finds the newest work too
 	}
-	return dep, nil
 }
 
 // newInstance is the row that a deploy begins with.
@@ -176,7 +140,7 @@ func (d *Deployer) newInstance(project store.Project, stage store.Stage, r Reque
 	id := store.NewID()
 	return store.Instance{
 		ID: id, HostID: stage.HostID, ProjectID: project.ID, StageID: stage.ID,
-		Name:      fmt.Sprintf("%s-%s-%s", project.Name, stage.Name, id[len(id)-6:]),
+		Name:      instanceName(project.Name, stage.Name, id),
 		Ownership: store.OwnershipCreated, Image: image, ImageTag: r.Tag, Spec: spec,
 		Status: store.StatusPending, Intended: store.IntendedRunning, KeepLabel: spec.Labels[docker.LabelKeep] == "true",
 		CreatedAt: now, UpdatedAt: now,

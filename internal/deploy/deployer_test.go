@@ -322,47 +322,6 @@ func TestHostPortIsHandedOver(t *testing.T) {
 	})
 }
 
-func TestOneDeployAtATimeAStage(t *testing.T) {
-	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
-		r.publish("1.0", "1.1")
-		r.run()
-		d := r.begin("1.0")
-		if _, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.1", Actor: "user:ben"}); !errors.Is(err, ErrBusy) {
-			t.Fatalf("a second deploy: %v, want ErrBusy", err)
-		}
-		other := storetest.Stage(t, r.db, store.Host{ID: r.stage.HostID}, r.project)
-		e, err := r.Start(t.Context(), Request{StageID: other.ID, Tag: "1.1", Actor: "user:ben"})
-		if err != nil {
-			t.Fatalf("a deploy of another stage: %v", err)
-		}
-		if d, e = r.end(d.ID), r.end(e.ID); d.State != store.DeployDone || e.State != store.DeployDone {
-			t.Errorf("deploys: %s, %s", d.State, e.State)
-		}
-		all, _, err := r.db.Instances(t.Context(), store.InstanceFilter{StageID: r.stage.ID}, store.Page{})
-		if err != nil || len(all) != 1 {
-			t.Errorf("the refused deploy left something: %d instances, %v", len(all), err)
-		}
-	})
-}
-
-func TestTwoDeploysAtOnceOneIsRefused(t *testing.T) {
-	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
-		r.publish("1.0", "1.1")
-		r.run()
-		errs := make(chan error, 2)
-		for _, tag := range []string{"1.0", "1.1"} {
-			go func() {
-				_, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: tag, Actor: "user:anna"})
-				errs <- err
-			}()
-		}
-		a, b := <-errs, <-errs
-		if (a == nil) == (b == nil) || !errors.Is(errors.Join(a, b), ErrBusy) {
-			t.Errorf("two at once: %v and %v; want one of them ErrBusy", a, b)
-		}
-	})
-}
-
 func TestNeverJudgedWhileItIsBroughtUp(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		r.publish("1.0")
@@ -377,7 +336,7 @@ func TestNeverJudgedWhileItIsBroughtUp(t *testing.T) {
 			}
 			state, _ := e.Data["state"].(string)
 			v := r.instance(d.InstanceID)
-			if e.Kind == "deploy.progress" && state != "switching" && state != "done" && !v.Status.Deploying() {
+			if e.Kind == "deploy.progress" && state != "switching" && state != "draining" && state != "done" && !v.Status.Deploying() {
 				t.Errorf("while the deploy is %s the instance is %s, which a scan judges", state, v.Status)
 			}
 			if !v.StaleSince.IsZero() {
@@ -387,7 +346,7 @@ func TestNeverJudgedWhileItIsBroughtUp(t *testing.T) {
 				states = append(states, state)
 			}
 		}
-		if diff := cmp.Diff([]string{"queued", "pulling", "starting", "checking", "switching"}, states); diff != "" {
+		if diff := cmp.Diff([]string{"queued", "pulling", "starting", "checking", "switching", "draining"}, states); diff != "" {
 			t.Errorf("states told (-want +got):\n%s", diff)
 		}
 	})
@@ -445,12 +404,12 @@ func TestStartRefuses(t *testing.T) {
 func TestProgressIsThrottled(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		sub := r.bus.Subscribe(1000)
-		tell := newTeller(r.bus, store.Deploy{ID: "d", State: store.DeployPulling, Image: repository, ImageTag: "1"})
+		tell := r.newTeller(store.Deploy{ID: "d", State: store.DeployPulling, Image: repository, ImageTag: "1"})
 		for n := range int64(200) {
-			tell.pulled(docker.PullProgress{Done: n, Total: 1000, Status: "Downloading"})
+			tell.pulled(t.Context(), docker.PullProgress{Done: n, Total: 1000, Status: "Downloading"})
 			time.Sleep(10 * time.Millisecond)
 		}
-		tell.pulled(docker.PullProgress{Done: 1000, Total: 1000, Status: "Pull complete"})
+		tell.pulled(t.Context(), docker.PullProgress{Done: 1000, Total: 1000, Status: "Pull complete"})
 		synctest.Wait()
 		var told []float64
 		for len(told) == 0 || told[len(told)-1] < 1000 {

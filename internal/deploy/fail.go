@@ -29,6 +29,10 @@ func because(err error, advice string) error { return &failure{err, advice} }
 
 func pullAdvice(err error) string {
 	switch {
+	case errors.Is(err, errNoRoom):
+		return "free space on the host: 'docker-watcher reclaim' shows what removed ones left"
+	case strings.Contains(err.Error(), "no matching manifest"), strings.Contains(err.Error(), "no image found in manifest list"):
+		return "push the image for the engine's platform under this tag, or deploy another tag"
 	case errors.Is(err, docker.ErrNotFound):
 		return "check the image and the tag, and that they were pushed"
 	case errors.Is(err, docker.ErrDenied):
@@ -53,7 +57,7 @@ func startAdvice(err error) string {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
-		return "another container or program uses that port of the host: give the stage another host port, or stop the other"
+		return "another container or program uses that port of the host: give the stage another host port (spec.ports), or stop the other"
 	case strings.Contains(text, "no such file"), strings.Contains(text, "executable file not found"):
 		return "the command is not in the image: correct the stage's command"
 	}
@@ -68,6 +72,16 @@ func (r *rollout) fail(ctx context.Context, cause error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
 	defer cancel()
+	now, err := r.db.Deploy(ctx, r.dep.ID)
+	switch {
+	case err != nil:
+		return errors.Join(cause, err)
+	case now.State.Ended(): // while it waited for its turn
+		return nil
+	case now.CancelledBy != "" && !r.dep.State.Serves():
+		r.dep.CancelledBy = now.CancelledBy
+		return r.abandon(ctx)
+	}
 	var f *failure
 	if !errors.As(cause, &f) {
 		f = &failure{cause, "deploy again"}
@@ -83,7 +97,7 @@ func (r *rollout) fail(ctx context.Context, cause error) error {
 		lines    string
 		last     *docker.Container
 	)
-	if r.inst.ContainerID != "" {
+	if r.inst.ContainerID != "" && r.dep.State != store.DeployQueued {
 		lines = r.lastLines(ctx)
 		c, err := r.stopNew(ctx)
 		if err != nil {
@@ -149,18 +163,13 @@ func (r *rollout) failed(ctx context.Context, f *failure, troubles []string, lin
 	if lines != "" {
 		end.Error += "\nlast log lines:\n" + lines
 	}
-	now := r.eng.Now()
-	err := r.record(ctx, r.eng, r.inst.ID, func(tx *store.Tx, v store.InstanceView, i *store.Instance) error {
-		if last != nil {
-			lived(i, *last, now)
-		}
-		i.Status, i.Intended, i.Class, i.EngineError = store.StatusFailed, store.IntendedStopped, store.ClassFailed, reason
+	err := r.endInstance(ctx, last, reason, func(tx *store.Tx) error {
 		if err := tx.UpdateDeploy(ctx, end); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, deployEvent(end, store.SeverityError, "deploy.failed",
-			fmt.Sprintf("deploy of %s to %s/%s failed: %s: %s", reference(end.Image, end.ImageTag), v.Project, v.Stage, reason, f.advice),
-			map[string]any{"reason": reason, "advice": f.advice}))
+		return tellEnd(ctx, tx, end, store.SeverityError,
+			fmt.Sprintf("deploy of %s to %s/%s failed: %s: %s", reference(end.Image, end.ImageTag), r.inst.Project, r.inst.Stage, reason, f.advice),
+			map[string]any{"reason": reason, "advice": f.advice})
 	})
 	if err != nil {
 		return fmt.Errorf("write down that the deploy failed (%s): %w", reason, err)

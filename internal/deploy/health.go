@@ -51,6 +51,7 @@ func (r *rollout) awaitHealthy(ctx context.Context) (docker.Container, error) {
 			if healthy || err != nil {
 				return c, err
 			}
+			r.tellWhy(ctx, w)
 			if within == 0 {
 				within = w.patience(c)
 			}
@@ -66,6 +67,14 @@ func (r *rollout) awaitHealthy(ctx context.Context) (docker.Container, error) {
 	}
 }
 
+// tellWhy writes into the log what is still wanting, when that is news and not all the time.
+func (r *rollout) tellWhy(ctx context.Context, w *watch) {
+	if w.why != w.told && time.Since(w.toldAt) >= keepEvery {
+		w.told, w.toldAt = w.why, time.Now()
+		r.tell.note(ctx, "not healthy yet: "+w.why)
+	}
+}
+
 // watch follows one container until its rule of health is met.
 type watch struct {
 	rule     store.Health
@@ -74,6 +83,8 @@ type watch struct {
 	restarts int
 	since    time.Time // up since, as first seen
 	why      string    // it is not healthy yet
+	told     string    // of that, last
+	toldAt   time.Time
 }
 
 func (w *watch) patience(c docker.Container) time.Duration {

@@ -21,12 +21,16 @@ func (r *rig) crashed(t *testing.T, tag string, state store.DeployState, onEngin
 		t.Fatal(err)
 	}
 	path := map[store.DeployState][]store.Status{
-		store.DeployQueued:    nil,
-		store.DeployPulling:   {store.StatusPulling},
-		store.DeployStarting:  {store.StatusPulling, store.StatusStarting},
-		store.DeployChecking:  {store.StatusPulling, store.StatusStarting},
-		store.DeploySwitching: {store.StatusPulling, store.StatusStarting, store.StatusRunning},
+		store.DeployStarting:  {store.StatusStarting},
+		store.DeployChecking:  {store.StatusStarting},
+		store.DeploySwitching: {store.StatusStarting, store.StatusRunning},
+		store.DeployDraining:  {store.StatusStarting, store.StatusRunning},
 	}[state]
+	if state != store.DeployQueued {
+		if err := ro.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, status := range path {
 		if err := ro.move(t.Context(), state, status, nil); err != nil {
 			t.Fatal(err)
@@ -68,7 +72,8 @@ func TestCrashIsPickedUp(t *testing.T) {
 		{"before it was started", store.DeployStarting, true, true, false},
 		{"after it was started", store.DeployStarting, true, true, true},
 		{"while it was checked", store.DeployChecking, true, true, true},
-		{"before the former was stopped", store.DeploySwitching, true, true, true},
+		{"before its routes led to it", store.DeploySwitching, true, true, true},
+		{"before the former was stopped", store.DeployDraining, true, true, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

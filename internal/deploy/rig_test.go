@@ -31,9 +31,15 @@ type rig struct {
 // bubble runs a test in synctest time that begins in 2026.
 func bubble(t *testing.T, spec store.Spec, test func(t *testing.T, r *rig)) {
 	t.Helper()
+	bubbleOn(t, dockertest.Options{}, spec, test)
+}
+
+// bubbleOn is bubble on an engine of another make.
+func bubbleOn(t *testing.T, o dockertest.Options, spec store.Spec, test func(t *testing.T, r *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)))
-		pretend := dockertest.New(t, dockertest.Options{})
+		pretend := dockertest.New(t, o)
 		adapter, err := docker.New(docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

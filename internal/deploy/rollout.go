@@ -11,9 +11,6 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// pullWithin bounds one pull; a pull that stalls is noticed earlier by the adapter.
-const pullWithin = 30 * time.Minute
-
 // rollout is one deploy being carried out.
 type rollout struct {
 	*Deployer
@@ -22,6 +19,7 @@ type rollout struct {
 	inst store.InstanceView // the new one
 	spec store.Spec
 	tell *teller
+	held []string // instances that are locked for it
 	// madeRoom: what served before was stopped for the new one and must be started again if that fails.
 	madeRoom bool
 }
@@ -39,10 +37,10 @@ func (d *Deployer) carryOut(ctx context.Context, id string) {
 	if r == nil {
 		return
 	}
-	if err := d.locks.wait(ctx, r.inst.ID); err != nil {
+	if err := r.hold(ctx, r.inst.ID); err != nil {
 		return
 	}
-	defer d.locks.release(r.inst.ID)
+	defer r.letGo()
 	if err := r.pickUp(ctx); err != nil {
 		d.log.WarnContext(ctx, "deploy was left open; trying again", "deploy_id", id, "error", err)
 		return
@@ -57,6 +55,22 @@ func (d *Deployer) carryOut(ctx context.Context, id string) {
 	if err := r.finish(ctx); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "deploy could not be finished; trying again", "deploy_id", id, "error", err)
 	}
+}
+
+// hold keeps everybody else's hands off an instance until letGo.
+func (r *rollout) hold(ctx context.Context, id string) error {
+	if err := r.locks.wait(ctx, id); err != nil {
+		return err
+	}
+	r.held = append(r.held, id)
+	return nil
+}
+
+func (r *rollout) letGo() {
+	for _, id := range r.held {
+		r.locks.release(id)
+	}
+	r.held = nil
 }
 
 // load reads a deploy and what belongs to it; nil when it has ended.
@@ -78,34 +92,37 @@ func (d *Deployer) load(ctx context.Context, id string) (*rollout, error) {
 	if r.spec, err = d.db.InstanceSpec(ctx, dep.InstanceID); err != nil {
 		return nil, fmt.Errorf("read spec of instance %s: %w", dep.InstanceID, err)
 	}
-	r.tell = newTeller(d.bus, r.dep)
+	r.tell = d.newTeller(r.dep)
 	return r, nil
 }
 
 // pickUp prepares what a crash left half done: it finds the container that was made but not yet written down.
 func (r *rollout) pickUp(ctx context.Context) error {
 	switch r.dep.State {
-	case store.DeployStarting, store.DeployChecking, store.DeploySwitching:
+	case store.DeployStarting, store.DeployChecking, store.DeploySwitching, store.DeployDraining:
 		if _, err := r.eng.Info(ctx); err != nil {
 			return fmt.Errorf("ask the engine what a crash left: %w", err)
 		}
 		r.madeRoom = true // it may have been
 		return r.findContainer(ctx)
-	case store.DeployQueued, store.DeployPulling, store.DeployDone, store.DeployFailed:
+	case store.DeployQueued, store.DeployPulling, store.DeployDone, store.DeployFailed, store.DeployCancelled, store.DeploySuperseded:
 	}
 	return nil
 }
 
-// bringUp takes the new instance up to healthy. Each step may be repeated.
+// errCancelled ends the way up of a deploy that somebody cancelled.
+var errCancelled = errors.New("cancelled")
+
+// bringUp takes the new instance up to serving. Each step may be repeated.
 func (r *rollout) bringUp(ctx context.Context) error {
-	if r.dep.State == store.DeploySwitching {
-		return nil
+	if r.dep.CancelledBy != "" {
+		return errCancelled
 	}
 	age := time.Since(r.dep.CreatedAt)
-	if age > resumeWithin && r.dep.CreatedAt.Before(r.began) && r.dep.State != store.DeployChecking {
+	if age > resumeWithin && r.dep.CreatedAt.Before(r.began) && r.dep.State != store.DeployChecking && !r.dep.State.Serves() {
 		return because(fmt.Errorf("it was asked for %s ago, while docker-watcher did not run", age.Round(time.Second)), "deploy again if it is still wanted")
 	}
-	steps := []func(context.Context) error{r.pull, r.create, r.makeRoom, r.start, r.check}
+	steps := []func(context.Context) error{r.begin, r.pull, r.create, r.makeRoom, r.start, r.check, r.switchOver}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -114,31 +131,45 @@ func (r *rollout) bringUp(ctx context.Context) error {
 	return nil
 }
 
-func (r *rollout) pull(ctx context.Context) error {
-	if r.dep.State != store.DeployQueued && r.dep.State != store.DeployPulling {
+// begin leaves the queue. What serves now is what the deploy replaces.
+func (r *rollout) begin(ctx context.Context) error {
+	if r.dep.State != store.DeployQueued {
 		return nil
 	}
-	if err := r.move(ctx, store.DeployPulling, store.StatusPulling, nil); err != nil {
+	if r.dep.Kind == store.DeployRollback {
+		return r.beginRollback(ctx)
+	}
+	return r.moveWith(ctx, store.DeployPulling, store.StatusPulling, func(tx *store.Tx, dep *store.Deploy, _ *store.Instance) error {
+		return r.replaces(ctx, tx, dep)
+	})
+}
+
+// replaces notes which instance serves the stage now.
+func (r *rollout) replaces(ctx context.Context, tx *store.Tx, dep *store.Deploy) error {
+	stage, err := tx.Stage(ctx, dep.StageID)
+	if err != nil {
 		return err
 	}
-	ref := reference(r.inst.Image, r.inst.ImageTag)
-	ctx, cancel := context.WithTimeout(ctx, pullWithin)
-	defer cancel()
-	before := r.imagesBefore(ctx)
-	login, err := r.logIn(ctx)
+	live, err := liveOf(ctx, tx, stage, dep.InstanceID)
 	if err != nil {
-		return because(err, "deploy again")
-	}
-	if err := r.eng.Pull(ctx, ref, login, r.tell.pulled); err != nil {
-		return because(err, pullAdvice(err))
-	}
-	image, err := r.eng.InspectImage(ctx, ref)
-	if err != nil {
-		return because(fmt.Errorf("look at the pulled image %s: %w", ref, err), "deploy again")
-	}
-	if err := r.noteBrought(ctx, ref, image.ID, before); err != nil {
 		return err
 	}
+	if len(live) > 0 {
+		dep.Replaces = live[0].ID
+	}
+	return nil
+}
+
+func (r *rollout) pull(ctx context.Context) error {
+	if r.dep.State != store.DeployPulling {
+		return nil
+	}
+	failpoint("pulling")
+	image, err := r.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	failpoint("pulled")
 	r.dep.Digest = digestOf(image, r.inst.Image)
 	return r.move(ctx, store.DeployStarting, store.StatusStarting, func(next *store.Instance) {
 		next.ImageID, next.Digest = image.ID, r.dep.Digest
@@ -173,6 +204,8 @@ func (r *rollout) create(ctx context.Context) error {
 		return nil
 	}
 	opts := createOptions(r.inst, r.spec, r.db.InstallationID())
+	opts.Image = r.wanted()
+	failpoint("before-create")
 	id, err := r.eng.Create(ctx, opts)
 	if errors.Is(err, docker.ErrConflict) {
 		// The engine may have carried out, late, what an earlier daemon asked for before it was killed.
@@ -183,6 +216,7 @@ func (r *rollout) create(ctx context.Context) error {
 	if err != nil {
 		return because(err, createAdvice(err, opts.Name))
 	}
+	failpoint("after-create")
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
 	defer cancel()
 	return r.tookContainer(clean, id)
@@ -195,7 +229,7 @@ func (r *rollout) makeRoom(ctx context.Context) error {
 	if err != nil || former == nil {
 		return err
 	}
-	r.tell.say(fmt.Sprintf("stopping %s first: %s", former.Name, why))
+	r.tell.note(ctx, fmt.Sprintf("stopping %s first: %s", former.Name, why))
 	if err := r.locks.wait(ctx, former.ID); err != nil {
 		return err
 	}
@@ -214,6 +248,7 @@ func (r *rollout) makeRoom(ctx context.Context) error {
 	}); err != nil {
 		return because(fmt.Errorf("stop %s to make room (%s): %w", former.Name, why, err), "stop it and deploy again")
 	}
+	failpoint("made-room")
 	return nil
 }
 
@@ -244,26 +279,42 @@ func (r *rollout) formerInTheWay(ctx context.Context) (*store.InstanceView, stri
 
 func (r *rollout) start(ctx context.Context) error {
 	if r.dep.State == store.DeployStarting {
+		failpoint("before-start")
 		if err := r.eng.Start(ctx, r.owned(r.inst.Instance)); err != nil {
 			return because(fmt.Errorf("%s: %w", r.inst.Name, err), startAdvice(err))
 		}
+		failpoint("after-start")
+	}
+	if r.dep.State.Serves() {
+		return nil
 	}
 	return r.move(ctx, store.DeployChecking, store.StatusStarting, nil)
 }
 
-// check waits until the new one is healthy, then lets it serve.
+// check waits until the new one is healthy.
 func (r *rollout) check(ctx context.Context) error {
+	if r.dep.State.Serves() {
+		return nil
+	}
+	failpoint("checking")
 	c, err := r.awaitHealthy(ctx)
 	if err != nil {
 		return because(err, "read its last log lines: docker-watcher logs "+r.inst.Name)
 	}
 	now := r.eng.Now()
-	return r.move(ctx, store.DeploySwitching, store.StatusRunning, func(next *store.Instance) {
+	stale := !r.inst.StaleSince.IsZero()
+	return r.moveWith(ctx, store.DeploySwitching, store.StatusRunning, func(tx *store.Tx, _ *store.Deploy, next *store.Instance) error {
 		alive(next, c, now)
+		if !stale {
+			return nil
+		}
+		return tx.Emit(ctx, instanceEvent(r.inst, store.Event{
+			Kind: "instance.recovered", Actor: r.dep.Actor, Message: r.inst.Name + " is alive again and no longer stale",
+		}))
 	})
 }
 
-// finish stops what served before and keeps the last good ones for rollback. The new one is healthy: nothing
+// finish drains and stops what served before, and keeps the last good ones for rollback. The new one serves: nothing
 // here can make the deploy fail any more.
 func (r *rollout) finish(ctx context.Context) error {
 	stage, err := r.db.Stage(ctx, r.dep.StageID)
@@ -274,6 +325,10 @@ func (r *rollout) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	failpoint("draining")
+	if err := r.drain(ctx, stage, live); err != nil {
+		return err
+	}
 	var left []string
 	for _, former := range live {
 		if err := r.retire(ctx, former); err != nil {
@@ -282,6 +337,7 @@ func (r *rollout) finish(ctx context.Context) error {
 			}
 			left = append(left, fmt.Sprintf("%s was not stopped (%v)", former.Name, err))
 		}
+		failpoint("after-stop")
 	}
 	if former, why, err := r.formerInTheWay(ctx); err != nil {
 		return err
@@ -303,7 +359,7 @@ func (r *rollout) retire(ctx context.Context, former store.InstanceView) error {
 	if err := r.wantStopped(ctx, former.ID); err != nil {
 		return err
 	}
-	r.tell.say("stopping " + former.Name)
+	r.tell.note(ctx, "stopping "+former.Name)
 	_, err := r.stopContainer(ctx, r.eng, former, store.Event{
 		Kind: "instance.stopped", Actor: r.dep.Actor,
 		Message: fmt.Sprintf("stopped %s: %s serves in its place", former.Name, r.inst.Name),
@@ -324,6 +380,7 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 	if err != nil {
 		return err
 	}
+	failpoint("before-done")
 	end := r.dep
 	end.State, end.EndedAt = store.DeployDone, time.Now().UTC()
 	severity := store.SeverityInfo
@@ -339,11 +396,12 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 		if err := tx.UpdateDeploy(ctx, end); err != nil {
 			return fmt.Errorf("end deploy: %w", err)
 		}
-		return tx.Emit(ctx, deployEvent(end, severity, "deploy.done", message, map[string]any{"kept_for_rollback": len(keep)}))
+		return tellEnd(ctx, tx, end, severity, message, map[string]any{"kept_for_rollback": len(keep)})
 	})
 	if err != nil {
 		return err
 	}
+	failpoint("after-done")
 	r.dep = end
 	r.tell.state(end)
 	r.log.InfoContext(ctx, "deployed", "deploy_id", end.ID, "stage_id", stage.ID, "instance_id", r.inst.ID, "image_tag", end.ImageTag)
@@ -404,24 +462,71 @@ func (r *rollout) stillThere(ctx context.Context, id string) (bool, error) {
 
 // move takes the deploy and its instance to their next state in one transaction.
 func (r *rollout) move(ctx context.Context, state store.DeployState, status store.Status, change func(*store.Instance)) error {
-	next := r.dep
-	next.State = state
-	err := r.record(ctx, r.eng, r.inst.ID, func(tx *store.Tx, _ store.InstanceView, i *store.Instance) error {
-		i.Status = status
+	return r.moveWith(ctx, state, status, func(_ *store.Tx, _ *store.Deploy, i *store.Instance) error {
 		if change != nil {
 			change(i)
 		}
-		return tx.UpdateDeploy(ctx, next)
+		return nil
+	})
+}
+
+// moveWith is move with whatever else belongs into the transaction. A deploy that was cancelled moves no further up.
+func (r *rollout) moveWith(ctx context.Context, state store.DeployState, status store.Status,
+	change func(tx *store.Tx, dep *store.Deploy, i *store.Instance) error,
+) error {
+	var next store.Deploy
+	err := r.record(ctx, r.eng, r.inst.ID, func(tx *store.Tx, _ store.InstanceView, i *store.Instance) error {
+		now, err := tx.Deploy(ctx, r.dep.ID)
+		if err != nil {
+			return err
+		}
+		if now.CancelledBy != "" {
+			return errCancelled
+		}
+		next = r.dep
+		next.State = state
+		i.Status = status
+		if err := change(tx, &next, i); err != nil {
+			return err
+		}
+		if err := tx.UpdateDeploy(ctx, next); err != nil {
+			return err
+		}
+		_, err = tx.AppendDeployLog(ctx, r.tell.line(next, r.words(state)))
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("note that the deploy is %s: %w", state, err)
 	}
-	r.dep = next
-	if r.inst, err = r.db.Instance(ctx, r.inst.ID); err != nil {
+	return r.moved(ctx, next)
+}
+
+// moved takes over what a transaction has made of the deploy.
+func (r *rollout) moved(ctx context.Context, dep store.Deploy) (err error) {
+	r.dep = dep
+	if r.inst, err = r.db.Instance(ctx, dep.InstanceID); err != nil {
 		return fmt.Errorf("read instance: %w", err)
 	}
-	r.tell.state(next)
+	r.tell.state(dep)
 	return nil
+}
+
+// words say in the log what a state means.
+func (r *rollout) words(state store.DeployState) string {
+	switch state {
+	case store.DeployPulling:
+		return "pulling " + r.wanted()
+	case store.DeployStarting:
+		return "starting " + r.inst.Name
+	case store.DeployChecking:
+		return "checking: waiting until " + r.inst.Name + " is healthy"
+	case store.DeploySwitching:
+		return "switching: " + r.inst.Name + " is healthy"
+	case store.DeployDraining:
+		return "draining: " + r.inst.Name + " serves"
+	case store.DeployQueued, store.DeployDone, store.DeployFailed, store.DeployCancelled, store.DeploySuperseded:
+	}
+	return string(state)
 }
 
 // tookContainer writes down which container is the instance's.

@@ -112,6 +112,7 @@ type Info struct {
 	Containers    int
 	SystemTime    time.Time
 	Skew          time.Duration // engine's clock minus ours, from the answer's Date header
+	FreeBytes     int64         // free in its storage; -1: its driver does not tell
 }
 
 // Image is what an image inspect tells.

@@ -23,6 +23,7 @@ type Image struct {
 	Health   bool     // has a HEALTHCHECK
 	Life     Life     // of every container made from it
 	Greeting []string // what a container writes when it starts; nil: what the test app writes
+	Arch     string   // default amd64
 	Auth     string   // only in a registry: the X-Registry-Auth that a pull must bring
 	Layers   int      // only in a registry: how many are pulled; default 2
 	PullTime time.Duration
@@ -233,7 +234,7 @@ func (e *Engine) serveImage(w http.ResponseWriter, ref string) {
 		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
 	}
 	body := map[string]any{
-		"Id": i.id, "RepoTags": append([]string{}, i.tags...), "RepoDigests": append([]string{}, i.digests...), "Size": i.size, "Os": "linux", "Architecture": "amd64",
+		"Id": i.id, "RepoTags": append([]string{}, i.tags...), "RepoDigests": append([]string{}, i.digests...), "Size": i.size, "Os": "linux", "Architecture": cmp.Or(i.Arch, "amd64"),
 		"Created": stamp(i.created), "Config": config, "RootFS": map[string]any{"Type": "layers", "Layers": i.layerIDs()},
 	}
 	if i.parent != nil {

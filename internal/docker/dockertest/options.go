@@ -29,6 +29,7 @@ type Options struct {
 	LiveRestore   bool
 	EventBuffer   int    // events that a slow reader may lag behind before it silently loses some; default 1024
 	ContainerIP   string // address of every container; empty: one each on 172.17.0.0/16
+	Free          string // what its storage driver tells of the room that is left, such as "1.5 GB"; empty: nothing, as overlay2
 	// RowCost is what a real engine works on each row of a list (Docker 20.10: 0.11 to 0.2 ms, with a
 	// containerd store 1 to 3 ms); a pretended one needs next to nothing.
 	RowCost time.Duration

@@ -49,9 +49,13 @@ func (e *Engine) serveInfo(w http.ResponseWriter) {
 		id = e.newID("info") // podman makes up another one for each answer
 	}
 	e.mu.Unlock()
+	driver := [][2]string{{"Backing Filesystem", "extfs"}}
+	if o.Free != "" {
+		driver = append(driver, [2]string{"Data Space Available", o.Free})
+	}
 	e.answerJSON(w, http.StatusOK, map[string]any{
 		"ID": id, "Name": o.Name, "ServerVersion": o.Version, "DockerRootDir": o.DataRoot,
-		"Driver": "overlay2", "OSType": "linux", "Architecture": "x86_64", "OperatingSystem": "Pretend",
+		"Driver": "overlay2", "DriverStatus": driver, "OSType": "linux", "Architecture": "x86_64", "OperatingSystem": "Pretend",
 		"LiveRestoreEnabled": o.LiveRestore, "SystemTime": now.Format(time.RFC3339Nano),
 		"Containers": total, "ContainersRunning": count[Running], "ContainersPaused": count[Paused],
 		"ContainersStopped": total - count[Running] - count[Paused], "Images": images,

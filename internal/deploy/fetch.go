@@ -1,0 +1,120 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// pullWithin bounds one pull; a pull that stalls is noticed earlier by the adapter.
+const pullWithin = 30 * time.Minute
+
+// errNoRoom ends a pull that the engine has no room for.
+var errNoRoom = errors.New("the engine has not enough free space")
+
+// wanted is the reference that the new container is made of: the digest of what a rollback goes back to, else the tag.
+func (r *rollout) wanted() string {
+	if r.dep.Kind == store.DeployRollback && digestForm.MatchString(r.dep.Digest) {
+		return reference(r.inst.Image, r.dep.Digest)
+	}
+	return reference(r.inst.Image, r.inst.ImageTag)
+}
+
+// fetch brings the image to the engine, before anything that serves is touched, and looks whether it can run there.
+func (r *rollout) fetch(ctx context.Context) (docker.Image, error) {
+	ref := r.wanted()
+	image, there, err := r.there(ctx, ref)
+	if err != nil {
+		return image, err
+	}
+	info := r.engineInfo(ctx)
+	if there {
+		r.tell.note(ctx, ref+" is on the engine still")
+	} else {
+		r.tell.note(ctx, roomWords(info.FreeBytes))
+		if image, err = r.pullImage(ctx, ref, info.FreeBytes); err != nil {
+			return image, err
+		}
+	}
+	if why := wrongPlatform(image, info); why != "" {
+		return image, because(fmt.Errorf("image %s cannot run on host %s: %s", ref, r.inst.Host, why),
+			"push the image for the engine's platform under this tag, or deploy another tag")
+	}
+	return image, nil
+}
+
+// there tells whether what a rollback goes back to is on the engine still; a tag is asked for anew, for it may have moved.
+func (r *rollout) there(ctx context.Context, ref string) (docker.Image, bool, error) {
+	if r.dep.Kind != store.DeployRollback || r.dep.Digest == "" {
+		return docker.Image{}, false, nil
+	}
+	image, err := r.eng.InspectImage(ctx, ref)
+	if errors.Is(err, docker.ErrNotFound) {
+		return image, false, nil
+	} else if err != nil {
+		return image, false, because(fmt.Errorf("look for image %s: %w", ref, err), "deploy again")
+	}
+	return image, true, nil
+}
+
+// engineInfo is what the engine says of itself; where it says nothing nothing is known, and the pull tells why.
+func (r *rollout) engineInfo(ctx context.Context) docker.Info {
+	info, err := r.eng.Info(ctx)
+	if err != nil {
+		r.log.InfoContext(ctx, "platform and free space of an engine are not known", "deploy_id", r.dep.ID, "error", err)
+		return docker.Info{FreeBytes: -1}
+	}
+	return info
+}
+
+func (r *rollout) pullImage(ctx context.Context, ref string, free int64) (docker.Image, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullWithin)
+	defer cancel()
+	login, err := r.logIn(ctx)
+	if err != nil {
+		return docker.Image{}, because(err, "deploy again")
+	}
+	before := r.imagesBefore(ctx)
+	fits, full := context.WithCancelCause(ctx)
+	defer full(nil)
+	err = r.eng.Pull(fits, ref, login, func(p docker.PullProgress) {
+		if why := noRoom(p.Total, free); why != "" {
+			full(fmt.Errorf("%w: %s", errNoRoom, why))
+		}
+		r.tell.pulled(ctx, p)
+	})
+	if cause := context.Cause(fits); errors.Is(cause, errNoRoom) {
+		err = fmt.Errorf("pull %s: %w", ref, cause)
+	}
+	if err != nil {
+		return docker.Image{}, because(err, pullAdvice(err))
+	}
+	image, err := r.eng.InspectImage(ctx, ref)
+	if err != nil {
+		return image, because(fmt.Errorf("look at the pulled image %s: %w", ref, err), "deploy again")
+	}
+	return image, r.noteBrought(ctx, ref, image.ID, before)
+}
+
+// noRoom says why a pull cannot end well. Layers are packed while they are pulled and take more than that on the
+// engine: what already does not fit packed never will. Free below zero is not known.
+func noRoom(packed, free int64) string {
+	if free < 0 || packed <= free {
+		return ""
+	}
+	return fmt.Sprintf("the image needs more than %s, %s are free", megabytes(packed), megabytes(free))
+}
+
+func roomWords(free int64) string {
+	if free < 0 {
+		return "free space of the engine: not known, it does not tell"
+	}
+	return "free space of the engine: " + megabytes(free)
+}
+
+func megabytes(n int64) string { return strconv.FormatInt(n/1_000_000, 10) + " MB" }

@@ -1,0 +1,198 @@
+package deploy
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+func (r *rig) rollback(to string) store.Deploy {
+	r.t.Helper()
+	d, err := r.Rollback(r.t.Context(), RollbackRequest{StageID: r.stage.ID, To: to, Actor: "user:anna"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.end(d.ID)
+}
+
+func TestRollbackStartsTheKeptOneAgain(t *testing.T) {
+	for name, to := range map[string]func(v store.InstanceView) string{
+		"to the newest kept": func(store.InstanceView) string { return "" },
+		"by tag":             func(v store.InstanceView) string { return v.ImageTag },
+		"by digest":          func(v store.InstanceView) string { return v.Digest },
+		"by name":            func(v store.InstanceView) string { return v.Name },
+		"by id":              func(v store.InstanceView) string { return v.ID },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+				r.publish("1.0", "1.1")
+				r.run()
+				first, second := r.deploy("1.0"), r.deploy("1.1")
+				time.Sleep(time.Hour)
+				pulls := r.asked("^POST /images/create")
+				d := r.rollback(to(first))
+				if d.State != store.DeployDone || d.Kind != store.DeployRollback || d.InstanceID != first.ID || d.Replaces != second.ID {
+					t.Fatalf("%+v", d)
+				}
+				v := r.instance(first.ID)
+				if v.ContainerID != first.ContainerID || v.Intended != store.IntendedRunning || v.RollbackKept || !r.instance(second.ID).RollbackKept {
+					t.Errorf("%+v", v)
+				}
+				if r.asked("^POST /images/create") != pulls {
+					t.Error("it was pulled although its container is there")
+				}
+				r.expectServing(t, first.ID)
+				r.expectNoOrphan(t, 2)
+				// And back again.
+				if d = r.rollback(""); d.InstanceID != second.ID || d.State != store.DeployDone {
+					t.Errorf("%+v", d)
+				}
+				r.expectServing(t, second.ID)
+			})
+		})
+	}
+}
+
+// What cannot be started as it is, is made again of its spec and its digest, wherever its tag points by now.
+func TestRollbackMakesAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(r *rig, first store.InstanceView)
+		pulled bool
+	}{
+		"the container is gone": {change: func(r *rig, first store.InstanceView) { r.pretend.Container(first.ContainerID).Remove() }},
+		"and the image as well": {change: func(r *rig, first store.InstanceView) {
+			r.pretend.Container(first.ContainerID).Remove()
+			if _, err := r.adapter.RemoveImage(r.t.Context(), first.ImageID); err != nil {
+				r.t.Fatal(err)
+			}
+		}, pulled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, store.Spec{Env: []store.EnvVar{{Name: "A", Value: "then"}}}, func(t *testing.T, r *rig) {
+				r.publish("1.0", "1.1")
+				r.run()
+				first, second := r.deploy("1.0"), r.deploy("1.1")
+				// Meanwhile the tag has moved.
+				r.pretend.Publish(dockertest.Image{Ref: repository + ":1.0", ID: "sha256:" + strings.Repeat("e", 64)})
+				c.change(r, first)
+				pulls := r.asked("^POST /images/create")
+				d := r.rollback("1.0")
+				if d.State != store.DeployDone || d.InstanceID == first.ID || d.Replaces != second.ID || d.Digest != first.Digest {
+					t.Fatalf("%+v", d)
+				}
+				v := r.instance(d.InstanceID)
+				if v.Digest != first.Digest || v.ImageTag != "1.0" || v.ImageID != first.ImageID {
+					t.Errorf("it is of image %s (%s), want %s", v.ImageID, v.Digest, first.ImageID)
+				}
+				spec, err := r.db.InstanceSpec(t.Context(), v.ID)
+				if err != nil || len(spec.Env) != 1 || spec.Env[0].Value != "then" {
+					t.Errorf("its spec is %+v, %v", spec, err)
+				}
+				if got := r.asked("^POST /images/create") > pulls; got != c.pulled {
+					t.Errorf("pulled: %v, want %v", got, c.pulled)
+				}
+				r.expectServing(t, v.ID)
+			})
+		})
+	}
+}
+
+func TestRollbackRefuses(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		refused := func(what, to string, want error, says string) {
+			t.Helper()
+			_, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID, To: to, Actor: "user:anna"})
+			if !errors.Is(err, want) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		refused("a stage that never served", "", ErrWrongState, "deploy a tag instead")
+		first := r.deploy("1.0")
+		refused("a stage with one instance", "", ErrWrongState, "keeps nothing")
+		refused("what serves", "1.0", ErrWrongState, "running already")
+		if d := r.end(r.begin("nope").ID); d.State != store.DeployFailed {
+			t.Fatal(d.State)
+		}
+		refused("what was never good", "nope", ErrInvalid, `called "nope"`)
+		r.deploy("1.1")
+		refused("what was never there", "9.9", ErrInvalid, "there is 1.0 ("+first.Name+")")
+		if _, err := r.Rollback(t.Context(), RollbackRequest{StageID: "nope"}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("an unknown stage: %v", err)
+		}
+		if open, err := r.db.OpenDeploys(t.Context()); err != nil || len(open) > 0 {
+			t.Errorf("refused ones left %d open, %v", len(open), err)
+		}
+	})
+}
+
+func TestRollbackThatFailsLeavesWhatServes(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		first, second := r.deploy("1.0"), r.deploy("1.1")
+		r.pretend.Fail(dockertest.Fault{On: "^POST /containers/" + first.ContainerID + "/start", Status: 500})
+		d := r.rollback("")
+		if d.State != store.DeployFailed {
+			t.Fatalf("it is %s", d.State)
+		}
+		r.expectServing(t, second.ID)
+		if v := r.instance(first.ID); v.Status != store.StatusFailed || v.ContainerID != first.ContainerID {
+			t.Errorf("what was to be gone back to is %s", v.Status)
+		}
+	})
+}
+
+func TestRollbackIsCancelled(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		first, second := r.deploy("1.0"), r.deploy("1.1")
+		d, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID, Actor: "user:anna"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second) // it is being checked
+		r.cancel(d.ID)
+		if d = r.end(d.ID); d.State != store.DeployCancelled {
+			t.Fatalf("it is %s: %s", d.State, d.Error)
+		}
+		r.expectServing(t, second.ID)
+		if v := r.instance(first.ID); v.Status != store.StatusStopped || v.Intended != store.IntendedStopped || !v.RollbackKept {
+			t.Errorf("what is kept is %s, intended %s, kept %v", v.Status, v.Intended, v.RollbackKept)
+		}
+		if d = r.rollback(""); d.State != store.DeployDone {
+			t.Errorf("the next is %s: %s", d.State, d.Error)
+		}
+		r.expectServing(t, first.ID)
+	})
+}
+
+// A rollback that waits is superseded or cancelled without its instance being touched.
+func TestRollbackThatWaitsTouchesNothing(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1", "1.2", "1.3")
+		r.run()
+		first := r.deploy("1.0")
+		r.deploy("1.1")
+		r.begin("1.2")
+		time.Sleep(time.Second)
+		waits, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID, To: "1.0", Actor: "user:anna"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := r.begin("1.3")
+		if waits = r.deployRow(waits.ID); waits.State != store.DeploySuperseded {
+			t.Errorf("it is %s", waits.State)
+		}
+		if v := r.instance(first.ID); v.Status != store.StatusStopped || v.Revision == 0 {
+			t.Errorf("%+v", v)
+		}
+		r.expectServing(t, r.end(last.ID).InstanceID)
+	})
+}

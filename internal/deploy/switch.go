@@ -1,0 +1,103 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// switchWithin bounds one switch of the routes.
+const switchWithin = 30 * time.Second
+
+// Switch lets the routes of a stage lead to an instance, whose routes' rows say so already, and returns when requests come
+// there. It may be repeated. An error means that they lead where they led before.
+type Switch func(ctx context.Context, stage store.Stage, to store.InstanceView) error
+
+// SwitchBy sets who carries a change of routes out. Set before Run; without it the rows of the routes are all there is.
+func (d *Deployer) SwitchBy(s Switch) { d.switchTo = s }
+
+// switchOver lets the routes of the stage lead to the new one, which is healthy. A shutdown does not cut it off. An error
+// means that they lead to the former again.
+func (r *rollout) switchOver(ctx context.Context) error {
+	if r.dep.State != store.DeploySwitching {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*switchWithin)
+	defer cancel()
+	failpoint("before-switch")
+	if err := r.pointTo(ctx, r.inst); err != nil {
+		err = fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err)
+		if back := r.pointBack(ctx); back != nil {
+			err = fmt.Errorf("%w; %w", err, back)
+		}
+		return because(err, "see that the proxy is well, then deploy again")
+	}
+	failpoint("after-switch")
+	return r.move(ctx, store.DeployDraining, store.StatusRunning, nil)
+}
+
+// pointTo lets the routes lead to an instance, in the rows and where they are carried out.
+func (r *rollout) pointTo(ctx context.Context, to store.InstanceView) error {
+	ctx, cancel := context.WithTimeout(ctx, switchWithin)
+	defer cancel()
+	stage, err := r.db.Stage(ctx, r.dep.StageID)
+	if err != nil {
+		return fmt.Errorf("read stage: %w", err)
+	}
+	err = r.db.Update(ctx, func(tx *store.Tx) error { return tx.PointRoutes(ctx, stage.ID, to.ID) })
+	if err != nil || r.switchTo == nil {
+		return err
+	}
+	return r.switchTo(ctx, stage, to)
+}
+
+// pointBack lets the routes lead to what served before.
+func (r *rollout) pointBack(ctx context.Context) error {
+	if r.dep.Replaces == "" {
+		return nil
+	}
+	former, err := r.db.Instance(ctx, r.dep.Replaces)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = r.pointTo(ctx, former)
+	}
+	if err != nil {
+		return fmt.Errorf("let the routes lead to what served before again: %w", err)
+	}
+	return nil
+}
+
+// drain leaves the former ones the time that the stage gives them to end what they have begun.
+func (r *rollout) drain(ctx context.Context, stage store.Stage, former []store.InstanceView) error {
+	names := r.running(ctx, former)
+	if len(names) == 0 || stage.Drain <= 0 {
+		return nil
+	}
+	r.tell.note(ctx, fmt.Sprintf("%s: what it has begun may end, for %s", strings.Join(names, ", "), stage.Drain))
+	timer := time.NewTimer(stage.Drain)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// running names those that run, as far as the engine answers: in doubt one does.
+func (r *rollout) running(ctx context.Context, list []store.InstanceView) []string {
+	var names []string
+	for _, v := range list {
+		if c, err := r.eng.Inspect(ctx, v.ContainerID); err != nil && !errors.Is(err, docker.ErrNotFound) || err == nil && c.State == docker.StateRunning {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
