@@ -18,6 +18,7 @@ type Stage struct {
 	Kind       string `json:"kind"`                  // dev | staging | production | preview
 	StaleAfter string `json:"stale_after,omitempty"` // empty: as the project
 	KeepLast   *int   `json:"keep_last"`             // nil: as its policy says
+	Drain      string `json:"drain"`                 // how long a former instance runs on beside the new one
 	Spec       Spec   `json:"spec"`
 
 	TagRule      *TagRule   `json:"tag_rule"`                // nil: it follows no tags
@@ -84,6 +85,7 @@ type NewStage struct {
 	Kind       string `json:"kind"`
 	StaleAfter string `json:"stale_after,omitempty"`
 	KeepLast   *int   `json:"keep_last,omitempty"` // nil: the default
+	Drain      string `json:"drain,omitempty"`     // such as 30s; empty: the default
 	Spec       *Spec  `json:"spec,omitempty"`
 
 	TagRule      *TagRule `json:"tag_rule,omitempty"`
@@ -98,6 +100,7 @@ type StageChange struct {
 	Kind       *string
 	StaleAfter *string
 	KeepLast   *int
+	Drain      *string
 	Spec       *Spec // whole
 
 	TagRule      *TagRule // whole; one without a kind takes the rule away
@@ -138,6 +141,7 @@ func (c *Client) UpdateStage(ctx context.Context, id string, change StageChange)
 	put(body, "kind", change.Kind)
 	putOrNull(body, "stale_after", change.StaleAfter)
 	put(body, "keep_last", change.KeepLast)
+	put(body, "drain", change.Drain)
 	put(body, "spec", change.Spec)
 	put(body, "mode", change.Mode)
 	put(body, "min_image_age", change.MinImageAge)

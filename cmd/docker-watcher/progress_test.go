@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,12 +68,6 @@ func (s *stage) wait(t *testing.T) {
 	}
 }
 
-func pulled(deploy string, done, total float64) client.Event {
-	return client.Event{Kind: "deploy.progress", Message: "pulling", Data: map[string]any{
-		"deploy_id": deploy, "state": "pulling", "image_tag": "1.0", "done_bytes": done, "total_bytes": total,
-	}}
-}
-
 func item(id, plan string) client.Event {
 	return client.Event{Kind: "cleanup.item", InstanceID: id, Message: id + ": removed", Data: map[string]any{"plan_id": plan, "result": "removed"}}
 }
@@ -80,13 +75,15 @@ func item(id, plan string) client.Event {
 func TestBars(t *testing.T) {
 	a, _, beside := newApp(t, "")
 	a.screen.Terminal = true
-	showDeploy(a.screen.Progress(), pulled("d1", 6_000_000, 12_000_000))
+	showDeploy(a.screen.Progress(), "1.0", client.DeployLine{State: "pulling", Text: "pulling: Downloading", DoneBytes: 6_000_000, TotalBytes: 12_000_000})
 	if want := "\rpulling 1.0 [===============               ] 5.72 MiB of 11.4 MiB"; beside.String() != want {
 		t.Errorf("a pull: %q, want %q", beside, want)
 	}
 	beside.Reset()
-	showDeploy(a.screen.Progress(), client.Event{Kind: "deploy.progress", Message: "deploy of x is checking", Data: map[string]any{"state": "checking", "done_bytes": 5.0, "total_bytes": 5.0}})
-	if beside.String() != "\rwaiting until it is healthy" {
+	showDeploy(a.screen.Progress(), "1.0", client.DeployLine{Line: 3, State: "checking", Text: "waiting until it is healthy"})
+	showDeploy(a.screen.Progress(), "1.0", client.DeployLine{State: "checking", Text: "chatter"})
+	showDeploy(a.screen.Progress(), "1.0", client.DeployLine{Line: 4, State: "failed", Text: "told after it"})
+	if beside.String() != "waiting until it is healthy\n" {
 		t.Errorf("a check: %q", beside)
 	}
 	beside.Reset()
@@ -118,32 +115,42 @@ func TestProgressOfAPlan(t *testing.T) {
 	has(t, "the progress", beside.String(), "bringing back [====", "shop-preview-a: restored")
 }
 
+// The stream of the log breaks in the middle: it is resumed after the last line that was seen.
 func TestDeployIsWaitedFor(t *testing.T) {
-	s, url := newStage(t, pulled("d1", 0, 10), pulled("of somebody else", 9, 10),
-		client.Event{Kind: "deploy.done", Message: "deployed", Data: map[string]any{"deploy_id": "d1", "state": "done"}})
+	s, url := newStage(t)
 	s.answers(t, "GET /api/projects/shop", client.Project{ID: "p1", Name: "shop"})
 	s.answers(t, "GET /api/stages", client.List[client.Stage]{Items: []client.Stage{{ID: "s1", Project: "shop", Name: "preview"}}})
-	s.mux.HandleFunc("POST /api/stages/s1/deploys", func(w http.ResponseWriter, _ *http.Request) {
-		close(s.begun)
-		if err := json.NewEncoder(w).Encode(client.Deploy{ID: "d1", State: "queued"}); err != nil {
-			t.Error(err)
+	s.answers(t, "POST /api/stages/s1/deploys", client.Deploy{ID: "d1", State: "queued"})
+	var asked []string
+	s.mux.HandleFunc("GET /api/deploys/d1/log", func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Header.Get("Last-Event-ID"))
+		w.Header().Set("Content-Type", "text/event-stream")
+		send := func(event string, id int, v any) {
+			text, err := json.Marshal(v)
+			if err != nil {
+				t.Error(err)
+			}
+			fmt.Fprintf(w, "event: %s\nid: %d\ndata: %s\n\n", event, id, text)
 		}
-	})
-	s.mux.HandleFunc("GET /api/deploys/d1", func(w http.ResponseWriter, _ *http.Request) {
-		s.wait(t)
-		if err := json.NewEncoder(w).Encode(client.Deploy{ID: "d1", State: "done", ImageTag: "1.0", InstanceID: "i1"}); err != nil {
-			t.Error(err)
+		if len(asked) == 1 {
+			send("line", 1, client.DeployLine{Line: 1, State: "queued", Text: "first line"})
+			return
 		}
+		send("line", 2, client.DeployLine{Line: 2, State: "checking", Text: "second line"})
+		send("ping", 0, struct{}{})
+		send("end", 0, client.Deploy{ID: "d1", State: "done", ImageTag: "1.0", InstanceID: "i1"})
 	})
 	s.answers(t, "GET /api/instances/i1", client.Instance{Name: "shop-preview-abcdef", Ports: []client.Port{{Container: 80, Host: 49153}}})
 
 	a, out, beside := newApp(t, "")
-	a.screen.Terminal = true
 	if code := a.run(t.Context(), []string{"deploy", "shop/preview", "1.0", "--url", url}); code != 0 {
 		t.Fatalf("exit code %d: %s", code, beside)
 	}
 	if want := "shop/preview is at 1.0: shop-preview-abcdef is healthy at http://127.0.0.1:49153\n"; out.String() != want {
 		t.Errorf("it writes %q, want %q", out, want)
+	}
+	if beside.String() != "first line\nsecond line\n" || !slices.Equal(asked, []string{"0", "1"}) {
+		t.Errorf("beside it writes %q, after asking for %q", beside, asked)
 	}
 }
 

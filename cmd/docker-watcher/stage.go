@@ -109,6 +109,7 @@ and starts it again if the new one fails.`,
 	c.Flags().StringVar(&n.Kind, "kind", "preview", "dev, staging, production or preview")
 	c.Flags().StringVar(&n.StaleAfter, "stale-after", "", "10s, 36h, 7d or never (default: as the project)")
 	c.Flags().IntVar(&keepLast, "keep-last", 2, "good former containers kept for a rollback")
+	c.Flags().StringVar(&n.Drain, "drain", "", "how long a former container runs on beside the new one (default 10s)")
 	c.Flags().StringVar(&host, "host", "", "the host it runs on (default: the daemon's own)")
 	spec.add(c.Flags())
 	return c
@@ -173,6 +174,7 @@ func (a *app) printStage(s client.Stage) {
 	row("host", s.Host)
 	row("stale after", inherited(s.StaleAfter, "as the project").Text)
 	row("keeps", kept(s.KeepLast))
+	row("drains", s.Drain)
 	a.printFollowing(s, row)
 	for _, e := range s.Spec.Env {
 		row("env", e.Name+"=(sealed)")
@@ -202,8 +204,14 @@ func (a *app) printDeploys(deploys []client.Deploy) {
 	t := screen.Table{Head: []string{"deploy", "tag", "state", "when", "by", "error"}}
 	for _, d := range deploys {
 		tone := screen.Good
-		if d.State != "done" {
+		switch d.State {
+		case "done":
+		case "failed":
 			tone = screen.Bad
+		case "cancelled", "superseded":
+			tone = screen.Faint
+		default:
+			tone = screen.Warn
 		}
 		short, _, _ := strings.Cut(d.Error, "\n")
 		t.Add(screen.Text(d.ID), screen.Text(d.ImageTag), screen.Cell{Text: d.State, Tone: tone}, a.when(d.CreatedAt), screen.Text(d.Actor), screen.Text(short))
@@ -214,6 +222,7 @@ func (a *app) printDeploys(deploys []client.Deploy) {
 func (a *app) stageSet() *cobra.Command {
 	var (
 		name, kind, staleAfter string
+		drain                  string
 		keepLast               int
 		spec                   specFlags
 	)
@@ -231,6 +240,7 @@ and takes one away with --env NAME- . --stale-after default follows the project 
 			change := client.StageChange{
 				Name: given(c, "name", &name), Kind: given(c, "kind", &kind),
 				StaleAfter: givenOrDefault(c, "stale-after", &staleAfter), KeepLast: given(c, "keep-last", &keepLast),
+				Drain: given(c, "drain", &drain),
 			}
 			if c.Flags().NFlag() == 0 {
 				return usagef(c, "say what to change, such as --stale-after 3d")
@@ -258,6 +268,7 @@ and takes one away with --env NAME- . --stale-after default follows the project 
 	c.Flags().StringVar(&kind, "kind", "", "dev, staging, production or preview")
 	c.Flags().StringVar(&staleAfter, "stale-after", "", "10s, 36h, 7d, never, or default")
 	c.Flags().IntVar(&keepLast, "keep-last", 2, "good former containers kept for a rollback")
+	c.Flags().StringVar(&drain, "drain", "", "how long a former container runs on beside the new one, such as 30s")
 	spec.add(c.Flags())
 	return c
 }

@@ -8,26 +8,28 @@ import (
 )
 
 type deployJSON struct {
-	ID         string `json:"id"`
-	ProjectID  string `json:"project_id"`
-	StageID    string `json:"stage_id"`
-	HostID     string `json:"host_id"`
-	InstanceID string `json:"instance_id,omitempty" doc:"the new one"`
-	Replaces   string `json:"replaces,omitempty" doc:"the instance that served before"`
-	Image      string `json:"image"`
-	ImageTag   string `json:"image_tag"`
-	Digest     string `json:"digest,omitempty"`
-	State      string `json:"state" enum:"queued,pulling,starting,checking,switching,done,failed"`
-	Error      string `json:"error,omitempty"`
-	Actor      string `json:"actor"`
-	CreatedAt  stamp  `json:"created_at"`
-	EndedAt    moment `json:"ended_at"`
+	ID          string `json:"id"`
+	Kind        string `json:"kind" enum:"deploy,rollback"`
+	ProjectID   string `json:"project_id"`
+	StageID     string `json:"stage_id"`
+	HostID      string `json:"host_id"`
+	InstanceID  string `json:"instance_id,omitempty" doc:"the new one; of a rollback that is queued the one to go back to"`
+	Replaces    string `json:"replaces,omitempty" doc:"the instance that served when it began"`
+	Image       string `json:"image"`
+	ImageTag    string `json:"image_tag"`
+	Digest      string `json:"digest,omitempty"`
+	State       string `json:"state" enum:"queued,pulling,starting,checking,switching,draining,done,failed,cancelled,superseded"`
+	Error       string `json:"error,omitempty" doc:"why it did not come to serve"`
+	Actor       string `json:"actor"`
+	CancelledBy string `json:"cancelled_by,omitempty" doc:"who asked for its end"`
+	CreatedAt   stamp  `json:"created_at"`
+	EndedAt     moment `json:"ended_at"`
 }
 
 func deployOf(d store.Deploy) deployJSON {
 	return deployJSON{
-		ID: d.ID, ProjectID: d.ProjectID, StageID: d.StageID, HostID: d.HostID, InstanceID: d.InstanceID, Replaces: d.Replaces,
-		Image: d.Image, ImageTag: d.ImageTag, Digest: d.Digest, State: string(d.State), Error: d.Error, Actor: d.Actor,
+		ID: d.ID, Kind: string(d.Kind), ProjectID: d.ProjectID, StageID: d.StageID, HostID: d.HostID, InstanceID: d.InstanceID, Replaces: d.Replaces,
+		Image: d.Image, ImageTag: d.ImageTag, Digest: d.Digest, State: string(d.State), Error: d.Error, Actor: d.Actor, CancelledBy: d.CancelledBy,
 		CreatedAt: stamp(d.CreatedAt), EndedAt: moment(d.EndedAt),
 	}
 }
@@ -98,4 +100,29 @@ func (s *server) listDeploys(ctx context.Context, in *listDeploysIn) (*out[list[
 		return nil, err
 	}
 	return answer(listOf(deploys, next, deployOf)), nil
+}
+
+// cancelDeploy asks a deploy to end. One that is under way ends soon after; its state says when.
+func (s *server) cancelDeploy(ctx context.Context, in *ByID) (*out[deployJSON], error) {
+	d, err := s.d.Deployer.Cancel(ctx, in.ID, actorOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return answer(deployOf(d)), nil
+}
+
+type rollbackIn struct {
+	ByID
+	Body struct {
+		To string `json:"to,omitempty" maxLength:"200" doc:"the tag, the digest, the name or the id of a former instance; absent: the newest that is kept"`
+	}
+}
+
+// rollback queues a deploy that brings a stage back to a former instance.
+func (s *server) rollback(ctx context.Context, in *rollbackIn) (*out[deployJSON], error) {
+	d, err := s.d.Deployer.Rollback(ctx, deploy.RollbackRequest{StageID: in.ID, To: in.Body.To, Actor: actorOf(ctx)})
+	if err != nil {
+		return nil, err
+	}
+	return answer(deployOf(d)), nil
 }

@@ -91,22 +91,6 @@ func TestDeployAndLive(t *testing.T) {
 	})
 }
 
-func TestOneDeployOfAStageAtATime(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
-		b.engine.Publish(dockertest.Image{Ref: "shop:1.0", PullTime: 30 * time.Second})
-		st := b.shop("shop", "preview")
-		first, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0"})
-		b.must(err)
-		_, err = b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0"})
-		wantProblem(t, err, http.StatusConflict, client.CodeBusy)
-		for d := first; !d.Ended(); {
-			time.Sleep(time.Second) // in the bubble's time
-			d, err = b.viewer.Deploy(t.Context(), first.ID)
-			b.must(err)
-		}
-	})
-}
-
 func second[T any](_ T, err error) error { return err }
 
 // deploy starts a deploy and waits for its end.

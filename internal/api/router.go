@@ -158,7 +158,10 @@ func (s *server) routes() []route {
 
 		{get, "/api/stages/{id}/deploys", viewer, "list-deploys", "The deploys of a stage, newest first", to(s.listDeploys)},
 		{post, "/api/stages/{id}/deploys", operator, "start-deploy", "Bring a stage to an image tag", accepted(s.startDeploy)},
+		{post, "/api/stages/{id}/rollback", operator, "rollback", "Bring a stage back to a former instance", accepted(s.rollback)},
 		{get, "/api/deploys/{id}", viewer, "get-deploy", "A deploy", to(s.getDeploy)},
+		{get, "/api/deploys/{id}/log", viewer, "get-deploy-log", "The log of a deploy, as a list or as it grows", deployLogged},
+		{post, "/api/deploys/{id}/cancel", operator, "cancel-deploy", "End a deploy before its new instance serves", accepted(s.cancelDeploy)},
 
 		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
 		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},

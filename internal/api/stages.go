@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -21,6 +22,7 @@ type stageJSON struct {
 	Kind       string   `json:"kind" enum:"dev,staging,production,preview"`
 	StaleAfter *string  `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
 	KeepLast   *int     `json:"keep_last" doc:"good former instances kept for rollback; null: as its policy says"`
+	Drain      string   `json:"drain" doc:"how long a former instance runs on after its routes lead to the new one"`
 	Spec       specJSON `json:"spec"`
 	Following
 	CreatedAt stamp `json:"created_at"`
@@ -31,7 +33,7 @@ type stageJSON struct {
 func stageOf(st store.Stage, project, host string, poll store.StagePoll) stageJSON {
 	return stageJSON{
 		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Host: host, Name: st.Name, Kind: string(st.Kind),
-		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Spec: specOf(st.Spec),
+		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Drain: st.Drain.String(), Spec: specOf(st.Spec),
 		Following: followingOf(st, poll),
 		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
 	}
@@ -101,7 +103,20 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 	return atRevision(stageOf(st, p.Name, h.Name, polls[st.ID]), st.Revision), nil
 }
 
-const defaultKeepLast = 2
+const (
+	defaultKeepLast = 2
+	defaultDrain    = 10 * time.Second
+	longestDrain    = 10 * time.Minute
+)
+
+// readDrain reads how long a former instance drains.
+func readDrain(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > longestDrain {
+		return 0, invalid("body.drain", "a duration from 0s to 10m, such as 10s")
+	}
+	return d, nil
+}
 
 type createStageIn struct {
 	Body struct {
@@ -111,6 +126,7 @@ type createStageIn struct {
 		Kind       string    `json:"kind" enum:"dev,staging,production,preview"`
 		StaleAfter string    `json:"stale_after,omitempty" maxLength:"20" doc:"10s, 36h, 7d or never; absent: as the project"`
 		KeepLast   *int      `json:"keep_last,omitempty" minimum:"0" maximum:"100" doc:"default 2"`
+		Drain      string    `json:"drain,omitempty" maxLength:"20" doc:"how long a former instance runs on after its routes lead to the new one: 0s to 10m, default 10s"`
 		Spec       *specJSON `json:"spec,omitempty"`
 		NewFollowing
 	}
@@ -130,11 +146,16 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 	}
 	st := store.Stage{
 		ID: store.NewID(), ProjectID: p.ID, HostID: hostID, Name: in.Body.Name, Kind: store.StageKind(in.Body.Kind), KeepLast: defaultKeepLast,
-		Revision: 1, // a client sends 0 for "whatever it is now"
+		Drain: defaultDrain, Revision: 1, // a client sends 0 for "whatever it is now"
 	}
 	setIf(&st.KeepLast, in.Body.KeepLast)
 	if st.StaleAfter, err = readStaleAfter(in.Body.StaleAfter); err != nil {
 		return nil, err
+	}
+	if in.Body.Drain != "" {
+		if st.Drain, err = readDrain(in.Body.Drain); err != nil {
+			return nil, err
+		}
 	}
 	if in.Body.Spec != nil {
 		if st.Spec, err = in.Body.Spec.read(store.Spec{}); err != nil {
@@ -206,6 +227,7 @@ type updateStageIn struct {
 		Kind       *string          `json:"kind,omitempty" enum:"dev,staging,production,preview"`
 		StaleAfter optional[string] `json:"stale_after,omitzero" maxLength:"20" doc:"null: as the project"`
 		KeepLast   optional[int]    `json:"keep_last,omitzero" minimum:"0" maximum:"100" doc:"null: as its policy says"`
+		Drain      *string          `json:"drain,omitempty" maxLength:"20" doc:"0s to 10m"`
 		Spec       *specJSON        `json:"spec,omitempty" doc:"whole"`
 		FollowingChange
 	}
@@ -235,6 +257,11 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	}
 	if err := in.Body.apply(&st); err != nil {
 		return nil, err
+	}
+	if in.Body.Drain != nil {
+		if st.Drain, err = readDrain(*in.Body.Drain); err != nil {
+			return nil, err
+		}
 	}
 	if in.Body.Spec != nil {
 		spec, err := in.Body.Spec.read(st.Spec)

@@ -1,0 +1,200 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+func TestDeploysQueueUpAndAreCancelled(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.0", PullTime: 30 * time.Second})
+		st := b.shop("shop", "preview")
+		start := func() client.Deploy {
+			d, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0"})
+			b.must(err)
+			return d
+		}
+		first := start()
+		time.Sleep(time.Second) // in the bubble's time
+		older, third := start(), start()
+		for id, want := range map[string]string{first.ID: "pulling", older.ID: "superseded", third.ID: "queued"} {
+			if d, err := b.viewer.Deploy(t.Context(), id); err != nil || d.State != want {
+				t.Errorf("%+v, %v, want %s", d, err, want)
+			}
+		}
+		d, err := b.operator.CancelDeploy(t.Context(), third.ID)
+		if err != nil || d.State != "cancelled" || !strings.HasPrefix(d.CancelledBy, "token:") {
+			t.Errorf("%+v, %v", d, err)
+		}
+		p := problemIn(t, second(b.operator.CancelDeploy(t.Context(), third.ID)), http.StatusConflict, client.CodeWrongState)
+		if !strings.Contains(p.Error(), "it is cancelled already") {
+			t.Error(p)
+		}
+		wantProblem(t, second(b.operator.CancelDeploy(t.Context(), "nope")), http.StatusNotFound, client.CodeNotFound)
+		if d, err = b.operator.CancelDeploy(t.Context(), first.ID); err != nil || d.CancelledBy == "" {
+			t.Errorf("%+v, %v", d, err)
+		}
+		if d, err = b.viewer.FollowDeploy(t.Context(), first.ID, func(client.DeployLine) {}); err != nil || d.State != "cancelled" {
+			t.Errorf("%+v, %v", d, err)
+		}
+		if i, err := b.viewer.Instances(t.Context(), client.InstanceFilter{}, client.Page{}); err != nil || len(i.Items) > 0 {
+			t.Errorf("the cancelled ones left %+v, %v", i.Items, err)
+		}
+	})
+}
+
+func TestRollbackByTheAPI(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.0"})
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.1"})
+		st := b.shop("shop", "preview")
+		b.update(func(tx *store.Tx) error { return tx.SetGlobalPolicy(t.Context(), store.Policy{}) })
+		keep := 2
+		_, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{KeepLast: &keep})
+		b.must(err)
+		first, last := b.deploy(st.ID, "1.0"), b.deploy(st.ID, "1.1")
+		d, err := b.operator.Rollback(t.Context(), st.ID, "")
+		b.must(err)
+		if d.Kind != "rollback" || d.InstanceID != first.InstanceID || d.State != "queued" {
+			t.Errorf("%+v", d)
+		}
+		if d, err = b.viewer.FollowDeploy(t.Context(), d.ID, func(client.DeployLine) {}); err != nil || d.State != "done" || d.Replaces != last.InstanceID {
+			t.Errorf("%+v, %v", d, err)
+		}
+		p := problemIn(t, second(b.operator.Rollback(t.Context(), st.ID, "9.9")), http.StatusUnprocessableEntity, client.CodeInvalid)
+		if len(p.Errors) != 1 || !strings.Contains(p.Errors[0].Message, `called "9.9": there is 1.1`) {
+			t.Errorf("%+v", p)
+		}
+		wantProblem(t, second(b.operator.Rollback(t.Context(), st.ID, "1.0")), http.StatusConflict, client.CodeWrongState)
+		wantProblem(t, second(b.operator.Rollback(t.Context(), "nope", "")), http.StatusNotFound, client.CodeNotFound)
+	})
+}
+
+// TestDeployLogIsStreamedWhole reads the log as it grows, is cut off after each line, and resumes by the line's number.
+func TestDeployLogIsStreamedWhole(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.0", PullTime: 40 * time.Second, Size: 10_000_000})
+		st := b.shop("shop", "preview")
+		d, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0"})
+		b.must(err)
+		var streamed []client.DeployLine
+		chatter := 0
+		ended, err := b.viewer.FollowDeploy(t.Context(), d.ID, func(l client.DeployLine) {
+			if l.Line == 0 {
+				chatter++
+				return
+			}
+			streamed = append(streamed, l)
+		})
+		b.must(err)
+		lines, err := b.viewer.DeployLog(t.Context(), d.ID, 0)
+		b.must(err)
+		if diff := cmp.Diff(lines, streamed); diff != "" || ended.State != "done" || ended.InstanceID == "" {
+			t.Errorf("the deploy is %s; the log and its stream differ: %s", ended.State, diff)
+		}
+		if chatter == 0 || len(lines) < 7 || !slices.ContainsFunc(lines, func(l client.DeployLine) bool { return l.TotalBytes > 0 }) {
+			t.Errorf("%d lines and %d words on the pull between them", len(lines), chatter)
+		}
+		for n := range lines {
+			rest, err := b.viewer.DeployLog(t.Context(), d.ID, int64(n))
+			if err != nil || len(rest) != len(lines)-n {
+				t.Errorf("after line %d: %d lines, %v", n, len(rest), err)
+			}
+			_, _, text := b.raw(b.viewer, get, "/api/deploys/"+d.ID+"/log", "", "Accept", "text/event-stream", "Last-Event-ID", strconv.Itoa(n))
+			if got := strings.Count(text, "event: line\n"); got != len(lines)-n || !strings.Contains(text, "event: end\ndata: {") {
+				t.Errorf("resumed after line %d: %d lines in %q", n, got, text)
+			}
+		}
+	})
+}
+
+func TestDeployLogOfWhatIsWrong(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		st := b.shop("shop", "preview")
+		d := b.deploy(st.ID, "nope")
+		for path, want := range map[string]int{
+			"/api/deploys/" + d.ID + "/log":            http.StatusOK,
+			"/api/deploys/" + d.ID + "/log?after=9999": http.StatusOK,
+			"/api/deploys/" + d.ID + "/log?after=-1":   http.StatusUnprocessableEntity,
+			"/api/deploys/" + d.ID + "/log?after=x":    http.StatusUnprocessableEntity,
+			"/api/deploys/nope/log":                    http.StatusNotFound,
+		} {
+			status, h, text := b.raw(b.viewer, get, path, "")
+			if status != want {
+				t.Errorf("%s: %d %s", path, status, text)
+			}
+			var l client.List[client.DeployLine]
+			if err := json.Unmarshal([]byte(text), &l); want == http.StatusOK && (err != nil || l.Items == nil || !strings.HasPrefix(h.Get("Content-Type"), "application/json")) {
+				t.Errorf("%s: %s, %v", path, text, err)
+			}
+		}
+		if status, _, text := b.raw(b.viewer, get, "/api/deploys/"+d.ID+"/log", "", "Accept", "text/event-stream", "Last-Event-ID", "one"); status != http.StatusUnprocessableEntity {
+			t.Errorf("a wrong Last-Event-ID: %d %s", status, text)
+		}
+		lines, err := b.viewer.DeployLog(t.Context(), d.ID, 0)
+		if err != nil || len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1].Text, "failed: ") || !strings.Contains(lines[len(lines)-1].Text, "check the image and the tag") {
+			t.Errorf("%+v, %v", lines, err)
+		}
+	})
+}
+
+// The stream of a deploy ends when the daemon begins to stop, and when its reader was signed out.
+func TestDeployLogEndsWithTheDaemon(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.0", PullTime: 10 * time.Minute})
+		d, err := b.operator.StartDeploy(t.Context(), b.shop("shop", "preview").ID, client.DeployRequest{Tag: "1.0"})
+		b.must(err)
+		texts := make(chan string)
+		go func() {
+			_, _, text := b.raw(b.viewer, get, "/api/deploys/"+d.ID+"/log", "", "Accept", "text/event-stream")
+			texts <- text
+		}()
+		time.Sleep(40 * time.Second)
+		close(b.stopping)
+		text := <-texts
+		if strings.Count(text, "event: ping\n") == 0 && strings.Count(text, "event: progress\n") == 0 || strings.Contains(text, "event: end\n") {
+			t.Errorf("%q", text)
+		}
+		_, err = b.operator.CancelDeploy(t.Context(), d.ID)
+		b.must(err)
+	})
+}
+
+func TestDrainOfAStage(t *testing.T) {
+	b := newBed(t)
+	b.shop("shop", "preview")
+	made, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "one", Kind: "dev"})
+	if err != nil || made.Drain != "10s" {
+		t.Errorf("%+v, %v", made, err)
+	}
+	text := func(s string) *string { return &s }
+	for drain, want := range map[string]string{"0s": "0s", "1m30s": "1m30s", "10m": "10m0s"} {
+		if got, err := b.admin.UpdateStage(t.Context(), made.ID, client.StageChange{Drain: text(drain)}); err != nil || got.Drain != want {
+			t.Errorf("%s: %+v, %v", drain, got, err)
+		}
+	}
+	for _, drain := range []string{"-1s", "10m1s", "soon", ""} {
+		_, err := b.admin.UpdateStage(t.Context(), made.ID, client.StageChange{Drain: text(drain)})
+		p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+		if len(p.Errors) != 1 || p.Errors[0].Location != "body.drain" {
+			t.Errorf("%q: %+v", drain, p)
+		}
+	}
+	if _, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "two", Kind: "dev", Drain: "1h"}); err == nil {
+		t.Error("a drain of an hour was taken")
+	} else if p := (*client.Problem)(nil); !errors.As(err, &p) || p.Errors[0].Location != "body.drain" {
+		t.Error(err)
+	}
+}
