@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,6 +76,71 @@ func TestRealEngine(t *testing.T) {
 		if err := r.StartInstance(t.Context(), first.ID, "user:anna"); err != nil {
 			t.Fatal(err)
 		}
+	})
+	t.Run("rolled back to its container, and to another of its digest", func(t *testing.T) {
+		r := rig(t, store.Spec{Ports: random, Health: http})
+		first, second := r.deploy("1.0"), r.deploy("1.1")
+		d := r.rollback("")
+		if v := r.instance(first.ID); d.State != store.DeployDone || d.InstanceID != first.ID || v.Status != store.StatusRunning || v.ContainerID != first.ContainerID {
+			t.Fatalf("%+v: %s", d, v.Status)
+		}
+		if err := engine.Remove(t.Context(), docker.Owned{ID: second.ContainerID, Adopted: true}); err != nil {
+			t.Fatal(err)
+		}
+		push("1.1", enginetest.WithEnv("MOVED=yes")) // the tag leads elsewhere by now
+		d = r.rollback(second.Digest)
+		v := r.instance(d.InstanceID)
+		if d.State != store.DeployDone || v.ID == second.ID || v.Digest != second.Digest || v.ImageID != second.ImageID {
+			t.Fatalf("%+v; it is of %s, want %s", d, v.ImageID, second.ImageID)
+		}
+		if c, err := engine.Inspect(t.Context(), v.ContainerID); err != nil || c.State != docker.StateRunning || strings.Contains(string(c.Raw), "MOVED") {
+			t.Errorf("%s, %v", c.State, err)
+		}
+		push("1.1")
+	})
+	t.Run("cancelled while it is checked", func(t *testing.T) {
+		r := rig(t, store.Spec{Ports: random, Health: http})
+		serves := r.deploy("1.0")
+		slow := store.Spec{Ports: random, Health: http, StopGrace: time.Second, Env: []store.EnvVar{{Name: "START_DELAY_MS", Value: "60000"}}}
+		d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.1", Spec: &slow, Actor: "user:anna"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.until(d.ID, store.DeployChecking)
+		r.cancel(d.ID)
+		if d = r.end(d.ID); d.State != store.DeployCancelled {
+			t.Errorf("it is %s: %s", d.State, d.Error)
+		}
+		for id, want := range map[string]docker.State{serves.ContainerID: docker.StateRunning, r.instance(d.InstanceID).ContainerID: docker.StateExited} {
+			if c, err := engine.Inspect(t.Context(), id); err != nil || c.State != want {
+				t.Errorf("%s is %s, %v; want it %s", c.Name, c.State, err, want)
+			}
+		}
+	})
+	t.Run("no request fails over ten deploys", func(t *testing.T) {
+		r := newRig(t, engine, image, store.Spec{Ports: random, Health: http, StopGrace: time.Second})
+		r.setDrain(t, 500*time.Millisecond)
+		var at atomic.Pointer[string]
+		r.SwitchBy(func(ctx context.Context, _ store.Stage, to store.InstanceView) error {
+			c, err := engine.Inspect(ctx, to.ContainerID)
+			if err != nil {
+				return err
+			}
+			addr := addresses(c, enginetest.AppPort, "")[0]
+			at.Store(&addr)
+			return nil
+		})
+		r.run()
+		t.Cleanup(func() {
+			r.stop()
+			r.removeAll(engine)
+		})
+		r.deploy("1.0")
+		load := newLoad(t, &at)
+		for n := range 10 {
+			r.deploy([]string{"1.1", "1.0"}[n%2])
+		}
+		load.stop(t)
 	})
 	t.Run("healthy by HEALTHCHECK, by TCP", func(t *testing.T) {
 		r := rig(t, store.Spec{Ports: random})
@@ -150,5 +217,66 @@ func (r *rig) removeAll(engine *docker.Engine) {
 		if err := errors.Join(engine.Stop(ctx, owned, time.Second), engine.Remove(ctx, owned)); err != nil {
 			r.t.Errorf("clean up: %v", err)
 		}
+	}
+}
+
+// until waits until a deploy has come to a state.
+func (r *rig) until(id string, state store.DeployState) {
+	r.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for d := r.deployRow(id); d.State != state; d = r.deployRow(id) {
+		if d.State.Ended() {
+			r.t.Fatalf("it is %s before it was %s: %s", d.State, state, d.Error)
+		}
+		<-tick.C
+	}
+}
+
+// load asks whatever serves, some hundred times a second, until it is stopped.
+type load struct {
+	cancel context.CancelFunc
+	askers sync.WaitGroup
+	asked  atomic.Int64
+	failed chan error
+}
+
+func newLoad(t *testing.T, at *atomic.Pointer[string]) *load {
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{cancel: cancel, failed: make(chan error, 1000)}
+	for range 4 {
+		l.askers.Go(func() {
+			pace := time.NewTicker(10 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-pace.C:
+				}
+				l.asked.Add(1)
+				if err := askHTTP(context.WithoutCancel(ctx), *at.Load(), "/"); err != nil {
+					select {
+					case l.failed <- err:
+					default: // the first thousand say enough
+					}
+				}
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) stop(t *testing.T) {
+	t.Helper()
+	l.cancel()
+	l.askers.Wait()
+	t.Logf("%d requests", l.asked.Load())
+	if n := len(l.failed); n > 0 || l.asked.Load() < 100 {
+		var first error
+		if n > 0 {
+			first = <-l.failed
+		}
+		t.Errorf("of %d requests %d failed, one so: %v", l.asked.Load(), n, first)
 	}
 }

@@ -19,42 +19,61 @@ func (r *rig) rollback(to string) store.Deploy {
 	return r.end(d.ID)
 }
 
-func TestRollbackStartsTheKeptOneAgain(t *testing.T) {
-	for name, to := range map[string]func(v store.InstanceView) string{
-		"to the newest kept": func(store.InstanceView) string { return "" },
-		"by tag":             func(v store.InstanceView) string { return v.ImageTag },
-		"by digest":          func(v store.InstanceView) string { return v.Digest },
-		"by name":            func(v store.InstanceView) string { return v.Name },
-		"by id":              func(v store.InstanceView) string { return v.ID },
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
-				r.publish("1.0", "1.1")
-				r.run()
-				first, second := r.deploy("1.0"), r.deploy("1.1")
-				time.Sleep(time.Hour)
-				pulls := r.asked("^POST /images/create")
-				d := r.rollback(to(first))
-				if d.State != store.DeployDone || d.Kind != store.DeployRollback || d.InstanceID != first.ID || d.Replaces != second.ID {
-					t.Fatalf("%+v", d)
-				}
-				v := r.instance(first.ID)
-				if v.ContainerID != first.ContainerID || v.Intended != store.IntendedRunning || v.RollbackKept || !r.instance(second.ID).RollbackKept {
-					t.Errorf("%+v", v)
-				}
-				if r.asked("^POST /images/create") != pulls {
-					t.Error("it was pulled although its container is there")
-				}
-				r.expectServing(t, first.ID)
-				r.expectNoOrphan(t, 2)
-				// And back again.
-				if d = r.rollback(""); d.InstanceID != second.ID || d.State != store.DeployDone {
-					t.Errorf("%+v", d)
-				}
-				r.expectServing(t, second.ID)
-			})
-		})
+func TestChoose(t *testing.T) {
+	view := func(id, tag string, status store.Status, kept bool) store.InstanceView {
+		return store.InstanceView{Instance: store.Instance{
+			ID: id, Name: "shop-" + id, ImageTag: tag, Digest: "sha256:" + id, Status: status, RollbackKept: kept,
+		}}
 	}
+	serves, kept, older := view("c", "1.2", store.StatusRunning, false), view("b", "1.1", store.StatusStopped, true), view("a", "1.0", store.StatusMissing, false)
+	again := view("d", "1.1", store.StatusStopped, true)
+	removing := view("r", "0.9", store.StatusRemoving, false)
+	all := []store.InstanceView{serves, kept, again, older, removing}
+	for to, want := range map[string]string{
+		"": "b", "1.1": "b", "d": "d", "shop-d": "d", "sha256:d": "d", "1.0": "a", "sha256:a": "a",
+	} {
+		if got, err := choose(all, to); err != nil || got.ID != want {
+			t.Errorf("to %q: %s, %v; want %s", to, got.ID, err, want)
+		}
+	}
+	for to, want := range map[string]error{"1.2": ErrWrongState, "c": ErrWrongState, "0.9": ErrWrongState, "9.9": ErrInvalid, "shop-": ErrInvalid} {
+		if got, err := choose(all, to); !errors.Is(err, want) {
+			t.Errorf("to %q: %s, %v; want %v", to, got.ID, err, want)
+		}
+	}
+	for name, list := range map[string][]store.InstanceView{"none": nil, "only what serves": {serves}, "only what is not kept": {serves, older}} {
+		if got, err := choose(list, ""); !errors.Is(err, ErrWrongState) {
+			t.Errorf("%s: %s, %v", name, got.ID, err)
+		}
+	}
+}
+
+func TestRollbackStartsTheKeptOneAgain(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		r.run()
+		first, second := r.deploy("1.0"), r.deploy("1.1")
+		time.Sleep(time.Hour)
+		pulls := r.asked("^POST /images/create")
+		d := r.rollback("")
+		if d.State != store.DeployDone || d.Kind != store.DeployRollback || d.InstanceID != first.ID || d.Replaces != second.ID {
+			t.Fatalf("%+v", d)
+		}
+		v := r.instance(first.ID)
+		if v.ContainerID != first.ContainerID || v.Intended != store.IntendedRunning || v.RollbackKept || !r.instance(second.ID).RollbackKept {
+			t.Errorf("%+v", v)
+		}
+		if r.asked("^POST /images/create") != pulls {
+			t.Error("it was pulled although its container is there")
+		}
+		r.expectServing(t, first.ID)
+		r.expectNoOrphan(t, 2)
+		// And back again.
+		if d = r.rollback("1.1"); d.InstanceID != second.ID || d.State != store.DeployDone {
+			t.Errorf("%+v", d)
+		}
+		r.expectServing(t, second.ID)
+	})
 }
 
 // What cannot be started as it is, is made again of its spec and its digest, wherever its tag points by now.
