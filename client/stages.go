@@ -19,7 +19,11 @@ type Stage struct {
 	StaleAfter string `json:"stale_after,omitempty"` // empty: as the project
 	KeepLast   *int   `json:"keep_last"`             // nil: as its policy says
 	Drain      string `json:"drain"`                 // how long a former instance runs on beside the new one
-	Spec       Spec   `json:"spec"`
+	Strategy   string `json:"strategy"`              // replace | parallel
+	// ParallelMax and Domain are of the strategy parallel only.
+	ParallelMax int    `json:"parallel_max"`
+	Domain      string `json:"domain"`
+	Spec        Spec   `json:"spec"`
 
 	TagRule      *TagRule   `json:"tag_rule"`                // nil: it follows no tags
 	Mode         string     `json:"mode"`                    // auto | notify | manual
@@ -79,14 +83,17 @@ type Health struct {
 
 // NewStage asks for a stage. HostID is an id or a name; empty: the daemon's own host, or the only one.
 type NewStage struct {
-	ProjectID  string `json:"project_id"`
-	HostID     string `json:"host_id,omitempty"`
-	Name       string `json:"name"`
-	Kind       string `json:"kind"`
-	StaleAfter string `json:"stale_after,omitempty"`
-	KeepLast   *int   `json:"keep_last,omitempty"` // nil: the default
-	Drain      string `json:"drain,omitempty"`     // such as 30s; empty: the default
-	Spec       *Spec  `json:"spec,omitempty"`
+	ProjectID   string `json:"project_id"`
+	HostID      string `json:"host_id,omitempty"`
+	Name        string `json:"name"`
+	Kind        string `json:"kind"`
+	StaleAfter  string `json:"stale_after,omitempty"`
+	KeepLast    *int   `json:"keep_last,omitempty"`    // nil: the default
+	Drain       string `json:"drain,omitempty"`        // such as 30s; empty: the default
+	Strategy    string `json:"strategy,omitempty"`     // replace (default) | parallel
+	ParallelMax *int   `json:"parallel_max,omitempty"` // nil: the default
+	Domain      string `json:"domain,omitempty"`       // such as {{tag}}.{{project}}.example.com
+	Spec        *Spec  `json:"spec,omitempty"`
 
 	TagRule      *TagRule `json:"tag_rule,omitempty"`
 	Mode         string   `json:"mode,omitempty"` // empty: manual
@@ -96,12 +103,15 @@ type NewStage struct {
 
 // StageChange changes what is not nil. An empty StaleAfter or PollInterval inherits again.
 type StageChange struct {
-	Name       *string
-	Kind       *string
-	StaleAfter *string
-	KeepLast   *int
-	Drain      *string
-	Spec       *Spec // whole
+	Name        *string
+	Kind        *string
+	StaleAfter  *string
+	KeepLast    *int
+	Drain       *string
+	Strategy    *string
+	ParallelMax *int
+	Domain      *string
+	Spec        *Spec // whole
 
 	TagRule      *TagRule // whole; one without a kind takes the rule away
 	Mode         *string
@@ -142,6 +152,9 @@ func (c *Client) UpdateStage(ctx context.Context, id string, change StageChange)
 	putOrNull(body, "stale_after", change.StaleAfter)
 	put(body, "keep_last", change.KeepLast)
 	put(body, "drain", change.Drain)
+	put(body, "strategy", change.Strategy)
+	put(body, "parallel_max", change.ParallelMax)
+	put(body, "domain", change.Domain)
 	put(body, "spec", change.Spec)
 	put(body, "mode", change.Mode)
 	put(body, "min_image_age", change.MinImageAge)

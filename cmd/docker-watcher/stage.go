@@ -75,6 +75,7 @@ func (a *app) stageCreate() *cobra.Command {
 		n        client.NewStage
 		host     string
 		keepLast int
+		most     int
 		spec     specFlags
 	)
 	c := &cobra.Command{
@@ -103,6 +104,7 @@ and starts it again if the new one fails.`,
 				return usagef(c, "%w", err)
 			}
 			n.Name, n.Spec, n.KeepLast = name, made, given(c, "keep-last", &keepLast)
+			n.ParallelMax = given(c, "parallel-max", &most)
 			return a.createStage(c, project, host, n)
 		},
 	}
@@ -110,6 +112,9 @@ and starts it again if the new one fails.`,
 	c.Flags().StringVar(&n.StaleAfter, "stale-after", "", "10s, 36h, 7d or never (default: as the project)")
 	c.Flags().IntVar(&keepLast, "keep-last", 2, "good former containers kept for a rollback")
 	c.Flags().StringVar(&n.Drain, "drain", "", "how long a former container runs on beside the new one (default 10s)")
+	c.Flags().StringVar(&n.Strategy, "strategy", "", "replace: one serves; parallel: one of each tag, for previews (default replace)")
+	c.Flags().IntVar(&most, "parallel-max", 10, "the most tags side by side; the oldest gives way")
+	c.Flags().StringVar(&n.Domain, "domain", "", "with parallel: the domain of each tag, such as {{tag}}.{{project}}.example.com")
 	c.Flags().StringVar(&host, "host", "", "the host it runs on (default: the daemon's own)")
 	spec.add(c.Flags())
 	return c
@@ -175,6 +180,10 @@ func (a *app) printStage(s client.Stage) {
 	row("stale after", inherited(s.StaleAfter, "as the project").Text)
 	row("keeps", kept(s.KeepLast))
 	row("drains", s.Drain)
+	if s.Strategy == "parallel" {
+		row("tags", fmt.Sprintf("side by side, at most %d", s.ParallelMax))
+		row("domains", s.Domain)
+	}
 	a.printFollowing(s, row)
 	for _, e := range s.Spec.Env {
 		row("env", e.Name+"=(sealed)")
@@ -221,10 +230,11 @@ func (a *app) printDeploys(deploys []client.Deploy) {
 
 func (a *app) stageSet() *cobra.Command {
 	var (
-		name, kind, staleAfter string
-		drain                  string
-		keepLast               int
-		spec                   specFlags
+		name, kind, staleAfter  string
+		drain, strategy, domain string
+		most                    int
+		keepLast                int
+		spec                    specFlags
 	)
 	c := &cobra.Command{
 		Use: "set PROJECT/STAGE", Short: "Change a stage",
@@ -240,7 +250,8 @@ and takes one away with --env NAME- . --stale-after default follows the project 
 			change := client.StageChange{
 				Name: given(c, "name", &name), Kind: given(c, "kind", &kind),
 				StaleAfter: givenOrDefault(c, "stale-after", &staleAfter), KeepLast: given(c, "keep-last", &keepLast),
-				Drain: given(c, "drain", &drain),
+				Drain: given(c, "drain", &drain), Strategy: given(c, "strategy", &strategy),
+				ParallelMax: given(c, "parallel-max", &most), Domain: given(c, "domain", &domain),
 			}
 			if c.Flags().NFlag() == 0 {
 				return usagef(c, "say what to change, such as --stale-after 3d")
@@ -269,6 +280,9 @@ and takes one away with --env NAME- . --stale-after default follows the project 
 	c.Flags().StringVar(&staleAfter, "stale-after", "", "10s, 36h, 7d, never, or default")
 	c.Flags().IntVar(&keepLast, "keep-last", 2, "good former containers kept for a rollback")
 	c.Flags().StringVar(&drain, "drain", "", "how long a former container runs on beside the new one, such as 30s")
+	c.Flags().StringVar(&strategy, "strategy", "", "replace or parallel")
+	c.Flags().IntVar(&most, "parallel-max", 10, "the most tags side by side; the oldest gives way")
+	c.Flags().StringVar(&domain, "domain", "", "with parallel: the domain of each tag; empty for none")
 	spec.add(c.Flags())
 	return c
 }

@@ -198,3 +198,41 @@ func TestDrainOfAStage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestStrategyOfAStage(t *testing.T) {
+	b := newBed(t)
+	b.shop("shop", "preview")
+	made, err := b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "one", Kind: "dev"})
+	if err != nil || made.Strategy != "replace" || made.ParallelMax != 10 || made.Domain != "" {
+		t.Errorf("%+v, %v", made, err)
+	}
+	text := func(s string) *string { return &s }
+	number := func(n int) *int { return &n }
+	got, err := b.admin.UpdateStage(t.Context(), made.ID, client.StageChange{Strategy: text("parallel"), ParallelMax: number(3), Domain: text("{{tag}}.example.com")})
+	if err != nil || got.Strategy != "parallel" || got.ParallelMax != 3 || got.Domain != "{{tag}}.example.com" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err = b.admin.UpdateStage(t.Context(), made.ID, client.StageChange{Name: text("two")}); err != nil || got.Strategy != "parallel" || got.ParallelMax != 3 {
+		t.Errorf("another change: %+v, %v", got, err)
+	}
+	for name, c := range map[string]struct {
+		change   client.StageChange
+		location string
+	}{
+		"a domain without a tag": {client.StageChange{Domain: text("shop.example.com")}, "body.domain"},
+		"a host port":            {client.StageChange{Spec: &client.Spec{Ports: []client.Port{{Container: 80, Host: 8080}}}}, "body.spec.ports"},
+		"none at a time":         {client.StageChange{ParallelMax: number(0)}, "body.parallel_max"},
+		"an unknown strategy":    {client.StageChange{Strategy: text("blue-green")}, "body.strategy"},
+		"replace with a domain":  {client.StageChange{Strategy: text("replace")}, "body.domain"},
+	} {
+		_, err := b.admin.UpdateStage(t.Context(), made.ID, c.change)
+		p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+		if len(p.Errors) != 1 || p.Errors[0].Location != c.location {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	_, err = b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "three", Kind: "preview", Strategy: "parallel", Domain: "{{tag}}"})
+	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.domain" {
+		t.Errorf("%+v", p)
+	}
+}

@@ -9,21 +9,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 type stageJSON struct {
-	ID         string   `json:"id"`
-	ProjectID  string   `json:"project_id"`
-	Project    string   `json:"project" doc:"its name"`
-	HostID     string   `json:"host_id"`
-	Host       string   `json:"host" doc:"its name"`
-	Name       string   `json:"name"`
-	Kind       string   `json:"kind" enum:"dev,staging,production,preview"`
-	StaleAfter *string  `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
-	KeepLast   *int     `json:"keep_last" doc:"good former instances kept for rollback; null: as its policy says"`
-	Drain      string   `json:"drain" doc:"how long a former instance runs on after its routes lead to the new one"`
-	Spec       specJSON `json:"spec"`
+	ID         string  `json:"id"`
+	ProjectID  string  `json:"project_id"`
+	Project    string  `json:"project" doc:"its name"`
+	HostID     string  `json:"host_id"`
+	Host       string  `json:"host" doc:"its name"`
+	Name       string  `json:"name"`
+	Kind       string  `json:"kind" enum:"dev,staging,production,preview"`
+	StaleAfter *string `json:"stale_after" doc:"10s, 36h, 7d or never; null: as the project"`
+	KeepLast   *int    `json:"keep_last" doc:"good former instances kept for rollback; null: as its policy says"`
+	Drain      string  `json:"drain" doc:"how long a former instance runs on after its routes lead to the new one"`
+	Strategy   string  `json:"strategy" enum:"replace,parallel" doc:"one instance that the next replaces, or one of each tag side by side"`
+	// Of the strategy parallel only.
+	ParallelMax int      `json:"parallel_max" doc:"the most tags side by side; the oldest gives way"`
+	Domain      string   `json:"domain" doc:"template of the domain of each tag; empty: none"`
+	Spec        specJSON `json:"spec"`
 	Following
 	CreatedAt stamp `json:"created_at"`
 	UpdatedAt stamp `json:"updated_at"`
@@ -33,7 +38,8 @@ type stageJSON struct {
 func stageOf(st store.Stage, project, host string, poll store.StagePoll) stageJSON {
 	return stageJSON{
 		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Host: host, Name: st.Name, Kind: string(st.Kind),
-		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Drain: st.Drain.String(), Spec: specOf(st.Spec),
+		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Drain: st.Drain.String(),
+		Strategy: string(st.Strategy), ParallelMax: st.ParallelMax, Domain: st.Domain, Spec: specOf(st.Spec),
 		Following: followingOf(st, poll),
 		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
 	}
@@ -45,6 +51,24 @@ func keepLastOf(n int) *int {
 		return nil
 	}
 	return &n
+}
+
+// checkStrategy tells each field apart in which a stage and its strategy do not fit together.
+func checkStrategy(st store.Stage) error {
+	err := deploy.ValidateStage(st)
+	if err == nil {
+		return nil
+	}
+	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
+	for _, f := range fieldsOf("body", err) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(f.Message, "invalid "), " ")
+		name = strings.TrimSuffix(name, ":")
+		if name == "ports" {
+			name = "spec.ports"
+		}
+		p = p.field("body."+name, f.Message)
+	}
+	return p
 }
 
 type listStagesIn struct {
@@ -106,6 +130,7 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 const (
 	defaultKeepLast = 2
 	defaultDrain    = 10 * time.Second
+	defaultParallel = 10
 	longestDrain    = 10 * time.Minute
 )
 
@@ -120,14 +145,18 @@ func readDrain(text string) (time.Duration, error) {
 
 type createStageIn struct {
 	Body struct {
-		ProjectID  string    `json:"project_id" minLength:"1" maxLength:"100" doc:"id or name of the project"`
-		HostID     string    `json:"host_id,omitempty" maxLength:"100" doc:"id or name; absent: the host of --docker-host, or the only one"`
-		Name       string    `json:"name" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"unique in its project"`
-		Kind       string    `json:"kind" enum:"dev,staging,production,preview"`
-		StaleAfter string    `json:"stale_after,omitempty" maxLength:"20" doc:"10s, 36h, 7d or never; absent: as the project"`
-		KeepLast   *int      `json:"keep_last,omitempty" minimum:"0" maximum:"100" doc:"default 2"`
-		Drain      string    `json:"drain,omitempty" maxLength:"20" doc:"how long a former instance runs on after its routes lead to the new one: 0s to 10m, default 10s"`
-		Spec       *specJSON `json:"spec,omitempty"`
+		ProjectID  string `json:"project_id" minLength:"1" maxLength:"100" doc:"id or name of the project"`
+		HostID     string `json:"host_id,omitempty" maxLength:"100" doc:"id or name; absent: the host of --docker-host, or the only one"`
+		Name       string `json:"name" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"unique in its project"`
+		Kind       string `json:"kind" enum:"dev,staging,production,preview"`
+		StaleAfter string `json:"stale_after,omitempty" maxLength:"20" doc:"10s, 36h, 7d or never; absent: as the project"`
+		KeepLast   *int   `json:"keep_last,omitempty" minimum:"0" maximum:"100" doc:"default 2"`
+		Drain      string `json:"drain,omitempty" maxLength:"20" doc:"how long a former instance runs on after its routes lead to the new one: 0s to 10m, default 10s"`
+
+		Strategy    string    `json:"strategy,omitempty" enum:"replace,parallel" doc:"default replace"`
+		ParallelMax *int      `json:"parallel_max,omitempty" minimum:"1" maximum:"100" doc:"of the strategy parallel: the most tags side by side, default 10"`
+		Domain      string    `json:"domain,omitempty" maxLength:"253" doc:"of the strategy parallel: such as {{tag}}.{{project}}.example.com"`
+		Spec        *specJSON `json:"spec,omitempty"`
 		NewFollowing
 	}
 }
@@ -146,9 +175,11 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 	}
 	st := store.Stage{
 		ID: store.NewID(), ProjectID: p.ID, HostID: hostID, Name: in.Body.Name, Kind: store.StageKind(in.Body.Kind), KeepLast: defaultKeepLast,
-		Drain: defaultDrain, Revision: 1, // a client sends 0 for "whatever it is now"
+		Drain: defaultDrain, Strategy: store.Strategy(cmp.Or(in.Body.Strategy, string(store.StrategyReplace))), ParallelMax: defaultParallel,
+		Domain: in.Body.Domain, Revision: 1, // a client sends 0 for "whatever it is now"
 	}
 	setIf(&st.KeepLast, in.Body.KeepLast)
+	setIf(&st.ParallelMax, in.Body.ParallelMax)
 	if st.StaleAfter, err = readStaleAfter(in.Body.StaleAfter); err != nil {
 		return nil, err
 	}
@@ -166,6 +197,9 @@ func (s *server) createStage(ctx context.Context, in *createStageIn) (*versioned
 		}
 	}
 	if err := in.Body.apply(&st); err != nil {
+		return nil, err
+	}
+	if err := checkStrategy(st); err != nil {
 		return nil, err
 	}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
@@ -228,7 +262,11 @@ type updateStageIn struct {
 		StaleAfter optional[string] `json:"stale_after,omitzero" maxLength:"20" doc:"null: as the project"`
 		KeepLast   optional[int]    `json:"keep_last,omitzero" minimum:"0" maximum:"100" doc:"null: as its policy says"`
 		Drain      *string          `json:"drain,omitempty" maxLength:"20" doc:"0s to 10m"`
-		Spec       *specJSON        `json:"spec,omitempty" doc:"whole"`
+
+		Strategy    *string   `json:"strategy,omitempty" enum:"replace,parallel"`
+		ParallelMax *int      `json:"parallel_max,omitempty" minimum:"1" maximum:"100"`
+		Domain      *string   `json:"domain,omitempty" maxLength:"253" doc:"empty: none"`
+		Spec        *specJSON `json:"spec,omitempty" doc:"whole"`
 		FollowingChange
 	}
 }
@@ -263,6 +301,11 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 			return nil, err
 		}
 	}
+	if in.Body.Strategy != nil {
+		st.Strategy = store.Strategy(*in.Body.Strategy)
+	}
+	setIf(&st.ParallelMax, in.Body.ParallelMax)
+	setIf(&st.Domain, in.Body.Domain)
 	if in.Body.Spec != nil {
 		spec, err := in.Body.Spec.read(st.Spec)
 		if err != nil {
@@ -272,6 +315,9 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 			return nil, err
 		}
 		st.Spec = spec
+	}
+	if err := checkStrategy(st); err != nil {
+		return nil, err
 	}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.UpdateStage(ctx, st); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 // TestRealEngine deploys on a real engine from a real registry: what the pretend one claims must hold there too.
@@ -114,6 +115,18 @@ func TestRealEngine(t *testing.T) {
 		for id, want := range map[string]docker.State{serves.ContainerID: docker.StateRunning, r.instance(d.InstanceID).ContainerID: docker.StateExited} {
 			if c, err := engine.Inspect(t.Context(), id); err != nil || c.State != want {
 				t.Errorf("%s is %s, %v; want it %s", c.Name, c.State, err, want)
+			}
+		}
+	})
+	t.Run("two tags side by side", func(t *testing.T) {
+		r := rig(t, store.Spec{Ports: random, Health: http})
+		stage := r.stage
+		stage.Strategy, stage.ParallelMax, stage.Domain = store.StrategyParallel, 2, "{{tag}}.{{project}}.example.com"
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateStage(ctx, stage) })
+		for _, v := range []store.InstanceView{r.deploy("1.0"), r.deploy("1.1")} {
+			c, err := engine.Inspect(t.Context(), v.ContainerID)
+			if routes := r.routesOf(t, v); err != nil || c.State != docker.StateRunning || len(routes) != 1 || !strings.HasSuffix(routes[0], ".shop.example.com/") {
+				t.Errorf("%s is %s, %v, at %v", v.Name, c.State, err, routes)
 			}
 		}
 	})

@@ -10,7 +10,8 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// Start validates and queues a deploy. It supersedes one that waits for its turn; one that is under way goes on. Its
+// Start validates and queues a deploy. It supersedes one that waits for its turn (where tags run side by side: one of the same
+// tag); one that is under way goes on. Its
 // progress is in its log, and spread on the bus as info events of kind deploy.progress (data: deploy_id, state, done_bytes,
 // total_bytes, and line where it is one of the log).
 func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
@@ -23,6 +24,12 @@ func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
 		return store.Deploy{}, err
 	}
 	dep := newDeploy(stage, inst, r.Actor)
+	if stage.Strategy == store.StrategyParallel {
+		if err := sideBySide(inst.Spec); err != nil {
+			return store.Deploy{}, err
+		}
+		dep.Lane = inst.ImageTag
+	}
 	severity, message := store.SeverityInfo, fmt.Sprintf("deploy of %s to %s/%s asked for", reference(inst.Image, inst.ImageTag), project.Name, stage.Name)
 	if power := Dangerous(inst.Spec); len(power) > 0 {
 		severity, message = store.SeverityWarn, message+"; its container gets power over the host: "+strings.Join(power, ", ")
@@ -88,9 +95,9 @@ func (d *Deployer) queue(ctx context.Context, dep store.Deploy, told store.Event
 	return nil
 }
 
-// supersede ends the deploy of the stage that waits for its turn, if there is one.
+// supersede ends the deploy of the same lane that waits for its turn, if there is one.
 func (d *Deployer) supersede(ctx context.Context, tx *store.Tx, by store.Deploy) error {
-	waits, err := tx.QueuedDeploy(ctx, by.StageID)
+	waits, err := tx.QueuedDeploy(ctx, by.StageID, by.Lane)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	} else if err != nil {

@@ -191,9 +191,11 @@ func TestCancelLeavesNothingHalfMade(t *testing.T) {
 				if d = r.cancel(d.ID); d.CancelledBy != "user:ben" {
 					t.Errorf("cancelled by %q", d.CancelledBy)
 				}
-				r.cancel(d.ID) // twice is once
+				if _, err := r.Cancel(t.Context(), d.ID, "user:carl"); err != nil && !errors.Is(err, ErrWrongState) { // twice is once
+					t.Error(err)
+				}
 				d = r.end(d.ID)
-				if d.State != store.DeployCancelled || !strings.Contains(d.Error, "cancelled by user:ben") {
+				if d.State != store.DeployCancelled || d.CancelledBy != "user:ben" || !strings.Contains(d.Error, "cancelled by user:ben") {
 					t.Errorf("it is %s: %s", d.State, d.Error)
 				}
 				if e := r.event("deploy.cancelled"); e.Severity != store.SeverityInfo || e.Data["deploy_id"] != d.ID {

@@ -25,6 +25,9 @@ func (d *Deployer) Rollback(ctx context.Context, r RollbackRequest) (store.Deplo
 	if err != nil {
 		return store.Deploy{}, fmt.Errorf("roll back: %w", err)
 	}
+	if stage.Strategy == store.StrategyParallel {
+		return store.Deploy{}, fmt.Errorf("roll back %s/%s: %w: its tags run side by side: deploy the one that you want", project.Name, stage.Name, ErrWrongState)
+	}
 	former, err := d.formerOnes(ctx, stage)
 	if err != nil {
 		return store.Deploy{}, fmt.Errorf("roll back %s/%s: %w", project.Name, stage.Name, err)

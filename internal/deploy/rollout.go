@@ -154,7 +154,7 @@ func (r *rollout) replaces(ctx context.Context, tx *store.Tx, dep *store.Deploy)
 	if err != nil {
 		return err
 	}
-	if len(live) > 0 {
+	if live = sameLane(stage, live, dep.ImageTag); len(live) > 0 {
 		dep.Replaces = live[0].ID
 	}
 	return nil
@@ -326,12 +326,13 @@ func (r *rollout) finish(ctx context.Context) error {
 		return err
 	}
 	failpoint("draining")
-	if err := r.drain(ctx, stage, live); err != nil {
+	end, why := leaving(stage, live, r.inst, time.Now())
+	if err := r.drain(ctx, stage, end); err != nil {
 		return err
 	}
 	var left []string
-	for _, former := range live {
-		if err := r.retire(ctx, former); err != nil {
+	for _, former := range end {
+		if err := r.retire(ctx, former, why[former.ID]); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
@@ -351,7 +352,7 @@ func (r *rollout) finish(ctx context.Context) error {
 }
 
 // retire stops a former instance for good.
-func (r *rollout) retire(ctx context.Context, former store.InstanceView) error {
+func (r *rollout) retire(ctx context.Context, former store.InstanceView, why string) error {
 	if err := r.locks.wait(ctx, former.ID); err != nil {
 		return err
 	}
@@ -362,7 +363,7 @@ func (r *rollout) retire(ctx context.Context, former store.InstanceView) error {
 	r.tell.note(ctx, "stopping "+former.Name)
 	_, err := r.stopContainer(ctx, r.eng, former, store.Event{
 		Kind: "instance.stopped", Actor: r.dep.Actor,
-		Message: fmt.Sprintf("stopped %s: %s serves in its place", former.Name, r.inst.Name),
+		Message: fmt.Sprintf("stopped %s: %s", former.Name, why),
 	})
 	return err
 }
@@ -411,6 +412,9 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 // goodOnes are the ids of the last good former instances that the stage keeps: those whose deploy
 // was done and whose container is still there, newest first. How many is for its policy to say.
 func (r *rollout) goodOnes(ctx context.Context, stage store.Stage) ([]string, error) {
+	if stage.Strategy == store.StrategyParallel {
+		return nil, nil // there is nothing to go back to: what ended may become stale
+	}
 	policies, err := r.db.Policies(ctx, stage.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read how many stage %s keeps for rollback: %w", stage.Name, err)

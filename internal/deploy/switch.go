@@ -49,7 +49,11 @@ func (r *rollout) pointTo(ctx context.Context, to store.InstanceView) error {
 	if err != nil {
 		return fmt.Errorf("read stage: %w", err)
 	}
-	err = r.db.Update(ctx, func(tx *store.Tx) error { return tx.PointRoutes(ctx, stage.ID, to.ID) })
+	if stage.Strategy == store.StrategyParallel {
+		err = r.pointPreview(ctx, stage, to)
+	} else {
+		err = r.db.Update(ctx, func(tx *store.Tx) error { return tx.PointRoutes(ctx, stage.ID, to.ID) })
+	}
 	if err != nil || r.switchTo == nil {
 		return err
 	}

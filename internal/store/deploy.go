@@ -49,6 +49,7 @@ type Deploy struct {
 	Kind        DeployKind
 	ProjectID   string
 	StageID     string
+	Lane        string // of what waits one of a lane waits: the tag, in a stage whose tags run side by side
 	HostID      string
 	InstanceID  string // the new one; of a rollback that is queued the one to go back to
 	Replaces    string // the instance that served when it began; empty: none

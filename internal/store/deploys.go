@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-const deployColumns = `id, kind, project_id, stage_id, host_id, instance_id, replaces, image, image_tag, digest, state, error, actor,
+const deployColumns = `id, kind, project_id, stage_id, lane, host_id, instance_id, replaces, image, image_tag, digest, state, error, actor,
 	cancelled_by, created_at, ended_at`
 
 func scanDeploy(r row) (d Deploy, err error) {
-	err = r.Scan(&d.ID, &d.Kind, &d.ProjectID, &d.StageID, &d.HostID, &d.InstanceID, &d.Replaces, &d.Image, &d.ImageTag, &d.Digest, &d.State,
+	err = r.Scan(&d.ID, &d.Kind, &d.ProjectID, &d.StageID, &d.Lane, &d.HostID, &d.InstanceID, &d.Replaces, &d.Image, &d.ImageTag, &d.Digest, &d.State,
 		&d.Error, &d.Actor, &d.CancelledBy, at{&d.CreatedAt}, at{&d.EndedAt})
 	return d, err
 }
@@ -51,22 +51,22 @@ func (q queries) OpenDeploys(ctx context.Context) ([]Deploy, error) {
 	return list(ctx, q, "list the open deploys", scanDeploy, `SELECT `+deployColumns+` FROM deploys WHERE ended_at IS NULL ORDER BY id`)
 }
 
-// QueuedDeploy returns the deploy of a stage that waits for its turn; ErrNotFound when none does.
-func (q queries) QueuedDeploy(ctx context.Context, stageID string) (Deploy, error) {
+// QueuedDeploy returns the deploy of a stage's lane that waits for its turn; ErrNotFound when none does.
+func (q queries) QueuedDeploy(ctx context.Context, stageID, lane string) (Deploy, error) {
 	return one(ctx, q, "look for a queued deploy of stage "+stageID, scanDeploy,
-		`SELECT `+deployColumns+` FROM deploys WHERE stage_id = $1 AND state = $2`, stageID, string(DeployQueued))
+		`SELECT `+deployColumns+` FROM deploys WHERE stage_id = $1 AND lane = $2 AND state = $3`, stageID, clean(lane), string(DeployQueued))
 }
 
-// InsertDeploy queues a deploy; ErrConflict while another of the stage is queued. Of a stage one waits and one is
-// carried out at most.
+// InsertDeploy queues a deploy; ErrConflict while another of its lane is queued. Of a stage one is carried out
+// at most.
 func (tx *Tx) InsertDeploy(ctx context.Context, d Deploy) error {
 	if d.Kind == "" {
 		d.Kind = DeployForward
 	}
 	n, err := tx.exec(ctx, "start deploy "+d.ID,
-		`INSERT INTO deploys (`+deployColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		`INSERT INTO deploys (`+deployColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 		ON CONFLICT DO NOTHING`,
-		d.ID, string(d.Kind), d.ProjectID, d.StageID, d.HostID, d.InstanceID, d.Replaces, clean(d.Image), clean(d.ImageTag), clean(d.Digest),
+		d.ID, string(d.Kind), d.ProjectID, d.StageID, clean(d.Lane), d.HostID, d.InstanceID, d.Replaces, clean(d.Image), clean(d.ImageTag), clean(d.Digest),
 		string(d.State), clean(d.Error), clean(d.Actor), clean(d.CancelledBy), orNow(d.CreatedAt, now()), endOf(d))
 	if err != nil || n > 0 {
 		return err
@@ -126,12 +126,4 @@ func (tx *Tx) ForgetInstance(ctx context.Context, id string) error {
 	}
 	return tx.execOne(ctx, what, ErrConflict, `DELETE FROM instances WHERE id = $1 AND status IN ($2, $3, $4)`,
 		id, string(StatusPending), string(StatusPulling), string(StatusStarting))
-}
-
-// PointRoutes lets the routes of a stage that lead to an instance lead to another one.
-func (tx *Tx) PointRoutes(ctx context.Context, stageID, to string) error {
-	_, err := tx.exec(ctx, "point the routes of stage "+stageID+" to instance "+to,
-		`UPDATE routes SET instance_id = $1, updated_at = $2, revision = revision + 1
-		WHERE stage_id = $3 AND instance_id IS NOT NULL AND instance_id <> $1`, to, now(), stageID)
-	return err
 }

@@ -35,7 +35,19 @@ func TestDeploys(t *testing.T) {
 		}
 		wantErr(t, insert(second), store.ErrConflict)
 		wantErr(t, insert(first), store.ErrConflict)
-		if waits, err := db.QueuedDeploy(ctx, s.ID); err != nil || cmp.Diff(first, waits) != "" {
+		lane := deploy(s.ID)
+		lane.Lane, lane.State = "pr-1", store.DeployQueued
+		if err := insert(lane); err != nil {
+			t.Errorf("of another lane one waits as well: %v", err)
+		}
+		if waits, err := db.QueuedDeploy(ctx, s.ID, "pr-1"); err != nil || cmp.Diff(lane, waits) != "" {
+			t.Errorf("what waits in the lane: %+v, %v", waits, err)
+		}
+		lane.State = store.DeploySuperseded
+		if err := update(lane); err != nil {
+			t.Error(err)
+		}
+		if waits, err := db.QueuedDeploy(ctx, s.ID, ""); err != nil || cmp.Diff(first, waits) != "" {
 			t.Errorf("what waits: %+v, %v", waits, err)
 		}
 		first.State, first.InstanceID, first.Digest, first.Error, first.EndedAt = store.DeployFailed, "new", "sha256:d", "not healthy", noon.Add(time.Minute)
@@ -67,7 +79,7 @@ func TestDeploys(t *testing.T) {
 		if err := update(third); err != nil {
 			t.Error(err)
 		}
-		_, err = db.QueuedDeploy(ctx, s.ID)
+		_, err = db.QueuedDeploy(ctx, s.ID, "")
 		wantErr(t, err, store.ErrNotFound)
 		open, err := db.OpenDeploys(ctx)
 		if err != nil || len(open) != 2 {
@@ -80,7 +92,7 @@ func TestDeploys(t *testing.T) {
 		if got, err := db.Deploy(ctx, second.ID); err != nil || got.EndedAt.IsZero() {
 			t.Errorf("an end without a time: %+v, %v", got, err)
 		}
-		for stage, want := range map[string][]string{s.ID: {third.ID, second.ID, first.ID}, "": {third.ID, elsewhere.ID, second.ID, first.ID}, "nobody": nil} {
+		for stage, want := range map[string][]string{s.ID: {third.ID, lane.ID, second.ID, first.ID}, "": {third.ID, lane.ID, elsewhere.ID, second.ID, first.ID}, "nobody": nil} {
 			var ids []string
 			for cursor := ""; ; {
 				items, next, err := db.Deploys(ctx, s.ProjectID, stage, store.Page{Limit: 1, Cursor: cursor})
@@ -211,6 +223,32 @@ func TestPointRoutes(t *testing.T) {
 				if got, err := db.RoutesOf(t.Context(), i); err != nil || cmp.Diff(want, got) != "" {
 					t.Errorf("routes of %s: %v, %v", i, got, err)
 				}
+			}
+		}
+	})
+}
+
+func TestPointDomain(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		s, first := storetest.Shop(t, db)
+		second, elsewhere := storetest.Instance(t, db, s), storetest.Instance(t, db, storetest.Stage(t, db, store.Host{ID: s.HostID}, store.Project{ID: s.ProjectID}))
+		point := func(i store.Instance) error {
+			return try(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.PointDomain(ctx, i, "pr-1.shop.example", 8080)
+			})
+		}
+		for _, i := range []store.Instance{first, first, second} {
+			if err := point(i); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := db.ArchivedRoutes(t.Context(), i.ID); err != nil || len(got) != 1 || got[0].Port != 8080 || !got[0].Enabled || len(got[0].Domains) != 1 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		}
+		wantErr(t, point(elsewhere), store.ErrConflict)
+		for id, want := range map[string]int{first.ID: 0, second.ID: 1, elsewhere.ID: 0} {
+			if got, err := db.RoutesOf(t.Context(), id); err != nil || len(got) != want {
+				t.Errorf("%s: %v, %v", id, got, err)
 			}
 		}
 	})

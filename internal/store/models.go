@@ -153,7 +153,11 @@ type Stage struct {
 	StaleAfter *StaleAfter   // nil: inherit from the project
 	KeepLast   int           // good former instances kept for rollback, as set on the stage; KeepInherit: its policy decides
 	Drain      time.Duration // how long a former instance runs on after its routes lead to the new one
-	Spec       Spec          // defaults of its instances; env values are sealed at rest
+	Strategy   Strategy
+	// ParallelMax and Domain are of the strategy parallel: the most instances at a time, and the template of their domains.
+	ParallelMax int
+	Domain      string
+	Spec        Spec // defaults of its instances; env values are sealed at rest
 
 	TagRule      *tagrule.Rule // which tags it follows; nil: none
 	Mode         Mode          // what becomes of a tag that is ready; empty: manual
@@ -164,6 +168,15 @@ type Stage struct {
 	UpdatedAt time.Time
 	Revision  int64
 }
+
+// Strategy says what becomes of the instances of a stage when another comes to serve.
+type Strategy string
+
+// The strategies.
+const (
+	StrategyReplace  Strategy = "replace"  // one serves: the new one takes the place of the former
+	StrategyParallel Strategy = "parallel" // one of each tag serves, at most Stage.ParallelMax
+)
 
 // KeepInherit as Stage.KeepLast leaves it to the project's or the global policy.
 const KeepInherit = -1

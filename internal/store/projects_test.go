@@ -153,6 +153,7 @@ func TestStages(t *testing.T) {
 		full(&i)
 		s := storetest.Stage(t, db, h, p, func(s *store.Stage) {
 			s.Name, s.Kind, s.Spec, s.StaleAfter, s.Drain = "preview", store.StagePreview, i.Spec, &store.StaleAfter{Never: true}, 1500*time.Millisecond
+			s.Strategy, s.ParallelMax, s.Domain = store.StrategyParallel, 7, "{{tag}}.example.com"
 		})
 		same := func(want store.Stage) {
 			t.Helper()

@@ -1,20 +1,21 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 )
 
-const stageColumns = `id, project_id, host_id, name, kind, stale_after, keep_last, drain_ms, spec, spec_env, created_at, updated_at, revision,
-	tag_rule, mode, min_image_age, poll_interval`
+const stageColumns = `id, project_id, host_id, name, kind, stale_after, keep_last, drain_ms, strategy, parallel_max, domain,
+	spec, spec_env, created_at, updated_at, revision, tag_rule, mode, min_image_age, poll_interval`
 
 // scanStage reads a stage and opens its env.
 func (q queries) scanStage(r row) (s Stage, err error) {
 	var env []byte
 	if err := r.Scan(&s.ID, &s.ProjectID, &s.HostID, &s.Name, &s.Kind, threshold{&s.StaleAfter}, &s.KeepLast, span{&s.Drain},
-		fromJSON{&s.Spec}, &env, at{&s.CreatedAt}, at{&s.UpdatedAt}, &s.Revision,
+		&s.Strategy, &s.ParallelMax, &s.Domain, fromJSON{&s.Spec}, &env, at{&s.CreatedAt}, at{&s.UpdatedAt}, &s.Revision,
 		fromJSON{&s.TagRule}, &s.Mode, span{&s.MinImageAge}, span{&s.PollInterval}); err != nil {
 		return Stage{}, err
 	}
@@ -93,9 +94,10 @@ func (tx *Tx) InsertStage(ctx context.Context, s Stage) error {
 	}
 	stamp := now()
 	_, err = tx.exec(ctx, "add stage "+s.Name,
-		`INSERT INTO stages (`+stageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		`INSERT INTO stages (`+stageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		s.ID, s.ProjectID, s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast, s.Drain.Milliseconds(),
-		clean(spec), env, orNow(s.CreatedAt, stamp), stamp, s.Revision, clean(rule), string(s.mode()), s.MinImageAge.Milliseconds(), s.PollInterval.Milliseconds())
+		string(cmp.Or(s.Strategy, StrategyReplace)), s.ParallelMax, clean(s.Domain), clean(spec), env, orNow(s.CreatedAt, stamp), stamp, s.Revision,
+		clean(rule), string(s.mode()), s.MinImageAge.Milliseconds(), s.PollInterval.Milliseconds())
 	return err
 }
 
@@ -114,9 +116,11 @@ func (tx *Tx) UpdateStage(ctx context.Context, s Stage) error {
 		return err
 	}
 	n, err := tx.exec(ctx, "update stage "+s.Name,
-		`UPDATE stages SET host_id = $1, name = $2, kind = $3, stale_after = $4, keep_last = $5, drain_ms = $6, spec = $7, spec_env = $8,
-		updated_at = $9, tag_rule = $10, mode = $11, min_image_age = $12, poll_interval = $13, revision = revision + 1 WHERE id = $14 AND revision = $15`,
-		s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast, s.Drain.Milliseconds(), clean(spec), env, now(),
+		`UPDATE stages SET host_id = $1, name = $2, kind = $3, stale_after = $4, keep_last = $5, drain_ms = $6, strategy = $7,
+		parallel_max = $8, domain = $9, spec = $10, spec_env = $11, updated_at = $12, tag_rule = $13, mode = $14, min_image_age = $15,
+		poll_interval = $16, revision = revision + 1 WHERE id = $17 AND revision = $18`,
+		s.HostID, s.Name, string(s.Kind), thresholdMillis(s.StaleAfter), s.KeepLast, s.Drain.Milliseconds(),
+		string(cmp.Or(s.Strategy, StrategyReplace)), s.ParallelMax, clean(s.Domain), clean(spec), env, now(),
 		clean(rule), string(s.mode()), s.MinImageAge.Milliseconds(), s.PollInterval.Milliseconds(), s.ID, s.Revision)
 	if err != nil {
 		return err

@@ -1,0 +1,137 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// sameLane keeps of a stage's live instances those whose place a new one takes: all of them, or those of its tag.
+func sameLane(stage store.Stage, live []store.InstanceView, tag string) []store.InstanceView {
+	if stage.Strategy != store.StrategyParallel {
+		return live
+	}
+	var same []store.InstanceView
+	for _, v := range live {
+		if v.ImageTag == tag {
+			same = append(same, v)
+		}
+	}
+	return same
+}
+
+// leaving are the instances that end when the new one serves, each with why: those whose place it takes, and of a stage whose
+// tags run side by side the oldest beyond the most that it allows.
+func leaving(stage store.Stage, live []store.InstanceView, fresh store.InstanceView, now time.Time) ([]store.InstanceView, map[string]string) {
+	gone := sameLane(stage, live, fresh.ImageTag)
+	why := map[string]string{}
+	for _, v := range gone {
+		why[v.ID] = fresh.Name + " serves in its place"
+	}
+	if stage.Strategy != store.StrategyParallel {
+		return gone, why
+	}
+	var rest []store.InstanceView
+	for _, v := range live {
+		if why[v.ID] == "" {
+			rest = append(rest, v)
+		}
+	}
+	for _, v := range surplus(rest, fresh.ID, stage.ParallelMax, now) {
+		gone = append(gone, v)
+		why[v.ID] = fmt.Sprintf("at most %d tags of %s/%s run side by side, and it is the oldest", stage.ParallelMax, v.Project, v.Stage)
+	}
+	return gone, why
+}
+
+// pointPreview lets the domain of a tag lead to its new instance. Without a template or without a port there is none.
+func (r *rollout) pointPreview(ctx context.Context, stage store.Stage, to store.InstanceView) error {
+	if stage.Domain == "" {
+		return nil
+	}
+	port, err := r.servingPort(ctx)
+	if err != nil {
+		return err
+	}
+	domain := previewDomain(stage.Domain, to.Project, to.Stage, to.ImageTag)
+	if port == 0 {
+		r.tell.note(ctx, "no route to "+domain+": the stage names no port and the image exposes none")
+		return nil
+	}
+	err = r.db.Update(ctx, func(tx *store.Tx) error { return tx.PointDomain(ctx, to.Instance, domain, port) })
+	if errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("domain: %s leads elsewhere already: %w", domain, err)
+	}
+	if err == nil {
+		r.tell.note(ctx, fmt.Sprintf("%s leads to %s, port %d", domain, to.Name, port))
+	}
+	return err
+}
+
+// servingPort is the port that a preview's route leads to: the first of its spec, else the first that its image exposes; 0: there is none.
+func (r *rollout) servingPort(ctx context.Context) (int, error) {
+	for _, p := range r.spec.Ports {
+		if p.Protocol != "udp" {
+			return p.Container, nil
+		}
+	}
+	image, err := r.eng.InspectImage(ctx, r.inst.ImageID)
+	if err != nil {
+		return 0, fmt.Errorf("look which port image %s exposes: %w", r.inst.ImageID, err)
+	}
+	if len(image.ExposedPorts) == 0 {
+		return 0, nil
+	}
+	return image.ExposedPorts[0], nil
+}
+
+// RetireGone stops the live instances of a stage whose tags run side by side and have not been in their registry for longer
+// than the grace; gone says since when, by tag. One that somebody protects stays, and so does one that is being worked on,
+// until the next time. It returns how many it stopped.
+func (d *Deployer) RetireGone(ctx context.Context, stageID string, gone map[string]time.Time, grace time.Duration) (int, error) {
+	stage, err := d.db.Stage(ctx, stageID)
+	if err != nil {
+		return 0, fmt.Errorf("retire what is gone from its registry: %w", err)
+	}
+	if stage.Strategy != store.StrategyParallel {
+		return 0, nil
+	}
+	live, err := liveOf(ctx, d.db, stage, "")
+	if err != nil {
+		return 0, err
+	}
+	now, stopped := time.Now(), 0
+	var failed []error
+	for _, v := range live {
+		since, known := gone[v.ImageTag]
+		if !known || now.Sub(since) <= grace || heldByHand(v, now) {
+			continue
+		}
+		switch err := d.retireGone(ctx, v, since); {
+		case err == nil:
+			stopped++
+		case !errors.Is(err, ErrBusy) && !errors.Is(err, ErrWrongState):
+			failed = append(failed, err)
+		}
+	}
+	return stopped, errors.Join(failed...)
+}
+
+func (d *Deployer) retireGone(ctx context.Context, v store.InstanceView, since time.Time) error {
+	return d.act(ctx, v.ID, "retire", func(t target) error {
+		if t.now.State == docker.StateExited || t.now.State == docker.StateCreated {
+			return wrongState(t, "there is nothing to stop")
+		}
+		return d.wanted(ctx, t, store.IntendedStopped, func() error {
+			_, err := d.stopContainer(ctx, t.eng, t.view, store.Event{
+				Kind: "instance.stopped", Actor: "system",
+				Message: fmt.Sprintf("stopped %s: its tag %s has not been in the registry since %s", v.Name, v.ImageTag, since.UTC().Format(time.RFC3339)),
+			})
+			return err
+		})
+	})
+}

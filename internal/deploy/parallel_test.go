@@ -1,0 +1,206 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// sideBySideRig is a rig whose stage lets tags run side by side, each at its own domain.
+func sideBySideRig(t *testing.T, most int, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	bubble(t, store.Spec{Ports: []store.Port{{Container: 8080}}}, func(t *testing.T, r *rig) {
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+			stage, err := tx.Stage(ctx, r.stage.ID)
+			if err != nil {
+				return err
+			}
+			stage.Strategy, stage.ParallelMax, stage.Domain = store.StrategyParallel, most, "{{tag}}.{{project}}.example.com"
+			return tx.UpdateStage(ctx, stage)
+		})
+		test(t, r)
+	})
+}
+
+// side is what runs side by side: the tags, in their order.
+func (r *rig) side(t *testing.T) (tags []string) {
+	t.Helper()
+	all, _, err := r.db.Instances(t.Context(), store.InstanceFilter{StageID: r.stage.ID}, store.Page{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range all {
+		runs := r.state(v) == "running"
+		if runs != (v.Status == store.StatusRunning) {
+			t.Errorf("%s is %s, on the engine %s", v.Name, v.Status, r.state(v))
+		}
+		if runs {
+			tags = append(tags, v.ImageTag)
+		}
+	}
+	slices.Sort(tags)
+	return tags
+}
+
+func (r *rig) routesOf(t *testing.T, v store.InstanceView) []string {
+	t.Helper()
+	routes, err := r.db.RoutesOf(t.Context(), v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return routes
+}
+
+func TestTagsRunSideBySide(t *testing.T) {
+	sideBySideRig(t, 2, func(t *testing.T, r *rig) {
+		r.publish("pr-1", "pr-2", "pr-3")
+		r.run()
+		one, two := r.deploy("pr-1"), r.deploy("pr-2")
+		if diff := cmp.Diff([]string{"pr-1", "pr-2"}, r.side(t)); diff != "" {
+			t.Errorf("two of at most two (-want +got):\n%s", diff)
+		}
+		if got := r.routesOf(t, one); !slices.Equal(got, []string{"pr-1.shop.example.com/"}) {
+			t.Errorf("the first is at %v", got)
+		}
+		// Another image of the same tag takes the place, and the domain, of the one before.
+		r.pretend.Publish(dockertest.Image{Ref: repository + ":pr-2", ID: "sha256:" + strings.Repeat("e", 64)})
+		next := r.deploy("pr-2")
+		if diff := cmp.Diff([]string{"pr-1", "pr-2"}, r.side(t)); diff != "" || r.state(two) != "exited" {
+			t.Errorf("the former pr-2 is %s (-want +got):\n%s", r.state(two), diff)
+		}
+		if got := r.routesOf(t, next); !slices.Equal(got, []string{"pr-2.shop.example.com/"}) || len(r.routesOf(t, two)) > 0 {
+			t.Errorf("the new one is at %v, the former at %v", got, r.routesOf(t, two))
+		}
+		// A third gives no place to the oldest, whose domain still says where it was.
+		r.deploy("pr-3")
+		if diff := cmp.Diff([]string{"pr-2", "pr-3"}, r.side(t)); diff != "" {
+			t.Errorf("three of at most two (-want +got):\n%s", diff)
+		}
+		one = r.instance(one.ID)
+		if one.Intended != store.IntendedStopped || one.RollbackKept || len(r.routesOf(t, one)) != 1 {
+			t.Errorf("the oldest is intended %s, kept %v", one.Intended, one.RollbackKept)
+		}
+		if e := r.event("instance.stopped"); !strings.Contains(e.Message, "at most 2 tags of shop/preview run side by side") {
+			t.Errorf("%s", e.Message)
+		}
+		if _, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID}); !errors.Is(err, ErrWrongState) {
+			t.Errorf("a rollback: %v", err)
+		}
+	})
+}
+
+func TestEachTagWaitsForItself(t *testing.T) {
+	sideBySideRig(t, 10, func(t *testing.T, r *rig) {
+		r.publish("pr-1", "pr-2", "pr-3")
+		r.run()
+		first := r.begin("pr-1")
+		time.Sleep(time.Second)
+		second, third, again := r.begin("pr-2"), r.begin("pr-3"), r.begin("pr-2")
+		for id, want := range map[string]store.DeployState{
+			first.ID: store.DeployDone, second.ID: store.DeploySuperseded, third.ID: store.DeployDone, again.ID: store.DeployDone,
+		} {
+			if d := r.end(id); d.State != want {
+				t.Errorf("%s is %s, want %s: %s", d.ImageTag, d.State, want, d.Error)
+			}
+		}
+		if diff := cmp.Diff([]string{"pr-1", "pr-2", "pr-3"}, r.side(t)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestPreviewThatFailsLeavesTheOthers(t *testing.T) {
+	sideBySideRig(t, 1, func(t *testing.T, r *rig) {
+		r.publish("pr-1")
+		r.pretend.Publish(dockertest.Image{Ref: repository + ":pr-2", Life: dockertest.Life{ExitAfter: time.Second, ExitCode: 3}})
+		r.run()
+		r.deploy("pr-1")
+		for _, tag := range []string{"pr-2", "nope"} {
+			if d := r.end(r.begin(tag).ID); d.State != store.DeployFailed {
+				t.Errorf("%s is %s", tag, d.State)
+			}
+		}
+		if diff := cmp.Diff([]string{"pr-1"}, r.side(t)); diff != "" {
+			t.Error(diff)
+		}
+		fixed := store.Spec{Ports: []store.Port{{Container: 80, Host: 8099}}}
+		if _, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "pr-1", Spec: &fixed}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "host port 8099") {
+			t.Errorf("a host port of its own: %v", err)
+		}
+	})
+}
+
+// A domain that leads elsewhere is not taken over.
+func TestDomainOfAPreviewThatIsTaken(t *testing.T) {
+	sideBySideRig(t, 3, func(t *testing.T, r *rig) {
+		r.publish("pr-1")
+		other := storetest.Stage(t, r.db, store.Host{ID: r.stage.HostID}, r.project)
+		holder := storetest.Instance(t, r.db, other)
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.PointDomain(ctx, holder, "pr-1.shop.example.com", 80)
+		})
+		r.run()
+		d := r.end(r.begin("pr-1").ID)
+		if d.State != store.DeployFailed || !strings.Contains(d.Error, "pr-1.shop.example.com leads elsewhere already") {
+			t.Errorf("%s: %s", d.State, d.Error)
+		}
+		if got, err := r.db.RoutesOf(t.Context(), holder.ID); err != nil || len(got) != 1 || len(r.side(t)) > 0 {
+			t.Errorf("who had it has %v, %v; beside it run %v", got, err, r.side(t))
+		}
+	})
+}
+
+func TestRetireWhatIsGoneFromTheRegistry(t *testing.T) {
+	sideBySideRig(t, 10, func(t *testing.T, r *rig) {
+		r.publish("gone", "fresh", "there", "pinned", "dead")
+		r.run()
+		views := map[string]store.InstanceView{}
+		for _, tag := range []string{"gone", "fresh", "there", "pinned", "dead"} {
+			views[tag] = r.deploy(tag)
+		}
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+			i := r.instance(views["pinned"].ID).Instance
+			i.PinnedAt, i.PinnedBy = time.Now(), "user:anna"
+			return tx.SetProtection(ctx, i)
+		})
+		r.pretend.Container(views["dead"].ContainerID).Exit(0)
+		now := time.Now()
+		since := map[string]time.Time{
+			"gone": now.Add(-25 * time.Hour), "pinned": now.Add(-25 * time.Hour), "dead": now.Add(-25 * time.Hour), "fresh": now.Add(-24 * time.Hour), "unheard-of": {},
+		}
+		for _, want := range []int{1, 0} {
+			if n, err := r.RetireGone(t.Context(), r.stage.ID, since, 24*time.Hour); err != nil || n != want {
+				t.Errorf("%d retired, want %d: %v", n, want, err)
+			}
+		}
+		if diff := cmp.Diff([]string{"fresh", "pinned", "there"}, r.side(t)); diff != "" {
+			t.Error(diff)
+		}
+		if e := r.event("instance.stopped"); e.InstanceID != views["gone"].ID || e.Actor != "system" || !strings.Contains(e.Message, "has not been in the registry since") {
+			t.Errorf("%+v", e)
+		}
+		if _, err := r.RetireGone(t.Context(), "nope", since, 0); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("an unknown stage: %v", err)
+		}
+	})
+	t.Run("not where one takes the place of the other", func(t *testing.T) {
+		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+			r.publish("1.0")
+			r.run()
+			v := r.deploy("1.0")
+			if n, err := r.RetireGone(t.Context(), r.stage.ID, map[string]time.Time{"1.0": time.Now().AddDate(-1, 0, 0)}, 0); err != nil || n != 0 {
+				t.Errorf("%d, %v", n, err)
+			}
+			r.expectServing(t, v.ID)
+		})
+	})
+}
