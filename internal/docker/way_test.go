@@ -246,7 +246,9 @@ func TestSSH(t *testing.T) {
 		t.Errorf("after it came back: %v, %v", c.State, err)
 	}
 	stop()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("watch ended with %v", err)
+	}
 }
 
 func wantGap(t *testing.T, watched <-chan docker.Event, reason string) {
