@@ -158,6 +158,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/deploys/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a deploy before its new instance serves */
+        post: operations["cancel-deploy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deploys/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The log of a deploy, as a list or as it grows */
+        get: operations["get-deploy-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -1030,6 +1064,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stages/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a stage back to a former instance */
+        post: operations["rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stages/{id}/rule/try": {
         parameters: {
             query?: never;
@@ -1409,6 +1460,10 @@ export interface components {
             username?: string;
         };
         CreateStageRequest: {
+            /** @description of the strategy parallel: such as {{tag}}.{{project}}.example.com */
+            domain?: string;
+            /** @description how long a former instance runs on after its routes lead to the new one: 0s to 10m, default 10s */
+            drain?: string;
             /** @description id or name; absent: the host of --docker-host, or the only one */
             host_id?: string;
             /**
@@ -1427,6 +1482,11 @@ export interface components {
             mode?: "auto" | "notify" | "manual";
             /** @description unique in its project */
             name: string;
+            /**
+             * Format: int64
+             * @description of the strategy parallel: the most tags side by side, default 10
+             */
+            parallel_max?: number;
             /** @description 30s to 7d; absent: as the setting says */
             poll_interval?: string;
             /** @description id or name of the project */
@@ -1434,6 +1494,11 @@ export interface components {
             spec?: components["schemas"]["Spec"];
             /** @description 10s, 36h, 7d or never; absent: as the project */
             stale_after?: string;
+            /**
+             * @description default replace
+             * @enum {string}
+             */
+            strategy?: "replace" | "parallel";
             /** @description absent: it follows no tags */
             tag_rule?: components["schemas"]["TagRule"];
         };
@@ -1469,24 +1534,53 @@ export interface components {
         };
         Deploy: {
             actor: string;
+            /** @description who asked for its end */
+            cancelled_by?: string;
             /** Format: date-time */
             created_at: string;
             digest?: string;
             /** Format: date-time */
             ended_at: string | null;
+            /** @description why it did not come to serve */
             error?: string;
             host_id: string;
             id: string;
             image: string;
             image_tag: string;
-            /** @description the new one */
+            /** @description the new one; of a rollback that is queued the one to go back to */
             instance_id?: string;
+            /** @enum {string} */
+            kind: "deploy" | "rollback";
             project_id: string;
-            /** @description the instance that served before */
+            /** @description the instance that served when it began */
             replaces?: string;
             stage_id: string;
             /** @enum {string} */
-            state: "queued" | "pulling" | "starting" | "checking" | "switching" | "done" | "failed";
+            state: "queued" | "pulling" | "starting" | "checking" | "switching" | "draining" | "done" | "failed" | "cancelled" | "superseded";
+        };
+        DeployLine: {
+            /**
+             * Format: int64
+             * @description of the pull
+             */
+            done_bytes?: number;
+            /**
+             * Format: int64
+             * @description from 1; of a long log the first lines are dropped
+             */
+            line: number;
+            /** @enum {string} */
+            state: "queued" | "pulling" | "starting" | "checking" | "switching" | "draining" | "done" | "failed" | "cancelled" | "superseded";
+            text: string;
+            /** Format: date-time */
+            time: string;
+            /** Format: int64 */
+            total_bytes?: number;
+        };
+        DeployLineList: {
+            items: components["schemas"]["DeployLine"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
         };
         DeployList: {
             items: components["schemas"]["Deploy"][];
@@ -2605,6 +2699,10 @@ export interface components {
             /** @description start it afterwards */
             start?: boolean;
         };
+        RollbackRequest: {
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
+            to?: string;
+        };
         RuleTrial: {
             /**
              * @description what the stage, in its mode and with what it has, would make of it now; absent where no registry was asked
@@ -2820,6 +2918,10 @@ export interface components {
         Stage: {
             /** Format: date-time */
             created_at: string;
+            /** @description template of the domain of each tag; empty: none */
+            domain: string;
+            /** @description how long a former instance runs on after its routes lead to the new one */
+            drain: string;
             /** @description its name */
             host: string;
             host_id: string;
@@ -2839,6 +2941,11 @@ export interface components {
              */
             mode: "auto" | "notify" | "manual";
             name: string;
+            /**
+             * Format: int64
+             * @description the most tags side by side; the oldest gives way
+             */
+            parallel_max: number;
             /** @description null: its registry was never asked */
             poll: components["schemas"]["StagePoll"] | null;
             /** @description null: as the setting says */
@@ -2851,6 +2958,11 @@ export interface components {
             spec: components["schemas"]["Spec"];
             /** @description 10s, 36h, 7d or never; null: as the project */
             stale_after: string | null;
+            /**
+             * @description one instance that the next replaces, or one of each tag side by side
+             * @enum {string}
+             */
+            strategy: "replace" | "parallel";
             /** @description null: it follows no tags */
             tag_rule: components["schemas"]["TagRule"] | null;
             /** Format: date-time */
@@ -3080,6 +3192,29 @@ export interface components {
             /** @description id, or name together with project */
             stage?: string;
         };
+        TriedTag: {
+            /**
+             * Format: date-time
+             * @description when its image was made, as far as that had to be asked
+             */
+            created_at: string | null;
+            matched: boolean;
+            /** @description the stage would be brought to it */
+            ready: boolean;
+            tag: string;
+            /** @description the part that orders it */
+            version?: string;
+            /** @description it matches, or does not */
+            why: string;
+        };
+        TryRuleRequest: {
+            /** @description absent: the stage's own */
+            min_image_age?: string;
+            /** @description absent: the stage's own */
+            tag_rule?: components["schemas"]["TagRule"];
+            /** @description absent: those that the registry has */
+            tags?: string[];
+        };
         UpdateHostRequest: {
             endpoint?: string;
             name?: string;
@@ -3111,6 +3246,10 @@ export interface components {
             username?: string;
         };
         UpdateStageRequest: {
+            /** @description empty: none */
+            domain?: string;
+            /** @description 0s to 10m */
+            drain?: string;
             /**
              * Format: int64
              * @description null: as its policy says
@@ -3123,12 +3262,16 @@ export interface components {
             /** @enum {string} */
             mode?: "auto" | "notify" | "manual";
             name?: string;
+            /** Format: int64 */
+            parallel_max?: number;
             /** @description 30s to 7d; null: as the setting says */
             poll_interval?: string | null;
             /** @description whole */
             spec?: components["schemas"]["Spec"];
             /** @description null: as the project */
             stale_after?: string | null;
+            /** @enum {string} */
+            strategy?: "replace" | "parallel";
             /** @description whole; null: it follows no tags */
             tag_rule?: {
                 /** @description globs of tags that never match */
@@ -4019,6 +4162,185 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-deploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-deploy-log": {
+        parameters: {
+            query?: {
+                /** @description only the lines after this one */
+                after?: number;
+            };
+            header?: {
+                /** @description the same, of a stream that is resumed */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the lines, oldest first; with Accept: text/event-stream as they come, until the deploy ends */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeployLineList"];
+                    "text/event-stream": string;
                 };
             };
             /** @description Unauthorized */
@@ -10273,6 +10595,114 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
