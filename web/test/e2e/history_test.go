@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -24,6 +25,7 @@ func (w *world) makeHistory() {
 	for _, days := range []int{3, 12, 19, 26} {
 		w.reclaimed(w.now.Add(time.Duration(days)*ago), days)
 	}
+	w.left()
 	w.chatter()
 	blind := store.BlindInterval{
 		ID: store.NewID(), HostID: w.host.ID, From: w.now.Add(9 * ago), To: w.now.Add(9*ago + 4*time.Hour), Reason: "unreachable", Detail: "connection refused",
@@ -33,7 +35,7 @@ func (w *world) makeHistory() {
 
 // staleAt is how many of today's stale ones were stale at a moment; cleaned ones were there too.
 func (w *world) staleAt(at time.Time) int {
-	n := int(w.now.Sub(at).Hours()/24/3) + 8
+	n := int(w.now.Sub(at).Hours()/24/3) + 12
 	return n
 }
 
@@ -102,6 +104,30 @@ func (w *world) reclaimed(at time.Time, seed int) {
 		p.Items = append(p.Items, store.ReclaimItem{ImageID: fmt.Sprintf("sha256:%064x", seed*10+n), Bytes: int64(160+70*n+9*seed) * mib, Result: store.ResultRemoved})
 	}
 	w.update(func(ctx context.Context, tx *store.Tx) error { return tx.InsertReclaimPlan(ctx, p) })
+}
+
+// left are the images and volumes of removed instances that are still on the engine.
+func (w *world) left() {
+	for n, tag := range []string{"pr-212", "pr-233", "pr-240", "pr-251", "pr-266", "pr-279"} {
+		project := []string{"checkout-api", "storefront", "docs-site"}[n%3]
+		reference := w.images + project + ":" + tag
+		id := w.engine.AddImage(dockertest.Image{Ref: reference, Size: int64(140+n*67) * mib})
+		user := fmt.Sprintf("%s-preview-%04x", project, 7919*(n+3)%65536)
+		used := w.now.Add(time.Duration(31+9*n) * ago)
+		r := store.Remnant{
+			HostID: w.host.ID, Kind: store.RemnantImage, Name: id, Refs: []string{reference}, InstanceID: store.NewID(), Instance: user, Project: project,
+			Stage: "preview", ImageTag: tag, LastUsedAt: used, RemovedAt: used.Add(-8 * ago),
+		}
+		pulled := store.PulledImage{HostID: w.host.ID, ImageID: id, Ref: reference, PulledAt: used.Add(3 * ago)}
+		w.update(func(ctx context.Context, tx *store.Tx) error {
+			if n != 4 { // of one it is not known who brought it
+				if err := tx.PutPulledImage(ctx, pulled); err != nil {
+					return err
+				}
+			}
+			return tx.PutRemnants(ctx, []store.Remnant{r})
+		})
+	}
 }
 
 // chatter is what else is said on a day, and the deploys of two weeks.

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { browser, context, open } from './lib.mjs';
 
-const { BASE_URL, FRESH_URL, SETUP_LINK, TOKEN, SCREENSHOTS, ALL_PICTURES, ONLY } = process.env;
+const { BASE_URL, FIRST_LINK, FRESH_URL, SETUP_LINK, TOKEN, SCREENSHOTS, ALL_PICTURES, ONLY } = process.env;
 
 const get = async (path) => (await fetch(BASE_URL + path, { headers: { authorization: `Bearer ${TOKEN}` } })).json();
 const idOf = async (query) => (await get(`/api/instances?${query}`)).items[0].id;
@@ -76,7 +76,10 @@ async function take(made, name, address, act, size, theme) {
   return page;
 }
 
-const known = await context(BASE_URL, { extraHTTPHeaders: { authorization: `Bearer ${TOKEN}` } });
+const known = await context(BASE_URL);
+const code = new URLSearchParams(new URL(FIRST_LINK).hash.slice(1)).get('code');
+const made = await known.request.post('/api/setup', { data: { code, name: 'anna', password: 'a very secret password' } });
+if (!made.ok()) throw new Error(await made.text());
 for (const [name, [path, act]] of Object.entries(screens).filter(([n]) => wanted(n))) {
   for (const theme of ['light', 'dark']) {
     const page = await take(known, name, BASE_URL + path, act, 'desktop', theme);

@@ -22,10 +22,10 @@ func TestPictures(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
 	defer cancel()
 	go w.live(ctx)
-	url, _ := serve(t, binary, data, w.engine.Endpoint())
+	url, first := serve(t, binary, data, w.engine.Endpoint())
 	fresh, link := serve(t, binary, filepath.Join(dir, "fresh"), "unix://"+filepath.Join(dir, "nobody.sock"))
 	shots := exec.CommandContext(ctx, "node", "pictures.mjs")
-	shots.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "FRESH_URL="+fresh, "SETUP_LINK="+link, "TOKEN="+manyToken)
+	shots.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "FRESH_URL="+fresh, "FIRST_LINK="+first, "SETUP_LINK="+link, "TOKEN="+manyToken)
 	out, err := shots.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func newWorld(t *testing.T, data string) *world {
 	options := dockertest.Docker28()
 	options.EngineID, options.Name = "4NKV:PFXH:7QZT:WLSO", "atlas"
 	w := &world{
-		t: t, now: time.Now().UTC().Truncate(time.Second), db: db, engine: dockertest.Serve(t, options),
+		t: t, now: time.Now().UTC().Truncate(time.Second), db: db, engine: pretend(t, options),
 		stages: map[string]store.Stage{}, project: map[string]store.Project{},
 	}
 	w.host = store.Host{
@@ -69,6 +70,18 @@ func newWorld(t *testing.T, data string) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// pretend is a pretended engine with an address such as engines have.
+func pretend(t *testing.T, o dockertest.Options) *dockertest.Engine {
+	socket := filepath.Join(os.TempDir(), "docker.sock")
+	_ = os.Remove(socket) // of a run that was cut off
+	e := dockertest.Start(o)
+	if err := e.Listen(socket); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
 }
 
 // serveImages is a registry of its own, where registries usually are if that is free.
