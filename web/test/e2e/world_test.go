@@ -151,7 +151,6 @@ type past struct {
 	stage, tag string
 	days       float64 // since it stopped; 0: it runs
 	ran        float64 // for so many days before
-	state      string
 	class      store.Class
 	code       int
 	bytes      int64
