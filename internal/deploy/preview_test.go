@@ -37,7 +37,7 @@ func FuzzPreviewDomain(f *testing.F) {
 			if len(got) > longestDomain || got != previewDomain(template, project, "preview", tag) {
 				t.Errorf("%q", got)
 			}
-			for _, l := range strings.Split(got, ".") {
+			for l := range strings.SplitSeq(got, ".") {
 				if !domainLabel.MatchString(l) {
 					t.Errorf("tag %q: %q has the part %q", tag, got, l)
 				}

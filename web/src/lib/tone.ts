@@ -22,8 +22,11 @@ export const deployTone: Record<Deploy['state'], Tone> = {
   starting: 'deploying',
   checking: 'deploying',
   switching: 'deploying',
+  draining: 'deploying',
   done: 'ok',
   failed: 'bad',
+  cancelled: 'off',
+  superseded: 'off',
 };
 
 /** What serves in each stage: the newest instance that runs, else the newest that comes up, else the newest. Newest first is expected. */

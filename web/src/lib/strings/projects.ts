@@ -128,6 +128,7 @@ export const deploy = {
     starting: 'Starting',
     checking: 'Waiting until it is healthy',
     switching: 'Switching over',
+    draining: 'Letting the former one end',
     done: 'Done',
     failed: 'Failed',
   } as Record<string, string>,
