@@ -30,17 +30,23 @@ func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
 		}
 		dep.Lane = inst.ImageTag
 	}
-	severity, message := store.SeverityInfo, fmt.Sprintf("deploy of %s to %s/%s asked for", reference(inst.Image, inst.ImageTag), project.Name, stage.Name)
-	if power := Dangerous(inst.Spec); len(power) > 0 {
-		severity, message = store.SeverityWarn, message+"; its container gets power over the host: "+strings.Join(power, ", ")
-	}
-	err = d.queue(ctx, dep, deployEvent(dep, severity, "deploy.started", message, nil), func(tx *store.Tx) error {
+	message := fmt.Sprintf("deploy of %s to %s/%s asked for", reference(inst.Image, inst.ImageTag), project.Name, stage.Name)
+	err = d.queue(ctx, dep, startedEvent(dep, inst.Spec, message), func(tx *store.Tx) error {
 		if err := tx.InsertInstance(ctx, inst); err != nil {
 			return fmt.Errorf("write down the new instance: %w", err)
 		}
 		return nil
 	})
 	return dep, err
+}
+
+// startedEvent tells that a deploy was asked for, and warns of the power over the host that its container gets.
+func startedEvent(dep store.Deploy, spec store.Spec, message string) store.Event {
+	severity := store.SeverityInfo
+	if power := Dangerous(spec); len(power) > 0 {
+		severity, message = store.SeverityWarn, message+"; its container gets power over the host: "+strings.Join(power, ", ")
+	}
+	return deployEvent(dep, severity, "deploy.started", message, nil)
 }
 
 // place reads a stage and its project; its engine must be one that we know.

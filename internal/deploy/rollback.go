@@ -38,8 +38,12 @@ func (d *Deployer) Rollback(ctx context.Context, r RollbackRequest) (store.Deplo
 	}
 	dep := newDeploy(stage, target.Instance, r.Actor)
 	dep.Kind, dep.Digest = store.DeployRollback, target.Digest
+	spec, err := d.db.InstanceSpec(ctx, target.ID)
+	if err != nil {
+		return store.Deploy{}, fmt.Errorf("roll back %s/%s: read spec of %s: %w", project.Name, stage.Name, target.Name, err)
+	}
 	message := fmt.Sprintf("rollback of %s/%s to %s (%s) asked for", project.Name, stage.Name, reference(target.Image, target.ImageTag), target.Name)
-	return dep, d.queue(ctx, dep, deployEvent(dep, store.SeverityInfo, "deploy.started", message, nil), func(*store.Tx) error { return nil })
+	return dep, d.queue(ctx, dep, startedEvent(dep, spec, message), func(*store.Tx) error { return nil })
 }
 
 // formerOnes are the instances of a stage that were once good: those whose deploy was done, the newest deploy first.

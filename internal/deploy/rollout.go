@@ -45,9 +45,11 @@ func (d *Deployer) carryOut(ctx context.Context, id string) {
 		d.log.WarnContext(ctx, "deploy was left open; trying again", "deploy_id", id, "error", err)
 		return
 	}
-	if err := r.bringUp(ctx); err != nil {
-		err = r.fail(ctx, err)
-		if err != nil {
+	if err := r.bringUp(ctx); errors.Is(err, errLeftOpen) {
+		d.log.ErrorContext(ctx, "deploy can neither go on nor back; trying again", "deploy_id", id, "error", err)
+		return
+	} else if err != nil {
+		if err := r.fail(ctx, err); err != nil {
 			d.log.ErrorContext(ctx, "failed deploy could not be tidied up; trying again", "deploy_id", id, "error", err)
 		}
 		return

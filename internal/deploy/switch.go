@@ -21,47 +21,59 @@ type Switch func(ctx context.Context, stage store.Stage, to store.InstanceView) 
 // SwitchBy sets who carries a change of routes out. Set before Run; without it the rows of the routes are all there is.
 func (d *Deployer) SwitchBy(s Switch) { d.switchTo = s }
 
+// errLeftOpen ends the carrying out of a deploy that can neither go on nor back now: Run tries it again.
+var errLeftOpen = errors.New("left open")
+
 // switchOver lets the routes of the stage lead to the new one, which is healthy. A shutdown does not cut it off. An error
-// means that they lead to the former again.
+// means that they lead to the former again, save for errLeftOpen: then nobody may be stopped.
 func (r *rollout) switchOver(ctx context.Context) error {
 	if r.dep.State != store.DeploySwitching {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*switchWithin)
 	defer cancel()
-	failpoint("before-switch")
-	if err := r.pointTo(ctx, r.inst); err != nil {
-		err = fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err)
-		if back := r.pointBack(ctx); back != nil {
-			err = fmt.Errorf("%w; %w", err, back)
-		}
-		return because(err, "see that the proxy is well, then deploy again")
-	}
-	failpoint("after-switch")
-	return r.move(ctx, store.DeployDraining, store.StatusRunning, nil)
-}
-
-// pointTo lets the routes lead to an instance, in the rows and where they are carried out.
-func (r *rollout) pointTo(ctx context.Context, to store.InstanceView) error {
-	ctx, cancel := context.WithTimeout(ctx, switchWithin)
-	defer cancel()
 	stage, err := r.db.Stage(ctx, r.dep.StageID)
 	if err != nil {
-		return fmt.Errorf("read stage: %w", err)
+		return fmt.Errorf("%w: read stage: %w", errLeftOpen, err)
 	}
+	failpoint("before-switch")
+	if err := r.pointTo(ctx, stage, r.inst); err != nil {
+		return because(fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err), "give the stage another domain, then deploy again")
+	}
+	if err := r.carry(ctx, stage, r.inst); err != nil {
+		if back := r.pointBack(ctx, stage); back != nil {
+			return fmt.Errorf("%w: %w; %w", errLeftOpen, err, back)
+		}
+		return because(fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err), "see that the proxy is well, then deploy again")
+	}
+	failpoint("after-switch")
+	if err := r.move(ctx, store.DeployDraining, store.StatusRunning, nil); err != nil {
+		return fmt.Errorf("%w: %w", errLeftOpen, err)
+	}
+	return nil
+}
+
+// pointTo lets the rows of the routes lead to an instance.
+func (r *rollout) pointTo(ctx context.Context, stage store.Stage, to store.InstanceView) error {
 	if stage.Strategy == store.StrategyParallel {
-		err = r.pointPreview(ctx, stage, to)
-	} else {
-		err = r.db.Update(ctx, func(tx *store.Tx) error { return tx.PointRoutes(ctx, stage.ID, to.ID) })
+		return r.pointPreview(ctx, stage, to)
 	}
-	if err != nil || r.switchTo == nil {
-		return err
+	return r.db.Update(ctx, func(tx *store.Tx) error { return tx.PointRoutes(ctx, stage.ID, to.ID) })
+}
+
+// carry has what the rows say carried out.
+func (r *rollout) carry(ctx context.Context, stage store.Stage, to store.InstanceView) error {
+	if r.switchTo == nil {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, switchWithin)
+	defer cancel()
 	return r.switchTo(ctx, stage, to)
 }
 
-// pointBack lets the routes lead to what served before.
-func (r *rollout) pointBack(ctx context.Context) error {
+// pointBack lets the rows lead to what served before. It is told to whoever carries them out as well, who has said, though,
+// that nothing has changed there.
+func (r *rollout) pointBack(ctx context.Context, stage store.Stage) error {
 	if r.dep.Replaces == "" {
 		return nil
 	}
@@ -70,10 +82,13 @@ func (r *rollout) pointBack(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		err = r.pointTo(ctx, former)
+		err = r.pointTo(ctx, stage, former)
 	}
 	if err != nil {
 		return fmt.Errorf("let the routes lead to what served before again: %w", err)
+	}
+	if err := r.carry(ctx, stage, former); err != nil {
+		r.tell.note(ctx, "the routes could not be set again to what served before: "+err.Error())
 	}
 	return nil
 }

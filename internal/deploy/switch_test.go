@@ -134,3 +134,32 @@ func TestShutdownDoesNotCutASwitchOff(t *testing.T) {
 		r.expectServing(t, d.InstanceID)
 	})
 }
+
+// Once the routes lead to the new one it is never stopped, also when that cannot be written down: the deploy stays open.
+func TestSwitchThatCannotBeWrittenDown(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1")
+		taken := make(chan store.InstanceView, 10)
+		r.SwitchBy(func(ctx context.Context, _ store.Stage, to store.InstanceView) error {
+			if to.ImageTag == "1.1" && len(taken) == 0 {
+				taken <- to
+				return r.db.Update(ctx, func(tx *store.Tx) error { // somebody else's row for a while
+					return tx.BeginRemoval(ctx, store.Removal{InstanceID: to.ID, HostID: to.HostID, ContainerID: to.ContainerID, Former: to.Status}, to.Revision)
+				})
+			}
+			return nil
+		})
+		r.run()
+		former := r.deploy("1.0")
+		d := r.begin("1.1")
+		time.Sleep(25 * time.Second)
+		if now := r.deployRow(d.ID); now.State != store.DeploySwitching || r.state(r.instance(d.InstanceID)) != "running" || r.state(former) != "running" {
+			t.Fatalf("it is %s; the new one is %s, the former %s", now.State, r.state(r.instance(d.InstanceID)), r.state(former))
+		}
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error { return tx.TakeBackRemoval(ctx, d.InstanceID) })
+		if d = r.end(d.ID); d.State != store.DeployDone {
+			t.Errorf("it is %s: %s", d.State, d.Error)
+		}
+		r.expectServing(t, d.InstanceID)
+	})
+}
