@@ -94,7 +94,10 @@ make_bridge() {
       grep -qsF "10.213.$third." /tmp/dw-*/subnet; then
       continue
     fi
-    ip link add "$1" type bridge || return
+    # With an address of its own, as Docker gives its bridge one: else it takes that of a container's end, changes it when that
+    # container stops, and for a second or two no answer of the others finds its way.
+    # shellcheck disable=SC2046 # four words
+    ip link add "$1" address "$(printf '02:d0:%02x:%02x:%02x:%02x' $(shuf -i 0-255 -n 4))" type bridge || return
     echo "$1" >"$2/bridge"
     echo "10.213.$third.0/24" >"$2/subnet"
     ip addr add "10.213.$third.1/24" dev "$1" && ip link set "$1" up

@@ -132,15 +132,14 @@ func TestRealEngine(t *testing.T) {
 	})
 	t.Run("no request fails over ten deploys", func(t *testing.T) {
 		r := newRig(t, engine, image, store.Spec{Ports: random, Health: http, StopGrace: time.Second})
-		r.setDrain(t, 500*time.Millisecond)
-		var at atomic.Pointer[string]
+		r.setDrain(t, 100*time.Millisecond)
+		var door door
 		r.SwitchBy(func(ctx context.Context, _ store.Stage, to store.InstanceView) error {
 			c, err := engine.Inspect(ctx, to.ContainerID)
 			if err != nil {
 				return err
 			}
-			addr := addresses(c, enginetest.AppPort, "")[0]
-			at.Store(&addr)
+			door.lead(addresses(c, enginetest.AppPort, "")[0])
 			return nil
 		})
 		r.run()
@@ -149,7 +148,7 @@ func TestRealEngine(t *testing.T) {
 			r.removeAll(engine)
 		})
 		r.deploy("1.0")
-		load := newLoad(t, &at)
+		load := newLoad(t, &door)
 		for n := range 10 {
 			r.deploy([]string{"1.1", "1.0"}[n%2])
 		}
@@ -246,6 +245,34 @@ func (r *rig) until(id string, state store.DeployState) {
 	}
 }
 
+// door leads requests to what serves, as a proxy does: it says that it leads elsewhere when nobody is on the former way any more.
+type door struct {
+	mu  sync.Mutex
+	way *way
+}
+
+type way struct {
+	addr string
+	busy sync.WaitGroup
+}
+
+func (d *door) lead(addr string) {
+	d.mu.Lock()
+	former := d.way
+	d.way = &way{addr: addr}
+	d.mu.Unlock()
+	if former != nil {
+		former.busy.Wait()
+	}
+}
+
+func (d *door) enter() *way {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.way.busy.Add(1)
+	return d.way
+}
+
 // load asks whatever serves, some hundred times a second, until it is stopped.
 type load struct {
 	cancel context.CancelFunc
@@ -254,7 +281,7 @@ type load struct {
 	failed chan error
 }
 
-func newLoad(t *testing.T, at *atomic.Pointer[string]) *load {
+func newLoad(t *testing.T, door *door) *load {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{cancel: cancel, failed: make(chan error, 1000)}
 	for range 4 {
@@ -268,7 +295,10 @@ func newLoad(t *testing.T, at *atomic.Pointer[string]) *load {
 				case <-pace.C:
 				}
 				l.asked.Add(1)
-				if err := askHTTP(context.WithoutCancel(ctx), *at.Load(), "/"); err != nil {
+				way := door.enter()
+				err := askHTTP(context.WithoutCancel(ctx), way.addr, "/")
+				way.busy.Done()
+				if err != nil {
 					select {
 					case l.failed <- err:
 					default: // the first thousand say enough
