@@ -2,35 +2,51 @@ package main
 
 import (
 	"context"
+	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 const (
 	memoryLook  = 5 * time.Second
-	memoryBurst = 8 << 20 // bytes allocated since memory was last given back
+	memoryBurst = 1 << 20 // bytes allocated since memory was last given back
 	memoryQuiet = 2 << 20 // bytes allocated between two looks
 )
 
+func init() {
+	// Nobody reads a profile of this process, and to keep one takes more than a megabyte.
+	runtime.MemProfileRate = 0
+	// What lives is a few megabytes, so that to collect twice as often costs next to nothing.
+	debug.SetGCPercent(50)
+}
+
 // giveBackMemory returns to the system what a burst (a scan, a sign-in) left behind, once it is quiet again. By
 // itself the runtime looks only every two minutes, and gives back late; a daemon that idles all day should be small all day.
-func giveBackMemory(ctx context.Context) error {
-	tick := time.NewTicker(memoryLook)
-	defer tick.Stop()
-	var last, givenBack uint64
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
+func giveBackMemory(db *store.DB, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(memoryLook)
+		defer tick.Stop()
+		var last, givenBack uint64
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return nil
+			}
+			now := allocated()
+			if now-last < memoryQuiet && now-givenBack > memoryBurst {
+				if err := db.GiveBackMemory(ctx); err != nil && ctx.Err() == nil {
+					log.Warn("the database keeps its memory", "error", err)
+				}
+				debug.FreeOSMemory()
+				givenBack = now
+			}
+			last = now
 		}
-		now := allocated()
-		if now-last < memoryQuiet && now-givenBack > memoryBurst {
-			debug.FreeOSMemory()
-			givenBack = now
-		}
-		last = now
 	}
 }
 

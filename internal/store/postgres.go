@@ -151,6 +151,9 @@ func (d *postgresDatabase) migrate(ctx context.Context) error {
 	return up(ctx, p)
 }
 
+// shrink: the caches are the server's.
+func (d *postgresDatabase) shrink(context.Context) error { return nil }
+
 // inPlace: a server keeps what it has said yes to.
 func (d *postgresDatabase) inPlace() error { return nil }
 

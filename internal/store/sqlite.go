@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -19,6 +20,8 @@ const (
 	// applicationID marks a SQLite file as ours ("dwat").
 	applicationID = 0x64776174
 	liteReaders   = 4
+	// liteIdle is how long a connection that reads is kept, with its cache, when nobody reads.
+	liteIdle = 5 * time.Second
 )
 
 // sqliteDatabase is a SQLite file: one connection writes, a few read. WAL lets
@@ -51,6 +54,7 @@ func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
 	}
 	d.reader.SetMaxOpenConns(liteReaders)
 	d.reader.SetMaxIdleConns(liteReaders)
+	d.reader.SetConnMaxIdleTime(liteIdle)
 	d.writer.SetMaxOpenConns(1)
 	return d, nil
 }
@@ -103,6 +107,12 @@ func (d *sqliteDatabase) migrate(ctx context.Context) error {
 	}
 	d.opened = info
 	return nil
+}
+
+// shrink drops what the connection that writes has in its cache; those that read are closed when they idle.
+func (d *sqliteDatabase) shrink(ctx context.Context) error {
+	_, err := d.writer.ExecContext(ctx, `PRAGMA shrink_memory`)
+	return fault("give back the memory of the database", err)
 }
 
 // inPlace asks whether the file that is open is still the one of that name: SQLite goes on in a file that was

@@ -85,6 +85,8 @@ type database interface {
 	inPlace() error
 	// check looks at the whole database for damage.
 	check(ctx context.Context) error
+	// shrink gives back the memory that is kept for speed.
+	shrink(ctx context.Context) error
 	close() error
 }
 
@@ -234,6 +236,9 @@ func (db *DB) Lost() <-chan struct{} { return db.lock.lost() }
 // OnCommit sets who is told of kept events, once per commit and in the order of
 // ids. Set before use. It must not call Update: the next commit waits for it.
 func (db *DB) OnCommit(publish func([]Event)) { db.publish = publish }
+
+// GiveBackMemory lets go of what the database keeps in memory for speed. The next reads and writes are slower for it.
+func (db *DB) GiveBackMemory(ctx context.Context) error { return db.base.shrink(ctx) }
 
 // Update runs fn in one write transaction, one at a time. Events emitted in it are
 // published after the commit. An error or a panic of fn, a refusal of the database
