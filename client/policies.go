@@ -63,6 +63,9 @@ type PolicyFrom struct {
 	CleanupAfter string `json:"cleanup_after"`
 	Window       string `json:"window"`
 	KeepLast     string `json:"keep_last"`
+
+	MaxPerRun       string `json:"max_per_run"`
+	MaxSharePercent string `json:"max_share_percent"`
 }
 
 // Policies are all policies: what each level says, and what is in force for each stage.

@@ -121,7 +121,8 @@ func (a *app) projectSet() *cobra.Command {
 	c := &cobra.Command{
 		Use: "set NAME", Short: "Change a project",
 		Long: `Changes what is named by a flag and nothing else. --stale-after default makes the project
-follow the global threshold again.`,
+follow the global threshold again. What another threshold would newly mark, spare or clean up is
+shown first.`,
 		Example:           "  docker-watcher project set shop --stale-after 3d",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.projectNames(),
@@ -141,6 +142,9 @@ follow the global threshold again.`,
 				return err
 			}
 			change.Revision = p.Revision
+			if err := a.foretellPart(c, api, args[0], change.StaleAfter, nil); err != nil {
+				return err
+			}
 			if p, err = api.UpdateProject(c.Context(), p.ID, change); err != nil {
 				return err
 			}

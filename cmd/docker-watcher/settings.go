@@ -89,8 +89,8 @@ func (a *app) settingsSet() *cobra.Command {
 threshold or interval takes effect at once. Needs an admin.
 
 auto_cleanup=on is the switch without which nothing is ever cleaned up by itself. Before it is
-turned on you see what the policies would then clean up and when, and are asked; a script
-gives --yes.`,
+turned on, and before stale_threshold_days changes, you see what that would newly mark, spare or
+clean up and when, and are asked if anything would be cleaned up; a script gives --yes.`,
 		Example: `  docker-watcher settings set stale_threshold_days=14
   docker-watcher settings set scan_interval=auto event_retention_days=30
   docker-watcher settings set archive_layer_max_bytes=500MiB
@@ -111,10 +111,8 @@ gives --yes.`,
 				change[name] = v
 			}
 			return a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
-				if change[autoCleanup] == true {
-					if err := a.tryAutomatic(c, api); err != nil {
-						return err
-					}
+				if err := a.foretellSettings(c, api, change); err != nil {
+					return err
 				}
 				s, err := api.UpdateSettings(c.Context(), change)
 				if err != nil {
@@ -133,24 +131,28 @@ gives --yes.`,
 // autoCleanup is the switch without which nothing is cleaned up by itself.
 const autoCleanup = "auto_cleanup"
 
-// tryAutomatic shows what turning automatic cleanup on would clean up, and asks if that is anything.
-func (a *app) tryAutomatic(c *cobra.Command, api *client.Client) error {
+// foretellSettings shows what another threshold for all, or turning automatic cleanup on, would do, and asks if something
+// would be cleaned up. A threshold that cannot be is left to the service to refuse.
+func (a *app) foretellSettings(c *cobra.Command, api *client.Client, change map[string]any) error {
+	days, named := change["stale_threshold_days"].(int64)
+	named = named && days >= 1 && days <= 3650
+	on := change[autoCleanup] == true
+	if !named && !on {
+		return nil
+	}
 	global, err := api.GlobalPolicy(c.Context())
 	if err != nil {
 		return err
 	}
-	on := true
-	t, err := api.PolicyTry(c.Context(), client.PolicyChange{Level: levelGlobal, Policy: global.Policy, AutoCleanup: &on})
-	if err != nil {
-		return err
+	meant := client.PolicyChange{Level: levelGlobal, Policy: global.Policy}
+	if named {
+		after := fmt.Sprintf("%dd", days)
+		meant.Policy.StaleAfter = &after
 	}
-	if a.output != "json" {
-		a.printEffects(t)
+	if on {
+		meant.AutoCleanup = &on
 	}
-	if t.NewlyCleaned.Count == 0 {
-		return nil
-	}
-	return a.confirm(c, fmt.Sprintf("Let %s be cleaned up, each at its time, and others as they come due?", count(t.NewlyCleaned.Count, "container")))
+	return a.foretell(c, api, meant)
 }
 
 func (a *app) settingNames() completer {

@@ -241,7 +241,8 @@ func (a *app) stageSet() *cobra.Command {
 		Long: `Changes what is named by a flag and nothing else; containers that run already keep what
 they were made with until the next deploy. A list (--env, --port, --volume, --label)
 given here replaces that list whole, save for --env, which adds or replaces single variables
-and takes one away with --env NAME- . --stale-after default follows the project again.`,
+and takes one away with --env NAME- . --stale-after default follows the project again. What another
+threshold or number of kept ones would newly mark, spare or clean up is shown first.`,
 		Example: `  docker-watcher stage set shop/preview --stale-after 12h
   docker-watcher stage set shop/production --env LOG_LEVEL=debug --env OLD_FLAG-`,
 		Args:              takes(1, 1),
@@ -269,6 +270,9 @@ and takes one away with --env NAME- . --stale-after default follows the project 
 				return usagef(c, "%w", err)
 			}
 			change.Spec, change.Revision = merged, s.Revision
+			if err := a.foretellPart(c, api, args[0], change.StaleAfter, change.KeepLast); err != nil {
+				return err
+			}
 			if s, err = api.UpdateStage(c.Context(), s.ID, change); err != nil {
 				return err
 			}

@@ -101,6 +101,49 @@ or clean up by itself, and asks. In a script give --yes. Needs an admin.`,
 	return c
 }
 
+// foretell shows what a change would do to any container, before it is made, and asks if some would then be cleaned up by
+// themselves.
+func (a *app) foretell(c *cobra.Command, api *client.Client, change client.PolicyChange) error {
+	t, err := api.PolicyTry(c.Context(), change)
+	if err != nil {
+		return err
+	}
+	touches := t.NewlyStale.Count + t.Spared.Count + t.NewlyCleaned.Count + t.NoLongerCleaned.Count
+	if a.output != "json" && (touches > 0 || change.AutoCleanup != nil) {
+		a.printEffects(t)
+	}
+	if t.NewlyCleaned.Count == 0 {
+		return nil
+	}
+	return a.confirm(c, fmt.Sprintf("Let %s be cleaned up, each at its time, and others as they come due?", count(t.NewlyCleaned.Count, "container")))
+}
+
+// foretellPart is foretell of a change of a threshold (empty: inherited again) or of what is kept, which are parts of a policy.
+func (a *app) foretellPart(c *cobra.Command, api *client.Client, name string, staleAfter *string, keepLast *int) error {
+	if staleAfter == nil && keepLast == nil {
+		return nil
+	}
+	l, err := a.level(c.Context(), api, name)
+	if err != nil {
+		return err
+	}
+	d, err := l.read(c.Context(), api)
+	if err != nil {
+		return err
+	}
+	p := d.Policy
+	if keepLast != nil {
+		p.KeepLast = keepLast
+	}
+	if staleAfter != nil {
+		p.StaleAfter = staleAfter
+		if *staleAfter == "" {
+			p.StaleAfter = nil
+		}
+	}
+	return a.foretell(c, api, client.PolicyChange{Level: l.kind, Project: l.project, Stage: l.stageID, Policy: p})
+}
+
 func (a *app) printTrial(t trial) {
 	before, after := policyTexts(t.before.Policy), policyTexts(t.after)
 	a.screen.Printf("%s:\n", t.level)

@@ -71,13 +71,13 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	registries, login := registry.New(accessFrom(db)), loginFrom(db)
 	deployer.LogInBy(login)
 	cleaner.LookUpTagsBy(tagsOf(registries))
-	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, LogIn: login})
+	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 
-	scans := newScans(scanner, jobs, log)
+	scans := newScans(scanner, jobs, deployer.KeepForRollback, log)
 	cleaner.ScanBy(scans.fresh)
 	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), sizes(cleaner), tagCheck(cleaner), polling(poller), archiveExpiry(cleaner, log))); err != nil {
 		return err

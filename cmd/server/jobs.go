@@ -30,12 +30,13 @@ const (
 type scans struct {
 	scanner *stale.Scanner
 	jobs    *schedule.Scheduler
+	keep    func(context.Context) error // marks anew what stages keep for a rollback
 	log     *slog.Logger
 	asked   chan struct{}
 }
 
-func newScans(scanner *stale.Scanner, jobs *schedule.Scheduler, log *slog.Logger) *scans {
-	return &scans{scanner: scanner, jobs: jobs, log: log, asked: make(chan struct{}, 1)}
+func newScans(scanner *stale.Scanner, jobs *schedule.Scheduler, keep func(context.Context) error, log *slog.Logger) *scans {
+	return &scans{scanner: scanner, jobs: jobs, keep: keep, log: log, asked: make(chan struct{}, 1)}
 }
 
 // schedule sets the job at the interval now in force.
@@ -50,13 +51,14 @@ func (s *scans) schedule(ctx context.Context) error {
 	})
 }
 
-// thresholdsChanged sets the job anew and asks for a scan, without waiting for it.
+// thresholdsChanged sets the job anew, marks what is kept by the policies now, and asks for a scan, without waiting for it.
 func (s *scans) thresholdsChanged(ctx context.Context) error {
+	kept := s.keep(ctx)
 	select {
 	case s.asked <- struct{}{}:
 	default: // one is asked for already
 	}
-	return s.schedule(ctx)
+	return errors.Join(kept, s.schedule(ctx))
 }
 
 // Run scans when asked, until ctx ends.

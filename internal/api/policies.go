@@ -125,6 +125,9 @@ type policyFromJSON struct {
 	CleanupAfter string `json:"cleanup_after" enum:"default,global,project,stage"`
 	Window       string `json:"window" enum:"default,global,project,stage"`
 	KeepLast     string `json:"keep_last" enum:"default,global,project,stage"`
+
+	MaxPerRun       string `json:"max_per_run" enum:"default,global,project,stage"`
+	MaxSharePercent string `json:"max_share_percent" enum:"default,global,project,stage"`
 }
 
 type policyInForceJSON struct {
@@ -155,6 +158,7 @@ func policyInForceOf(st store.Stage, project string, f store.PolicyInForce) (pol
 		DecidedBy: policyFromJSON{
 			StaleAfter: string(f.StaleAfterFrom), Action: string(f.ActionFrom), CleanupAfter: string(f.CleanupAfterFrom),
 			Window: string(f.WindowFrom), KeepLast: string(f.KeepLastFrom),
+			MaxPerRun: string(f.MaxPerRunFrom), MaxSharePercent: string(f.MaxSharePercentFrom),
 		},
 	}
 	if shown.Window.value != nil {

@@ -48,7 +48,7 @@ type Deps struct {
 	Scheduler  *schedule.Scheduler
 	// Looker asks registries for tags; nil: none can be asked.
 	Looker *poll.Looker
-	// ThresholdsChanged is told after a change of the settings or of any threshold. It
+	// ThresholdsChanged is told after a change of the settings or of any policy. It
 	// sets the scan job anew and asks for a scan with trigger "settings", without waiting for it.
 	ThresholdsChanged func(context.Context) error
 	// Web answers everything outside of the API; nil: 404.

@@ -328,7 +328,7 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if err != nil {
 		return nil, s.stageTaken(ctx, st, err)
 	}
-	if in.Body.StaleAfter.set {
+	if in.Body.StaleAfter.set || st.Kind != was.Kind || st.KeepLast != was.KeepLast {
 		s.thresholdsChanged(ctx)
 	}
 	s.pollSoon(st)

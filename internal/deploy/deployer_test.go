@@ -130,6 +130,53 @@ func TestKeepsAsManyAsItsPolicySays(t *testing.T) {
 	}
 }
 
+// A policy that changes between two deploys counts at once, but not in the middle of a deploy.
+func TestKeepsAnewWhenThePolicyChanges(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1", "2", "3", "4")
+		r.run()
+		var made []store.InstanceView
+		for _, tag := range []string{"1", "2", "3", "4"} {
+			made = append(made, r.deploy(tag))
+		}
+		kept := func() (tags []string) {
+			for _, v := range made {
+				if r.instance(v.ID).RollbackKept {
+					tags = append(tags, v.ImageTag)
+				}
+			}
+			return tags
+		}
+		change := func(n int, want ...string) {
+			t.Helper()
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+				stage, err := tx.Stage(ctx, r.stage.ID)
+				if err != nil {
+					return err
+				}
+				stage.KeepLast = n
+				return tx.UpdateStage(ctx, stage)
+			})
+			if err := r.KeepForRollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, kept()); diff != "" {
+				t.Errorf("kept of %d (-want +got):\n%s", n, diff)
+			}
+		}
+		change(0)
+		change(1, "3")
+		change(3, "1", "2", "3")
+		if good, err := r.GoodOnes(t.Context(), r.stage.ID, 2); err != nil || len(good) != 2 || good[0] != made[2].ID || good[1] != made[1].ID {
+			t.Errorf("would keep %v, %v", good, err)
+		}
+		r.pretend.Publish(dockertest.Image{Ref: repository + ":slow", PullTime: time.Minute})
+		dep := r.begin("slow")
+		change(0, "1", "2", "3")
+		r.end(dep.ID)
+	})
+}
+
 func TestKeepsTheLastGoodOnesOnly(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		r.publish("1", "2", "3", "4", "5")

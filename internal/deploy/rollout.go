@@ -379,7 +379,7 @@ func (r *rollout) wantStopped(ctx context.Context, id string) error {
 }
 
 func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) error {
-	keep, err := r.goodOnes(ctx, stage)
+	keep, err := r.keptOf(ctx, stage, r.inst.ID)
 	if err != nil {
 		return err
 	}
@@ -409,61 +409,6 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 	r.tell.state(end)
 	r.log.InfoContext(ctx, "deployed", "deploy_id", end.ID, "stage_id", stage.ID, "instance_id", r.inst.ID, "image_tag", end.ImageTag)
 	return nil
-}
-
-// goodOnes are the ids of the last good former instances that the stage keeps: those whose deploy
-// was done and whose container is still there, newest first. How many is for its policy to say.
-func (r *rollout) goodOnes(ctx context.Context, stage store.Stage) ([]string, error) {
-	if stage.Strategy == store.StrategyParallel {
-		return nil, nil // there is nothing to go back to: what ended may become stale
-	}
-	policies, err := r.db.Policies(ctx, stage.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read how many stage %s keeps for rollback: %w", stage.Name, err)
-	}
-	keepLast := policies[stage.ID].KeepLast
-	var keep []string
-	seen := map[string]bool{r.inst.ID: true}
-	for page := (store.Page{Limit: 200}); len(keep) < keepLast; {
-		deploys, next, err := r.db.Deploys(ctx, stage.ProjectID, stage.ID, page)
-		if err != nil {
-			return nil, fmt.Errorf("read the deploys of stage %s: %w", stage.Name, err)
-		}
-		for _, dep := range deploys {
-			if dep.State != store.DeployDone || seen[dep.InstanceID] || len(keep) == keepLast {
-				continue
-			}
-			seen[dep.InstanceID] = true
-			good, err := r.stillThere(ctx, dep.InstanceID)
-			if err != nil {
-				return nil, err
-			}
-			if good {
-				keep = append(keep, dep.InstanceID)
-			}
-		}
-		if next == "" {
-			return keep, nil
-		}
-		page.Cursor = next
-	}
-	return keep, nil
-}
-
-func (r *rollout) stillThere(ctx context.Context, id string) (bool, error) {
-	inst, err := r.db.Instance(ctx, id)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("read former instance %s: %w", id, err)
-	}
-	switch inst.Status {
-	case store.StatusRunning, store.StatusStopped, store.StatusPaused, store.StatusRestarting:
-		return true, nil
-	default: // the others have no container to go back to
-		return false, nil
-	}
 }
 
 // move takes the deploy and its instance to their next state in one transaction.

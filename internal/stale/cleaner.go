@@ -74,6 +74,8 @@ type Cleaner struct {
 type Hands struct {
 	// Stop and Start are a person's stop and start of an instance.
 	Stop, Start func(ctx context.Context, instanceID, actor string) error
+	// GoodOnes are the former instances that a stage would keep for a rollback if it kept so many; nil: none is known.
+	GoodOnes func(ctx context.Context, stageID string, most int) ([]string, error)
 	// Options is the container that a deploy makes of a spec.
 	Options func(v store.InstanceView, spec store.Spec) docker.CreateOptions
 	// LogIn is what a pull brings to the registry of an image; nil, or empty: nothing.

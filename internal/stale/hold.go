@@ -10,7 +10,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// namesTold is how many names an event lists.
+// namesTold is how many names an event lists of what is due; of a plan it lists all.
 const namesTold = 50
 
 // holdBack notes why automatic cleanup does nothing on a host. It is said once, when that begins, also over a restart.
@@ -126,8 +126,8 @@ func listed(names []string) string {
 }
 
 func namesOf(items []store.PlanItem) []string {
-	names := make([]string, 0, min(len(items), namesTold))
-	for _, i := range items[:cap(names)] {
+	names := make([]string, 0, len(items))
+	for _, i := range items {
 		names = append(names, nameOf(i))
 	}
 	return names

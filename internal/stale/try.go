@@ -120,7 +120,8 @@ type trial struct {
 	now, then map[string]store.PolicyInForce
 	moved     map[string]bool // stages for which the change makes a difference
 	ground    func(hostID string, then bool) Ground
-	grounds   map[string][2]Ground // by host: now and then
+	grounds   map[string][2]Ground       // by host: now and then
+	kept      map[string]map[string]bool // by stage, where it would keep another number: the instances that it would keep
 	footing   *footing
 	awaited   map[string][]awaited // by host: what would be taken then
 }
@@ -130,7 +131,7 @@ func (c *Cleaner) newTrial(ctx context.Context, change PolicyChange) (*trial, er
 	if err != nil {
 		return nil, err
 	}
-	t := &trial{at: time.Now().UTC(), grounds: map[string][2]Ground{}, moved: map[string]bool{}, footing: f, awaited: map[string][]awaited{}}
+	t := &trial{at: time.Now().UTC(), grounds: map[string][2]Ground{}, moved: map[string]bool{}, kept: map[string]map[string]bool{}, footing: f, awaited: map[string][]awaited{}}
 	if t.now, err = c.db.Policies(ctx); err != nil {
 		return nil, err
 	}
@@ -143,6 +144,9 @@ func (c *Cleaner) newTrial(ctx context.Context, change PolicyChange) (*trial, er
 	}
 	for id := range t.then {
 		t.moved[id] = on != f.settings.AutoCleanup || !reflect.DeepEqual(t.now[id], t.then[id])
+		if err := t.keep(ctx, id, c.hands.GoodOnes); err != nil {
+			return nil, err
+		}
 	}
 	t.ground = func(hostID string, then bool) Ground {
 		g := c.ground(f, hostID, t.at)
@@ -152,6 +156,23 @@ func (c *Cleaner) newTrial(ctx context.Context, change PolicyChange) (*trial, er
 		return g
 	}
 	return t, nil
+}
+
+// keep notes which instances a stage would keep for a rollback, if that is another number than now.
+func (t *trial) keep(ctx context.Context, stageID string, goodOnes func(context.Context, string, int) ([]string, error)) error {
+	if goodOnes == nil || t.now[stageID].KeepLast == t.then[stageID].KeepLast {
+		return nil
+	}
+	ids, err := goodOnes(ctx, stageID, t.then[stageID].KeepLast)
+	if err != nil {
+		return fmt.Errorf("work out what would be kept for a rollback: %w", err)
+	}
+	kept := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		kept[id] = true
+	}
+	t.kept[stageID] = kept
+	return nil
 }
 
 // policiesThen are the policies in force of the stages concerned if the change were made.
@@ -232,7 +253,11 @@ func (t *trial) weigh(v store.InstanceView) {
 		t.await(v, now, g[1])
 		return
 	}
-	t.await(v, then, g[1])
+	changed := v
+	if kept, told := t.kept[v.StageID]; told {
+		changed.RollbackKept = kept[v.ID]
+	}
+	t.await(changed, then, g[1])
 	t.Considered++
 	if !t.moved[v.StageID] {
 		return
@@ -240,7 +265,7 @@ func (t *trial) weigh(v store.InstanceView) {
 	facts := FactsOf(v.Instance, t.at)
 	staleNow := decide(facts, PolicyOf(now.StaleAfter), t.at).Stale
 	staleThen := decide(facts, PolicyOf(then.StaleAfter), t.at).Stale
-	a, b := Decide(v, now, g[0], t.at), Decide(v, then, g[1], t.at)
+	a, b := Decide(v, now, g[0], t.at), Decide(changed, then, g[1], t.at)
 	item := func() TrialItem {
 		return TrialItem{View: v, Now: a, Then: b, StaleReason: Judge(facts, PolicyOf(then.StaleAfter), t.at).Reason}
 	}

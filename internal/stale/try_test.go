@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -103,6 +104,27 @@ func TestTryPolicy(t *testing.T) {
 			t.Errorf("a trial wrote settings: %+v", now)
 		}
 		b.wantEvent("policy.updated", "", 0)
+	})
+}
+
+// What a stage would keep for a rollback is not taken, and what it would keep no more is.
+func TestTryKnowsWhatWouldBeKept(t *testing.T) {
+	inAutoBed(t, func(t *testing.T, b *autoBed) {
+		older, old := b.aged("older", 20), b.aged("old", 10)
+		b.update(func(tx *store.Tx) error { return tx.SetRollbackKept(t.Context(), b.stage.ID, []string{older.ID}) })
+		b.cleaner.hands.GoodOnes = func(_ context.Context, stageID string, most int) ([]string, error) {
+			if stageID != b.stage.ID {
+				return nil, fmt.Errorf("asked of %s", stageID)
+			}
+			return []string{old.ID, older.ID}[:most], nil
+		}
+		with := func(keep int) PolicyChange {
+			p := cleansUp(24*time.Hour, nil)
+			p.KeepLast = &keep
+			return PolicyChange{Level: store.LevelStage, StageID: b.stage.ID, Policy: p}
+		}
+		b.wantTrial(b.try(with(0)), TrialCounts{NewCleaned: 1}, 2, 0)
+		b.wantTrial(b.try(with(1)), TrialCounts{NewCleaned: 1, NoLonger: 1}, 2, 0)
 	})
 }
 

@@ -329,12 +329,13 @@ func insertEvents(size int) string {
 	return `INSERT INTO event_log (` + eventColumns + `) VALUES ` + strings.Join(rows, `, `)
 }
 
-// PruneEvents deletes at most limit events older than before, but never the newest
-// stale warning of an instance that is still stale. It returns how many went.
+// PruneEvents deletes at most limit events older than before, but never the newest stale warning of an instance that is
+// still stale, or that was removed and can be brought back: it is the proof that somebody was warned. It returns how many went.
 func (tx *Tx) PruneEvents(ctx context.Context, before time.Time, limit int) (int, error) {
 	return tx.exec(ctx, "prune the event log",
 		`DELETE FROM event_log WHERE id IN (SELECT e.id FROM event_log e WHERE e.time < $1 AND NOT (e.kind = 'instance.stale'
-			AND EXISTS (SELECT 1 FROM instances i WHERE i.id = e.instance_id AND i.stale_since IS NOT NULL)
+			AND (EXISTS (SELECT 1 FROM instances i WHERE i.id = e.instance_id AND i.stale_since IS NOT NULL)
+				OR EXISTS (SELECT 1 FROM archives a WHERE a.instance_id = e.instance_id AND a.state IN ('making', 'ready', 'restoring')))
 			AND NOT EXISTS (SELECT 1 FROM event_log later WHERE later.instance_id = e.instance_id AND later.severity = e.severity
 				AND later.kind = e.kind AND (later.time, later.id) > (e.time, e.id)))
 		ORDER BY e.time, e.id LIMIT $2)`, before.UnixMilli(), limit)

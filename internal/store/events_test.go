@@ -326,15 +326,20 @@ func TestEventFiltersAreIndexPages(t *testing.T) {
 	}
 }
 
+// Peer 29: retention never deletes the proof that somebody was warned.
 func TestPruneEvents(t *testing.T) {
 	storetest.Both(t, func(t *testing.T, db *store.DB) {
 		_, stale := storetest.Shop(t, db, func(i *store.Instance) { i.Status, i.StaleSince = store.StatusStopped, noon })
 		_, alive := storetest.Shop(t, db)
+		removed, contents := anArchive(alive)
+		removed.InstanceID, removed.State = store.NewID(), store.ArchiveReady
+		keep(t, db, removed, contents)
 		warning := func(i store.Instance, message string, after time.Duration) store.Event {
 			return store.Event{Time: noon.Add(after), Severity: store.SeverityWarn, Kind: "instance.stale", InstanceID: i.ID, Message: message}
 		}
 		emit(t, db,
 			warning(stale, "of an episode before", 0), warning(stale, "still stale", time.Second), warning(alive, "recovered", time.Second),
+			warning(store.Instance{ID: removed.InstanceID}, "removed, and can be restored", time.Second),
 			store.Event{Time: noon.Add(2 * time.Second), InstanceID: stale.ID, Kind: "instance.status", Message: "other"},
 			store.Event{Time: noon.Add(time.Hour), Message: "newer"},
 		)
@@ -349,7 +354,7 @@ func TestPruneEvents(t *testing.T) {
 		if diff := cmp.Diff([]int{2, 1, 0, 0}, went); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]string{"newer", "still stale"}, eventPages(t, db, store.EventFilter{}, 10)); diff != "" {
+		if diff := cmp.Diff([]string{"newer", "removed, and can be restored", "still stale"}, eventPages(t, db, store.EventFilter{}, 10)); diff != "" {
 			t.Error(diff)
 		}
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -357,7 +362,7 @@ func TestPruneEvents(t *testing.T) {
 			return err
 		})
 		emit(t, db, store.Event{Message: "after"})
-		if last, err := db.LastEventID(t.Context()); err != nil || last != 6 {
+		if last, err := db.LastEventID(t.Context()); err != nil || last != 7 {
 			t.Errorf("an id was given twice: last is %d, %v", last, err)
 		}
 	})

@@ -51,7 +51,7 @@ type PolicyInForce struct {
 	MaxPerRun       int
 	MaxSharePercent int
 
-	StaleAfterFrom, ActionFrom, CleanupAfterFrom, WindowFrom, KeepLastFrom PolicyLevel
+	StaleAfterFrom, ActionFrom, CleanupAfterFrom, WindowFrom, KeepLastFrom, MaxPerRunFrom, MaxSharePercentFrom PolicyLevel
 }
 
 // The names of the parts of a policy, and their bounds.
@@ -73,6 +73,7 @@ func defaultPolicy() PolicyInForce {
 	return PolicyInForce{
 		Action: ActionWarn, CleanupAfter: day, KeepLast: 2, MaxPerRun: 10, MaxSharePercent: 25,
 		StaleAfterFrom: LevelDefault, ActionFrom: LevelDefault, CleanupAfterFrom: LevelDefault, WindowFrom: LevelDefault, KeepLastFrom: LevelDefault,
+		MaxPerRunFrom: LevelDefault, MaxSharePercentFrom: LevelDefault,
 	}
 }
 
@@ -97,9 +98,8 @@ func Resolve(kind StageKind, global, project, stage Policy, thresholdDays int) P
 		decide(&p.CleanupAfter, &p.CleanupAfterFrom, l.says.CleanupAfter, l.level)
 		decide(&p.Window, &p.WindowFrom, l.says.Window, l.level)
 		decide(&p.KeepLast, &p.KeepLastFrom, l.says.KeepLast, l.level)
-		var unsaid PolicyLevel
-		decide(&p.MaxPerRun, &unsaid, l.says.MaxPerRun, l.level)
-		decide(&p.MaxSharePercent, &unsaid, l.says.MaxSharePercent, l.level)
+		decide(&p.MaxPerRun, &p.MaxPerRunFrom, l.says.MaxPerRun, l.level)
+		decide(&p.MaxSharePercent, &p.MaxSharePercentFrom, l.says.MaxSharePercent, l.level)
 	}
 	return p
 }

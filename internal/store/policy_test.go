@@ -34,6 +34,7 @@ func TestResolve(t *testing.T) {
 	}
 	from := func(p store.PolicyInForce, l store.PolicyLevel) store.PolicyInForce {
 		p.StaleAfterFrom, p.ActionFrom, p.CleanupAfterFrom, p.WindowFrom, p.KeepLastFrom = l, l, l, l, l
+		p.MaxPerRunFrom, p.MaxSharePercentFrom = l, l
 		return p
 	}
 	builtIn := from(store.PolicyInForce{

@@ -2387,6 +2387,10 @@ export interface components {
             /** @enum {string} */
             keep_last: "default" | "global" | "project" | "stage";
             /** @enum {string} */
+            max_per_run: "default" | "global" | "project" | "stage";
+            /** @enum {string} */
+            max_share_percent: "default" | "global" | "project" | "stage";
+            /** @enum {string} */
             stale_after: "default" | "global" | "project" | "stage";
             /** @enum {string} */
             window: "default" | "global" | "project" | "stage";
