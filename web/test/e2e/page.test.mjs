@@ -304,6 +304,7 @@ test('everything goes by the keyboard', async () => {
   await dialog().getByText('Preview cleanup', { exact: true }).waitFor();
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Search projects, containers and actions' }).waitFor();
   await page.keyboard.type('hosts');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Hosts', level: 1 }).waitFor();
