@@ -35,6 +35,9 @@ func ensureHost(ctx context.Context, db *store.DB, endpoint string) (host store.
 				return nil
 			}
 			host.Endpoint, host.UpdatedAt = endpoint, now
+			if host.EngineID == "" && !host.LastScanAt.IsZero() { // one that does not say who it is cannot be told from another
+				host.FrozenSince, host.FrozenReason = now, store.FrozenEngineChanged
+			}
 			return errors.Join(tx.UpdateHost(ctx, host), warnOfPlain(ctx, tx, host))
 		}
 		host = store.Host{ID: store.NewID(), Name: store.LocalHost, Endpoint: endpoint, CreatedAt: now, UpdatedAt: now, Revision: 1}

@@ -12,11 +12,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 )
 
-const (
-	pollTimeout = 30 * time.Minute
-	// autoActor is who is said to have done what a rule does by itself.
-	autoActor = "system:auto"
-)
+const pollTimeout = 30 * time.Minute
 
 // polling asks registries for new tags. Each stage has its own interval; the job only looks which of them are due.
 func polling(poller *poll.Poller) schedule.Job {
@@ -55,7 +51,7 @@ func patient(err error) error {
 // deployTag is how the poller asks for a deploy.
 func deployTag(deployer *deploy.Deployer) func(ctx context.Context, stageID, tag string) error {
 	return func(ctx context.Context, stageID, tag string) error {
-		_, err := deployer.Start(ctx, deploy.Request{StageID: stageID, Tag: tag, Actor: autoActor})
+		_, err := deployer.Start(ctx, deploy.Request{StageID: stageID, Tag: tag, Actor: deploy.AutoActor})
 		return err
 	}
 }

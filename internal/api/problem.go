@@ -221,6 +221,7 @@ var problems = []problemRule{
 	{err: stale.ErrPlanExpired, status: http.StatusConflict, code: codePlanExpired, hint: "make a new plan"},
 	{err: stale.ErrPlanUsed, status: http.StatusConflict, code: codePlanUsed, hint: "make a new plan"},
 	{err: stale.ErrFrozen, status: http.StatusConflict, code: codeFrozen, hint: hintFrozen},
+	{err: deploy.ErrFrozen, status: http.StatusConflict, code: codeFrozen, hint: hintFrozen},
 	{err: stale.ErrBlind, status: http.StatusConflict, code: codeBlind, hint: hintEngine},
 
 	{err: stale.ErrNotRestorable, status: http.StatusConflict, code: codeNotRestorable},

@@ -77,6 +77,9 @@ func (s *server) tryRule(ctx context.Context, in *tryRuleIn) (*out[ruleTrialJSON
 		return nil, err
 	}
 	body.show(found)
+	if f.Had, err = s.d.DB.HadDeploy(ctx, f, found.Ready, found.Digest); err != nil {
+		return nil, err
+	}
 	d := poll.Decide(rule, f, found, now)
 	body.Act, body.Decision = string(d.Act), d.Why
 	if d.Act == poll.Settle {

@@ -23,6 +23,7 @@ import (
 // The refusals of this package, each with a reason in its text.
 var (
 	ErrBusy       = errors.New("it is busy")
+	ErrFrozen     = errors.New("the host is frozen")
 	ErrWrongState = errors.New("wrong state")
 	ErrInvalid    = errors.New("invalid")
 )
@@ -38,6 +39,9 @@ const (
 	// cleanFor bounds the tidying up after ctx has ended.
 	cleanFor = 40 * time.Second
 )
+
+// AutoActor is who asks for a deploy when a rule does so by itself.
+const AutoActor = "system:auto"
 
 // Deployer brings stages to images and acts on instances.
 type Deployer struct {
@@ -110,8 +114,21 @@ func (d *Deployer) Run(ctx context.Context) error {
 // leave lets the next deploy of a stage have its turn. One that was left open is not tried again before its time.
 func (d *Deployer) leave(ctx context.Context, j *job) {
 	d.crew.leave(j)
-	if dep, err := d.db.Deploy(ctx, j.deployID); err == nil && dep.State.Ended() {
-		d.nudge()
+	dep, err := d.db.Deploy(ctx, j.deployID)
+	if err != nil || !dep.State.Ended() {
+		return
+	}
+	d.nudge()
+	if dep.State == store.DeployDone {
+		return
+	}
+	// A policy that changed while it was under way was left to its end.
+	stage, err := d.db.Stage(ctx, dep.StageID)
+	if err == nil {
+		err = d.keepAnew(ctx, stage)
+	}
+	if err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "what is kept for a rollback was not marked anew", "stage_id", dep.StageID, "error", err)
 	}
 }
 

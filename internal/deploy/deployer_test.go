@@ -421,6 +421,55 @@ func TestShutdownFailsTheDeployCleanly(t *testing.T) {
 	})
 }
 
+// Nothing is deployed while another engine answers for a host, and what waits goes on when an admin has accepted it.
+func TestAnotherEngineIsNotDeployedTo(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1", "2")
+		waits := r.begin("1")
+		freeze := func(reason string) {
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+				host, err := tx.Host(ctx, r.stage.HostID)
+				if err != nil {
+					return err
+				}
+				host.FrozenReason, host.FrozenSince = reason, time.Time{}
+				if reason != "" {
+					host.FrozenSince = time.Now()
+				}
+				return tx.UpdateHost(ctx, host)
+			})
+		}
+		freeze(store.FrozenEngineChanged)
+		if _, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "2", Actor: "user:anna"}); !errors.Is(err, ErrFrozen) {
+			t.Errorf("got %v", err)
+		}
+		r.run()
+		time.Sleep(time.Minute)
+		if n := len(r.pretend.Containers()); n != 0 {
+			t.Errorf("%d containers were made", n)
+		}
+		freeze("")
+		if dep := r.end(waits.ID); dep.State != store.DeployDone {
+			t.Errorf("it is %s: %s", dep.State, dep.Error)
+		}
+	})
+}
+
+// What a person asked for and waits gives way to a person, not to a rule.
+func TestARuleDoesNotSupersedeAPerson(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1", "2", "3")
+		r.begin("1") // nobody carries anything out
+		_, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "2", Actor: AutoActor})
+		if !errors.Is(err, ErrBusy) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "3", Actor: "user:ben"}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestStartRefuses(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		cases := []struct {

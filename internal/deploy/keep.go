@@ -23,11 +23,7 @@ func (d *Deployer) KeepForRollback(ctx context.Context) error {
 }
 
 func (d *Deployer) keepAnew(ctx context.Context, stage store.Stage) error {
-	keep, err := d.keptOf(ctx, stage, "")
-	if err != nil {
-		return err
-	}
-	err = d.db.Update(ctx, func(tx *store.Tx) error {
+	err := d.db.Update(ctx, func(tx *store.Tx) error {
 		open, err := tx.OpenDeploys(ctx)
 		if err != nil {
 			return err
@@ -37,6 +33,10 @@ func (d *Deployer) keepAnew(ctx context.Context, stage store.Stage) error {
 				return nil
 			}
 		}
+		keep, err := keptOf(ctx, tx, stage, "")
+		if err != nil {
+			return err
+		}
 		return tx.SetRollbackKept(ctx, stage.ID, keep)
 	})
 	if err != nil {
@@ -45,13 +45,20 @@ func (d *Deployer) keepAnew(ctx context.Context, stage store.Stage) error {
 	return nil
 }
 
+// history is what the good ones are found in: the store, or a transaction that also marks them.
+type history interface {
+	Policies(ctx context.Context, stageIDs ...string) (map[string]store.PolicyInForce, error)
+	Deploys(ctx context.Context, projectID, stageID string, page store.Page) ([]store.Deploy, string, error)
+	Instance(ctx context.Context, id string) (store.InstanceView, error)
+}
+
 // keptOf are the instances that a stage keeps by its policy. Live is the one that serves; empty: that of its last good deploy.
-func (d *Deployer) keptOf(ctx context.Context, stage store.Stage, live string) ([]string, error) {
-	policies, err := d.db.Policies(ctx, stage.ID)
+func keptOf(ctx context.Context, in history, stage store.Stage, live string) ([]string, error) {
+	policies, err := in.Policies(ctx, stage.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read how many stage %s keeps for rollback: %w", stage.Name, err)
 	}
-	return d.goodOnes(ctx, stage, live, policies[stage.ID].KeepLast)
+	return goodOnes(ctx, in, stage, live, policies[stage.ID].KeepLast)
 }
 
 // GoodOnes are the ids of the last good former instances of a stage, newest first, at most so many: those that it would
@@ -61,18 +68,18 @@ func (d *Deployer) GoodOnes(ctx context.Context, stageID string, most int) ([]st
 	if err != nil {
 		return nil, err
 	}
-	return d.goodOnes(ctx, stage, "", most)
+	return goodOnes(ctx, d.db, stage, "", most)
 }
 
 // goodOnes are those whose deploy was done and whose container is still there, but for the one that serves.
-func (d *Deployer) goodOnes(ctx context.Context, stage store.Stage, live string, most int) ([]string, error) {
+func goodOnes(ctx context.Context, in history, stage store.Stage, live string, most int) ([]string, error) {
 	if stage.Strategy == store.StrategyParallel {
 		return nil, nil // there is nothing to go back to: what ended may become stale
 	}
 	var keep []string
 	seen := map[string]bool{live: true}
 	for page := (store.Page{Limit: 200}); len(keep) < most; {
-		deploys, next, err := d.db.Deploys(ctx, stage.ProjectID, stage.ID, page)
+		deploys, next, err := in.Deploys(ctx, stage.ProjectID, stage.ID, page)
 		if err != nil {
 			return nil, fmt.Errorf("read the deploys of stage %s: %w", stage.Name, err)
 		}
@@ -85,7 +92,7 @@ func (d *Deployer) goodOnes(ctx context.Context, stage store.Stage, live string,
 				live = dep.InstanceID
 				continue
 			}
-			good, err := d.stillThere(ctx, dep.InstanceID)
+			good, err := stillThere(ctx, in, dep.InstanceID)
 			if err != nil {
 				return nil, err
 			}
@@ -101,8 +108,8 @@ func (d *Deployer) goodOnes(ctx context.Context, stage store.Stage, live string,
 	return keep, nil
 }
 
-func (d *Deployer) stillThere(ctx context.Context, id string) (bool, error) {
-	inst, err := d.db.Instance(ctx, id)
+func stillThere(ctx context.Context, in history, id string) (bool, error) {
+	inst, err := in.Instance(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return false, nil

@@ -69,6 +69,9 @@ func ValidateStage(s store.Stage) error {
 			bad("domain %q: only a stage of the strategy parallel makes domains", s.Domain)
 		}
 	case store.StrategyParallel:
+		if s.Mode == store.ModeAuto {
+			bad("mode auto: a rule names one tag at a time, and here one of each runs; have its deploys asked for, or take notify")
+		}
 		if s.ParallelMax < 1 || s.ParallelMax > mostParallel {
 			bad("parallel_max %d: how many tags run side by side, 1 to %d", s.ParallelMax, mostParallel)
 		}

@@ -70,6 +70,8 @@ func TestValidateStage(t *testing.T) {
 		"a stage in it":           {domain("{{tag}}.{{stage}}.example.com"), ""},
 		"a port of the engine":    {parallel(func(s *store.Stage) { s.Spec.Ports = []store.Port{{Container: 80}} }), ""},
 		"an unknown strategy":     {store.Stage{Strategy: "blue"}, "strategy"},
+		"a rule that deploys":     {parallel(func(s *store.Stage) { s.Mode = store.ModeAuto }), "mode auto"},
+		"a rule that tells":       {parallel(func(s *store.Stage) { s.Mode = store.ModeNotify }), ""},
 		"a domain of one":         {store.Stage{Domain: "{{tag}}.example.com"}, "domain"},
 		"none at a time":          {parallel(func(s *store.Stage) { s.ParallelMax = 0 }), "parallel_max"},
 		"too many":                {parallel(func(s *store.Stage) { s.ParallelMax = 101 }), "parallel_max"},

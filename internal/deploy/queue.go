@@ -62,7 +62,20 @@ func (d *Deployer) place(ctx context.Context, stageID string) (store.Stage, stor
 	if _, err := d.fleet.Engine(stage.HostID); err != nil {
 		return stage, project, fmt.Errorf("host of stage %s/%s: %w", project.Name, stage.Name, err)
 	}
-	return stage, project, nil
+	return stage, project, d.sameEngine(ctx, stage.HostID)
+}
+
+// sameEngine is ErrFrozen while another engine than ours answers for a host: nothing is made or stopped there until an admin
+// has accepted it.
+func (d *Deployer) sameEngine(ctx context.Context, hostID string) error {
+	host, err := d.db.Host(ctx, hostID)
+	if err != nil {
+		return err
+	}
+	if host.FrozenReason == store.FrozenEngineChanged {
+		return fmt.Errorf("%w: another engine answers for %s since %s", ErrFrozen, host.Name, host.FrozenSince.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // newDeploy is the row of a deploy that waits for its turn.
@@ -101,13 +114,17 @@ func (d *Deployer) queue(ctx context.Context, dep store.Deploy, told store.Event
 	return nil
 }
 
-// supersede ends the deploy of the same lane that waits for its turn, if there is one.
+// supersede ends the deploy of the same lane that waits for its turn, if there is one. What a person asked for gives way to a
+// person only.
 func (d *Deployer) supersede(ctx context.Context, tx *store.Tx, by store.Deploy) error {
 	waits, err := tx.QueuedDeploy(ctx, by.StageID, by.Lane)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	} else if err != nil {
 		return err
+	}
+	if by.Actor == AutoActor && waits.Actor != AutoActor {
+		return fmt.Errorf("%w: a deploy of %s that %s asked for waits for its turn", ErrBusy, reference(waits.Image, waits.ImageTag), waits.Actor)
 	}
 	return endQueued(ctx, tx, waits, store.DeploySuperseded,
 		fmt.Sprintf("superseded before it began: %s asked for %s", by.Actor, reference(by.Image, by.ImageTag)))

@@ -88,6 +88,9 @@ func (d *Deployer) load(ctx context.Context, id string) (*rollout, error) {
 	if r.eng, err = d.fleet.Engine(dep.HostID); err != nil {
 		return nil, fmt.Errorf("host %s: %w", dep.HostID, err)
 	}
+	if err := d.sameEngine(ctx, dep.HostID); err != nil {
+		return nil, err
+	}
 	if r.inst, err = d.db.Instance(ctx, dep.InstanceID); err != nil {
 		return nil, fmt.Errorf("read instance %s: %w", dep.InstanceID, err)
 	}
@@ -379,10 +382,6 @@ func (r *rollout) wantStopped(ctx context.Context, id string) error {
 }
 
 func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) error {
-	keep, err := r.keptOf(ctx, stage, r.inst.ID)
-	if err != nil {
-		return err
-	}
 	failpoint("before-done")
 	end := r.dep
 	end.State, end.EndedAt = store.DeployDone, time.Now().UTC()
@@ -392,7 +391,11 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 		severity = store.SeverityWarn
 		message += "; but " + strings.Join(left, "; ") + ": stop it by hand"
 	}
-	err = r.db.Update(ctx, func(tx *store.Tx) error {
+	err := r.db.Update(ctx, func(tx *store.Tx) error {
+		keep, err := keptOf(ctx, tx, stage, r.inst.ID)
+		if err != nil {
+			return err
+		}
 		if err := tx.SetRollbackKept(ctx, stage.ID, keep); err != nil {
 			return fmt.Errorf("mark what is kept for rollback: %w", err)
 		}

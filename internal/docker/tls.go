@@ -20,6 +20,13 @@ func (t *TLS) config(host string) (*tls.Config, error) {
 	if c.ServerName == "" {
 		c.ServerName = host
 	}
+	for field, text := range map[string]string{fieldCA: t.CA, fieldCert: t.Cert} { // they are not sealed
+		for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type != "CERTIFICATE" {
+				return nil, Misfit{field, "there is more than certificates in it: a " + block.Type + " has no place here"}
+			}
+		}
+	}
 	if t.CA != "" {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM([]byte(t.CA)) {

@@ -77,7 +77,7 @@ func wayTo(o Options) (way, error) {
 	case u.Scheme == "ssh":
 		return sshWay(o, u)
 	}
-	return way{}, Misfit{fieldEndpoint, fmt.Sprintf("%q is none of unix:///path, tcp://host:port and ssh://user@host:port", o.Endpoint)}
+	return way{}, Misfit{fieldEndpoint, fmt.Sprintf("%q is none of unix:///path, tcp://host:port and ssh://user@host:port", u.Redacted())}
 }
 
 // reasonOf is what url.Parse has to say, without the address, which stands beside it.

@@ -66,7 +66,7 @@ func (f Facts) with(c Change) Facts {
 		f = Facts{Name: f.Name, Endpoint: f.Endpoint}
 	}
 	if authority(f.Endpoint) != authority(before.Endpoint) {
-		f.HostKey = ""
+		f.HostKey, f.Plain = "", false // both were said of the other one
 	}
 	if c.Plain != nil {
 		f.Plain = *c.Plain

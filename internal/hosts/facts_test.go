@@ -31,6 +31,7 @@ func TestChangesOfFacts(t *testing.T) {
 		// A yes was said to one server, and keys were given for one kind of way.
 		"another server forgets its key": {ssh, Change{Endpoint: new("ssh://u@10.0.0.6:22")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.6:22", SSHKey: "key", Passphrase: "horse"}},
 		"another port forgets its key":   {ssh, Change{Endpoint: new("ssh://u@10.0.0.5:23")}, Facts{Name: "a", Endpoint: "ssh://u@10.0.0.5:23", SSHKey: "key", Passphrase: "horse"}},
+		"plain is said of one server":    {Facts{Name: "a", Endpoint: "tcp://127.0.0.1:1", Plain: true}, Change{Endpoint: new("tcp://10.0.0.5:1")}, Facts{Name: "a", Endpoint: "tcp://10.0.0.5:1"}},
 		"ssh to socket":                  {ssh, Change{Endpoint: new("unix:///x")}, Facts{Name: "a", Endpoint: "unix:///x"}},
 		"plain is not kept for TLS":      {Facts{Name: "a", Endpoint: "tcp://x:1", Plain: true}, Change{Endpoint: new("ssh://u@x")}, Facts{Name: "a", Endpoint: "ssh://u@x"}},
 		"TLS to ssh, all at once":        {tls, Change{Endpoint: new(ssh.Endpoint), SSHKey: new("key"), Passphrase: new("horse"), HostKey: new("line")}, ssh},

@@ -153,8 +153,9 @@ func (k *Keeper) Update(ctx context.Context, id string, revision int64, c Change
 	rerouted := f
 	rerouted.Name = former.Name
 	moved := rerouted != former
+	var report Report
 	if moved {
-		if _, err := k.usable(ctx, f, untested || !h.DisabledSince.IsZero(), by); err != nil {
+		if report, err = k.usable(ctx, f, untested || !h.DisabledSince.IsZero(), by); err != nil {
 			return h, fmt.Errorf("change host %s: %w", h.Name, err)
 		}
 	}
@@ -173,6 +174,11 @@ func (k *Keeper) Update(ctx context.Context, id string, revision int64, c Change
 		}
 		if err := tx.SetHostSecrets(ctx, id, f.secrets()); err != nil {
 			return err
+		}
+		if before.Endpoint != h.Endpoint {
+			if err := freezeUnlessSame(ctx, tx, before, report); err != nil {
+				return err
+			}
 		}
 		return tx.Emit(ctx, changed(before, h, former, f, by))
 	})
@@ -289,4 +295,19 @@ func (k *Keeper) Delete(ctx context.Context, id string, by By) error {
 		return fmt.Errorf("remove host %s: %w", id, err)
 	}
 	return k.leave(id)
+}
+
+// freezeUnlessSame freezes a host that is reached elsewhere from now on, unless that was seen to be the same engine: an engine that
+// knows none of ours would have them all look gone. Engines that do not say who they are, such as podman, cannot be told apart.
+func freezeUnlessSame(ctx context.Context, tx *store.Tx, before store.Host, report Report) error {
+	same := report.OK() && report.Info.EngineID != "" && report.Info.EngineID == before.EngineID && report.Info.DataRoot == before.DataRoot
+	if same || before.LastScanAt.IsZero() {
+		return nil
+	}
+	host, err := tx.Host(ctx, before.ID)
+	if err != nil {
+		return err
+	}
+	host.FrozenSince, host.FrozenReason = time.Now().UTC(), store.FrozenEngineChanged
+	return tx.UpdateHost(ctx, host)
 }

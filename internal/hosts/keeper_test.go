@@ -141,6 +141,39 @@ func TestHostOverItsWholeLife(t *testing.T) {
 	}
 }
 
+// A host that is reached elsewhere from now on is frozen, unless it was seen to be the same engine that answers there: another one
+// knows none of ours.
+func TestAnotherEndpointMayBeAnotherEngine(t *testing.T) {
+	for name, c := range map[string]struct {
+		was, now dockertest.Options
+		untested bool
+		frozen   bool
+	}{
+		"the same engine":             {was: dockertest.Docker20(), now: dockertest.Docker20()},
+		"the same, but nobody looked": {was: dockertest.Docker20(), now: dockertest.Docker20(), untested: true, frozen: true},
+		"another engine":              {was: dockertest.Docker20(), now: dockertest.Options{EngineID: "OTHER"}, frozen: true},
+		"engines that do not say":     {was: dockertest.Podman43(), now: dockertest.Podman43(), frozen: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			h, err := b.Create(t.Context(), Facts{Name: "far", Endpoint: dockertest.Serve(t, c.was).Endpoint()}, false, anna)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.LastScanAt = time.Now().UTC()
+			storetest.Update(t, b.db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateHost(ctx, h) })
+			change := Change{Endpoint: new(dockertest.Serve(t, c.now).Endpoint())}
+			if _, err := b.Update(t.Context(), h.ID, h.Revision, change, c.untested, anna); err != nil {
+				t.Fatal(err)
+			}
+			now, err := b.db.Host(t.Context(), h.ID)
+			if err != nil || now.FrozenSince.IsZero() == c.frozen || c.frozen && now.FrozenReason != store.FrozenEngineChanged {
+				t.Errorf("frozen since %s (%s), want it frozen: %v; %v", now.FrozenSince, now.FrozenReason, c.frozen, err)
+			}
+		})
+	}
+}
+
 // TestNothingIsDoneByHalves: what is refused leaves store, fleet and events as they were.
 func TestNothingIsDoneByHalves(t *testing.T) {
 	b := newBed(t)

@@ -92,21 +92,23 @@ func (f Finding) tag(name string, deployed time.Time) tagrule.Tag {
 	return tagrule.Tag{Name: name, Created: deployed}
 }
 
-// decideDeploy looks at the deploys that there were: none is asked for twice.
+// decideDeploy looks at the deploys that there were: none is asked for twice, and none of what the stage had before, for
+// somebody may have gone back from it. One that is under way, and whatever waits behind it, comes first.
 func decideDeploy(f store.Follower, found Finding, ready string) Decision {
-	moving := f.Stage.TagRule != nil && f.Stage.TagRule.Kind == tagrule.Moving
-	ofIt := f.Last.ImageTag == found.Ready && f.Last.Image == f.Image
 	if f.Poll.AskedDigest == found.Digest {
+		ofIt := f.Last.ImageTag == found.Ready && f.Last.Image == f.Image
 		switch {
 		case f.Poll.AskedDone:
 			return Decision{Act: Nothing, Why: ready + "; a deploy of it was asked for already. To try again, deploy it by hand"}
 		case ofIt && !f.Last.CreatedAt.Before(f.Poll.AskedAt):
 			return Decision{Act: Settle, Why: ready + "; its deploy has begun"}
 		}
-		return Decision{Act: Deploy, Why: ready + "; its deploy is asked for"}
 	}
-	if ofIt && (f.Last.Digest == found.Digest || !moving && f.Last.Digest == "") {
-		return Decision{Act: Nothing, Why: ready + "; the last deploy was of it. To try again, deploy it by hand"}
+	switch {
+	case f.Last.State != "" && !f.Last.State.Ended():
+		return Decision{Act: Nothing, Why: ready + "; another deploy is under way, it is looked at again after that"}
+	case f.Had && f.Poll.AskedDigest != found.Digest:
+		return Decision{Act: Nothing, Why: ready + "; the stage had a deploy of it before. To have it again, deploy it by hand"}
 	}
 	return Decision{Act: Deploy, Why: ready + "; its deploy is asked for"}
 }

@@ -30,6 +30,12 @@ func TestDecide(t *testing.T) {
 			f.Poll.AskedTag, f.Poll.AskedDigest, f.Poll.AskedAt, f.Poll.AskedDone = "1.1.0", digest, noon.Add(-time.Minute), done
 		}
 	}
+	had := func(f *store.Follower) { f.Had = true }
+	under := func(state store.DeployState) func(*store.Follower) {
+		return func(f *store.Follower) {
+			f.Last = store.Deploy{Image: image, ImageTag: "1.0.0", State: state, CreatedAt: noon.Add(-time.Minute)}
+		}
+	}
 	created := tagrule.Rule{Kind: tagrule.Glob, Pattern: "*", Order: tagrule.ByCreated}
 	both := func(fs ...func(*store.Follower)) func(*store.Follower) {
 		return func(f *store.Follower) {
@@ -71,8 +77,11 @@ func TestDecide(t *testing.T) {
 		"a newer one runs, and notify":          {mode: store.ModeNotify, facts: done("1.2.0", "sha256:2"), want: Nothing, why: "nothing goes back by itself"},
 		"asked for already":                     {mode: store.ModeAuto, facts: asked("sha256:1", true), want: Nothing, why: "asked for already"},
 		"rolled back by a person":               {mode: store.ModeAuto, facts: both(asked("sha256:1", true), done("1.0.0", "sha256:0")), want: Nothing, why: "asked for already"},
-		"a person's deploy of it failed":        {mode: store.ModeAuto, facts: last("1.1.0", "", noon), want: Nothing, why: "the last deploy was of it"},
-		"a person's deploy of that image":       {rule: latest, tags: []tagrule.Tag{{Name: "latest"}}, mode: store.ModeAuto, facts: last("latest", "sha256:1", noon), want: Nothing, why: "the last deploy was of it"},
+		"a person's deploy of it failed":        {mode: store.ModeAuto, facts: both(last("1.1.0", "", noon), had), want: Nothing, why: "had a deploy of it before"},
+		"a person's deploy of that image":       {rule: latest, tags: []tagrule.Tag{{Name: "latest"}}, mode: store.ModeAuto, facts: both(last("latest", "sha256:1", noon), had), want: Nothing, why: "had a deploy of it before"},
+		"gone back from before a poll saw it":   {mode: store.ModeAuto, facts: both(done("1.0.0", "sha256:0"), had), want: Nothing, why: "had a deploy of it before"},
+		"a person's deploy is under way":        {mode: store.ModeAuto, facts: under(store.DeployChecking), want: Nothing, why: "another deploy is under way"},
+		"a person's deploy waits":               {mode: store.ModeAuto, facts: under(store.DeployQueued), want: Nothing, why: "another deploy is under way"},
 		"made before what is gone was deployed": {rule: created, tags: []tagrule.Tag{{Name: "b", Created: noon.Add(-2 * time.Hour)}}, mode: store.ModeAuto, facts: done("a", "sha256:0"), want: Nothing, why: "nothing goes back"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -179,6 +179,10 @@ func (r *round) settle(ctx context.Context, tx *store.Tx, f store.Follower, o ou
 		row = r.fail(row, r.every(f), o.err)
 		return row, Nothing, tx.SavePoll(ctx, row)
 	}
+	var err error
+	if f.Had, err = tx.HadDeploy(ctx, f, o.found.Ready, o.found.Digest); err != nil {
+		return row, Nothing, err
+	}
 	d := Decide(o.rule, f, o.found, r.now)
 	row = after(row, o, d, r.now)
 	if d.Act == Tell {

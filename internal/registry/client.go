@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -95,12 +96,20 @@ func (c *Client) ask(ctx context.Context, within time.Duration, what string, que
 	return c.refusal(what, within, err)
 }
 
-// ValidCA reports what is wrong with the PEM of authorities.
+// ValidCA reports what is wrong with the PEM of authorities. Anything but certificates is refused: it is shown to who may read.
 func ValidCA(text string) error {
-	if text == "" || x509.NewCertPool().AppendCertsFromPEM([]byte(text)) {
+	if text == "" {
 		return nil
 	}
-	return errNoCA
+	if !x509.NewCertPool().AppendCertsFromPEM([]byte(text)) {
+		return errNoCA
+	}
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("it holds more than certificates: a %s has no place here", block.Type)
+		}
+	}
+	return nil
 }
 
 var errNoCA = errors.New("it holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,9 +68,11 @@ func (c *conduit) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// mayBePlain reports whether plain http may be spoken to a host: of a registry that was set up it was allowed for the registry and
+// what is beside it there, such as its token server, and for nobody that it refers to elsewhere.
 func (c *conduit) mayBePlain(host string) bool {
 	if c.access.Known {
-		return c.access.PlainHTTP
+		return c.access.PlainHTTP && (hostname(host) == hostname(c.access.Host) || Local(host) && Local(c.access.Host))
 	}
 	return Local(host)
 }
@@ -91,4 +94,12 @@ func (c *conduit) mendLink(resp *http.Response) {
 		next.Scheme = c.scheme
 		resp.Header.Set("Link", "<"+next.String()+">"+rest)
 	}
+}
+
+// hostname is a host without its port.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
 }

@@ -33,13 +33,17 @@ func TestPlainHTTPIsSpokenOnlyWhereAllowed(t *testing.T) {
 		"http://localhost.evil.example/v2/":      allowed,
 		"http://127.0.0.1.evil.example:5000/v2/": allowed,
 	} {
-		for who, access := range map[string]Access{"a stranger": {}, "known": {Known: true}, "allowed": {Known: true, PlainHTTP: true}} {
-			want := from == never || from == stranger && who != "known" || who == "allowed"
+		for who, access := range map[string]Access{"a stranger": {}, "known": {Known: true}, "allowed": {Known: true, PlainHTTP: true}, "elsewhere": {Known: true, PlainHTTP: true}} {
+			want := from == never || from == stranger && who == "a stranger" || who == "allowed"
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			asked = nil
+			access.Host = req.URL.Host
+			if who == "elsewhere" {
+				access.Host = "registry.example"
+			}
 			c := &conduit{next: next, access: access, limits: &limits{}}
 			resp, err := c.RoundTrip(req)
 			if err == nil {
@@ -103,7 +107,8 @@ func TestOwnAuthority(t *testing.T) {
 	if err := ask(Access{CA: "no PEM"}); err == nil {
 		t.Error("it was asked with a CA that is none")
 	}
-	for text, good := range map[string]bool{"": true, pemOf(server): true, "x": false, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----": false} {
+	for text, good := range map[string]bool{"": true, pemOf(server): true, "x": false, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----": false,
+		pemOf(server) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n": false} { // it would be shown
 		if err := ValidCA(text); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}

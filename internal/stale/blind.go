@@ -19,7 +19,7 @@ const (
 	blindMassChange    = "mass_change"
 	blindClock         = "clock"
 	blindClockSkew     = "clock_skew"
-	blindEngineChanged = "engine_changed"
+	blindEngineChanged = store.FrozenEngineChanged
 )
 
 const (

@@ -251,3 +251,42 @@ func TestWhatIsDue(t *testing.T) {
 		due("b.example/b c.example/c")
 	})
 }
+
+// TestHadDeploy: by its digest, or by its tag unless the stage follows one that moves; of its own stage and repository only.
+func TestHadDeploy(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		stage, i := storetest.Shop(t, db)
+		project, err := db.Project(t.Context(), stage.ProjectID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertDeploy(ctx, store.Deploy{
+				ID: store.NewID(), Kind: store.DeployForward, ProjectID: stage.ProjectID, StageID: stage.ID, HostID: stage.HostID, InstanceID: i.ID,
+				Image: project.Image, ImageTag: "1.1", Digest: "sha256:1", State: store.DeployFailed, CreatedAt: noon, EndedAt: noon,
+			})
+		})
+		versions, latest := &tagrule.Rule{Kind: tagrule.Glob, Pattern: "*"}, &tagrule.Rule{Kind: tagrule.Moving, Pattern: "1.1"}
+		for name, c := range map[string]struct {
+			rule        *tagrule.Rule
+			stage       string
+			image       string
+			tag, digest string
+			want        bool
+		}{
+			"its tag":                        {versions, stage.ID, project.Image, "1.1", "sha256:2", true},
+			"its digest by another tag":      {versions, stage.ID, project.Image, "stable", "sha256:1", true},
+			"its digest, of a moving tag":    {latest, stage.ID, project.Image, "1.1", "sha256:1", true},
+			"a moving tag that moved":        {latest, stage.ID, project.Image, "1.1", "sha256:2", false},
+			"another":                        {versions, stage.ID, project.Image, "1.2", "sha256:2", false},
+			"a digest that is not known":     {versions, stage.ID, project.Image, "1.2", "", false},
+			"the same of another stage":      {versions, "other", project.Image, "1.1", "sha256:1", false},
+			"the same of another repository": {versions, stage.ID, "other", "1.1", "sha256:1", false},
+		} {
+			got, err := db.HadDeploy(t.Context(), store.Follower{Stage: store.Stage{ID: c.stage, TagRule: c.rule}, Image: c.image}, c.tag, c.digest)
+			if err != nil || got != c.want {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+		}
+	})
+}

@@ -89,6 +89,9 @@ type Host struct {
 	Revision      int64 // of what people say of it
 }
 
+// FrozenEngineChanged is the reason of a host that is frozen because another engine answers, or may answer, for it.
+const FrozenEngineChanged = "engine_changed"
+
 // LocalHost is the name of the host that the daemon itself was given; it is managed by its flag.
 const LocalHost = "local"
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/tagrule"
 )
 
 // StagePoll is what asking its registry last brought for a stage, and what was done about it.
@@ -37,6 +39,7 @@ type Follower struct {
 	Poll    StagePoll
 	Last    Deploy // the newest, however it ended: tag, digest, state, image and begin; zero: none
 	Done    Deploy // the newest that was done
+	Had     bool   // it had a deploy of what is ready before; see HadDeploy
 }
 
 const pollColumns = `stage_id, last_at, next_at, error, since, newest_tag, newest_digest, newest_seen, ready_tag, ready_digest, why, told_digest,
@@ -99,6 +102,17 @@ func (q queries) Followers(ctx context.Context, image string) ([]Follower, error
 // Follower returns one stage as it follows its repository, with or without a rule.
 func (q queries) Follower(ctx context.Context, stageID string) (Follower, error) {
 	return one(ctx, q, "read how stage "+stageID+" follows its repository", scanFollower, followers+` WHERE s.id = $1`, stageID)
+}
+
+// HadDeploy reports whether there ever was a deploy of an image to a stage, however it ended: by its digest, or by its tag where
+// the stage does not follow a tag that moves.
+func (q queries) HadDeploy(ctx context.Context, f Follower, tag, digest string) (bool, error) {
+	if f.Stage.TagRule != nil && f.Stage.TagRule.Kind == tagrule.Moving {
+		tag = ""
+	}
+	return one(ctx, q, "look for a deploy of "+tag+" to stage "+f.Stage.ID, func(r row) (had bool, err error) { return had, r.Scan(&had) },
+		`SELECT EXISTS (SELECT 1 FROM deploys WHERE stage_id = $1 AND image = $2 AND (digest = $3 AND digest <> '' OR image_tag = $4 AND image_tag <> ''))`,
+		f.Stage.ID, clean(f.Image), clean(digest), clean(tag))
 }
 
 func scanFollower(r row) (f Follower, err error) {
