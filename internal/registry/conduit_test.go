@@ -107,8 +107,10 @@ func TestOwnAuthority(t *testing.T) {
 	if err := ask(Access{CA: "no PEM"}); err == nil {
 		t.Error("it was asked with a CA that is none")
 	}
-	for text, good := range map[string]bool{"": true, pemOf(server): true, "x": false, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----": false,
-		pemOf(server) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n": false} { // it would be shown
+	for text, good := range map[string]bool{
+		"": true, pemOf(server): true, "x": false, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----": false,
+		pemOf(server) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n": false,
+	} { // it would be shown
 		if err := ValidCA(text); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}

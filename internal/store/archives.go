@@ -69,8 +69,6 @@ func (q queries) ArchiveTotals(ctx context.Context, f ArchiveFilter) (n int, byt
 	return n, bytes, err
 }
 
-func scanTruth(r row) (is bool, err error) { return is, r.Scan(&is) }
-
 // needingArchive is the condition on an archive a that an undo may yet need its image. One that does not never does again.
 const needingArchive = `(a.state IN ('ready', 'restoring') OR a.state = 'making' AND EXISTS (SELECT 1 FROM removals WHERE archive_id = a.id))`
 
