@@ -269,7 +269,7 @@ func (r *autoRun) tooMany(ctx context.Context) (string, error) {
 	if len(involved) == 0 {
 		return "", nil
 	}
-	onHost, err := r.c.countFor(ctx, r.hostID, len(r.due))
+	onHost, err := r.c.countOn(ctx, r.hostID)
 	if err != nil {
 		return "", err
 	}

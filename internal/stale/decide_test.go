@@ -237,6 +237,10 @@ func TestBrake(t *testing.T) {
 	policy := func(perRun, share int) store.PolicyInForce {
 		return store.PolicyInForce{MaxPerRun: perRun, MaxSharePercent: share}
 	}
+	set := func(p store.PolicyInForce) store.PolicyInForce {
+		p.MaxSharePercentFrom = store.LevelStage
+		return p
+	}
 	for name, c := range map[string]struct {
 		policies    []store.PolicyInForce
 		due, onHost int
@@ -244,6 +248,10 @@ func TestBrake(t *testing.T) {
 	}{
 		"one":                            {[]store.PolicyInForce{policy(10, 25)}, 1, 1, ""},
 		"a handful of a handful":         {[]store.PolicyInForce{policy(10, 25)}, 4, 4, ""},
+		"a handful, by a share set":      {[]store.PolicyInForce{set(policy(10, 25))}, 4, 4, "max_share_percent"},
+		"one, by a share set":            {[]store.PolicyInForce{set(policy(10, 25))}, 1, 4, ""},
+		"the share of one is set":        {[]store.PolicyInForce{policy(10, 25), set(policy(10, 25))}, 2, 4, "max_share_percent"},
+		"a wide share is set beside it":  {[]store.PolicyInForce{policy(10, 25), set(policy(10, 90))}, 2, 4, ""},
 		"as many as a run may take":      {[]store.PolicyInForce{policy(10, 25)}, 10, 100, ""},
 		"just the share":                 {[]store.PolicyInForce{policy(10, 25)}, 5, 20, ""},
 		"all of a host that may go":      {[]store.PolicyInForce{policy(500, 100)}, 500, 500, ""},

@@ -65,7 +65,7 @@ func (c *Cleaner) firstRuns(ctx context.Context, t *trial) ([]FirstRun, error) {
 			continue
 		}
 		r := FirstRun{HostID: hostID, Host: host.Name, PlanAt: at.Add(-c.auto.notice), At: at, Due: len(due), Later: later}
-		onHost, err := c.countFor(ctx, hostID, len(due))
+		onHost, err := c.countOn(ctx, hostID)
 		if err != nil {
 			return nil, err
 		}
@@ -86,11 +86,8 @@ func policiesOfAwaited(due []awaited) []store.PolicyInForce {
 	return policies
 }
 
-// countFor counts the instances of a host where so many due ones are enough for a share of them to mean something.
-func (c *Cleaner) countFor(ctx context.Context, hostID string, due int) (int, error) {
-	if due < leastMass {
-		return 0, nil
-	}
+// countOn counts the instances of a host.
+func (c *Cleaner) countOn(ctx context.Context, hostID string) (int, error) {
 	all, err := c.db.InstanceRevisions(ctx, hostID)
 	if err != nil {
 		return 0, fmt.Errorf("count the instances: %w", err)
