@@ -2,6 +2,7 @@ package dockertest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +23,7 @@ func (e *Engine) imageRows(tellShared bool, api int) []map[string]any {
 	for _, id := range sortedKeys(e.images) {
 		i := e.images[id]
 		row := map[string]any{
-			"Id": i.id, "RepoTags": i.tags, "RepoDigests": i.digests, "Created": i.created.Unix(), "Size": i.size, "SharedSize": -1, "Containers": -1, "Labels": i.labels, "ParentId": "",
+			"Id": i.id, "RepoTags": slices.Clone(i.tags), "RepoDigests": slices.Clone(i.digests), "Created": i.created.Unix(), "Size": i.size, "SharedSize": -1, "Containers": -1, "Labels": i.labels, "ParentId": "",
 		}
 		switch {
 		case e.o.podman():
