@@ -38,7 +38,9 @@ type Options struct {
 	Plain    bool   // tcp:// without TLS is allowed
 	// Dial replaces the way to the engine, for tests in memory. Nil: by Endpoint.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	Log  *slog.Logger
+	// RedialMax is the longest wait before a broken event stream is opened again. 0: 30 s.
+	RedialMax time.Duration
+	Log       *slog.Logger
 }
 
 // Engine is the adapter to one Docker engine. It is safe for concurrent use. The client behind it is
@@ -47,6 +49,7 @@ type Engine struct {
 	endpoint string
 	log      *slog.Logger
 
+	redialMax time.Duration
 	way       way
 	transport *http.Transport // one for all clients
 	http      *http.Client
@@ -73,11 +76,14 @@ func New(o Options) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.RedialMax == 0 {
+		o.RedialMax = redialMax
+	}
 	way, err := wayTo(o)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{endpoint: o.Endpoint, log: o.Log, way: way, connecting: make(chan struct{}, 1)}
+	e := &Engine{endpoint: o.Endpoint, log: o.Log, redialMax: o.RedialMax, way: way, connecting: make(chan struct{}, 1)}
 	e.transport = &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return way.dial(ctx) },
 		DisableCompression:  true,

@@ -79,7 +79,7 @@ func (e *Engine) StreamAge() time.Duration {
 
 // follow keeps a stream open until ctx ends.
 func (e *Engine) follow(ctx context.Context, queue *eventQueue) {
-	reason, wait := "connected", redialFirst
+	reason, wait := "connected", min(redialFirst, e.redialMax)
 	level := slog.LevelWarn // an outage is told once
 	for {
 		began := time.Now()
@@ -91,7 +91,7 @@ func (e *Engine) follow(ctx context.Context, queue *eventQueue) {
 		if opened {
 			reason, level = "reconnected", slog.LevelWarn
 			if time.Since(began) >= steady {
-				wait = redialFirst
+				wait = min(redialFirst, e.redialMax)
 			}
 		}
 		e.log.Log(ctx, level, "event stream is down", "endpoint", e.endpoint, "was_open", opened, "retry_in", wait, "error", err)
@@ -101,7 +101,7 @@ func (e *Engine) follow(ctx context.Context, queue *eventQueue) {
 			return
 		case <-time.After(wait/2 + rand.N(wait)): // spread, so that many watchers of a restarted engine do not come at once
 		}
-		wait = min(2*wait, redialMax)
+		wait = min(2*wait, e.redialMax)
 	}
 }
 

@@ -30,6 +30,9 @@ type faultBed struct {
 	*invariants
 }
 
+// redialMax is so short that a stream can be cut a hundred times in a test.
+const redialMax = 20 * time.Millisecond
+
 // invariants are what must be true after every fault, of the things that one test has made: DESIGN section 1.
 type invariants struct {
 	db      *store.DB
@@ -50,7 +53,9 @@ func newInvariants(db *store.DB, adapter *docker.Engine) *invariants {
 func newFaultBed(t *testing.T, endpoint, app string, o store.Options) *faultBed {
 	t.Helper()
 	b := &faultBed{tap: &tap{socket: strings.TrimPrefix(endpoint, "unix://")}}
-	adapter, err := docker.New(docker.Options{Endpoint: endpoint, Dial: b.tap.dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	adapter, err := docker.New(docker.Options{
+		Endpoint: endpoint, Dial: b.tap.dial, RedialMax: redialMax, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,13 +404,47 @@ func allEvents(t testing.TB, db *store.DB) (all []store.Event) {
 	return all
 }
 
+var eventStream = regexp.MustCompile(`^GET /v[0-9.]+/events[? ]`)
+
 // tap is on the way to an engine: a test hears of a request before the engine does.
 type tap struct {
 	socket string
 
-	mu    sync.Mutex
-	on    *regexp.Regexp
-	doing func()
+	mu     sync.Mutex
+	on     *regexp.Regexp
+	doing  func()
+	stream net.Conn // of the engine's events, until it is cut
+	shut   bool     // no stream comes about
+}
+
+// cut breaks the open event stream off at its connection; false: none is open.
+func (w *tap) cut() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.breakOff()
+}
+
+func (w *tap) breakOff() bool {
+	if w.stream == nil {
+		return false
+	}
+	_ = w.stream.Close() // either side may have ended it before
+	w.stream = nil
+	return true
+}
+
+// cutOff is a cut after which no stream comes about until reopen.
+func (w *tap) cutOff() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shut = w.breakOff()
+	return w.shut
+}
+
+func (w *tap) reopen() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shut = false
 }
 
 // once calls do before the first request that matches "METHOD /path".
@@ -415,14 +454,21 @@ func (w *tap) once(pattern string, do func()) {
 	w.on, w.doing = regexp.MustCompile(pattern), do
 }
 
-func (w *tap) heard(line string) {
+// heard answers whether the request may go on to the engine.
+func (w *tap) heard(on net.Conn, line string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.doing == nil || !w.on.MatchString(line) {
-		return
+	if eventStream.MatchString(line) {
+		if w.shut {
+			return false
+		}
+		w.stream = on
 	}
-	w.doing()
-	w.doing = nil
+	if w.doing != nil && w.on.MatchString(line) {
+		w.doing()
+		w.doing = nil
+	}
+	return true
 }
 
 func (w *tap) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -442,8 +488,8 @@ type tapped struct {
 func (c tapped) Write(p []byte) (int, error) {
 	line, _, _ := strings.Cut(string(p[:min(len(p), 300)]), "\r\n")
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-		if strings.HasPrefix(line, method+" /") {
-			c.tap.heard(line)
+		if strings.HasPrefix(line, method+" /") && !c.tap.heard(c.Conn, line) {
+			return 0, net.ErrClosed
 		}
 	}
 	return c.Conn.Write(p)

@@ -90,6 +90,11 @@ var faults = []fault{
 		kept: "nothing is removed whose record would be lost", test: databaseRemoved,
 	},
 	{
+		name: "database file lost for good",
+		seen: "a start without it begins with an empty one and an installation id of its own; it knows and plans nothing",
+		kept: "what the former one made is nobody's any more, and nothing of it is touched", test: databaseLost,
+	},
+	{
 		name: "the engine's clock jumps by a month",
 		seen: "the host is frozen while the clocks disagree; plans for it are refused",
 		kept: nothingJudged, test: engineClockJumps,
@@ -367,60 +372,57 @@ func socketRefused(t *testing.T, app string) {
 	b.intact(t)
 }
 
-// streamCut has a pretended engine, for a stream that breaks again and again is opened more and more slowly.
-func streamCut(t *testing.T, _ string) {
+// streamCut moves a container beside each cut: by turns just before it and while the stream is down.
+func streamCut(t *testing.T, app string) {
 	const cuts = 100
-	inScanBed(t, dockertest.Docker28(), func(t *testing.T, b *scanBed) {
-		keep := newInvariants(b.db, b.adapter)
-		var all []store.Instance
-		var cts []*dockertest.Container
-		for i := range 4 {
-			inst, ct := b.run(fmt.Sprintf("app-%d", i))
-			keep.note(ct.ID, inst.Name, nil)
-			keep.initial[inst.ID] = inst.Status
-			all, cts = append(all, inst), append(cts, ct)
+	b := newFaultBed(t, enginetest.Endpoint(t), app, store.Options{DataDir: t.TempDir()})
+	all := make([]store.Instance, 4)
+	want := map[string]store.Status{}
+	for i := range all {
+		all[i] = b.bring(fmt.Sprintf("app-%d", i), b.slow, true)
+		want[all[i].ID] = store.StatusRunning
+	}
+	stop := b.watch()
+	for n := range cuts {
+		inst := all[n%len(all)]
+		b.await("the last move to be known", func() bool { return b.get(inst).Status == want[inst.ID] })
+		move := func() { want[inst.ID] = b.flip(inst, want[inst.ID]) }
+		if n%2 == 0 {
+			move()
+			b.await("a stream to cut", b.tap.cut)
+			continue
 		}
-		b.watch()
-		moves := 0
-		for cut := range cuts {
-			ct := cts[cut%len(cts)]
-			if cut%3 == 0 { // beside the break, not always before it
-				b.engine.CutEvents()
-			}
-			if ct.Facts().State == dockertest.Running {
-				ct.Exit(0)
-			} else {
-				ct.Start()
-			}
-			moves++
-			if cut%3 != 0 {
-				b.engine.CutEvents()
-			}
-			b.pass(2 * time.Minute)
+		b.await("a stream to cut", b.tap.cutOff)
+		move()
+		b.tap.reopen()
+	}
+	for _, inst := range all {
+		b.await("the last move to be known", func() bool { return b.get(inst).Status == want[inst.ID] })
+	}
+	stop()
+	told := 0
+	for _, e := range allEvents(t, b.scanField.db) {
+		if _, _, moved := moveOf(e, ""); moved {
+			told++
 		}
-		told := 0
-		for _, e := range allEvents(t, b.db) {
-			if _, _, moved := moveOf(e, ""); moved {
-				told++
-			}
-		}
-		if told != moves {
-			t.Errorf("%d changes were told of, %d were made", told, moves)
-		}
-		for i, ct := range cts {
-			want := store.StatusStopped
-			if ct.Facts().State == dockertest.Running {
-				want = store.StatusRunning
-			}
-			if v := b.get(all[i]); v.Status != want {
-				t.Errorf("%s is %s, want %s", v.Name, v.Status, want)
-			}
-		}
-		if broken := b.engine.Count("GET /events"); broken <= cuts {
-			t.Errorf("the stream was opened %d times for %d cuts", broken, cuts)
-		}
-		keep.intact(t)
-	})
+	}
+	if told != cuts {
+		t.Errorf("%d changes were told of, %d were made", told, cuts)
+	}
+	b.intact(t)
+}
+
+// flip stops what runs and starts what does not.
+func (b *faultBed) flip(inst store.Instance, is store.Status) store.Status {
+	b.t.Helper()
+	act, becomes := func() error { return b.scanField.adapter.Start(b.t.Context(), b.owned(inst)) }, store.StatusRunning
+	if is == store.StatusRunning {
+		act, becomes = func() error { return b.scanField.adapter.Stop(b.t.Context(), b.owned(inst), 0) }, store.StatusStopped
+	}
+	if err := act(); err != nil {
+		b.t.Fatal(err)
+	}
+	return becomes
 }
 
 func many(t *testing.T, app string) {
@@ -542,11 +544,7 @@ func diskFull(t *testing.T, app string) {
 	if _, err := b.cleaner.Apply(t.Context(), plan.ID, "user:anna", true, nil); !errors.Is(err, store.ErrDiskFull) {
 		t.Errorf("a cleanup: %v", err)
 	}
-	for _, i := range append(dead, up) {
-		if !b.exists(i.ContainerID) {
-			t.Errorf("%s is gone", i.Name)
-		}
-	}
+	b.wantThere(append(dead, up)...)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
@@ -597,7 +595,8 @@ func databaseRemoved(t *testing.T, app string) {
 	dead, up := b.deadOnes("one", "two"), b.bring("up", b.stage, true)
 	plan := b.planOf(len(dead))
 	file := filepath.Join(dir, "docker-watcher.db")
-	if err := os.Rename(file, file+".away"); err != nil {
+	saved := filepath.Join(t.TempDir(), "saved.db")
+	if err := errors.Join(os.Link(file, saved), os.Remove(file)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.scanner.Scan(t.Context(), b.host.ID, "manual"); !errors.Is(err, store.ErrMoved) {
@@ -609,12 +608,8 @@ func databaseRemoved(t *testing.T, app string) {
 	if err := b.scanField.db.Ping(t.Context()); !errors.Is(err, store.ErrMoved) {
 		t.Errorf("readiness: %v", err)
 	}
-	for _, i := range append(dead, up) {
-		if !b.exists(i.ContainerID) {
-			t.Errorf("%s is gone", i.Name)
-		}
-	}
-	if err := os.Rename(file+".away", file); err != nil {
+	b.wantThere(append(dead, up)...)
+	if err := os.Link(saved, file); err != nil {
 		t.Fatal(err)
 	}
 	b.scan()
@@ -622,6 +617,50 @@ func databaseRemoved(t *testing.T, app string) {
 		t.Errorf("put back: %v %v", results(done), err)
 	}
 	b.intact(t)
+}
+
+// databaseLost: a daemon that finds no database begins anew, and owns nothing of what the former one made.
+func databaseLost(t *testing.T, app string) {
+	dir := t.TempDir()
+	b := newFaultBed(t, enginetest.Endpoint(t), app, store.Options{DataDir: dir})
+	all := append(b.deadOnes("one", "two"), b.bring("up", b.stage, true))
+	files, err := filepath.Glob(filepath.Join(dir, "docker-watcher.db*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v %v", files, err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.scanField.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	anew := newScanFieldIn(t, b.scanField.adapter, storetest.With(t, store.Options{DataDir: dir}))
+	stop := anew.watch()
+	if run := anew.scan(); run.Known != 0 || run.Stale != 0 {
+		t.Errorf("a scan without the former database: %+v", run)
+	}
+	plan, err := anew.cleaner.Plan(t.Context(), Selection{}, "user:anna")
+	if err != nil || len(plan.Items) > 0 {
+		t.Errorf("a plan without the former database: %+v %v", plan.Items, err)
+	}
+	stop()
+	b.wantThere(all...)
+	for _, e := range allEvents(t, anew.db) {
+		if e.InstanceID != "" {
+			t.Errorf("an event of what is not its own: %s", e.Message)
+		}
+	}
+}
+
+func (b *faultBed) wantThere(all ...store.Instance) {
+	b.t.Helper()
+	for _, i := range all {
+		if !b.exists(i.ContainerID) {
+			b.t.Errorf("%s is gone", i.Name)
+		}
+	}
 }
 
 func engineClockJumps(t *testing.T, _ string) {
