@@ -34,7 +34,7 @@ func (v verdict) reclaimable() bool { return v.result == "" }
 // of anybody's uses it now, no archive keeps it, and every name that it has is ours.
 func judge(f facts) verdict {
 	if f.pulled == nil {
-		return verdict{store.ResultChanged, "it is not known who brought it here"}
+		return unbrought(f)
 	}
 	if f.pulled.Foreign {
 		return verdict{store.ResultChanged, "it was here before docker-watcher asked for it"}
@@ -57,6 +57,18 @@ func judge(f facts) verdict {
 		return verdict{store.ResultInUse, fmt.Sprintf("%s made of it, or of an image built on it: %s", counted(len(f.containers), "container"), some(f.containers))}
 	}
 	return verdict{}
+}
+
+// unbrought is the verdict on an image that is not known to be our doing.
+func unbrought(f facts) verdict {
+	if len(f.kept) > 0 {
+		return verdict{store.ResultKept, counted(len(f.kept), "archive") + " needed for an undo"}
+	}
+	orphans := slices.DeleteFunc(slices.Clone(f.names), func(name string) bool { return !isArchiveTag(name) || slices.Contains(f.known, name) })
+	if len(orphans) > 0 {
+		return verdict{store.ResultChanged, fmt.Sprintf("no archive that is known here has given it %s; if no other docker-watcher uses this engine, docker rmi takes it away", some(orphans))}
+	}
+	return verdict{store.ResultChanged, "it is not known who brought it here"}
 }
 
 // foreignNames are those that neither a deploy of ours nor an archive of ours gave it. The tag of an archive that we do not

@@ -216,7 +216,7 @@ func (r *Reclaimer) archivesOf(ctx context.Context, ref string) (map[string]stor
 	return map[string]store.ArchiveState{id: a.State}, err
 }
 
-// images are those that instances of ours used or that we brought, the most bytes first.
+// images are those that instances of ours used, that we brought, or that bear the tag of an archive; the most bytes first.
 func (r *Reclaimer) images(ctx context.Context, on standing, b *book, unfit error) ([]Image, error) {
 	rows, err := on.engine.Images(ctx)
 	if err != nil {
@@ -225,7 +225,7 @@ func (r *Reclaimer) images(ctx context.Context, on standing, b *book, unfit erro
 	rows = slices.DeleteFunc(rows, func(row docker.ImageRow) bool {
 		_, used := b.images[row.ID]
 		_, brought := b.pulled[row.ID]
-		return !used && !brought
+		return !used && !brought && !slices.ContainsFunc(row.Tags, isArchiveTag)
 	})
 	images, errs := make([]Image, len(rows)), make([]error, len(rows))
 	eachOf(len(rows), func(i int) { images[i], errs[i] = r.image(ctx, on, b, rows[i], unfit) })

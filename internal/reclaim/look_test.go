@@ -203,6 +203,29 @@ func TestImagesOfOthersAreNotListed(t *testing.T) {
 	})
 }
 
+// TestTagsOfArchivesAreListed, also where nothing else is known of their image.
+func TestTagsOfArchivesAreListed(t *testing.T) {
+	inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {
+		orphan := b.engine.AddImage(dockertest.Image{Ref: store.ArchiveRepository + ":gone-layer"})
+		needed := b.engine.AddImage(dockertest.Image{Ref: "shop:1"})
+		a := b.keep(needed)
+		b.tag(needed, a.KeepRef)
+		for id, why := range map[string]string{
+			orphan: "no archive that is known here has given it " + store.ArchiveRepository + ":gone-layer",
+			needed: "1 archive needed for an undo",
+		} {
+			if got := b.image(id); got.Reclaimable || !strings.Contains(got.Why, why) {
+				t.Errorf("%v: reclaimable %v: %q, want %q", got.Refs, got.Reclaimable, got.Why, why)
+			}
+			_, err := b.Plan(t.Context(), b.host.ID, []string{id}, "user:anna")
+			b.wantRefused(err, ErrRefused, why)
+		}
+		if plan := b.plan(); len(plan.Items) != 0 {
+			t.Errorf("planned: %+v", plan.Items)
+		}
+	})
+}
+
 func TestBytesAreNotCountedTwice(t *testing.T) {
 	const mib = 1 << 20
 	base := func(i *dockertest.Image) { i.Size = 100 * mib }
