@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -104,35 +102,23 @@ func deployLogged(s *server, doc huma.API, op huma.Operation) {
 }
 
 func (s *server) followDeploy(hc huma.Context, id string, after int64) {
-	r, w := humago.Unwrap(hc)
-	ctx, cancel := s.untilStopping(r.Context())
-	defer cancel()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	out := newSteadyWriter(w)
-	defer out.finish()
-	f := &deployFollower{db: s.d.DB, bus: s.d.Bus, out: out, id: id, after: after, check: s.stillAdmitted(r)}
-	err := f.run(ctx)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, errReaderGone) && !errors.Is(err, events.ErrClosed) && !errors.Is(err, errSignedOut) {
-		s.log.ErrorContext(ctx, "stream of a deploy's log broke off", "deploy_id", id, "error", err)
-	}
+	s.stream(hc, "stream of a deploy's log", func(ctx context.Context, out *feed) error {
+		f := &deployFollower{db: s.d.DB, bus: s.d.Bus, out: out, id: id, after: after}
+		return f.run(ctx)
+	})
 }
 
 // deployFollower sends the log of one deploy. The store is what it reads; the bus only says when to look.
 type deployFollower struct {
 	db    *store.DB
 	bus   *events.Bus
-	out   *steadyWriter
+	out   *feed
 	id    string
 	after int64
-	check func() error
 }
 
 func (f *deployFollower) run(ctx context.Context) error {
-	if err := f.out.flush(); err != nil {
+	if err := f.out.begin(); err != nil {
 		return err
 	}
 	sub := f.bus.Subscribe(logBuffer)
@@ -163,7 +149,7 @@ func (f *deployFollower) look(ctx context.Context) (ended bool, err error) {
 		return false, err
 	}
 	for _, l := range lines {
-		if err := f.out.message(l.Line, "line", deployLineOf(l)); err != nil {
+		if err := f.out.message(strconv.FormatInt(l.Line, 10), "line", deployLineOf(l)); err != nil {
 			return false, err
 		}
 		f.after = l.Line
@@ -171,7 +157,7 @@ func (f *deployFollower) look(ctx context.Context) (ended bool, err error) {
 	if !d.State.Ended() {
 		return false, nil
 	}
-	return true, f.out.message(0, "end", deployOf(d))
+	return true, f.out.message("", "end", deployOf(d))
 }
 
 // wait returns when there may be something new; meanwhile it passes the chatter on.
@@ -184,10 +170,7 @@ func (f *deployFollower) wait(ctx context.Context, sub *events.Subscription) err
 			if beat.Err() == nil || ctx.Err() != nil {
 				return err
 			}
-			if err := f.check(); err != nil {
-				return err
-			}
-			return f.out.message(0, "ping", struct{}{})
+			return f.out.beat()
 		}
 		news := false
 		for _, e := range evs {
@@ -196,7 +179,7 @@ func (f *deployFollower) wait(ctx context.Context, sub *events.Subscription) err
 			}
 			if logged, chatter := e.Data["logged"].(bool); chatter && !logged {
 				p := pullJSON{State: e.Data["state"], Text: e.Message, DoneBytes: e.Data["done_bytes"], TotalBytes: e.Data["total_bytes"]}
-				if err := f.out.message(0, "progress", p); err != nil {
+				if err := f.out.message("", "progress", p); err != nil {
 					return err
 				}
 				continue

@@ -2,14 +2,9 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"net/http"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -60,66 +55,17 @@ func (s *server) streamEvents(ctx context.Context, in *streamEventsIn) (*streamO
 }
 
 func (s *server) copyEvents(hc huma.Context, after int64, wanted func(store.Event) bool) {
-	r, w := humago.Unwrap(hc)
-	ctx, cancel := s.untilStopping(r.Context())
-	defer cancel()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-
-	out := newSteadyWriter(w)
-	defer out.finish()
-	err := out.message(after, "hello", map[string]string{"version": s.d.Version})
-	if err == nil {
-		// A session may end while its stream is open, so the caller is asked for anew now and then.
-		check := s.stillAdmitted(r)
-		err = events.Replay(ctx, s.d.DB, s.d.Bus, after, wanted,
-			func(e store.Event) error { return out.message(e.ID, "event", eventOf(e)) },
-			func() error {
-				if err := check(); err != nil {
-					return err
-				}
-				return out.message(0, "ping", struct{}{})
-			})
-	}
-	switch {
-	case ctx.Err() != nil, errors.Is(err, errReaderGone), errors.Is(err, events.ErrClosed), errors.Is(err, errSignedOut):
-	case errors.Is(err, events.ErrLagged):
-		s.log.InfoContext(ctx, "slow listener was dropped, it can resume", "addr", r.RemoteAddr)
-	case err != nil:
-		s.log.ErrorContext(ctx, "event stream broke off", "error", err)
-	}
-}
-
-var errSignedOut = errors.New("signed out")
-
-// stillAdmitted asks whether the caller of a stream could still open it.
-func (s *server) stillAdmitted(r *http.Request) func() error {
-	return func() error {
-		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)
-		defer cancel()
-		caller, err := s.identify(r.WithContext(ctx), newVisit(r).https)
-		if err != nil || !caller.Role.Covers(viewer) {
-			return errSignedOut
+	s.stream(hc, "event stream", func(ctx context.Context, f *feed) error {
+		if err := f.message(strconv.FormatInt(after, 10), "hello", map[string]string{"version": s.d.Version}); err != nil {
+			return err
 		}
-		return nil
-	}
-}
-
-// message sends one message of a text/event-stream; an id of 0 is left out.
-func (s *steadyWriter) message(id int64, event string, data any) error {
-	text, err := json.Marshal(data)
-	if err != nil {
-		return fmt.Errorf("write an event: %w", err)
-	}
-	head := "event: " + event + "\n"
-	if id != 0 || event == "hello" {
-		head += "id: " + strconv.FormatInt(id, 10) + "\n"
-	}
-	if _, err := fmt.Fprintf(s, "%sdata: %s\n\n", head, text); err != nil {
-		return err
-	}
-	return s.flush()
+		send := func(e store.Event) error {
+			id := ""
+			if e.ID != 0 {
+				id = strconv.FormatInt(e.ID, 10)
+			}
+			return f.message(id, "event", eventOf(e))
+		}
+		return events.Replay(ctx, s.d.DB, s.d.Bus, after, wanted, send, f.beat)
+	})
 }
