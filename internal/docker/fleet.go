@@ -91,6 +91,7 @@ func (f *Fleet) Follow(ctx context.Context, work func(ctx context.Context, hostI
 				delete(shifts, id)
 			}
 		}
+		maps.DeleteFunc(over, func(id string, done <-chan struct{}) bool { return engines[id] == nil && isClosed(done) })
 		for id, e := range engines {
 			if _, going := shifts[id]; going {
 				continue
@@ -118,5 +119,14 @@ func (f *Fleet) Follow(ctx context.Context, work func(ctx context.Context, hostI
 		case <-ctx.Done():
 			return g.Wait()
 		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

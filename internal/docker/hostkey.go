@@ -74,11 +74,14 @@ func hostKeyCheck(known ssh.PublicKey) ssh.HostKeyCallback {
 
 var errOtherKey = fmt.Errorf("%w: another host key", ErrUntrusted)
 
-// hostKeyAlgorithms has the server show the key that is known, for it may have several.
+// hostKeyAlgorithms has the server show the key that is known, for it may have several. One that nobody knows is to show a
+// plain key: a certificate of it ends one day, and the key's fingerprint on the host itself is not that of the certificate.
 func hostKeyAlgorithms(known ssh.PublicKey) []string {
 	switch {
 	case known == nil:
-		return nil
+		return []string{
+			ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
+		}
 	case known.Type() == ssh.KeyAlgoRSA:
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	}

@@ -43,7 +43,7 @@ type SSHD struct {
 	HostKey string // public, a line
 }
 
-// StartSSHD runs Debian's sshd until the test ends. Lines are more of its configuration.
+// StartSSHD runs Debian's sshd until the test ends, with a host key and a certificate of it. Lines are more of its configuration.
 func StartSSHD(t testing.TB, lines ...string) *SSHD {
 	t.Helper()
 	addr, err := freeAddress(t.Context())
@@ -61,12 +61,14 @@ func StartSSHD(t testing.TB, lines ...string) *SSHD {
 	hostKey, public := SSHKey(t, "")
 	s.write("host_key", hostKey)
 	s.HostKey = strings.TrimSpace(public)
+	s.write("host_key-cert.pub", certificate(t, public))
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.write("config", strings.Join(append(lines,
 		"ListenAddress 127.0.0.1", "Port "+port, "HostKey "+filepath.Join(s.dir, "host_key"),
+		"HostCertificate "+filepath.Join(s.dir, "host_key-cert.pub"),
 		"AuthorizedKeysFile "+filepath.Join(s.dir, "authorized_keys"), "PidFile none", "UsePAM no", "StrictModes no",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin prohibit-password", "AllowStreamLocalForwarding yes",
 	), "\n")+"\n")
@@ -210,6 +212,25 @@ func (s *SSHD) children() []int {
 		}
 	}
 	return found
+}
+
+// certificate of a host key, by an authority that nobody knows: many servers have one beside their key.
+func certificate(t testing.TB, public string) string {
+	t.Helper()
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, _ := SSHKey(t, "")
+	authority, err := ssh.ParsePrivateKey([]byte(private))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &ssh.Certificate{Key: key, CertType: ssh.HostCert, KeyId: "host", ValidPrincipals: []string{"127.0.0.1"}, ValidBefore: ssh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	return string(ssh.MarshalAuthorizedKey(cert))
 }
 
 // SSHKey makes a key pair: private as ssh-keygen writes it (encrypted, with a passphrase), and public as a line.
