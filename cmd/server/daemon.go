@@ -77,9 +77,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 
-	scans := newScans(scanner, jobs, deployer.KeepForRollback, log)
+	scans := newScans(scanner, fleet, jobs, deployer.KeepForRollback, log)
 	cleaner.ScanBy(scans.fresh)
-	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), automaticCleanup(cleaner), sizes(cleaner), tagCheck(cleaner), polling(poller), archiveExpiry(cleaner, log))); err != nil {
+	auto, cleanups := automaticCleanup(cleaner, fleet, log)
+	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller), archiveExpiry(cleaner, log))); err != nil {
 		return err
 	}
 	recoverAll := func(ctx context.Context) error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) }
@@ -108,7 +109,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	defer func() { err = errors.Join(err, stopKeeping()) }()
 
 	group, running := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, engines.Run, engines.Finish, leader(db), giveBackMemory(db, log)} {
+	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run, engines.Run, engines.Finish, leader(db), giveBackMemory(db, log)} {
 		group.Go(func() error { return part(running) })
 	}
 	tell(stdout, "%s\n", readyLine(baseURL(listener.Addr()), setupCode))

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 const (
+	ringTimeout    = time.Minute // of what only asks others to begin
 	scanTimeout    = 30 * time.Minute
 	cleanupTimeout = 2 * time.Hour // a plan of many with large layers to be copied
 	tagTimeout     = 30 * time.Minute
@@ -31,12 +33,15 @@ type scans struct {
 	scanner *stale.Scanner
 	jobs    *schedule.Scheduler
 	keep    func(context.Context) error // marks anew what stages keep for a rollback
-	log     *slog.Logger
-	asked   chan struct{}
+	lanes   *lanes
 }
 
-func newScans(scanner *stale.Scanner, jobs *schedule.Scheduler, keep func(context.Context) error, log *slog.Logger) *scans {
-	return &scans{scanner: scanner, jobs: jobs, keep: keep, log: log, asked: make(chan struct{}, 1)}
+func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Scheduler, keep func(context.Context) error, log *slog.Logger) *scans {
+	scan := func(ctx context.Context, hostID, why string) error {
+		_, err := scanner.Scan(ctx, hostID, why)
+		return err
+	}
+	return &scans{scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes("scan", fleet, scanTimeout, scan, log)}
 }
 
 // schedule sets the job at the interval now in force.
@@ -46,39 +51,23 @@ func (s *scans) schedule(ctx context.Context) error {
 		return fmt.Errorf("work out the scan interval: %w", err)
 	}
 	return s.jobs.Set(schedule.Job{
-		Name: api.ScanJob, Spec: "@every " + interval.String(), Timeout: scanTimeout,
-		Run: func(ctx context.Context) error { return s.scan(ctx, "schedule") },
+		Name: api.ScanJob, Spec: "@every " + interval.String(), Timeout: ringTimeout,
+		Run: func(ctx context.Context) error {
+			s.lanes.ring("schedule")
+			return s.scanner.ForgetRemoved(ctx)
+		},
 	})
 }
 
 // thresholdsChanged sets the job anew, marks what is kept by the policies now, and asks for a scan, without waiting for it.
 func (s *scans) thresholdsChanged(ctx context.Context) error {
 	kept := s.keep(ctx)
-	select {
-	case s.asked <- struct{}{}:
-	default: // one is asked for already
-	}
+	s.lanes.ring("settings")
 	return errors.Join(kept, s.schedule(ctx))
 }
 
 // Run scans when asked, until ctx ends.
-func (s *scans) Run(ctx context.Context) error {
-	for {
-		select {
-		case <-s.asked:
-			if err := s.scan(ctx, "settings"); err != nil && ctx.Err() == nil {
-				s.log.Error("scan after a change of settings", "error", err)
-			}
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (s *scans) scan(ctx context.Context, trigger string) error {
-	_, err := s.scanner.Scan(ctx, "", trigger)
-	return err
-}
+func (s *scans) Run(ctx context.Context) error { return s.lanes.Run(ctx) }
 
 // fresh scans a host because something is about to be decided on what was found.
 func (s *scans) fresh(ctx context.Context, hostID string) error {
@@ -95,9 +84,13 @@ func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
 	return errors.Join(errs...)
 }
 
-// automaticCleanup plans and applies what policies ask for.
-func automaticCleanup(cleaner *stale.Cleaner) schedule.Job {
-	return schedule.Job{Name: "automatic-cleanup", Spec: "@every 1m", Timeout: cleanupTimeout, Run: cleaner.RunAutomatic}
+// automaticCleanup plans and applies what policies ask for, on each host by itself.
+func automaticCleanup(cleaner *stale.Cleaner, fleet *docker.Fleet, log *slog.Logger) (schedule.Job, *lanes) {
+	on := newLanes("automatic cleanup", fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, log)
+	return schedule.Job{Name: "automatic-cleanup", Spec: "@every 1m", Timeout: ringTimeout, Run: func(context.Context) error {
+		on.ring("schedule")
+		return nil
+	}}, on
 }
 
 // sizes measures what newly stale containers hold.

@@ -32,7 +32,7 @@ func (c *Cleaner) Apply(ctx context.Context, planID, actor string, byPerson bool
 		c: c, plan: plan, settings: settings, actor: actor, byPerson: byPerson, progress: p,
 		hosts: c.openHostBook(), strangers: map[string]bool{},
 	}
-	eachOf(len(plan.Items), applyWorkers, func(i int) { a.item(ctx, plan.Items[i]) })
+	besideHosts(len(plan.Items), applyWorkers, func(i int) string { return plan.Items[i].HostID }, func(i int) { a.item(ctx, plan.Items[i]) })
 	failpoint("before-summary")
 	done, err := c.finishPlan(ctx, planID, actor)
 	failpoint("after-summary")

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -26,14 +24,13 @@ const (
 	// autoJump is how far the clock that people turn and the one that only counts may part between two runs.
 	autoJump = time.Hour
 	// mostDue ends the search for what is due: no policy allows so many in one run.
-	mostDue     = 501
-	duePage     = 500
-	hostsAtOnce = 8
+	mostDue = 501
+	duePage = 500
 )
 
 // automatic is what the cleaner remembers of its automatic runs.
 type automatic struct {
-	turn   sync.Mutex // one run at a time
+	turns  map[string]bool // hosts that have a run; one at a time
 	scan   func(ctx context.Context, hostID string) error
 	notice time.Duration
 	began  time.Time // where monotonic time is counted from
@@ -48,41 +45,44 @@ type automatic struct {
 
 func newAutomatic() *automatic {
 	now := time.Now()
-	return &automatic{notice: autoNotice, began: now, steady: now, wall: time.Now, failed: map[string]Sparing{}}
+	return &automatic{notice: autoNotice, turns: map[string]bool{}, began: now, steady: now, wall: time.Now, failed: map[string]Sparing{}}
 }
 
 // ScanBy sets how a host is scanned before anything is decided on an old scan. Set before use; without it automatic
 // cleanup acts only on what somebody else has scanned just before.
 func (c *Cleaner) ScanBy(scan func(ctx context.Context, hostID string) error) { c.auto.scan = scan }
 
-// RunAutomatic makes the automatic plans that are due and applies those whose moment has come. A run beside another
-// one does nothing.
+// RunAutomatic is RunAutomaticOn each host in use, all at once.
 func (c *Cleaner) RunAutomatic(ctx context.Context) error {
-	if !c.auto.turn.TryLock() {
+	hosts := c.fleet.HostIDs()
+	errs := make([]error, len(hosts))
+	var g sync.WaitGroup
+	for i, id := range hosts {
+		g.Go(func() { errs[i] = c.RunAutomaticOn(ctx, id) })
+	}
+	g.Wait()
+	return errors.Join(errs...)
+}
+
+// RunAutomaticOn makes the automatic plan of a host, if something is due there, and applies the one whose moment has come.
+// A run beside another one of the same host does nothing.
+func (c *Cleaner) RunAutomaticOn(ctx context.Context, hostID string) error {
+	if !c.hold(c.auto.turns, hostID) {
 		return nil
 	}
-	defer c.auto.turn.Unlock()
+	defer c.letGo(c.auto.turns, hostID)
 	c.auto.lookAtClock(time.Now())
 	f, err := c.footing(ctx)
 	if err != nil {
 		return err
 	}
-	if !f.settings.AutoCleanup {
-		return c.releaseAll(ctx, f)
+	if !f.settings.AutoCleanup { // who does nothing anyway holds nothing back
+		return c.release(ctx, f.hosts[hostID], "it was switched off")
 	}
-	var g errgroup.Group
-	g.SetLimit(hostsAtOnce)
-	hosts := c.fleet.HostIDs()
-	errs := make([]error, len(hosts))
-	for i, id := range hosts {
-		g.Go(func() error {
-			if err := c.runOnHost(ctx, id); err != nil {
-				errs[i] = fmt.Errorf("automatic cleanup of host %s: %w", id, err)
-			}
-			return nil
-		})
+	if err := c.runOnHost(ctx, hostID); err != nil {
+		return fmt.Errorf("automatic cleanup of host %s: %w", hostID, err)
 	}
-	return errors.Join(g.Wait(), errors.Join(errs...))
+	return nil
 }
 
 // runOnHost applies the plan of a host whose moment has come, or else makes one of what is due.

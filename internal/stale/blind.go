@@ -410,19 +410,15 @@ func (p *pass) sighted(ctx context.Context, tx *store.Tx, host store.Host, open 
 // Accept ends the freeze of a host by an admin's word: the engine that answers now is the right one, and what
 // its next scan finds lost is lost.
 func (s *Scanner) Accept(ctx context.Context, hostID, actor string) error {
-	engine, err := s.fleet.Engine(hostID)
+	m, engine, err := s.turnAt(ctx, hostID)
 	if err != nil {
 		return fmt.Errorf("accept host %s: %w", hostID, err)
 	}
+	defer m.release()
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("accept host %s: %w", hostID, err)
 	}
-	m := s.memory(hostID)
-	if err := m.take(ctx); err != nil {
-		return fmt.Errorf("accept host %s: wait for the scan under way: %w", hostID, err)
-	}
-	defer m.release()
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
 		host, err := tx.Host(ctx, hostID)
 		if err != nil {

@@ -3,6 +3,7 @@ package stale
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +54,8 @@ func (c *Cleaner) blindSince(ctx context.Context, hostID string, from time.Time)
 		return nil, fmt.Errorf("read the blind time of host %s: %w", hostID, err)
 	}
 	c.mu.Lock()
+	// What was read before the newest commit is read anew anyway, and may be of a host that was removed.
+	maps.DeleteFunc(c.unseen, func(_ string, u unseen) bool { return u.commits < commits })
 	c.unseen[hostID] = unseen{commits: commits, since: from, intervals: intervals}
 	c.mu.Unlock()
 	return intervals, nil

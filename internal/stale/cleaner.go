@@ -42,8 +42,8 @@ const (
 	settleTimeout = 20 * time.Second // writing down how it ended, also when the caller has gone
 	itemTimeout   = 15 * time.Minute // one item, all in all; most of it is for a large layer to be copied
 
-	planWorkers  = 8 // inspects at once while planning
-	applyWorkers = 4 // removals at once
+	planWorkers  = 8 // inspects at once on a host while planning
+	applyWorkers = 4 // removals at once on a host
 )
 
 // Cleaner plans and applies cleanups. It is safe for concurrent use.

@@ -72,15 +72,6 @@ func (c *Cleaner) release(ctx context.Context, host store.Host, why string) erro
 	return nil
 }
 
-// releaseAll is for a switch that was turned off: who does nothing anyway holds nothing back.
-func (c *Cleaner) releaseAll(ctx context.Context, f *footing) error {
-	var errs []error
-	for _, host := range f.hosts {
-		errs = append(errs, c.release(ctx, host, "it was switched off"))
-	}
-	return errors.Join(errs...)
-}
-
 // CancelPlan calls off a plan before it is applied. What an automatic one held is not planned again for a day.
 func (c *Cleaner) CancelPlan(ctx context.Context, planID, actor string) error {
 	now := time.Now().UTC()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -224,4 +225,123 @@ func TestPlanIsBoundToItsHost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWaitingScanAsksWhoAnswersNow: an admin changed how a host is reached while a scan of it waited for its turn.
+func TestWaitingScanAsksWhoAnswersNow(t *testing.T) {
+	for name, wait := range map[string]func(ctx context.Context, s *Scanner, hostID string) error{
+		"scan": func(ctx context.Context, s *Scanner, hostID string) error {
+			_, err := s.Scan(ctx, hostID, "manual")
+			return err
+		},
+		"accept": func(ctx context.Context, s *Scanner, hostID string) error { return s.Accept(ctx, hostID, "user:anna") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+				m := b.scanner.memory(b.host.ID)
+				if err := m.take(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan error, 1)
+				go func() { done <- wait(t.Context(), b.scanner, b.host.ID) }()
+				b.pass(time.Second)
+				_, now, adapter := b.addHost("elsewhere", dockertest.Options{})
+				b.fleet.Add(b.host.ID, adapter)
+				m.release()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if calls := b.engine.Requests("."); len(calls) > 0 {
+					t.Errorf("the former one was asked: %v", calls)
+				}
+				if len(now.Requests("^GET /info")) == 0 {
+					t.Error("the one in use was not asked")
+				}
+
+				// Of a host that was taken out of use meanwhile nobody asks anything.
+				if err := m.take(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				now.ResetCalls()
+				go func() { done <- wait(t.Context(), b.scanner, b.host.ID) }()
+				b.pass(time.Second)
+				b.fleet.Remove(b.host.ID)
+				m.release()
+				if err := <-done; !errors.Is(err, docker.ErrAbsent) || len(now.Requests(".")) > 0 {
+					t.Errorf("got %v, asked %v", err, now.Requests("."))
+				}
+			})
+		})
+	}
+}
+
+// TestRemovedHostIsForgotten, and no other.
+func TestRemovedHostIsForgotten(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		gone, _, _ := b.addHost("gone", dockertest.Options{})
+		off, _, _ := b.addHost("off", dockertest.Options{})
+		if _, err := b.scanner.Scan(t.Context(), "", "manual"); err != nil {
+			t.Fatal(err)
+		}
+		storetest.Update(t, b.db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.DeleteHost(ctx, gone.ID, time.Now()), tx.SetHostDisabled(ctx, off.ID, time.Now()))
+		})
+		b.fleet.Remove(gone.ID)
+		b.fleet.Remove(off.ID)
+		if err := b.scanner.ForgetRemoved(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, known := b.scanner.hosts[gone.ID]; known || len(b.scanner.hosts) != 2 {
+			t.Errorf("remembered: %d hosts, the removed one: %v", len(b.scanner.hosts), known)
+		}
+		if _, err := b.scanner.Scan(t.Context(), gone.ID, "manual"); !errors.Is(err, docker.ErrAbsent) || len(b.scanner.hosts) != 2 {
+			t.Errorf("a scan of it: %v, %d remembered", err, len(b.scanner.hosts))
+		}
+	})
+}
+
+// TestHungHostHoldsUpNoCleanup: of a plan over two hosts, one of which answers who it is and then no more, the items of the other
+// are done meanwhile, and the next plan is made without those that cannot be looked at.
+func TestHungHostHoldsUpNoCleanup(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		hung := b.engine
+		var there []store.Instance
+		for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"} {
+			inst, _ := b.plant(name, 30, nil)
+			there = append(there, inst)
+		}
+		b.engine = dockertest.New(t, dockertest.Options{})
+		b.host = b.addHost("good", b.engine)
+		here, hereCt := b.plant("here", 20, nil)
+		plan := b.planAll()
+		hung.Fail(dockertest.Fault{On: `/containers/`, Hang: true})
+		done := make(chan store.Plan, 1)
+		go func() { done <- b.apply(plan) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if hereCt.Facts().Exists {
+			t.Error("the host that answers waits for the one that hangs")
+		}
+		if _, err := b.db.Instance(t.Context(), here.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("its row: %v", err)
+		}
+		applied := <-done
+		if got := itemOfInstance(applied, here.ID); got.Result != store.ResultRemoved {
+			t.Errorf("got %+v", got)
+		}
+		for _, inst := range there {
+			if got := itemOfInstance(applied, inst.ID); got.Result != store.ResultTimeout {
+				t.Errorf("on the host that hangs: %+v", got)
+			}
+		}
+		// A plan is made of what can be looked at.
+		next, _ := b.plant("next", 20, nil)
+		began := time.Now()
+		if got := b.planAll(); len(got.Items) != 1 || got.Items[0].InstanceID != next.ID || got.LeftOut != len(there) {
+			t.Errorf("planned %+v, left out %d", got.Items, got.LeftOut)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("the plan took %s", took)
+		}
+	})
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -111,6 +113,20 @@ func (s *Scanner) memory(hostID string) *memory {
 		s.hosts[hostID] = m
 	}
 	return m
+}
+
+// ForgetRemoved drops what is remembered of hosts that were removed: their ids never come back.
+func (s *Scanner) ForgetRemoved(ctx context.Context) error {
+	hosts, err := s.db.Hosts(ctx)
+	if err != nil {
+		return fmt.Errorf("read the hosts: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.hosts, func(id string, _ *memory) bool {
+		return !slices.ContainsFunc(hosts, func(h store.Host) bool { return h.ID == id })
+	})
+	return nil
 }
 
 // take waits for one's turn; release must follow.

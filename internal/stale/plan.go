@@ -146,7 +146,7 @@ func (d *draft) lookAtAll(ctx context.Context, views []store.InstanceView) error
 	}
 	items := make([]store.PlanItem, len(views))
 	errs := make([]error, len(views))
-	eachOf(len(views), planWorkers, func(i int) { items[i], errs[i] = d.look(ctx, views[i]) })
+	besideHosts(len(views), planWorkers, func(i int) string { return views[i].HostID }, func(i int) { items[i], errs[i] = d.look(ctx, views[i]) })
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("plan a cleanup: %w", err)
 	}
@@ -299,7 +299,7 @@ func (d *draft) countImages(ctx context.Context) error {
 	for _, i := range last {
 		order = append(order, i)
 	}
-	eachOf(len(order), planWorkers, func(n int) {
+	besideHosts(len(order), planWorkers, func(n int) string { return d.plan.Items[order[n]].HostID }, func(n int) {
 		item := d.plan.Items[order[n]]
 		size, warning := d.imageBytes(ctx, item, planned)
 		mu.Lock()
@@ -360,6 +360,19 @@ func (c *Cleaner) keepPlan(ctx context.Context, d *draft) error {
 		return fmt.Errorf("keep plan: %w", err)
 	}
 	return nil
+}
+
+// besideHosts is eachOf with so many workers for each host: one that hangs takes nobody else's turn.
+func besideHosts(n, workers int, hostOf func(i int) string, do func(i int)) {
+	byHost := map[string][]int{}
+	for i := range n {
+		byHost[hostOf(i)] = append(byHost[hostOf(i)], i)
+	}
+	var wg sync.WaitGroup
+	for _, on := range byHost {
+		wg.Go(func() { eachOf(len(on), workers, func(i int) { do(on[i]) }) })
+	}
+	wg.Wait()
 }
 
 // eachOf calls do for 0..n-1, at most workers at once, and waits for all.

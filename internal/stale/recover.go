@@ -22,19 +22,24 @@ func (c *Cleaner) Recover(ctx context.Context) error {
 		return fmt.Errorf("list removals: %w", err)
 	}
 	hosts := c.openHostBook()
-	waiting := map[string]bool{} // plans with a removal that had to be left
-	var errs []error
-	for _, row := range removals {
-		release, ok := c.take(row.InstanceID)
+	left := make([]bool, len(removals)) // those that had to be left
+	errs := make([]error, len(removals))
+	besideHosts(len(removals), 1, func(i int) string { return removals[i].HostID }, func(i int) {
+		release, ok := c.take(removals[i].InstanceID)
 		if !ok {
-			waiting[row.PlanID] = true
-			continue
+			left[i] = true
+			return
 		}
-		if err := c.recoverRemoval(ctx, hosts, row); err != nil {
-			errs = append(errs, fmt.Errorf("recover the removal of instance %s: %w", row.InstanceID, err))
+		defer release()
+		if err := c.recoverRemoval(ctx, hosts, removals[i]); err != nil {
+			left[i], errs[i] = true, fmt.Errorf("recover the removal of instance %s: %w", removals[i].InstanceID, err)
+		}
+	})
+	waiting := map[string]bool{} // their plans
+	for i, row := range removals {
+		if left[i] {
 			waiting[row.PlanID] = true
 		}
-		release()
 	}
 	return errors.Join(errors.Join(errs...), c.recoverArchives(ctx, hosts), c.recoverPlans(ctx, waiting))
 }

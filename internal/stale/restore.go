@@ -97,7 +97,7 @@ func (c *Cleaner) RestorePlan(ctx context.Context, planID string, ch Choices, ac
 	results, ended := make([]RestoreResult, len(archives)), make(chan int)
 	go func() {
 		defer close(ended)
-		eachOf(len(archives), applyWorkers, func(i int) {
+		besideHosts(len(archives), applyWorkers, func(i int) string { return archives[i].HostID }, func(i int) {
 			results[i] = c.restoreOne(ctx, archives[i], ch, actor)
 			ended <- i
 		})

@@ -83,13 +83,9 @@ func (s *Scanner) Scan(ctx context.Context, hostID, trigger string) ([]store.Sca
 }
 
 func (s *Scanner) scanHost(ctx context.Context, hostID, trigger string) (store.ScanRun, error) {
-	engine, err := s.fleet.Engine(hostID)
+	m, engine, err := s.turnAt(ctx, hostID)
 	if err != nil {
 		return store.ScanRun{}, fmt.Errorf("scan host %s: %w", hostID, err)
-	}
-	m := s.memory(hostID)
-	if err := m.take(ctx); err != nil {
-		return store.ScanRun{}, fmt.Errorf("scan host %s: wait for the scan before: %w", hostID, err)
 	}
 	defer m.release()
 	m.scanned.Store(true)
@@ -98,6 +94,24 @@ func (s *Scanner) scanHost(ctx context.Context, hostID, trigger string) (store.S
 		return p.scan, fmt.Errorf("scan host %s: %w", hostID, err)
 	}
 	return p.scan, nil
+}
+
+// turnAt waits for the turn at a host in use. Its engine is the one that is in use then: while somebody waits, an admin may
+// have changed how the host is reached. release must follow.
+func (s *Scanner) turnAt(ctx context.Context, hostID string) (*memory, *docker.Engine, error) {
+	if _, err := s.fleet.Engine(hostID); err != nil {
+		return nil, nil, err
+	}
+	m := s.memory(hostID)
+	if err := m.take(ctx); err != nil {
+		return nil, nil, fmt.Errorf("wait for the scan before: %w", err)
+	}
+	engine, err := s.fleet.Engine(hostID)
+	if err != nil {
+		m.release()
+		return nil, nil, err
+	}
+	return m, engine, nil
 }
 
 // pass is one scan of one host.

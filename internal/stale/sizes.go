@@ -25,7 +25,7 @@ func (c *Cleaner) MeasureSizes(ctx context.Context) error {
 	}
 	var mu sync.Mutex
 	sizes, silent := map[string]int64{}, map[string]bool{}
-	eachOf(len(views), sizesAtOnce, func(i int) {
+	besideHosts(len(views), sizesAtOnce, func(i int) string { return views[i].HostID }, func(i int) {
 		v := views[i]
 		mu.Lock()
 		skip := ctx.Err() != nil || silent[v.HostID]

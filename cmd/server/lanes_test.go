@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+)
+
+// TestLaneOfAHungHost: the work on one host goes on whenever it is rung, while that on another never ends; what hangs is rung
+// once more and no oftener, and ends when its host leaves.
+func TestLaneOfAHungHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fleet := docker.NewFleet()
+		for _, id := range []string{"good", "hung"} {
+			engine, err := docker.New(docker.Options{Endpoint: "unix:///none"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = engine.Close() }()
+			fleet.Add(id, engine)
+		}
+		var mu sync.Mutex
+		begun, ended := map[string]int{}, map[string]int{}
+		count := func(of map[string]int, id string) {
+			mu.Lock()
+			defer mu.Unlock()
+			of[id]++
+		}
+		l := newLanes("test", fleet, time.Hour, func(ctx context.Context, id, why string) error {
+			if why != "schedule" {
+				t.Errorf("why: %q", why)
+			}
+			count(begun, id)
+			defer count(ended, id)
+			if id == "hung" {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}, slog.New(slog.DiscardHandler))
+		l.ring("schedule") // nobody is there yet
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- l.Run(ctx) }()
+		synctest.Wait()
+		for range 5 {
+			l.ring("schedule")
+			synctest.Wait()
+		}
+		want := func(id string, b, e int) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if begun[id] != b || ended[id] != e {
+				t.Errorf("%s: begun %d and ended %d times, want %d and %d", id, begun[id], ended[id], b, e)
+			}
+		}
+		want("good", 5, 5)
+		want("hung", 1, 0)
+		time.Sleep(time.Hour + time.Second) // its limit; then it is the turn of the one ring that waited
+		want("hung", 2, 1)
+		_ = fleet.Remove("hung").Close()
+		synctest.Wait()
+		want("hung", 2, 2)
+		l.ring("schedule")
+		synctest.Wait()
+		want("good", 6, 6)
+		want("hung", 2, 2)
+		cancel()
+		if err := <-over; err != nil {
+			t.Errorf("it ends with %v", err)
+		}
+	})
+}
