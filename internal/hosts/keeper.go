@@ -49,9 +49,12 @@ func (k *Keeper) Open(ctx context.Context) error {
 		if !h.DisabledSince.IsZero() {
 			continue
 		}
-		if err := k.enter(ctx, h); err != nil {
+		e, err := k.engineOf(ctx, k.db, h)
+		if err != nil {
 			k.log.ErrorContext(ctx, "a host cannot be reached as it is written down", "host_id", h.ID, "error", err)
+			continue
 		}
+		k.enter(ctx, h.ID, e)
 	}
 	return nil
 }
@@ -62,31 +65,46 @@ func (k *Keeper) Close() error {
 	defer k.mu.Unlock()
 	var errs []error
 	for _, id := range k.fleet.HostIDs() {
-		errs = append(errs, k.leave(id))
+		if e := k.fleet.Remove(id); e != nil {
+			errs = append(errs, e.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
 
 // enter puts a host into the fleet, in place of what was there.
-func (k *Keeper) enter(ctx context.Context, h store.Host) error {
-	secrets, err := k.db.HostSecrets(ctx, h.ID)
+func (k *Keeper) enter(ctx context.Context, id string, e *docker.Engine) {
+	k.close(ctx, id, k.fleet.Add(id, e))
+}
+
+func (k *Keeper) leave(ctx context.Context, id string) { k.close(ctx, id, k.fleet.Remove(id)) }
+
+// close ends the ways of an engine that nobody can come by any more: what it says of that changes nothing.
+func (k *Keeper) close(ctx context.Context, id string, e *docker.Engine) {
+	if e == nil {
+		return
+	}
+	if err := e.Close(); err != nil {
+		k.log.WarnContext(ctx, "the former way to a host was not closed as it should be", "host_id", id, "error", err)
+	}
+}
+
+// engineOf makes the engine of a host as it is written down.
+func (k *Keeper) engineOf(ctx context.Context, q secretsReader, h store.Host) (*docker.Engine, error) {
+	secrets, err := q.HostSecrets(ctx, h.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e, err := k.engine(factsOf(h, secrets))
 	if err != nil {
-		return fmt.Errorf("prepare the engine of host %s: %w", h.Name, err)
+		return nil, fmt.Errorf("prepare the engine of host %s: %w", h.Name, err)
 	}
-	return closed(k.fleet.Add(h.ID, e))
+	return e, nil
 }
 
-func (k *Keeper) leave(id string) error { return closed(k.fleet.Remove(id)) }
-
-func closed(e *docker.Engine) error {
-	if e == nil {
-		return nil
-	}
-	return e.Close()
+// secretsReader is the store, or a transaction of it.
+type secretsReader interface {
+	HostSecrets(ctx context.Context, id string) (store.HostSecrets, error)
 }
 
 func (k *Keeper) engine(f Facts) (*docker.Engine, error) {
@@ -102,6 +120,10 @@ func (k *Keeper) Create(ctx context.Context, f Facts, untested bool, by By) (sto
 		return store.Host{}, fmt.Errorf("add a host: %w", err)
 	}
 	report, err := k.usable(ctx, f, untested, by)
+	if err != nil {
+		return store.Host{}, fmt.Errorf("add host %s: %w", f.Name, err)
+	}
+	e, err := k.engine(f)
 	if err != nil {
 		return store.Host{}, fmt.Errorf("add host %s: %w", f.Name, err)
 	}
@@ -123,71 +145,9 @@ func (k *Keeper) Create(ctx context.Context, f Facts, untested bool, by By) (sto
 		return tx.Emit(ctx, added(h, report, untested, by))
 	})
 	if err != nil {
-		return store.Host{}, fmt.Errorf("add host %s: %w", f.Name, err)
+		return store.Host{}, errors.Join(fmt.Errorf("add host %s: %w", f.Name, err), e.Close())
 	}
-	return h, k.entered(ctx, h)
-}
-
-// entered is enter after the change itself is done.
-func (k *Keeper) entered(ctx context.Context, h store.Host) error {
-	if err := k.enter(context.WithoutCancel(ctx), h); err != nil {
-		return fmt.Errorf("host %s was changed, but is not in use: %w", h.Name, err)
-	}
-	return nil
-}
-
-// Update changes what people say of a host, if its revision is still the one given. Of how it is reached, only while nothing is
-// under way on it.
-func (k *Keeper) Update(ctx context.Context, id string, revision int64, c Change, untested bool, by By) (store.Host, error) {
-	h, former, err := k.facts(ctx, id)
-	if err != nil {
-		return h, err
-	}
-	if h.Name == store.LocalHost {
-		return h, fmt.Errorf("change host %s: %w: change the flag and start the daemon anew", h.Name, ErrManaged)
-	}
-	f, err := former.with(c).checked(true)
-	if err != nil {
-		return h, fmt.Errorf("change host %s: %w", h.Name, err)
-	}
-	rerouted := f
-	rerouted.Name = former.Name
-	moved := rerouted != former
-	var report Report
-	if moved {
-		if report, err = k.usable(ctx, f, untested || !h.DisabledSince.IsZero(), by); err != nil {
-			return h, fmt.Errorf("change host %s: %w", h.Name, err)
-		}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	before := h
-	h.Name, h.Endpoint, h.Access, h.Revision = f.Name, f.Endpoint, f.access(), revision
-	err = k.db.Update(ctx, func(tx *store.Tx) error {
-		if moved {
-			if err := idle(ctx, tx, before); err != nil {
-				return err
-			}
-		}
-		if err := tx.SetHostAccess(ctx, h); err != nil {
-			return err
-		}
-		if err := tx.SetHostSecrets(ctx, id, f.secrets()); err != nil {
-			return err
-		}
-		if before.Endpoint != h.Endpoint {
-			if err := freezeUnlessSame(ctx, tx, before, report); err != nil {
-				return err
-			}
-		}
-		return tx.Emit(ctx, changed(before, h, former, f, by))
-	})
-	if err != nil {
-		return before, fmt.Errorf("change host %s: %w", before.Name, err)
-	}
-	if moved && h.DisabledSince.IsZero() {
-		return h, k.entered(ctx, h)
-	}
+	k.enter(ctx, h.ID, e)
 	return h, nil
 }
 
@@ -200,29 +160,26 @@ func (k *Keeper) facts(ctx context.Context, id string) (store.Host, Facts, error
 	return h, factsOf(h, secrets), err
 }
 
-// idle is ErrBusy while something is under way on a host that would be torn from it.
-func idle(ctx context.Context, tx *store.Tx, h store.Host) error {
-	use, err := tx.UseOfHost(ctx, h.ID, time.Now())
-	if err != nil {
-		return err
-	}
-	if use.Busy() {
-		return fmt.Errorf("%w: %s; wait until that has ended", ErrBusy, underWay(use))
-	}
-	return nil
-}
-
 // Disable takes a host out of use: it is not asked, not judged and not acted on, which is blind time. A host that is
 // disabled already stays so.
 func (k *Keeper) Disable(ctx context.Context, id string, by By) error {
+	before, err := k.db.Host(ctx, id)
+	if err != nil {
+		return fmt.Errorf("disable host %s: %w", id, err)
+	}
+	away, err := k.away(ctx, before)
+	if err != nil {
+		return fmt.Errorf("disable host %s: %w", before.Name, err)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	err := k.db.Update(ctx, func(tx *store.Tx) error {
+	err = k.db.Update(ctx, func(tx *store.Tx) error {
 		h, err := tx.Host(ctx, id)
 		if err != nil || !h.DisabledSince.IsZero() {
 			return err
 		}
-		if err := idle(ctx, tx, h); err != nil {
+		left, err := idle(ctx, tx, h, away)
+		if err != nil {
 			return err
 		}
 		now := time.Now().UTC()
@@ -233,37 +190,41 @@ func (k *Keeper) Disable(ctx context.Context, id string, by By) error {
 		if err := tx.OpenBlindInterval(ctx, blind); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, disabled(h, by))
+		return tx.Emit(ctx, leaving(disabled(h, by), left))
 	})
 	if err != nil {
 		return fmt.Errorf("disable host %s: %w", id, err)
 	}
-	return k.leave(id)
+	k.leave(ctx, id)
+	return nil
 }
 
 // Enable puts a host to use again. Its blind time ends with its next good scan.
 func (k *Keeper) Enable(ctx context.Context, id string, by By) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var h store.Host
-	was := false
-	err := k.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if h, err = tx.Host(ctx, id); err != nil || h.DisabledSince.IsZero() {
+	var e *docker.Engine
+	err := k.db.Update(ctx, func(tx *store.Tx) error {
+		h, err := tx.Host(ctx, id)
+		if err != nil || h.DisabledSince.IsZero() {
 			return err
 		}
-		was = true
+		if e, err = k.engineOf(ctx, tx, h); err != nil {
+			return err
+		}
 		if err := tx.SetHostDisabled(ctx, id, time.Time{}); err != nil {
 			return err
 		}
 		return tx.Emit(ctx, enabled(h, by))
 	})
 	if err != nil {
+		k.close(ctx, id, e)
 		return fmt.Errorf("enable host %s: %w", id, err)
 	}
-	if !was {
-		return nil
+	if e != nil {
+		k.enter(ctx, id, e)
 	}
-	return k.entered(ctx, h)
+	return nil
 }
 
 // Delete forgets a host that nothing names; nothing on the host itself is touched.
@@ -294,20 +255,6 @@ func (k *Keeper) Delete(ctx context.Context, id string, by By) error {
 	if err != nil {
 		return fmt.Errorf("remove host %s: %w", id, err)
 	}
-	return k.leave(id)
-}
-
-// freezeUnlessSame freezes a host that is reached elsewhere from now on, unless that was seen to be the same engine: an engine that
-// knows none of ours would have them all look gone. Engines that do not say who they are, such as podman, cannot be told apart.
-func freezeUnlessSame(ctx context.Context, tx *store.Tx, before store.Host, report Report) error {
-	same := report.OK() && report.Info.EngineID != "" && report.Info.EngineID == before.EngineID && report.Info.DataRoot == before.DataRoot
-	if same || before.LastScanAt.IsZero() {
-		return nil
-	}
-	host, err := tx.Host(ctx, before.ID)
-	if err != nil {
-		return err
-	}
-	host.FrozenSince, host.FrozenReason = time.Now().UTC(), store.FrozenEngineChanged
-	return tx.UpdateHost(ctx, host)
+	k.leave(ctx, id)
+	return nil
 }

@@ -257,3 +257,108 @@ func TestHangingTestEnds(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
+
+// unfinished leaves a removal under way on a host, as a daemon does that was killed.
+func (b *bed) unfinished(h store.Host) {
+	b.t.Helper()
+	st := storetest.Stage(b.t, b.db, h, storetest.Project(b.t, b.db))
+	i := storetest.Instance(b.t, b.db, st, func(i *store.Instance) { i.Status = store.StatusStopped })
+	storetest.Update(b.t, b.db, func(ctx context.Context, tx *store.Tx) error {
+		return tx.BeginRemoval(ctx, store.Removal{
+			InstanceID: i.ID, HostID: h.ID, EngineID: h.EngineID, DataRoot: h.DataRoot, ContainerID: i.ContainerID, Former: i.Status, Step: store.RemovalDeleting,
+		}, i.Revision)
+	})
+}
+
+// TestHostThatIsAwayCanBeCorrected although a removal on it never came to its end; while its engine answers, it cannot, and where
+// another engine answers from then on nothing is touched.
+func TestHostThatIsAwayCanBeCorrected(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil  func(e *dockertest.Engine)
+		now    dockertest.Options
+		refuse bool
+		frozen bool
+	}{
+		"it answers":               {spoil: func(*dockertest.Engine) {}, now: dockertest.Docker20(), refuse: true},
+		"dead, the same elsewhere": {spoil: (*dockertest.Engine).Shutdown, now: dockertest.Docker20()},
+		"it hangs":                 {spoil: func(e *dockertest.Engine) { e.Fail(dockertest.Fault{On: ".", Hang: true}) }, now: dockertest.Docker20()},
+		"another has its address":  {spoil: func(e *dockertest.Engine) { e.SetEngineID("OTHER") }, now: dockertest.Docker20()},
+		"dead, another elsewhere":  {spoil: (*dockertest.Engine).Shutdown, now: dockertest.Options{EngineID: "OTHER"}, frozen: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			ctx := t.Context()
+			was := dockertest.Serve(t, dockertest.Docker20())
+			h, err := b.Create(ctx, Facts{Name: "far", Endpoint: was.Endpoint()}, false, anna)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.unfinished(h)
+			c.spoil(was)
+			former := b.inUse(h)
+			change := Change{Endpoint: new(dockertest.Serve(t, c.now).Endpoint())}
+			_, err = b.Update(ctx, h.ID, h.Revision, change, false, anna)
+			if errors.Is(err, ErrBusy) != c.refuse || err != nil && !c.refuse || (b.inUse(h) == former) != c.refuse {
+				t.Fatalf("got %v, the former way is in use: %v", err, b.inUse(h) == former)
+			}
+			now, err := b.db.Host(ctx, h.ID)
+			if err != nil || now.FrozenSince.IsZero() == c.frozen {
+				t.Errorf("frozen since %s, %v", now.FrozenSince, err)
+			}
+			left, err := b.db.Removals(ctx)
+			if err != nil || len(left) != 1 || left[0].EngineID != h.EngineID || left[0].DataRoot != h.DataRoot {
+				t.Errorf("left: %+v, %v", left, err)
+			}
+			if err := b.Delete(ctx, h.ID, anna); !errors.Is(err, ErrInUse) {
+				t.Errorf("remove: %v", err)
+			}
+		})
+	}
+}
+
+func TestDeadHostCanBeTakenOutOfUse(t *testing.T) {
+	b := newBed(t)
+	ctx := t.Context()
+	was := dockertest.Serve(t, dockertest.Docker20())
+	h, err := b.Create(ctx, Facts{Name: "far", Endpoint: was.Endpoint()}, false, anna)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.unfinished(h)
+	if err := b.Disable(ctx, h.ID, anna); !errors.Is(err, ErrBusy) || len(b.fleet.HostIDs()) != 1 {
+		t.Errorf("while it answers: %v", err)
+	}
+	was.Shutdown()
+	if err := b.Disable(ctx, h.ID, anna); err != nil || len(b.fleet.HostIDs()) != 0 {
+		t.Errorf("got %v, in use %v", err, b.fleet.HostIDs())
+	}
+	events, _, err := b.db.Events(ctx, store.EventFilter{Text: "was disabled"}, store.Page{Limit: 2})
+	if err != nil || len(events) != 1 || events[0].Data["left"] != "1 unfinished job" || !strings.Contains(events[0].Message, "will be ended when it does") {
+		t.Errorf("events %+v, %v", events, err)
+	}
+	// It cannot be acted on, so that nobody is kept from writing down where it is now.
+	if _, err := b.Update(ctx, h.ID, 2, Change{Endpoint: new(dockertest.Serve(t, dockertest.Docker20()).Endpoint())}, false, anna); err != nil {
+		t.Error(err)
+	}
+	if left, err := b.db.Removals(ctx); err != nil || len(left) != 1 {
+		t.Errorf("left: %+v, %v", left, err)
+	}
+}
+
+// TestHostThatCannotBeReachedIsNotEnabled: whether an engine can be made of what is written down is seen before anything is written.
+func TestHostThatCannotBeReachedIsNotEnabled(t *testing.T) {
+	db := storetest.Open(t)
+	broken := storetest.Host(t, db, func(h *store.Host) {
+		h.Name, h.Endpoint, h.DisabledSince = "broken", "ssh://u@x", time.Now().UTC()
+	})
+	storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetHostDisabled(ctx, broken.ID, time.Now()) })
+	b := bedOn(t, db)
+	if err := b.Enable(t.Context(), broken.ID, anna); err == nil {
+		t.Error("it was enabled")
+	}
+	now, err := db.Host(t.Context(), broken.ID)
+	if err != nil || now.DisabledSince.IsZero() || len(b.fleet.HostIDs()) != 0 || len(b.kinds()) != 0 {
+		t.Errorf("got %+v, %v; in use %v; events %v", now, err, b.fleet.HostIDs(), b.kinds())
+	}
+}

@@ -98,6 +98,15 @@ func tested(hostID string, f Facts, r Report, by By) store.Event {
 	return e
 }
 
+// leaving says what is left under way on a host whose engine does not answer.
+func leaving(e store.Event, left store.HostUse) store.Event {
+	if left.Busy() {
+		e.Severity, e.Data["left"] = store.SeverityWarn, underWay(left)
+		e.Message += "; its engine did not answer: " + underWay(left) + " under way there will be ended when it does"
+	}
+	return e
+}
+
 // underWay says what must end first.
 func underWay(u store.HostUse) string {
 	return words([]count{{u.Deploys, "deploy"}, {u.Removals, "unfinished job"}})

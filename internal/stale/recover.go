@@ -73,7 +73,8 @@ func (r *removal) recover(ctx context.Context, hosts *hostBook, row store.Remova
 	if !r.on.sameEngine(r.on.host.EngineID, r.on.host.DataRoot) {
 		return fmt.Errorf("%w: another engine answers for %s", errWaits, r.on.host.Name)
 	}
-	if !r.on.sameEngine(r.view.EngineID, "") { // an admin has accepted it; the one that this was begun on may never come back
+	if !r.on.sameEngine(row.EngineID, row.DataRoot) || !r.on.sameEngine(r.view.EngineID, "") {
+		// An admin has accepted it; the one that this was begun on may never come back.
 		r.stopAsked = hadProcess(row.Former)
 		return r.takeBack(ctx, "another engine was accepted for "+r.on.host.Name)
 	}

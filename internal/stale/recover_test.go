@@ -142,8 +142,8 @@ func (b *cleanBed) leftUnderWay(inst store.Instance, step store.RemovalStep) sto
 			return err
 		}
 		err = tx.BeginRemoval(ctx, store.Removal{
-			InstanceID: inst.ID, PlanID: plan.ID, HostID: inst.HostID, ContainerID: inst.ContainerID, Former: view.Status,
-			Step: store.RemovalIntended, StartedAt: item.StartedAt, FinishedAt: item.FinishedAt,
+			InstanceID: inst.ID, PlanID: plan.ID, HostID: inst.HostID, EngineID: b.host.EngineID, DataRoot: b.host.DataRoot,
+			ContainerID: inst.ContainerID, Former: view.Status, Step: store.RemovalIntended, StartedAt: item.StartedAt, FinishedAt: item.FinishedAt,
 			RestartCount: item.RestartCount, Labels: item.Labels, Actor: "user:anna", CreatedAt: b.now(),
 		}, view.Revision)
 		if err != nil || step == store.RemovalIntended {
@@ -233,10 +233,8 @@ func TestRecoverBesideAnApply(t *testing.T) {
 func TestRecoverAfterAnotherEngineWasAccepted(t *testing.T) {
 	inBed(t, func(t *testing.T, b *cleanBed) {
 		inst, ct := b.plant("shop-preview-a", 20, nil)
-		if inst.EngineID == "" {
-			inst = b.alter(inst.ID, func(i *store.Instance) { i.EngineID = b.host.EngineID })
-		}
 		b.leftUnderWay(inst, store.RemovalDeleting)
+		inst = b.alter(inst.ID, func(i *store.Instance) { i.EngineID = "" }) // the intention itself says where it was begun
 		b.engine.SetEngineID("OTHER")
 		b.host.EngineID = "OTHER"
 		b.update(func(tx *store.Tx) error { return tx.UpdateHost(t.Context(), b.host) })

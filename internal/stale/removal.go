@@ -136,8 +136,8 @@ func (r *removal) begin(ctx context.Context) error {
 		return fmt.Errorf("prepare its archive: %w", err)
 	}
 	row := store.Removal{
-		InstanceID: r.view.ID, PlanID: r.item.PlanID, HostID: r.view.HostID, ContainerID: r.view.ContainerID,
-		Former: r.view.Status, Step: r.firstStep(), StartedAt: r.bound.startedAt, FinishedAt: r.bound.finishedAt,
+		InstanceID: r.view.ID, PlanID: r.item.PlanID, HostID: r.view.HostID, EngineID: r.on.info.EngineID, DataRoot: r.on.info.DataRoot,
+		ContainerID: r.view.ContainerID, Former: r.view.Status, Step: r.firstStep(), StartedAt: r.bound.startedAt, FinishedAt: r.bound.finishedAt,
 		RestartCount: r.bound.restarts, Labels: r.bound.labels, Actor: r.actor, ArchiveID: r.copy.row.ID, CreatedAt: time.Now().UTC(),
 	}
 	return r.c.db.Update(ctx, func(tx *store.Tx) error {

@@ -570,6 +570,8 @@ type Removal struct {
 	InstanceID   string
 	PlanID       string
 	HostID       string
+	EngineID     string // of the engine that it was begun on, as the next; empty: it does not say
+	DataRoot     string
 	ContainerID  string
 	Former       Status // to return to when it is taken back
 	Step         RemovalStep

@@ -6,11 +6,11 @@ import (
 )
 
 const removalColumns = `instance_id, plan_id, host_id, container_id, former, step, started_at, finished_at, restart_count, labels, actor,
-	archive_id, created_at, updated_at`
+	archive_id, engine_id, data_root, created_at, updated_at`
 
 func scanRemoval(s row) (r Removal, err error) {
 	err = s.Scan(&r.InstanceID, &r.PlanID, &r.HostID, &r.ContainerID, &r.Former, &r.Step, at{&r.StartedAt}, at{&r.FinishedAt},
-		&r.RestartCount, fromJSON{&r.Labels}, &r.Actor, &r.ArchiveID, at{&r.CreatedAt}, at{&r.UpdatedAt})
+		&r.RestartCount, fromJSON{&r.Labels}, &r.Actor, &r.ArchiveID, &r.EngineID, &r.DataRoot, at{&r.CreatedAt}, at{&r.UpdatedAt})
 	return r, err
 }
 
@@ -39,9 +39,9 @@ func (tx *Tx) BeginRemoval(ctx context.Context, r Removal, revision int64) error
 		r.Step = RemovalIntended
 	}
 	_, err = tx.exec(ctx, what,
-		`INSERT INTO removals (`+removalColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		`INSERT INTO removals (`+removalColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		r.InstanceID, r.PlanID, r.HostID, clean(r.ContainerID), string(r.Former), string(r.Step), millis(r.StartedAt),
-		millis(r.FinishedAt), r.RestartCount, labels, clean(r.Actor), r.ArchiveID, orNow(r.CreatedAt, stamp), stamp)
+		millis(r.FinishedAt), r.RestartCount, labels, clean(r.Actor), r.ArchiveID, clean(r.EngineID), clean(r.DataRoot), orNow(r.CreatedAt, stamp), stamp)
 	return err
 }
 

@@ -120,6 +120,7 @@ func TestRemovals(t *testing.T) {
 		r := store.Removal{
 			InstanceID: i.ID, PlanID: "plan", HostID: s.HostID, ContainerID: i.ContainerID, Former: store.StatusStopped, StartedAt: noon,
 			FinishedAt: noon.Add(time.Hour), RestartCount: 1, Labels: map[string]string{"a": "b"}, Actor: "user:anna", CreatedAt: noon,
+			EngineID: "ENGINE", DataRoot: "/var/lib/docker",
 		}
 		begin := func(r store.Removal, revision int64) error {
 			return try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.BeginRemoval(ctx, r, revision) })

@@ -1,0 +1,5 @@
+-- +goose Up
+
+-- The engine that a removal was begun on. Empty: begun before this, or an engine that does not say.
+ALTER TABLE removals ADD COLUMN engine_id TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE removals ADD COLUMN data_root TEXT COLLATE "C" NOT NULL DEFAULT '';
