@@ -59,7 +59,7 @@ func TestPollOfAThousandStages(t *testing.T) {
 		}
 		return nil
 	}))
-	poller := poll.New(db, poll.NewLooker(registry), func(context.Context, string, string) error { return nil }, quiet)
+	poller := poll.New(db, poll.NewLooker(registry), func(context.Context, string, string, string) error { return nil }, quiet)
 	const rounds = 5
 	var takes []time.Duration
 	for range rounds {

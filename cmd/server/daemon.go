@@ -109,7 +109,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	defer func() { err = errors.Join(err, stopKeeping()) }()
 
 	group, running := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{srv.Run, deployer.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run, engines.Run, engines.Finish, leader(db), giveBackMemory(db, log)} {
+	for _, part := range []func(context.Context) error{
+		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
+		engines.Run, engines.Finish, leader(db), giveBackMemory(db, log),
+	} {
 		group.Go(func() error { return part(running) })
 	}
 	tell(stdout, "%s\n", readyLine(baseURL(listener.Addr()), setupCode))

@@ -39,10 +39,10 @@ func loginFrom(db *store.DB) func(ctx context.Context, image string) (string, er
 	}
 }
 
-// tagsOf is how the cleaner asks registries for a tag.
+// tagsOf is how the cleaner asks registries for a tag, of which they must show that it is gone.
 func tagsOf(registries *registry.Registries) func(ctx context.Context, image, tag string) (string, error) {
 	return func(ctx context.Context, image, tag string) (string, error) {
-		digest, err := registries.Digest(ctx, image, tag)
+		digest, err := registries.Seek(ctx, image, tag)
 		if errors.Is(err, registry.ErrGone) {
 			return "", fmt.Errorf("%w: %w", stale.ErrTagGone, err)
 		}

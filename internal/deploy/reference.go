@@ -12,6 +12,7 @@ import (
 type Request struct {
 	StageID string
 	Tag     string
+	Digest  string      // sha256:..., of the image that was judged at the tag; empty: whatever it points to
 	Image   string      // empty: the project's image
 	Spec    *store.Spec // nil: the stage's spec
 	Actor   string

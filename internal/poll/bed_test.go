@@ -99,6 +99,7 @@ type bed struct {
 	host     store.Host
 	project  store.Project
 	deploys  []string // "stage tag", as they were asked for
+	judged   []string // the digest of each
 	refuse   error    // what the deployer answers
 	mu       sync.Mutex
 }
@@ -119,7 +120,7 @@ func (b *bed) restart() {
 	b.poller = New(b.db, NewLooker(b.registry), b.deploy, slog.New(slog.DiscardHandler))
 }
 
-func (b *bed) deploy(ctx context.Context, stageID, tag string) error {
+func (b *bed) deploy(ctx context.Context, stageID, tag, digest string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refuse != nil {
@@ -130,6 +131,7 @@ func (b *bed) deploy(ctx context.Context, stageID, tag string) error {
 		return err
 	}
 	b.deploys = append(b.deploys, st.Name+" "+tag)
+	b.judged = append(b.judged, digest)
 	return b.db.Update(ctx, func(tx *store.Tx) error {
 		return tx.InsertDeploy(ctx, store.Deploy{
 			ID: store.NewID(), ProjectID: st.ProjectID, StageID: st.ID, HostID: st.HostID, Image: image, ImageTag: tag, State: store.DeployQueued, CreatedAt: time.Now().UTC(),

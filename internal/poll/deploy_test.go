@@ -32,7 +32,7 @@ func withDeployer(t *testing.T, test func(t *testing.T, b *bed, engine *dockerte
 		bus := events.New(log)
 		b.db.OnCommit(bus.Committed)
 		deployer := deploy.New(b.db, fleet, bus, log)
-		b.poller = New(b.db, NewLooker(b.registry), func(ctx context.Context, stageID, tag string) error {
+		b.poller = New(b.db, NewLooker(b.registry), func(ctx context.Context, stageID, tag, _ string) error {
 			_, err := deployer.Start(ctx, deploy.Request{StageID: stageID, Tag: tag, Actor: "system:auto"})
 			return err
 		}, log)

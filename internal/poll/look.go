@@ -2,7 +2,9 @@ package poll
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +17,16 @@ import (
 type Registry interface {
 	// Tags lists the tags of a repository, whole or not at all.
 	Tags(ctx context.Context, image string) ([]string, error)
-	// Digest is what a tag points to now. It costs a HEAD.
+	// Digest is what a tag points to now. It costs a HEAD. ErrNoImage: the registry says that there is nothing at it.
 	Digest(ctx context.Context, image, tag string) (string, error)
 	// Created is when the image at a tag or a sha256 digest was made, as its builder says; a zero time from the registry is
-	// answered as the epoch.
+	// answered as the epoch. ErrNoImage: the registry says that there is nothing at it.
 	Created(ctx context.Context, image, tag string) (time.Time, error)
 }
+
+// ErrNoImage is a registry's own word that there is no image at a tag, which it may list all the same: what was pushed in
+// part, or deleted meanwhile. Such a tag is left out, and holds up no other.
+var ErrNoImage = errors.New("the registry has no image at the tag")
 
 // Refused is an error of a registry that wants to be left alone.
 type Refused struct {
@@ -45,24 +51,25 @@ const (
 	mostRefreshed = 20
 	// mostKept bounds how many ages are remembered.
 	mostKept = 50_000
+	// emptyFresh is after how long a tag that had no image is asked for again.
+	emptyFresh = time.Hour
+	// mostEmpty bounds how many tags without an image one look leaves out.
+	mostEmpty = 20
 )
 
 // Looker asks a registry what a rule must know, and remembers when images were made.
 type Looker struct {
 	registry Registry
-	mu       sync.Mutex
-	made     map[place]age
+	ages     ages
 }
-
-// place is a tag or a digest of a repository.
-type place struct{ image, ref string }
-
-type age struct{ made, asked time.Time }
 
 // NewLooker asks a registry; it asks nothing yet.
 func NewLooker(registry Registry) *Looker {
-	return &Looker{registry: registry, made: map[place]age{}}
+	return &Looker{registry: registry, ages: ages{of: map[string]map[string]age{}}}
 }
+
+// keepOnly forgets what is remembered of other repositories.
+func (l *Looker) keepOnly(images []string) { l.ages.keepOnly(images) }
 
 // Visit lists the tags of a repository. All that is asked during the visit is asked once.
 func (l *Looker) Visit(ctx context.Context, image string) (*Visit, error) {
@@ -70,7 +77,8 @@ func (l *Looker) Visit(ctx context.Context, image string) (*Visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Visit{looker: l, Image: image, Tags: tags, heads: map[string]func() (string, error){}}, nil
+	l.ages.keepTags(image, tags, time.Now())
+	return &Visit{looker: l, Image: image, Tags: tags, heads: map[string]func() (string, error){}, empty: map[string]bool{}}, nil
 }
 
 // Visit is one visit to a repository, for all who follow it. It is safe for concurrent use.
@@ -81,6 +89,7 @@ type Visit struct {
 	looker *Looker
 	mu     sync.Mutex
 	heads  map[string]func() (string, error)
+	empty  map[string]bool // tags of which the registry says that it has no image
 }
 
 // Question is what one stage wants to know.
@@ -111,52 +120,107 @@ type Finding struct {
 
 // Look judges the tags by a rule. It asks for digests and for the age of images only as far as the answer rests on them.
 func (v *Visit) Look(ctx context.Context, q Question, now time.Time) (Finding, error) {
+	look := v.lookOnce
 	if q.Rule.Rule().Kind == tagrule.Moving {
-		return v.lookAtDigest(ctx, q, now)
+		look = v.lookAtDigest
 	}
-	verdict, err := v.judge(ctx, q, v.tags(q.Seen), "", now)
+	left := mostAges
+	for tries := 1; ; tries++ {
+		found, tag, err := look(ctx, q, now, &left)
+		if !errors.Is(err, ErrNoImage) || tries > mostEmpty {
+			return v.tellEmpty(q, found), err
+		}
+		v.leaveOut(tag, now)
+	}
+}
+
+// lookOnce looks at the tags that are not left out. Left is how many ages may still be asked for. Of ErrNoImage it says of which tag.
+func (v *Visit) lookOnce(ctx context.Context, q Question, now time.Time, left *int) (found Finding, tag string, err error) {
+	verdict, tag, err := v.judge(ctx, q, v.tags(q.Seen, now), "", now, left)
 	switch {
 	case err != nil:
-		return Finding{}, err
+		return Finding{}, tag, err
 	case verdict.Ready == "":
-		return Finding{Verdict: verdict}, nil
+		return Finding{Verdict: verdict}, "", nil
 	case verdict.Ready == q.Known.Tag && q.Known.Digest != "":
-		return Finding{verdict, q.Known.Digest}, nil
+		return Finding{verdict, q.Known.Digest}, "", nil
 	}
 	digest, err := v.digest(ctx, verdict.Ready)
 	if err != nil {
-		return Finding{}, err
+		return Finding{}, verdict.Ready, err
 	}
-	return Finding{verdict, digest}, nil
+	return Finding{verdict, digest}, "", nil
 }
 
 // lookAtDigest looks for a rule that follows what one tag points to: it is the image at that digest that has an age.
-func (v *Visit) lookAtDigest(ctx context.Context, q Question, now time.Time) (Finding, error) {
-	there := q.Rule.Judge(v.tags(Sighting{}), 0, now)
+func (v *Visit) lookAtDigest(ctx context.Context, q Question, now time.Time, left *int) (found Finding, tag string, err error) {
+	there := q.Rule.Judge(v.tags(Sighting{}, now), 0, now)
 	if there.Ready == "" {
-		return Finding{Verdict: there}, nil
+		return Finding{Verdict: there}, "", nil
 	}
 	digest, err := v.digest(ctx, there.Ready)
 	if err != nil {
-		return Finding{}, err
+		return Finding{}, there.Ready, err
 	}
-	tag := tagrule.Tag{Name: there.Ready, Created: v.looker.recall(place{v.Image, digest})}
-	if q.Seen.Tag == tag.Name && q.Seen.Digest == digest {
-		tag.Seen = q.Seen.At
+	at := tagrule.Tag{Name: there.Ready, Created: v.looker.ages.recall(v.Image, digest)}
+	if q.Seen.Tag == at.Name && q.Seen.Digest == digest {
+		at.Seen = q.Seen.At
 	}
-	verdict, err := v.judge(ctx, q, []tagrule.Tag{tag}, digest, now)
+	verdict, tag, err := v.judge(ctx, q, []tagrule.Tag{at}, digest, now, left)
 	if err != nil {
-		return Finding{}, err
+		return Finding{}, tag, err
 	}
 	verdict.Others = there.Others
-	return Finding{verdict, digest}, nil
+	return Finding{verdict, digest}, "", nil
 }
 
-// tags are those of the repository with what is remembered of them.
-func (v *Visit) tags(seen Sighting) []tagrule.Tag {
+// leaveOut has a tag left out that the registry has no image for, in this visit and for a while.
+func (v *Visit) leaveOut(tag string, now time.Time) {
+	v.looker.ages.note(v.Image, tag, age{asked: now, empty: true})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.empty[tag] = true
+}
+
+// tellEmpty says which tags were left out that the rule would take.
+func (v *Visit) tellEmpty(q Question, found Finding) Finding {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var names []string
+	for name := range v.empty {
+		if q.Rule.Takes(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return found
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		found.Others = append(found.Others, tagrule.Judged{Tag: tagrule.Tag{Name: name}, Why: "the registry lists it and has no image for it"})
+	}
+	found.Why += "; left out, as the registry lists it and has no image for it: " + names[0]
+	if more := len(names) - 1; more > 0 {
+		found.Why += fmt.Sprintf(" and %d more", more)
+	}
+	return found
+}
+
+// tags are those of the repository with what is remembered of them, without those that are left out.
+func (v *Visit) tags(seen Sighting, now time.Time) []tagrule.Tag {
+	remembered := v.looker.ages.all(v.Image, now)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	tags := make([]tagrule.Tag, 0, len(v.Tags))
 	for _, name := range v.Tags {
-		t := tagrule.Tag{Name: name, Created: v.looker.recall(place{v.Image, name})}
+		a := remembered[name]
+		if a.empty {
+			v.empty[name] = true
+		}
+		if v.empty[name] {
+			continue
+		}
+		t := tagrule.Tag{Name: name, Created: a.made}
 		if name == seen.Tag {
 			t.Seen = seen.At
 		}
@@ -166,27 +230,27 @@ func (v *Visit) tags(seen Sighting) []tagrule.Tag {
 }
 
 // judge asks for the ages that the verdict needs, until it needs none or enough was asked. Digest is of the only tag of a
-// rule that follows digests.
-func (v *Visit) judge(ctx context.Context, q Question, tags []tagrule.Tag, digest string, now time.Time) (tagrule.Verdict, error) {
+// rule that follows digests. Of ErrNoImage it says of which tag.
+func (v *Visit) judge(ctx context.Context, q Question, tags []tagrule.Tag, digest string, now time.Time, left *int) (verdict tagrule.Verdict, tag string, err error) {
 	at := make(map[string]int, len(tags))
 	for i, t := range tags {
 		at[t.Name] = i
 	}
 	refreshed := digest != "" || !q.restsOnAge() // the image at a digest never changes
-	for left := mostAges; ; {
+	for {
 		verdict := q.Rule.Judge(tags, q.MinAge, now)
-		ask := verdict.Needs[:min(len(verdict.Needs), left)]
+		ask := verdict.Needs[:min(len(verdict.Needs), *left)]
 		if len(ask) == 0 && !refreshed {
-			refreshed, ask = true, v.looker.old(v.Image, verdict.Matched, now)
-			ask = ask[:min(len(ask), left)]
+			refreshed, ask = true, v.looker.ages.old(v.Image, verdict.Matched, now)
+			ask = ask[:min(len(ask), *left)]
 		}
 		if len(ask) == 0 {
-			return verdict, nil
+			return verdict, "", nil
 		}
-		left -= len(ask)
-		made, err := v.ages(ctx, ask, digest, now)
+		*left -= len(ask)
+		made, tag, err := v.askAges(ctx, ask, digest, now)
 		if err != nil {
-			return tagrule.Verdict{}, err
+			return tagrule.Verdict{}, tag, err
 		}
 		for i, name := range ask {
 			tags[at[name]].Created = made[i]
@@ -194,22 +258,29 @@ func (v *Visit) judge(ctx context.Context, q Question, tags []tagrule.Tag, diges
 	}
 }
 
-// ages asks when images were made, a few at once.
-func (v *Visit) ages(ctx context.Context, tags []string, digest string, now time.Time) ([]time.Time, error) {
+// askAges asks when images were made, a few at once. What is known of the others is kept also when one has no image.
+func (v *Visit) askAges(ctx context.Context, tags []string, digest string, now time.Time) (made []time.Time, tag string, err error) {
 	made, errs := make([]time.Time, len(tags)), make([]error, len(tags))
 	eachOf(len(tags), agesAtOnce, func(i int) {
 		ref := tags[i]
 		if digest != "" {
 			ref = digest
 		}
-		made[i], errs[i] = v.looker.ask(ctx, place{v.Image, ref}, now)
+		made[i], errs[i] = v.looker.ask(ctx, v.Image, ref, now)
+		if errors.Is(errs[i], ErrNoImage) {
+			v.leaveOut(tags[i], now)
+		}
 	})
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
+	for i, failed := range errs {
+		switch {
+		case failed == nil:
+		case !errors.Is(failed, ErrNoImage):
+			return nil, tags[i], failed
+		case tag == "":
+			tag, err = tags[i], failed
 		}
 	}
-	return made, nil
+	return made, tag, err
 }
 
 // digest asks what a tag points to, once in a visit.
@@ -232,41 +303,16 @@ func (v *Visit) digest(ctx context.Context, tag string) (string, error) {
 }
 
 // ask asks when an image was made, and remembers it.
-func (l *Looker) ask(ctx context.Context, p place, now time.Time) (time.Time, error) {
-	made, err := l.registry.Created(ctx, p.image, p.ref)
+func (l *Looker) ask(ctx context.Context, image, ref string, now time.Time) (time.Time, error) {
+	made, err := l.registry.Created(ctx, image, ref)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if made.IsZero() {
 		made = time.Unix(0, 0).UTC()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.made) >= mostKept {
-		clear(l.made)
-	}
-	l.made[p] = age{made, now}
+	l.ages.note(image, ref, age{made: made, asked: now})
 	return made, nil
-}
-
-// recall is when an image was made, if that was ever asked; else zero.
-func (l *Looker) recall(p place) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.made[p].made
-}
-
-// old are some of the tags whose age was asked too long ago.
-func (l *Looker) old(image string, tags []tagrule.Judged, now time.Time) (names []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, t := range tags {
-		a, known := l.made[place{image, t.Name}]
-		if known && now.Sub(a.asked) > ageFresh && len(names) < mostRefreshed {
-			names = append(names, t.Name)
-		}
-	}
-	return names
 }
 
 // eachOf calls fn for 0 to n-1, some of them at once.

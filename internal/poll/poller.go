@@ -1,7 +1,8 @@
 // Package poll notices that a registry has a new tag for a stage, and tells of it or asks for its deploy. Looking (what a
 // registry is asked), deciding (pure) and acting are apart. Stages that follow one repository are polled together, with one
 // list of its tags. That a registry could not be asked is kept and shown with since when, and is never read as that it has
-// no tags: nothing is deployed and nothing forgotten on its account. Nothing here starts by itself: a job calls Round.
+// no tags: nothing is deployed and nothing forgotten on its account. Registries are polled independently: one that is slow
+// holds up nobody but those who follow it. Nothing here starts by itself: Run carries out the rounds that a job asks for.
 package poll
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -17,13 +19,14 @@ import (
 )
 
 const (
-	registriesAtOnce = 4
+	registriesAtOnce = 16
 	// patience is how many repositories of a registry in a row may fail in one round before the rest is left for the next.
 	patience = 3
 	// longestHold bounds for how long a registry can have itself left alone.
 	longestHold = 24 * time.Hour
 	// longestWait bounds how long a repository that fails again and again waits, unless it is polled more seldom anyway.
 	longestWait = time.Hour
+	tidyEvery   = time.Hour
 )
 
 // errNotAsked is that a registry was left alone.
@@ -33,36 +36,119 @@ var errNotAsked = errors.New("it was not asked")
 type Poller struct {
 	db     *store.DB
 	looker *Looker
-	deploy func(ctx context.Context, stageID, tag string) error
+	deploy Deploying
 	log    *slog.Logger
+	asked  chan struct{} // a round is asked for
 
-	mu   sync.Mutex
-	held map[string]time.Time // registries that want to be left alone, until when
+	mu     sync.Mutex
+	held   map[string]time.Time // registries that want to be left alone, until when
+	busy   map[string]bool      // registries that are being polled
+	tidied time.Time
 }
 
-// New joins the parts; it starts nothing. Deploy asks for a deploy of a tag to a stage, without waiting for it.
-func New(db *store.DB, looker *Looker, deploy func(ctx context.Context, stageID, tag string) error, log *slog.Logger) *Poller {
-	return &Poller{db: db, looker: looker, deploy: deploy, log: log, held: map[string]time.Time{}}
+// Deploying asks for a deploy of a tag to a stage, without waiting for it. Digest (sha256:...) is that of the image which
+// was judged to be the one.
+type Deploying func(ctx context.Context, stageID, tag, digest string) error
+
+// New joins the parts; it starts nothing.
+func New(db *store.DB, looker *Looker, deploy Deploying, log *slog.Logger) *Poller {
+	return &Poller{db: db, looker: looker, deploy: deploy, log: log, asked: make(chan struct{}, 1), held: map[string]time.Time{}, busy: map[string]bool{}}
 }
 
-// Round polls every repository of which a stage is due. It goes on after errors, which are those of the store: that a
-// registry could not be asked is kept with its stages.
+// Ask asks for a round and waits for nothing.
+func (p *Poller) Ask() {
+	select {
+	case p.asked <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Run carries out the rounds that are asked for, until ctx ends. The next one begins while a slow registry still answers
+// the last, and leaves that one alone.
+func (p *Poller) Run(ctx context.Context) error {
+	var rounds sync.WaitGroup
+	defer rounds.Wait()
+	for {
+		select {
+		case <-p.asked:
+			rounds.Go(func() {
+				if err := p.Round(ctx); err != nil && ctx.Err() == nil {
+					p.log.ErrorContext(ctx, "poll registries", "error", err)
+				}
+			})
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Round polls every repository of which a stage is due and whose registry is not being polled already, and waits for
+// that. It goes on after errors, which are those of the store: that a registry could not be asked is kept with its stages.
 func (p *Poller) Round(ctx context.Context) error {
+	if err := p.tidy(ctx, time.Now()); err != nil {
+		return err
+	}
 	images, err := p.db.ImagesToPoll(ctx, time.Now())
 	if err != nil {
 		return fmt.Errorf("find what to poll: %w", err)
 	}
-	if len(images) == 0 {
+	groups := p.take(byRegistry(images))
+	if len(groups) == 0 {
 		return nil
 	}
 	settings, err := p.db.Settings(ctx)
 	if err != nil {
+		p.release(groups...)
 		return fmt.Errorf("read how often to poll: %w", err)
 	}
-	groups := byRegistry(images)
 	errs := make([]error, len(groups))
-	eachOf(len(groups), registriesAtOnce, func(i int) { errs[i] = p.pollRegistry(ctx, groups[i], settings.PollInterval) })
+	eachOf(len(groups), registriesAtOnce, func(i int) {
+		defer p.release(groups[i])
+		errs[i] = p.pollRegistry(ctx, groups[i], settings.PollInterval)
+	})
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// take leaves out the registries that are being polled, and marks the others as such.
+func (p *Poller) take(groups [][]string) (free [][]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, images := range groups {
+		if host := registryOf(images[0]); !p.busy[host] {
+			p.busy[host] = true
+			free = append(free, images)
+		}
+	}
+	return free
+}
+
+func (p *Poller) release(groups ...[]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, images := range groups {
+		delete(p.busy, registryOf(images[0]))
+	}
+}
+
+// tidy forgets, now and then, what was remembered of repositories that nobody follows any more, and of registries that no
+// longer want to be left alone.
+func (p *Poller) tidy(ctx context.Context, now time.Time) error {
+	p.mu.Lock()
+	due := now.Sub(p.tidied) >= tidyEvery
+	if due {
+		p.tidied = now
+		maps.DeleteFunc(p.held, func(_ string, until time.Time) bool { return !until.After(now) })
+	}
+	p.mu.Unlock()
+	if !due {
+		return nil
+	}
+	followed, err := p.db.FollowedImages(ctx)
+	if err != nil {
+		return fmt.Errorf("find what is followed: %w", err)
+	}
+	p.looker.keepOnly(followed)
+	return nil
 }
 
 // byRegistry groups repositories by who is asked for them.

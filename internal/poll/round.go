@@ -251,7 +251,7 @@ func (r *round) ask(ctx context.Context, deploys []store.StagePoll) error {
 		if ctx.Err() != nil {
 			break
 		}
-		err := r.poller.deploy(ctx, row.StageID, row.AskedTag)
+		err := r.poller.deploy(ctx, row.StageID, row.AskedTag, row.AskedDigest)
 		if err != nil {
 			r.poller.log.InfoContext(ctx, "a deploy could not be asked for", "stage_id", row.StageID, "tag", row.AskedTag, "error", err)
 		}

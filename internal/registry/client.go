@@ -24,12 +24,13 @@ type Client struct {
 	auth      authn.Authenticator
 	transport *http.Transport
 	conduit   *conduit
-	puller    *remote.Puller
 	limits    *limits
+	known     *answers
+	use       use
 }
 
 func newClient(access Access) (*Client, error) {
-	c := &Client{access: access, auth: authn.Anonymous, limits: &limits{}}
+	c := &Client{access: access, auth: authn.Anonymous, limits: &limits{}, known: &answers{kept: map[string]kept{}}}
 	if access.PlainHTTP {
 		c.names = append(c.names, name.Insecure)
 	}
@@ -43,16 +44,22 @@ func newClient(access Access) (*Client, error) {
 	if access.Username != "" || access.Password != "" {
 		c.auth = authn.FromConfig(authn.AuthConfig{Username: access.Username, Password: access.Password})
 	}
-	c.conduit = &conduit{next: c.transport, access: access, scheme: c.registry.Scheme(), host: c.registry.RegistryStr(), limits: c.limits, most: mostBytes}
-	c.puller, err = remote.NewPuller(
-		remote.WithTransport(c.conduit), remote.WithAuthFromKeychain(keychain{access.Host, c.auth}), remote.WithUserAgent(userAgent),
-		// Who asks again is the caller, later: a registry that has had enough is not pressed.
-		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
-	)
+	c.conduit = &conduit{next: c.transport, access: access, scheme: c.registry.Scheme(), host: c.registry.RegistryStr(), limits: c.limits, known: c.known, most: mostBytes}
+	puller, err := c.newPuller()
 	if err != nil {
 		return nil, fmt.Errorf("prepare to ask %s: %w", access.Host, err)
 	}
+	c.use = use{puller: puller, last: map[string]time.Time{}}
 	return c, nil
+}
+
+// newPuller is signed in nowhere yet.
+func (c *Client) newPuller() (*remote.Puller, error) {
+	return remote.NewPuller(
+		remote.WithTransport(c.conduit), remote.WithAuthFromKeychain(keychain{c.access.Host, c.auth}), remote.WithUserAgent(userAgent),
+		// Who asks again is the caller, later: a registry that has had enough is not pressed.
+		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
+	)
 }
 
 // host is how the registry is dialled, which is not what Docker Hub is called in names.
@@ -71,6 +78,9 @@ func (k keychain) Resolve(at authn.Resource) (authn.Authenticator, error) {
 	}
 	return k.auth, nil
 }
+
+// Traffic is what it was asked.
+func (c *Client) Traffic() Traffic { return c.known.sofar() }
 
 // Allowance is what the registry last said that it may be asked.
 func (c *Client) Allowance() Allowance { return c.limits.now() }

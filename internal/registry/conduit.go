@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // errPlain keeps names, answers and passwords from going over the wire for all to read, and to change.
@@ -40,13 +41,15 @@ func dialing(ca string) (*http.Transport, error) {
 }
 
 // conduit is what every request of a client goes through: it refuses plain http where that is not allowed (the library
-// would speak it to every private address), notes what the registry says of its limits, and bounds what is read.
+// would speak it to every private address), asks only whether an answer is still as it was where it can, notes what the
+// registry says of its limits, and bounds what is read.
 type conduit struct {
 	next   http.RoundTripper
 	access Access
 	scheme string // that names of this registry stand for
 	host   string
 	limits *limits
+	known  *answers
 	most   int64 // bytes of one answer
 }
 
@@ -55,7 +58,7 @@ func (c *conduit) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && !c.mayBePlain(r.URL.Host) {
 		return nil, fmt.Errorf("%w to %s", errPlain, r.URL.Host)
 	}
-	resp, err := c.next.RoundTrip(r)
+	resp, err := c.send(r)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +69,14 @@ func (c *conduit) RoundTrip(r *http.Request) (*http.Response, error) {
 		io.Closer
 	}{http.MaxBytesReader(nil, resp.Body, c.most), resp.Body}
 	return resp, nil
+}
+
+// send sends a request. What other hosts are asked, such as a token server, is not counted as asked of the registry.
+func (c *conduit) send(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != c.host {
+		return c.next.RoundTrip(r)
+	}
+	return c.known.ask(c.next, r, time.Now().UTC())
 }
 
 // mayBePlain reports whether plain http may be spoken to a host: of a registry that was set up it was allowed for the registry and

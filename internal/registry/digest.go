@@ -33,7 +33,7 @@ func inside(ref name.Reference) string {
 }
 
 func (c *Client) digest(ctx context.Context, ref name.Reference) (string, error) {
-	found, err := c.puller.Head(ctx, ref)
+	found, err := c.use.from().Head(ctx, ref)
 	if err == nil {
 		return found.Digest.String(), nil
 	}
@@ -51,7 +51,7 @@ func (c *Client) digest(ctx context.Context, ref name.Reference) (string, error)
 
 // manifest gets a manifest, and sees that it is one: the digest of a web page says nothing.
 func (c *Client) manifest(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
-	got, err := c.puller.Get(ctx, ref)
+	got, err := c.use.from().Get(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

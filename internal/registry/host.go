@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -94,10 +95,11 @@ func (c *Client) repository(image string) (name.Repository, error) {
 	return repo, c.ours(repo)
 }
 
-// ours keeps credentials from being used for what another registry has.
+// ours keeps credentials from being used for what another registry has, and notes that the repository is in use.
 func (c *Client) ours(repo name.Repository) error {
 	if got := canonical(repo.RegistryStr()); got != c.access.Host {
 		return fmt.Errorf("%s is at %s, not at %s", repo, got, c.access.Host)
 	}
+	c.use.note(repo.RepositoryStr(), time.Now())
 	return nil
 }

@@ -29,10 +29,13 @@ func (p Platform) runsOn(engine Platform) bool {
 	return p.OS == engine.OS && p.Arch == engine.Arch && (p.Variant == "" || engine.Variant == "" || p.Variant == engine.Variant)
 }
 
+// real tells platforms from what attestations stand under in an index.
+func (p Platform) real() bool { return p.OS != "" && p.OS != "unknown" }
+
 // Image is what a registry says of the image at a tag.
 type Image struct {
 	Digest    string     // of the tag: an index has its own
-	Created   time.Time  // as its builder wrote it, which may be 1970; zero: not told, or none for the platform
+	Created   time.Time  // as its builder wrote it, which may be 1970; zero: not told. Of one for other platforms alone, that of the first
 	Platforms []Platform // that it was built for
 	Runs      bool       // one of them is the one that was asked for
 }
@@ -70,16 +73,20 @@ func (c *Client) image(ctx context.Context, ref name.Reference, want Platform) (
 		return Image{}, err
 	}
 	i := slices.IndexFunc(index.Manifests, func(d v1.Descriptor) bool { return platformOf(d.Platform).runsOn(want) })
-	for _, d := range index.Manifests {
-		// Attestations stand in an index under a platform that is none.
-		if p := platformOf(d.Platform); p.OS != "" && p.OS != "unknown" {
+	found.Runs = i >= 0
+	for n, d := range index.Manifests {
+		if p := platformOf(d.Platform); p.real() {
 			found.Platforms = append(found.Platforms, p)
+		} else if d.Platform != nil {
+			continue
+		}
+		if i < 0 {
+			i = n
 		}
 	}
 	if i < 0 {
 		return found, nil
 	}
-	found.Runs = true
 	child, err := c.manifest(ctx, ref.Context().Digest(index.Manifests[i].Digest.String()))
 	if err != nil {
 		return Image{}, err

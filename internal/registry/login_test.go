@@ -307,9 +307,9 @@ func TestImage(t *testing.T) {
 		{single, Platform{OS: "linux", Arch: "amd64"}, single, true, created, "[linux/amd64]"},
 		{"multi", Platform{OS: "linux", Arch: "amd64"}, many.String(), true, created, "[linux/arm64/v8 linux/amd64]"},
 		{"multi", Platform{OS: "linux", Arch: "arm64"}, many.String(), true, created, "[linux/arm64/v8 linux/amd64]"},
-		{"multi", Platform{OS: "linux", Arch: "arm64", Variant: "v7"}, many.String(), false, time.Time{}, "[linux/arm64/v8 linux/amd64]"},
-		{"multi", Platform{OS: "linux", Arch: "s390x"}, many.String(), false, time.Time{}, "[linux/arm64/v8 linux/amd64]"},
-		{"multi", Platform{OS: "windows", Arch: "amd64"}, many.String(), false, time.Time{}, "[linux/arm64/v8 linux/amd64]"},
+		{"multi", Platform{OS: "linux", Arch: "arm64", Variant: "v7"}, many.String(), false, created, "[linux/arm64/v8 linux/amd64]"},
+		{"multi", Platform{OS: "linux", Arch: "s390x"}, many.String(), false, created, "[linux/arm64/v8 linux/amd64]"},
+		{"multi", Platform{OS: "windows", Arch: "amd64"}, many.String(), false, created, "[linux/arm64/v8 linux/amd64]"},
 	} {
 		got, err := strangers().Image(t.Context(), host+"/shop", c.tag, c.want)
 		if err != nil {

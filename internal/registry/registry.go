@@ -8,6 +8,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -28,11 +29,13 @@ type Registries struct {
 	find    func(ctx context.Context, host string) (Access, error)
 	mu      sync.Mutex
 	clients map[string]*Client // by host
+	tidied  time.Time
+	listed  lately
 }
 
 // New returns registries that are reached as find says, which is asked each time: a change counts at once.
 func New(find func(ctx context.Context, host string) (Access, error)) *Registries {
-	return &Registries{find: find, clients: map[string]*Client{}}
+	return &Registries{find: find, clients: map[string]*Client{}, listed: lately{of: map[string]listing{}}}
 }
 
 // At returns the client of the registry at a host, as names of images write it.
@@ -45,6 +48,7 @@ func (r *Registries) At(ctx context.Context, host string) (*Client, error) {
 	access.Host = host
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tidy(time.Now())
 	former := r.clients[host]
 	if former != nil && former.access == access {
 		return former, nil
@@ -78,6 +82,35 @@ func (r *Registries) Tags(ctx context.Context, image string) ([]string, error) {
 	return c.Tags(ctx, image)
 }
 
+// Seek asks what a tag (or a sha256 digest) points to now, and does not say lightly that it is gone: only where the
+// repository itself shows its whole list of tags, without that one. Many registries answer 404 for a repository that whoever
+// asks may not see. All else is an error that is not ErrGone.
+func (r *Registries) Seek(ctx context.Context, image, tag string) (string, error) {
+	digest, err := r.Digest(ctx, image, tag)
+	if !errors.Is(err, ErrGone) {
+		return digest, err
+	}
+	there, listErr := r.listed.has(ctx, r, image, tag)
+	switch {
+	case errors.Is(listErr, ErrGone):
+		return "", hidden(err, ClassUnauthorized, "it shows no list of the tags of that repository either, and may hide it from whoever asks")
+	case listErr != nil:
+		return "", listErr
+	case there:
+		return "", hidden(err, ClassBroken, "it lists the tag, and says that it has no image for it")
+	}
+	return "", err
+}
+
+// hidden is a 404 that is not believed.
+func hidden(err error, class Class, why string) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return errors.New(why)
+	}
+	return &Error{Class: class, Host: e.Host, What: e.What, Detail: why, anonymous: e.anonymous}
+}
+
 // Image asks what the image at a tag is; see Client.Image.
 func (r *Registries) Image(ctx context.Context, image, tag string, want Platform) (Image, error) {
 	c, err := r.of(ctx, image)
@@ -104,6 +137,17 @@ func (r *Registries) Allowance(host string) Allowance {
 		return Allowance{}
 	}
 	return c.Allowance()
+}
+
+// Traffic is what the registry at a host was asked; the zero value when it was not.
+func (r *Registries) Traffic(host string) Traffic {
+	r.mu.Lock()
+	c := r.clients[canonical(host)]
+	r.mu.Unlock()
+	if c == nil {
+		return Traffic{}
+	}
+	return c.Traffic()
 }
 
 // Forget lets go of what the registry at a host said, and of the login that it was asked with.

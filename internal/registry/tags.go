@@ -33,7 +33,7 @@ func (c *Client) Tags(ctx context.Context, image string) ([]string, error) {
 }
 
 func (c *Client) tags(ctx context.Context, repo name.Repository) ([]string, error) {
-	pages, err := c.puller.Lister(ctx, repo)
+	pages, err := c.use.from().Lister(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (c *Client) tags(ctx context.Context, repo name.Repository) ([]string, erro
 
 // repositories counts what a registry shows in its catalogue, up to a number.
 func (c *Client) repositories(ctx context.Context) (n int, more bool, err error) {
-	pages, err := c.puller.Catalogger(ctx, c.registry)
+	pages, err := c.use.from().Catalogger(ctx, c.registry)
 	if err != nil {
 		return 0, false, err
 	}

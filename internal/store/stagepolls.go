@@ -94,6 +94,12 @@ func (q queries) ImagesToPoll(ctx context.Context, now time.Time) ([]string, err
 		WHERE s.tag_rule <> '' AND COALESCE(k.next_at, 0) <= $1 ORDER BY p.image`, now.UnixMilli())
 }
 
+// FollowedImages returns the repositories that at least one stage follows.
+func (q queries) FollowedImages(ctx context.Context) ([]string, error) {
+	return list(ctx, q, "find the repositories that are followed", func(r row) (image string, err error) { return image, r.Scan(&image) },
+		`SELECT DISTINCT p.image FROM stages s JOIN projects p ON p.id = s.project_id WHERE s.tag_rule <> '' ORDER BY p.image`)
+}
+
 // Followers returns the stages that follow a repository.
 func (q queries) Followers(ctx context.Context, image string) ([]Follower, error) {
 	return list(ctx, q, "list the stages that follow "+image, scanFollower, followers+` WHERE p.image = $1 AND s.tag_rule <> '' ORDER BY s.id`, clean(image))

@@ -212,3 +212,8 @@ func (m *Matcher) Newer(a, b Tag, now time.Time) (newer, takes bool) {
 	}
 	return m.recognise(x, now) && x.compare(y) > 0, true
 }
+
+// Takes reports whether the rule's pattern takes a tag of that name, whatever its image is.
+func (m *Matcher) Takes(name string) bool {
+	return m.recognise(&candidate{Judged: Judged{Tag: Tag{Name: name}}}, time.Time{})
+}
