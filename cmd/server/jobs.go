@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
@@ -34,6 +36,8 @@ type scans struct {
 	jobs    *schedule.Scheduler
 	keep    func(context.Context) error // marks anew what stages keep for a rollback
 	lanes   *lanes
+	asked   chan struct{} // for both, by a change of settings
+	log     *slog.Logger
 }
 
 func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Scheduler, keep func(context.Context) error, log *slog.Logger) *scans {
@@ -41,7 +45,10 @@ func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Schedu
 		_, err := scanner.Scan(ctx, hostID, why)
 		return err
 	}
-	return &scans{scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes("scan", fleet, scanTimeout, scan, log)}
+	return &scans{
+		scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes("scan", fleet, scanTimeout, scan, log),
+		asked: make(chan struct{}, 1), log: log,
+	}
 }
 
 // schedule sets the job at the interval now in force.
@@ -59,15 +66,34 @@ func (s *scans) schedule(ctx context.Context) error {
 	})
 }
 
-// thresholdsChanged sets the job anew, marks what is kept by the policies now, and asks for a scan, without waiting for it.
+// thresholdsChanged sets the job anew, and asks for what is kept by the policies to be marked and for a scan, without waiting for it.
 func (s *scans) thresholdsChanged(ctx context.Context) error {
-	kept := s.keep(ctx)
-	s.lanes.ring("settings")
-	return errors.Join(kept, s.schedule(ctx))
+	select {
+	case s.asked <- struct{}{}:
+	default: // one is asked for already
+	}
+	return s.schedule(ctx)
 }
 
-// Run scans when asked, until ctx ends.
-func (s *scans) Run(ctx context.Context) error { return s.lanes.Run(ctx) }
+// Run marks what is kept, and scans, when asked, until ctx ends.
+func (s *scans) Run(ctx context.Context) error {
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.lanes.Run(running) })
+	group.Go(func() error {
+		for {
+			select {
+			case <-s.asked:
+				if err := s.keep(running); err != nil && running.Err() == nil {
+					s.log.ErrorContext(running, "mark what is kept after a change of settings", "error", err)
+				}
+				s.lanes.ring("settings")
+			case <-running.Done():
+				return nil
+			}
+		}
+	})
+	return group.Wait()
+}
 
 // fresh scans a host because something is about to be decided on what was found.
 func (s *scans) fresh(ctx context.Context, hostID string) error {

@@ -114,13 +114,21 @@ func (s *server) cancelDeploy(ctx context.Context, in *ByID) (*out[deployJSON], 
 type rollbackIn struct {
 	ByID
 	Body struct {
-		To string `json:"to,omitempty" maxLength:"200" doc:"the tag, the digest, the name or the id of a former instance; absent: the newest that is kept"`
+		To string `json:"to,omitempty" maxLength:"200" doc:"the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves"`
 	}
 }
 
-// rollback queues a deploy that brings a stage back to a former instance.
+// rollback queues a deploy that brings a stage back to a former instance. One whose spec gives power over the host that the stage's
+// own does not give needs an admin, whoever deployed it then.
 func (s *server) rollback(ctx context.Context, in *rollbackIn) (*out[deployJSON], error) {
-	d, err := s.d.Deployer.Rollback(ctx, deploy.RollbackRequest{StageID: in.ID, To: in.Body.To, Actor: actorOf(ctx)})
+	st, err := s.d.DB.Stage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.d.Deployer.Rollback(ctx, deploy.RollbackRequest{
+		StageID: st.ID, To: in.Body.To, Actor: actorOf(ctx),
+		Allow: func(spec store.Spec) error { return s.mayUse(ctx, spec, st.Spec) },
+	})
 	if err != nil {
 		return nil, err
 	}

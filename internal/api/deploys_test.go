@@ -55,6 +55,36 @@ func TestDeploysQueueUpAndAreCancelled(t *testing.T) {
 	})
 }
 
+// A former spec that gives power over the host is an admin's to bring back.
+func TestRollbackToADangerousSpecNeedsAnAdmin(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.0"})
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.1"})
+		st := b.shop("shop", "preview")
+		b.update(func(tx *store.Tx) error { return tx.SetGlobalPolicy(t.Context(), store.Policy{}) })
+		keep := 2
+		_, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{KeepLast: &keep})
+		b.must(err)
+		d, err := b.admin.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Mounts: []client.Mount{{Source: "/etc", Target: "/host"}}}})
+		b.must(err)
+		if d, err = b.viewer.FollowDeploy(t.Context(), d.ID, func(client.DeployLine) {}); err != nil || d.State != "done" {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		b.deploy(st.ID, "1.1")
+		p := problemIn(t, second(b.operator.Rollback(t.Context(), st.ID, "")), http.StatusForbidden, client.CodeForbidden)
+		if !strings.Contains(p.Error(), "it mounts /etc of the host") {
+			t.Error(p)
+		}
+		all, err := b.viewer.Deploys(t.Context(), st.ID, client.Page{})
+		if err != nil || len(all.Items) != 2 {
+			t.Errorf("a refused rollback left %+v, %v", all.Items, err)
+		}
+		if _, err := b.admin.Rollback(t.Context(), st.ID, ""); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestRollbackByTheAPI(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		b.engine.Publish(dockertest.Image{Ref: "shop:1.0"})

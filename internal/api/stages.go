@@ -328,7 +328,7 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	if err != nil {
 		return nil, s.stageTaken(ctx, st, err)
 	}
-	if in.Body.StaleAfter.set || st.Kind != was.Kind || st.KeepLast != was.KeepLast {
+	if in.Body.StaleAfter.set || st.Kind != was.Kind || st.KeepLast != was.KeepLast || st.Strategy != was.Strategy {
 		s.thresholdsChanged(ctx)
 	}
 	s.pollSoon(st)

@@ -30,7 +30,7 @@ func (r *rollout) abandon(ctx context.Context) error {
 	}
 	failpoint("cancel-taken-away")
 	if r.madeRoom {
-		if err := r.bringBack(ctx); err != nil {
+		if err := r.bringBack(ctx, "the deploy of "+r.dep.ImageTag+" was cancelled"); err != nil {
 			troubles = append(troubles, fmt.Sprintf("what served before could not be started again (%v): start it by hand", err))
 		}
 	}

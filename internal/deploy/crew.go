@@ -11,13 +11,15 @@ import (
 type job struct {
 	deployID string
 	stageID  string
+	hostID   string
 	cancel   context.CancelFunc // nil until it has begun
 }
 
-// crew knows the jobs under way: one a stage.
+// crew knows the jobs under way: one a stage, and what is pulled ahead for those that wait.
 type crew struct {
-	mu   sync.Mutex
-	jobs map[string]*job // by stage
+	mu     sync.Mutex
+	jobs   map[string]*job               // by stage
+	aheads map[string]context.CancelFunc // by deploy
 }
 
 // take makes a job of each stage that has an open deploy and no job yet.
@@ -30,8 +32,9 @@ func (c *crew) take(open []store.Deploy) []*job {
 	var taken []*job
 	for _, dep := range turns(open) {
 		if c.jobs[dep.StageID] == nil {
-			j := &job{deployID: dep.ID, stageID: dep.StageID}
+			j := &job{deployID: dep.ID, stageID: dep.StageID, hostID: dep.HostID}
 			c.jobs[dep.StageID] = j
+			c.endAhead(dep.ID)
 			taken = append(taken, j)
 		}
 	}
@@ -62,6 +65,30 @@ func (c *crew) cancel(deployID string) {
 			j.cancel()
 		}
 	}
+	c.endAhead(deployID)
+}
+
+// ahead returns the context of what is pulled for a deploy that waits: it ends when its turn comes, and when it is cancelled.
+func (c *crew) ahead(ctx context.Context, deployID string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.aheads == nil {
+		c.aheads = map[string]context.CancelFunc{}
+	}
+	c.aheads[deployID] = cancel
+	return ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.endAhead(deployID)
+	}
+}
+
+func (c *crew) endAhead(deployID string) {
+	if cancel := c.aheads[deployID]; cancel != nil {
+		cancel()
+		delete(c.aheads, deployID)
+	}
 }
 
 // turns picks, of each stage, the deploy whose turn it is: the one under way, else the one that waits. Open is in the
@@ -80,4 +107,15 @@ func turns(open []store.Deploy) []store.Deploy {
 		}
 	}
 	return list
+}
+
+// places are the slots of hosts, each with its own, so that one that hangs holds up nobody else.
+type places map[string]chan struct{}
+
+// of are the slots of a host, so many.
+func (p places) of(hostID string, size int) chan struct{} {
+	if p[hostID] == nil {
+		p[hostID] = make(chan struct{}, size)
+	}
+	return p[hostID]
 }

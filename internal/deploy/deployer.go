@@ -29,11 +29,11 @@ var (
 )
 
 const (
-	// atOnce bounds the deploys of different stages that run together.
+	// atOnce bounds the deploys of different stages of one host that run together. Hosts wait for none of each other.
 	atOnce = 4
 	// retryEvery is how often a deploy that had to be left open is tried again.
 	retryEvery = 10 * time.Second
-	// resumeWithin is the age up to which a deploy left open by a crash is carried on; nobody
+	// resumeWithin is for how long a deploy may have been left by a daemon that did not run; nobody
 	// expects an older one to start by itself.
 	resumeWithin = 15 * time.Minute
 	// cleanFor bounds the tidying up after ctx has ended.
@@ -69,19 +69,20 @@ func (d *Deployer) LogInBy(credential func(ctx context.Context, image string) (s
 	d.credential = credential
 }
 
-// Run carries out queued deploys until ctx ends (a deploy under way is failed cleanly). At its start it
-// resumes or cleanly fails what a crash left open.
+// Run carries out queued deploys until ctx ends (a deploy under way is left open then, and goes on at the next start). At its
+// start it resumes or cleanly fails what was left open.
 func (d *Deployer) Run(ctx context.Context) error {
 	d.began = time.Now()
 	var (
 		workers sync.WaitGroup
-		slots   = make(chan struct{}, atOnce)
+		slots   = places{}
+		ahead   = ahead{Deployer: d, tried: map[string]bool{}, places: places{}}
 	)
 	defer workers.Wait()
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
-		if err := d.settleStrays(ctx); err != nil && ctx.Err() == nil {
+		if err := d.settleStrays(ctx, &workers); err != nil && ctx.Err() == nil {
 			d.log.WarnContext(ctx, "instances left starting were not settled; trying again", "error", err)
 		}
 		open, err := d.db.OpenDeploys(ctx)
@@ -89,19 +90,21 @@ func (d *Deployer) Run(ctx context.Context) error {
 			d.log.ErrorContext(ctx, "open deploys could not be read; trying again", "error", err)
 		}
 		for _, j := range d.crew.take(open) {
+			slot := slots.of(j.hostID, atOnce)
 			workers.Go(func() {
 				defer d.leave(context.WithoutCancel(ctx), j)
 				select {
-				case slots <- struct{}{}:
+				case slot <- struct{}{}:
 				case <-ctx.Done():
 					return
 				}
-				defer func() { <-slots }()
+				defer func() { <-slot }()
 				ctx, end := d.crew.begin(ctx, j)
 				defer end()
 				d.carryOut(ctx, j.deployID)
 			})
 		}
+		ahead.pull(ctx, open, &workers)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -150,7 +153,7 @@ func (d *Deployer) newInstance(project store.Project, stage store.Stage, r Reque
 	if r.Spec != nil {
 		spec = *r.Spec
 	}
-	if err := errors.Join(ValidateReference(image, r.Tag), ValidateSpec(spec)); err != nil {
+	if err := errors.Join(ValidateReference(image, r.Tag), validateDigest(r.Digest), ValidateSpec(spec)); err != nil {
 		return store.Instance{}, err
 	}
 	now := time.Now().UTC()

@@ -399,24 +399,144 @@ func TestNeverJudgedWhileItIsBroughtUp(t *testing.T) {
 	})
 }
 
-func TestShutdownFailsTheDeployCleanly(t *testing.T) {
+// A shutdown is no failure: the deploy goes on at the next start, and what was to make room serves meanwhile.
+func TestShutdownLeavesTheDeployToTheNextStart(t *testing.T) {
+	port := store.Spec{Ports: []store.Port{{Container: 80, Host: 8099}}}
+	for name, c := range map[string]struct {
+		spec  store.Spec
+		image dockertest.Image
+		fault dockertest.Fault
+		state store.DeployState
+		serve []string // meanwhile
+	}{
+		"while it is pulled":     {image: dockertest.Image{PullTime: time.Minute}, state: store.DeployPulling, serve: []string{"1.0"}},
+		"while it is checked":    {state: store.DeployChecking, serve: []string{"1.0", "1.1"}},
+		"before it was started":  {spec: port, fault: dockertest.Fault{On: "^POST /containers/[^/]+/start", Delay: time.Minute, Times: 1}, state: store.DeployStarting, serve: []string{"1.0"}},
+		"after its former ended": {spec: port, state: store.DeployChecking, serve: []string{"1.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, c.spec, func(t *testing.T, r *rig) {
+				r.publish("1.0")
+				c.image.Ref = repository + ":1.1"
+				r.pretend.Publish(c.image)
+				r.run()
+				former := r.deploy("1.0")
+				if c.fault.On != "" {
+					r.pretend.Fail(c.fault)
+				}
+				d := r.begin("1.1")
+				time.Sleep(5 * time.Second)
+				r.stop()
+				if d = r.deployRow(d.ID); d.State != c.state || d.Error != "" {
+					t.Fatalf("after the shutdown it is %s: %s", d.State, d.Error)
+				}
+				var serve []string
+				for _, v := range []store.InstanceView{r.instance(former.ID), r.instance(d.InstanceID)} {
+					if r.state(v) == "running" {
+						serve = append(serve, v.ImageTag)
+					}
+				}
+				if diff := cmp.Diff(c.serve, serve); diff != "" {
+					t.Errorf("serve meanwhile (-want +got):\n%s", diff)
+				}
+				time.Sleep(14 * time.Minute)
+				r.run()
+				if d = r.end(d.ID); d.State != store.DeployDone {
+					t.Errorf("it is %s: %s", d.State, d.Error)
+				}
+				r.expectServing(t, d.InstanceID)
+				r.expectNoOrphan(t, 2)
+			})
+		})
+	}
+}
+
+// A deploy whose instance or host has vanished ends, in words, and the stage works on.
+func TestVanishedDeployEnds(t *testing.T) {
+	t.Run("what was to be gone back to", func(t *testing.T) {
+		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+			r.publish("1.0", "1.1", "1.2")
+			r.run()
+			first := r.deploy("1.0")
+			r.deploy("1.1")
+			r.stop()
+			d, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID, Actor: "user:anna"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error { // a cleanup was faster
+				v, err := tx.Instance(ctx, first.ID)
+				return errors.Join(err, tx.BeginRemoval(ctx, store.Removal{InstanceID: v.ID, HostID: v.HostID, ContainerID: v.ContainerID, Former: v.Status}, v.Revision), tx.FinishRemoval(ctx, v.ID))
+			})
+			r.run()
+			d = r.end(d.ID)
+			if d.State != store.DeployFailed {
+				t.Errorf("it is %s", d.State)
+			}
+			mustContain(t, d.Error, "was removed meanwhile", "choose another")
+			if e := r.event("deploy.failed"); e.Severity != store.SeverityError || e.Data["deploy_id"] != d.ID {
+				t.Errorf("%+v", e)
+			}
+			r.expectServing(t, r.deploy("1.2").ID)
+		})
+	})
+	t.Run("a host out of use", func(t *testing.T) {
+		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+			r.publish("1.0")
+			d := r.begin("1.0")
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.SetHostDisabled(ctx, r.stage.HostID, time.Now())
+			})
+			r.run()
+			d = r.end(d.ID)
+			if d.State != store.DeployFailed {
+				t.Errorf("it is %s", d.State)
+			}
+			mustContain(t, d.Error, "is out of use", "enable the host")
+			if _, err := r.db.Instance(t.Context(), d.InstanceID); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("its instance stays: %v", err)
+			}
+		})
+	})
+}
+
+// A host that hangs holds up nobody else: neither its deploys nor what a crash left starting there.
+func TestAHostThatHangsHoldsUpNoOther(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
-		r.publish("1.0", "1.1")
-		r.run()
-		former := r.deploy("1.0")
-		d := r.begin("1.1")
-		time.Sleep(5 * time.Second) // it is being checked: up for 10 s
-		r.stop()
-		d, err := r.db.Deploy(t.Context(), d.ID)
+		hung := dockertest.New(t, dockertest.Options{})
+		adapter, err := docker.New(docker.Options{Endpoint: hung.Endpoint(), Dial: hung.Dial, Log: r.log})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.State != store.DeployFailed || !strings.Contains(d.Error, "shut down") {
-			t.Errorf("deploy %s: %s", d.State, d.Error)
+		defer func() { _ = adapter.Close() }()
+		far := storetest.Host(t, r.db)
+		r.fleet.Add(far.ID, adapter)
+		hung.Fail(dockertest.Fault{On: ".", Hang: true})
+		var waiting []store.Deploy
+		for range 2 * atOnce {
+			st := storetest.Stage(t, r.db, far, r.project)
+			storetest.Instance(t, r.db, st, func(i *store.Instance) { i.Status = store.StatusStarting })
+			d, err := r.Start(t.Context(), Request{StageID: st.ID, Tag: "1.0", Actor: "user:anna"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting = append(waiting, d)
 		}
-		r.expectFailed(t, d, true)
-		if r.state(former) != "running" {
-			t.Errorf("what ran is %s", r.state(former))
+		r.publish("1.0")
+		r.run()
+		begun := time.Now()
+		r.deploy("1.0")
+		if took := time.Since(begun); took > 20*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		underWay := 0
+		for _, d := range waiting {
+			if r.deployRow(d.ID).State != store.DeployQueued {
+				underWay++
+			}
+		}
+		if underWay != atOnce {
+			t.Errorf("on the host that hangs %d are under way, want %d", underWay, atOnce)
 		}
 	})
 }
@@ -480,6 +600,7 @@ func TestStartRefuses(t *testing.T) {
 		}{
 			{"an unknown stage", Request{StageID: "nope", Tag: "1"}, store.ErrNotFound, "stage nope"},
 			{"no tag", Request{StageID: r.stage.ID}, ErrInvalid, "tag"},
+			{"no digest", Request{StageID: r.stage.ID, Tag: "1", Digest: "sha256:1"}, ErrInvalid, "digest"},
 			{"a tag with a blank", Request{StageID: r.stage.ID, Tag: "1 0"}, ErrInvalid, "tag"},
 			{"an image with a tag", Request{StageID: r.stage.ID, Tag: "1", Image: "shop:2"}, ErrInvalid, "without a tag"},
 			{"our own label", Request{StageID: r.stage.ID, Tag: "1", Spec: &store.Spec{Labels: map[string]string{"docker-watcher.managed": "false"}}}, ErrInvalid, "docker-watcher's own"},

@@ -64,12 +64,10 @@ func startAdvice(err error) string {
 	return "correct what the engine names and deploy again"
 }
 
-// fail ends a deploy badly: the new one is stopped, what served before serves on. An error means that it
-// could not be done now and the deploy is still open.
+// fail ends a deploy badly: the new one is stopped, what served before serves on. One that our own shutdown cut off has not failed:
+// it goes on at the next start. An error means that it could not be done now and the deploy is still open.
 func (r *rollout) fail(ctx context.Context, cause error) error {
-	if ctx.Err() != nil {
-		cause = because(errors.New("docker-watcher was shut down meanwhile"), "deploy again")
-	}
+	cutOff := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
 	defer cancel()
 	now, err := r.db.Deploy(ctx, r.dep.ID)
@@ -81,6 +79,8 @@ func (r *rollout) fail(ctx context.Context, cause error) error {
 	case now.CancelledBy != "" && !r.dep.State.Serves():
 		r.dep.CancelledBy = now.CancelledBy
 		return r.abandon(ctx)
+	case cutOff:
+		return r.layDown(ctx)
 	}
 	var f *failure
 	if !errors.As(cause, &f) {
@@ -106,11 +106,29 @@ func (r *rollout) fail(ctx context.Context, cause error) error {
 		last = c
 	}
 	if r.madeRoom {
-		if err := r.bringBack(ctx); err != nil {
+		if err := r.bringBack(ctx, "the deploy of "+r.dep.ImageTag+" failed"); err != nil {
 			troubles = append(troubles, fmt.Sprintf("what served before could not be started again (%v): start it by hand", err))
 		}
 	}
 	return r.failed(ctx, f, troubles, lines, last)
+}
+
+// layDown leaves a deploy open because docker-watcher ends. What was stopped to make room serves meanwhile, unless the new one runs already.
+func (r *rollout) layDown(ctx context.Context) error {
+	r.tell.note(ctx, "docker-watcher ends: this goes on when it starts again")
+	if !r.madeRoom {
+		return nil
+	}
+	if r.inst.ContainerID != "" {
+		c, err := r.eng.Inspect(ctx, r.inst.ContainerID)
+		if err != nil && !errors.Is(err, docker.ErrNotFound) {
+			return fmt.Errorf("look at %s: %w", r.inst.Name, err)
+		}
+		if err == nil && hasProcess(c) {
+			return nil
+		}
+	}
+	return r.bringBack(ctx, "docker-watcher ends before "+r.inst.Name+" could take its place")
 }
 
 // stopNew stops the new container, unless it never ran, and tells how it was found.
@@ -132,7 +150,7 @@ func (r *rollout) stopNew(ctx context.Context) (*docker.Container, error) {
 }
 
 // bringBack starts what was stopped to make room.
-func (r *rollout) bringBack(ctx context.Context) error {
+func (r *rollout) bringBack(ctx context.Context, why string) error {
 	former, _, err := r.formerInTheWay(ctx)
 	if err != nil || former == nil {
 		return err
@@ -150,7 +168,7 @@ func (r *rollout) bringBack(ctx context.Context) error {
 	}
 	return r.startContainer(ctx, r.eng, *former, store.Event{
 		Kind: "instance.started", Actor: r.dep.Actor,
-		Message: fmt.Sprintf("started %s again: the deploy of %s failed", former.Name, r.dep.ImageTag),
+		Message: fmt.Sprintf("started %s again: %s", former.Name, why),
 	})
 }
 

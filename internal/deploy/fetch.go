@@ -17,9 +17,10 @@ const pullWithin = 30 * time.Minute
 // errNoRoom ends a pull that the engine has no room for.
 var errNoRoom = errors.New("the engine has not enough free space")
 
-// wanted is the reference that the new container is made of: the digest of what a rollback goes back to, else the tag.
+// wanted is the reference of the image: the digest of what a rollback goes back to, or that the tag pointed to when it was decided
+// on, else the tag.
 func (r *rollout) wanted() string {
-	if r.dep.Kind == store.DeployRollback && digestForm.MatchString(r.dep.Digest) {
+	if digestForm.MatchString(r.dep.Digest) {
 		return reference(r.inst.Image, r.dep.Digest)
 	}
 	return reference(r.inst.Image, r.inst.ImageTag)
@@ -34,7 +35,7 @@ func (r *rollout) fetch(ctx context.Context) (docker.Image, error) {
 	}
 	info := r.engineInfo(ctx)
 	if there {
-		r.tell.note(ctx, ref+" is on the engine still")
+		r.tell.note(ctx, ref+" is on the engine already")
 	} else {
 		r.tell.note(ctx, roomWords(info.FreeBytes))
 		if image, err = r.pullImage(ctx, ref, info.FreeBytes); err != nil {
@@ -48,9 +49,9 @@ func (r *rollout) fetch(ctx context.Context) (docker.Image, error) {
 	return image, nil
 }
 
-// there tells whether what a rollback goes back to is on the engine still; a tag is asked for anew, for it may have moved.
+// there tells whether an image that is known by its digest is on the engine already; a tag is asked for anew, for it may have moved.
 func (r *rollout) there(ctx context.Context, ref string) (docker.Image, bool, error) {
-	if r.dep.Kind != store.DeployRollback || r.dep.Digest == "" {
+	if r.dep.Digest == "" {
 		return docker.Image{}, false, nil
 	}
 	image, err := r.eng.InspectImage(ctx, ref)
@@ -92,13 +93,24 @@ func (r *rollout) pullImage(ctx context.Context, ref string, free int64) (docker
 		err = fmt.Errorf("pull %s: %w", ref, cause)
 	}
 	if err != nil {
-		return docker.Image{}, because(err, pullAdvice(err))
+		return docker.Image{}, r.notPulled(err)
 	}
 	image, err := r.eng.InspectImage(ctx, ref)
 	if err != nil {
 		return image, because(fmt.Errorf("look at the pulled image %s: %w", ref, err), "deploy again")
 	}
 	return image, r.noteBrought(ctx, ref, image.ID, before)
+}
+
+// notPulled says what to do about a pull that failed. An image that was known by its digest and is gone was not mistyped: its tag
+// was deleted or pushed anew since.
+func (r *rollout) notPulled(err error) error {
+	if r.dep.Kind == store.DeployForward && r.dep.Digest != "" && errors.Is(err, docker.ErrNotFound) {
+		tag := reference(r.inst.Image, r.inst.ImageTag)
+		return because(fmt.Errorf("the image that %s pointed to when it was decided on is not in the registry any more: the tag was deleted or moved since: %w", tag, err),
+			"deploy the tag again to have what it points to now, or another tag")
+	}
+	return because(err, pullAdvice(err))
 }
 
 // noRoom says why a pull cannot end well. Layers are packed while they are pulled and take more than that on the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -23,37 +24,51 @@ func (d *Deployer) KeepForRollback(ctx context.Context) error {
 }
 
 func (d *Deployer) keepAnew(ctx context.Context, stage store.Stage) error {
-	err := d.db.Update(ctx, func(tx *store.Tx) error {
-		open, err := tx.OpenDeploys(ctx)
-		if err != nil {
-			return err
-		}
-		for _, dep := range open {
-			if dep.StageID == stage.ID {
-				return nil
+	same, err := d.keptAlready(ctx, stage)
+	if err == nil && !same {
+		err = d.db.Update(ctx, func(tx *store.Tx) error {
+			open, err := tx.OpenDeploys(ctx)
+			if err != nil {
+				return err
 			}
-		}
-		keep, err := keptOf(ctx, tx, stage, "")
-		if err != nil {
-			return err
-		}
-		return tx.SetRollbackKept(ctx, stage.ID, keep)
-	})
+			for _, dep := range open {
+				if dep.StageID == stage.ID {
+					return nil
+				}
+			}
+			keep, err := keptOf(ctx, tx, stage, "")
+			if err != nil {
+				return err
+			}
+			return tx.SetRollbackKept(ctx, stage.ID, keep)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("mark what stage %s keeps for rollback: %w", stage.Name, err)
 	}
 	return nil
 }
 
-// history is what the good ones are found in: the store, or a transaction that also marks them.
-type history interface {
+// keptAlready tells that what is marked is what the policy wants, so that nothing has to be written.
+func (d *Deployer) keptAlready(ctx context.Context, stage store.Stage) (bool, error) {
+	want, err := keptOf(ctx, d.db, stage, "")
+	if err != nil {
+		return false, err
+	}
+	marked, err := d.db.RollbackKept(ctx, stage.ID)
+	slices.Sort(want)
+	return err == nil && slices.Equal(want, marked), err
+}
+
+// former is what the good ones are found in: the store, or a transaction that also marks them.
+type former interface {
+	history
 	Policies(ctx context.Context, stageIDs ...string) (map[string]store.PolicyInForce, error)
-	Deploys(ctx context.Context, projectID, stageID string, page store.Page) ([]store.Deploy, string, error)
 	Instance(ctx context.Context, id string) (store.InstanceView, error)
 }
 
 // keptOf are the instances that a stage keeps by its policy. Live is the one that serves; empty: that of its last good deploy.
-func keptOf(ctx context.Context, in history, stage store.Stage, live string) ([]string, error) {
+func keptOf(ctx context.Context, in former, stage store.Stage, live string) ([]string, error) {
 	policies, err := in.Policies(ctx, stage.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read how many stage %s keeps for rollback: %w", stage.Name, err)
@@ -71,44 +86,39 @@ func (d *Deployer) GoodOnes(ctx context.Context, stageID string, most int) ([]st
 	return goodOnes(ctx, d.db, stage, "", most)
 }
 
-// goodOnes are those whose deploy was done and whose container is still there, but for the one that serves.
-func goodOnes(ctx context.Context, in history, stage store.Stage, live string, most int) ([]string, error) {
+// goodOnes are those whose deploy was done and whose container is still there, but for the one that serves: first those that a
+// rollback would go back to, one after the other, then those that were rolled back from.
+func goodOnes(ctx context.Context, in former, stage store.Stage, live string, most int) (keep []string, err error) {
 	if stage.Strategy == store.StrategyParallel {
 		return nil, nil // there is nothing to go back to: what ended may become stale
 	}
-	var keep []string
-	seen := map[string]bool{live: true}
-	for page := (store.Page{Limit: 200}); len(keep) < most; {
-		deploys, next, err := in.Deploys(ctx, stage.ProjectID, stage.ID, page)
+	good, err := goodDeploys(ctx, in, stage)
+	if err != nil {
+		return nil, err
+	}
+	line, left := lineage(good)
+	if live == "" && len(line) > 0 {
+		live = line[0]
+	}
+	for _, id := range slices.Concat(line, left) {
+		if len(keep) == most {
+			break
+		}
+		if id == live || slices.Contains(keep, id) {
+			continue
+		}
+		there, err := stillThere(ctx, in, id)
 		if err != nil {
-			return nil, fmt.Errorf("read the deploys of stage %s: %w", stage.Name, err)
+			return nil, err
 		}
-		for _, dep := range deploys {
-			if dep.State != store.DeployDone || seen[dep.InstanceID] || len(keep) == most {
-				continue
-			}
-			seen[dep.InstanceID] = true
-			if live == "" {
-				live = dep.InstanceID
-				continue
-			}
-			good, err := stillThere(ctx, in, dep.InstanceID)
-			if err != nil {
-				return nil, err
-			}
-			if good {
-				keep = append(keep, dep.InstanceID)
-			}
+		if there {
+			keep = append(keep, id)
 		}
-		if next == "" {
-			return keep, nil
-		}
-		page.Cursor = next
 	}
 	return keep, nil
 }
 
-func stillThere(ctx context.Context, in history, id string) (bool, error) {
+func stillThere(ctx context.Context, in former, id string) (bool, error) {
 	inst, err := in.Instance(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -159,6 +159,36 @@ func TestDomainOfAPreviewThatIsTaken(t *testing.T) {
 	})
 }
 
+// A first preview whose switch fails leaves no route; one of a tag that was there before leaves it where it led.
+func TestFailedSwitchOfAPreviewLeavesNoRoute(t *testing.T) {
+	sideBySideRig(t, 3, func(t *testing.T, r *rig) {
+		r.publish("pr-1")
+		var refuses bool
+		r.SwitchBy(func(context.Context, store.Stage, store.InstanceView) error {
+			if refuses {
+				return errors.New("the proxy refuses the table")
+			}
+			return nil
+		})
+		r.run()
+		refuses = true
+		first := r.end(r.begin("pr-1").ID)
+		if got := r.routesOf(t, r.instance(first.InstanceID)); first.State != store.DeployFailed || len(got) > 0 {
+			t.Errorf("it is %s and leaves %v", first.State, got)
+		}
+		refuses = false
+		served := r.deploy("pr-1")
+		if err := r.StopInstance(t.Context(), served.ID, "user:anna"); err != nil {
+			t.Fatal(err)
+		}
+		refuses = true
+		again := r.end(r.begin("pr-1").ID)
+		if got := r.routesOf(t, served); again.State != store.DeployFailed || len(got) != 1 || len(r.routesOf(t, r.instance(again.InstanceID))) > 0 {
+			t.Errorf("it is %s; what was there before has %v", again.State, got)
+		}
+	})
+}
+
 func TestRetireWhatIsGoneFromTheRegistry(t *testing.T) {
 	sideBySideRig(t, 10, func(t *testing.T, r *rig) {
 		r.publish("gone", "fresh", "there", "pinned", "dead")

@@ -24,6 +24,7 @@ func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
 		return store.Deploy{}, err
 	}
 	dep := newDeploy(stage, inst, r.Actor)
+	dep.Digest = r.Digest
 	if stage.Strategy == store.StrategyParallel {
 		if err := sideBySide(inst.Spec); err != nil {
 			return store.Deploy{}, err
@@ -89,8 +90,9 @@ func newDeploy(stage store.Stage, inst store.Instance, actor string) store.Deplo
 
 // queue writes down a deploy, in one transaction with what belongs to it and with the end of the one that it supersedes.
 func (d *Deployer) queue(ctx context.Context, dep store.Deploy, told store.Event, with func(*store.Tx) error) error {
-	err := d.db.Update(ctx, func(tx *store.Tx) error {
-		if err := d.supersede(ctx, tx, dep); err != nil {
+	var superseded string
+	err := d.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if superseded, err = d.supersede(ctx, tx, dep); err != nil {
 			return err
 		}
 		if err := with(tx); err != nil {
@@ -110,23 +112,24 @@ func (d *Deployer) queue(ctx context.Context, dep store.Deploy, told store.Event
 	if err != nil {
 		return fmt.Errorf("queue deploy: %w", err)
 	}
+	d.crew.cancel(superseded)
 	d.nudge()
 	return nil
 }
 
-// supersede ends the deploy of the same lane that waits for its turn, if there is one. What a person asked for gives way to a
-// person only.
-func (d *Deployer) supersede(ctx context.Context, tx *store.Tx, by store.Deploy) error {
+// supersede ends the deploy of the same lane that waits for its turn, if there is one, and returns its id. What a person asked for
+// gives way to a person only.
+func (d *Deployer) supersede(ctx context.Context, tx *store.Tx, by store.Deploy) (id string, err error) {
 	waits, err := tx.QueuedDeploy(ctx, by.StageID, by.Lane)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil
+		return "", nil
 	} else if err != nil {
-		return err
+		return "", err
 	}
 	if by.Actor == AutoActor && waits.Actor != AutoActor {
-		return fmt.Errorf("%w: a deploy of %s that %s asked for waits for its turn", ErrBusy, reference(waits.Image, waits.ImageTag), waits.Actor)
+		return "", fmt.Errorf("%w: a deploy of %s that %s asked for waits for its turn", ErrBusy, reference(waits.Image, waits.ImageTag), waits.Actor)
 	}
-	return endQueued(ctx, tx, waits, store.DeploySuperseded,
+	return waits.ID, endQueued(ctx, tx, waits, store.DeploySuperseded,
 		fmt.Sprintf("superseded before it began: %s asked for %s", by.Actor, reference(by.Image, by.ImageTag)))
 }
 

@@ -330,3 +330,97 @@ func TestLogTellsTheWholeDeploy(t *testing.T) {
 		}
 	})
 }
+
+// While a deploy waits behind another of its stage its image is pulled, so that its turn finds it.
+func TestImageIsPulledAheadOfItsTurn(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.setDrain(t, 5*time.Minute)
+		r.publish("1.0")
+		moves := r.pretend.Publish(dockertest.Image{Ref: repository + ":1.1", PullTime: time.Minute})
+		r.run()
+		r.deploy("1.0")
+		r.begin("1.0") // another of the same, which drains for long
+		time.Sleep(30 * time.Second)
+		d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.1", Digest: moves, Actor: "user:anna"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if now := r.deployRow(d.ID); now.State != store.DeployQueued || !slices.Contains(r.pretend.Images(), repository+"@"+moves) {
+			t.Errorf("it is %s; on the engine are %v", now.State, r.pretend.Images())
+		}
+		r.pretend.Publish(dockertest.Image{Ref: repository + ":1.1", ID: "sha256:" + strings.Repeat("e", 64)}) // the tag moves on
+		d = r.end(d.ID)
+		if v := r.instance(d.InstanceID); d.State != store.DeployDone || v.Digest != moves {
+			t.Errorf("it is %s with %s: %s", d.State, v.Digest, d.Error)
+		}
+		lines, err := r.db.DeployLog(t.Context(), d.ID, 0, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text []string
+		for _, l := range lines {
+			text = append(text, l.Text)
+		}
+		mustContain(t, strings.Join(text, "\n"), "while it waits for its turn", "it waits for its turn", "is on the engine already")
+		images, err := r.db.PulledImages(t.Context(), r.stage.HostID)
+		if err != nil || images[r.instance(d.InstanceID).ImageID].Foreign {
+			t.Errorf("who brought it: %+v, %v", images, err)
+		}
+	})
+	t.Run("not any more when it is superseded, and a failure is left to its turn", func(t *testing.T) {
+		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+			r.setDrain(t, 5*time.Minute)
+			r.publish("1.0", "1.2")
+			r.pretend.Publish(dockertest.Image{Ref: repository + ":1.1", PullTime: time.Hour})
+			r.run()
+			r.deploy("1.0")
+			r.begin("1.0")
+			time.Sleep(30 * time.Second)
+			slow := r.begin("1.1")
+			time.Sleep(time.Minute)
+			r.begin("nope")
+			time.Sleep(time.Second)
+			last := r.begin("1.2")
+			if now := r.deployRow(slow.ID); now.State != store.DeploySuperseded {
+				t.Errorf("it is %s", now.State)
+			}
+			r.expectServing(t, r.end(last.ID).InstanceID)
+			if slices.Contains(r.pretend.Images(), repository+":1.1") {
+				t.Error("it was pulled although nobody wants it any more")
+			}
+		})
+	})
+}
+
+// What was decided on is what is deployed, wherever its tag leads by the time of the pull.
+func TestDigestThatWasDecidedOn(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		judged := r.pretend.Publish(dockertest.Image{Ref: repository + ":1.0"})
+		r.pretend.Publish(dockertest.Image{Ref: repository + ":1.0", ID: "sha256:" + strings.Repeat("e", 64)})
+		r.run()
+		start := func(digest string) store.Deploy {
+			t.Helper()
+			d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.0", Digest: digest, Actor: AutoActor})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.end(d.ID)
+		}
+		d := start(judged)
+		v := r.instance(d.InstanceID)
+		if d.State != store.DeployDone || d.Digest != judged || v.Digest != judged || v.ImageTag != "1.0" {
+			t.Fatalf("%+v", d)
+		}
+		if c, err := r.adapter.Inspect(t.Context(), v.ContainerID); err != nil || c.ImageID != v.ImageID {
+			t.Errorf("its container is of %s, %v; want %s", c.ImageID, err, v.ImageID)
+		}
+		d = start("sha256:" + strings.Repeat("a", 64))
+		if d.State != store.DeployFailed {
+			t.Errorf("it is %s", d.State)
+		}
+		mustContain(t, d.Error, "registry.example/shop:1.0 pointed to", "deleted or moved since", "deploy the tag again")
+		r.expectServing(t, v.ID)
+		r.expectNoOrphan(t, 1)
+	})
+}

@@ -1,8 +1,8 @@
 package deploy
 
 import (
-	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -217,11 +217,11 @@ func TestStartLeftByACrashIsSettled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if err := r.settleStrays(ctx); err != nil {
+		var workers sync.WaitGroup
+		if err := r.settleStrays(t.Context(), &workers); err != nil {
 			t.Fatal(err)
 		}
+		workers.Wait()
 		if got := r.instance(v.ID); got.Status != store.StatusStopped {
 			t.Errorf("it is %s although the engine says exited", got.Status)
 		}

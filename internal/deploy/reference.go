@@ -42,6 +42,14 @@ func ValidateReference(repository, tag string) error {
 	return nil
 }
 
+// validateDigest checks what a tag was found to point to.
+func validateDigest(digest string) error {
+	if digest != "" && !digestForm.MatchString(digest) {
+		return fmt.Errorf("%w digest %q: sha256: and 64 hex digits, or none", ErrInvalid, digest)
+	}
+	return nil
+}
+
 // reference joins a repository with a tag or a digest.
 func reference(repository, tag string) string {
 	if digestForm.MatchString(tag) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 // RollbackRequest asks to bring a stage back to a former instance.
 type RollbackRequest struct {
 	StageID string
-	To      string // name or id of an instance, a digest, or a tag; empty: the newest that is kept
+	To      string // name or id of an instance, a digest, or a tag; empty: what led up to what serves, of what is kept
 	Actor   string
+	// Allow may refuse the spec of what is gone back to; nil: all are allowed.
+	Allow func(store.Spec) error
 }
 
 // Rollback queues a deploy that brings a stage back to a former instance: its container is started again if it is there and
@@ -28,11 +31,11 @@ func (d *Deployer) Rollback(ctx context.Context, r RollbackRequest) (store.Deplo
 	if stage.Strategy == store.StrategyParallel {
 		return store.Deploy{}, fmt.Errorf("roll back %s/%s: %w: its tags run side by side: deploy the one that you want", project.Name, stage.Name, ErrWrongState)
 	}
-	former, err := d.formerOnes(ctx, stage)
+	former, line, err := d.formerOnes(ctx, stage)
 	if err != nil {
 		return store.Deploy{}, fmt.Errorf("roll back %s/%s: %w", project.Name, stage.Name, err)
 	}
-	target, err := choose(former, r.To)
+	target, err := choose(former, line, r.To)
 	if err != nil {
 		return store.Deploy{}, fmt.Errorf("roll back %s/%s: %w", project.Name, stage.Name, err)
 	}
@@ -42,44 +45,64 @@ func (d *Deployer) Rollback(ctx context.Context, r RollbackRequest) (store.Deplo
 	if err != nil {
 		return store.Deploy{}, fmt.Errorf("roll back %s/%s: read spec of %s: %w", project.Name, stage.Name, target.Name, err)
 	}
+	if r.Allow != nil {
+		if err := r.Allow(spec); err != nil {
+			return store.Deploy{}, err
+		}
+	}
 	message := fmt.Sprintf("rollback of %s/%s to %s (%s) asked for", project.Name, stage.Name, reference(target.Image, target.ImageTag), target.Name)
 	return dep, d.queue(ctx, dep, startedEvent(dep, spec, message), func(*store.Tx) error { return nil })
 }
 
-// formerOnes are the instances of a stage that were once good: those whose deploy was done, the newest deploy first.
-func (d *Deployer) formerOnes(ctx context.Context, stage store.Stage) ([]store.InstanceView, error) {
-	var list []store.InstanceView
+// formerOnes are the instances of a stage that were once good: those whose deploy was done, the newest deploy first. The line is what
+// serves and what led up to it.
+func (d *Deployer) formerOnes(ctx context.Context, stage store.Stage) (list []store.InstanceView, line []string, err error) {
+	good, err := goodDeploys(ctx, d.db, stage)
+	if err != nil {
+		return nil, nil, err
+	}
 	seen := map[string]bool{}
-	for page := (store.Page{Limit: 200}); ; {
-		deploys, next, err := d.db.Deploys(ctx, stage.ProjectID, stage.ID, page)
-		if err != nil {
-			return nil, fmt.Errorf("read the deploys of the stage: %w", err)
+	for _, dep := range good {
+		if seen[dep.InstanceID] {
+			continue
 		}
-		for _, dep := range deploys {
-			if dep.State != store.DeployDone || seen[dep.InstanceID] {
-				continue
-			}
-			seen[dep.InstanceID] = true
-			v, err := d.db.Instance(ctx, dep.InstanceID)
-			if errors.Is(err, store.ErrNotFound) {
-				continue
-			} else if err != nil {
-				return nil, fmt.Errorf("read a former instance: %w", err)
-			}
+		seen[dep.InstanceID] = true
+		v, err := d.db.Instance(ctx, dep.InstanceID)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("read a former instance: %w", err)
+		}
+		list = append(list, v)
+	}
+	line, _ = lineage(good)
+	return list, line, nil
+}
+
+// before are those of the line that led up to what serves, of what is kept, the next to be gone back to first. What was rolled back
+// from is not among them.
+func before(former []store.InstanceView, line []string) (list []store.InstanceView) {
+	views := map[string]store.InstanceView{}
+	for _, v := range former {
+		views[v.ID] = v
+	}
+	serves := max(0, slices.IndexFunc(line, func(id string) bool { return lives(views[id]) }))
+	for _, id := range line[min(serves+1, len(line)):] {
+		if v := views[id]; v.RollbackKept && !lives(v) {
 			list = append(list, v)
 		}
-		if next == "" {
-			return list, nil
-		}
-		page.Cursor = next
 	}
+	return list
 }
 
 // choose picks what to go back to among the once good ones of a stage, the newest first.
-func choose(former []store.InstanceView, to string) (store.InstanceView, error) {
+func choose(former []store.InstanceView, line []string, to string) (store.InstanceView, error) {
 	var named []store.InstanceView
+	if to == "" {
+		named = before(former, line)
+	}
 	for _, v := range former {
-		if to == "" && v.RollbackKept && !lives(v) || to != "" && (v.ID == to || v.Name == to || v.Digest == to || v.ImageTag == to) {
+		if to != "" && (v.ID == to || v.Name == to || v.Digest == to || v.ImageTag == to) {
 			named = append(named, v)
 		}
 	}

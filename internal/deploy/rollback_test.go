@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,20 +30,21 @@ func TestChoose(t *testing.T) {
 	again := view("d", "1.1", store.StatusStopped, true)
 	removing := view("r", "0.9", store.StatusRemoving, false)
 	all := []store.InstanceView{serves, kept, again, older, removing}
+	line := []string{"c", "b", "d", "a"}
 	for to, want := range map[string]string{
 		"": "b", "1.1": "b", "d": "d", "shop-d": "d", "sha256:d": "d", "1.0": "a", "sha256:a": "a",
 	} {
-		if got, err := choose(all, to); err != nil || got.ID != want {
+		if got, err := choose(all, line, to); err != nil || got.ID != want {
 			t.Errorf("to %q: %s, %v; want %s", to, got.ID, err, want)
 		}
 	}
 	for to, want := range map[string]error{"1.2": ErrWrongState, "c": ErrWrongState, "0.9": ErrWrongState, "9.9": ErrInvalid, "shop-": ErrInvalid} {
-		if got, err := choose(all, to); !errors.Is(err, want) {
+		if got, err := choose(all, line, to); !errors.Is(err, want) {
 			t.Errorf("to %q: %s, %v; want %v", to, got.ID, err, want)
 		}
 	}
 	for name, list := range map[string][]store.InstanceView{"none": nil, "only what serves": {serves}, "only what is not kept": {serves, older}} {
-		if got, err := choose(list, ""); !errors.Is(err, ErrWrongState) {
+		if got, err := choose(list, line, ""); !errors.Is(err, ErrWrongState) {
 			t.Errorf("%s: %s, %v", name, got.ID, err)
 		}
 	}
@@ -74,6 +76,72 @@ func TestRollbackStartsTheKeptOneAgain(t *testing.T) {
 		}
 		r.expectServing(t, second.ID)
 	})
+}
+
+// Rollbacks without a name walk back, and never forward to what was rolled back from.
+func TestRollbacksWalkBack(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0", "1.1", "1.2", "1.3")
+		r.run()
+		made := map[string]store.InstanceView{}
+		for _, tag := range []string{"1.0", "1.1", "1.2"} {
+			made[tag] = r.deploy(tag)
+		}
+		back := func(to, want string) store.Deploy {
+			t.Helper()
+			d := r.rollback(to)
+			if d.State != store.DeployDone || d.ImageTag != want {
+				t.Fatalf("it is %s at %s: %s; want %s", d.State, d.ImageTag, d.Error, want)
+			}
+			r.expectServing(t, d.InstanceID)
+			return d
+		}
+		back("", "1.1")
+		back("", "1.0")
+		if _, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID}); !errors.Is(err, ErrWrongState) || !strings.Contains(err.Error(), "1.2 (") {
+			t.Errorf("before the first one: %v", err)
+		}
+		back("1.2", "1.2") // by its name one goes forward as well,
+		back("", "1.0")    // and from there back to where one came from
+		r.deploy("1.3")
+		r.pretend.Container(made["1.0"].ContainerID).Remove()
+		another := back("1.0", "1.0")
+		if another.InstanceID == made["1.0"].ID {
+			t.Error("its container is gone")
+		}
+		if _, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID}); !errors.Is(err, ErrWrongState) {
+			t.Errorf("another of the first one: %v", err)
+		}
+	})
+}
+
+func TestLineage(t *testing.T) {
+	forward := func(id string) store.Deploy {
+		return store.Deploy{Kind: store.DeployForward, InstanceID: id, ImageTag: id, Digest: "sha256:" + id}
+	}
+	back := func(id, to string) store.Deploy {
+		return store.Deploy{Kind: store.DeployRollback, InstanceID: id, ImageTag: to, Digest: "sha256:" + to}
+	}
+	for name, c := range map[string]struct {
+		deploys    []store.Deploy // oldest first
+		line, left string
+	}{
+		"nothing":               {},
+		"forward":               {deploys: []store.Deploy{forward("a"), forward("b"), forward("c")}, line: "cba"},
+		"back once":             {deploys: []store.Deploy{forward("a"), forward("b"), back("a", "a")}, line: "a", left: "b"},
+		"back over two":         {deploys: []store.Deploy{forward("a"), forward("b"), forward("c"), back("a", "a")}, line: "a", left: "bc"},
+		"back and on":           {deploys: []store.Deploy{forward("a"), forward("b"), back("a", "a"), forward("c")}, line: "ca", left: "b"},
+		"forward by name":       {deploys: []store.Deploy{forward("a"), forward("b"), back("a", "a"), back("b", "b")}, line: "ba"},
+		"by another of it":      {deploys: []store.Deploy{forward("a"), forward("b"), back("x", "a")}, line: "x", left: "ab"},
+		"to what nobody knows":  {deploys: []store.Deploy{forward("a"), back("z", "z")}, line: "za"},
+		"the same digest twice": {deploys: []store.Deploy{forward("a"), {Kind: store.DeployForward, InstanceID: "e", ImageTag: "a", Digest: "sha256:a"}, forward("b"), back("x", "a")}, line: "xa", left: "eb"},
+	} {
+		slices.Reverse(c.deploys)
+		line, left := lineage(c.deploys)
+		if strings.Join(line, "") != c.line || strings.Join(left, "") != c.left {
+			t.Errorf("%s: line %v, left %v; want %s, %s", name, line, left, c.line, c.left)
+		}
+	}
 }
 
 // What cannot be started as it is, is made again of its spec and its digest, wherever its tag points by now.

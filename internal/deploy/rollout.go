@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,11 @@ func (d *Deployer) load(ctx context.Context, id string) (*rollout, error) {
 		return nil, nil
 	}
 	r := &rollout{Deployer: d, dep: dep}
+	if why, advice, err := d.vanished(ctx, dep); err != nil {
+		return nil, err
+	} else if why != "" {
+		return nil, d.failVanished(ctx, dep, why, advice)
+	}
 	if r.eng, err = d.fleet.Engine(dep.HostID); err != nil {
 		return nil, fmt.Errorf("host %s: %w", dep.HostID, err)
 	}
@@ -123,15 +129,33 @@ func (r *rollout) bringUp(ctx context.Context) error {
 	if r.dep.CancelledBy != "" {
 		return errCancelled
 	}
-	age := time.Since(r.dep.CreatedAt)
-	if age > resumeWithin && r.dep.CreatedAt.Before(r.began) && r.dep.State != store.DeployChecking && !r.dep.State.Serves() {
-		return because(fmt.Errorf("it was asked for %s ago, while docker-watcher did not run", age.Round(time.Second)), "deploy again if it is still wanted")
+	if err := r.stillExpected(ctx); err != nil {
+		return err
 	}
 	steps := []func(context.Context) error{r.begin, r.pull, r.create, r.makeRoom, r.start, r.check, r.switchOver}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// stillExpected refuses to carry on what was left long ago: nobody expects it to start by itself.
+func (r *rollout) stillExpected(ctx context.Context) error {
+	if !r.dep.CreatedAt.Before(r.began) || r.dep.State == store.DeployChecking || r.dep.State.Serves() {
+		return nil
+	}
+	lines, err := r.db.DeployLog(ctx, r.dep.ID, 0, 1000)
+	if err != nil {
+		return because(err, "deploy again")
+	}
+	left := r.dep.CreatedAt
+	if len(lines) > 0 {
+		left = lines[len(lines)-1].Time
+	}
+	if gap := r.began.Sub(left); gap > resumeWithin {
+		return because(fmt.Errorf("it was left for %s, while docker-watcher did not run", gap.Round(time.Second)), "deploy again if it is still wanted")
 	}
 	return nil
 }
@@ -175,7 +199,7 @@ func (r *rollout) pull(ctx context.Context) error {
 		return err
 	}
 	failpoint("pulled")
-	r.dep.Digest = digestOf(image, r.inst.Image)
+	r.dep.Digest = digestOf(image, r.inst.Image, r.dep.Digest)
 	return r.move(ctx, store.DeployStarting, store.StatusStarting, func(next *store.Instance) {
 		next.ImageID, next.Digest = image.ID, r.dep.Digest
 	})
@@ -193,8 +217,12 @@ func (r *rollout) logIn(ctx context.Context) (string, error) {
 	return login, nil
 }
 
-// digestOf picks the digest by which an image is known in the repository it was pulled from.
-func digestOf(image docker.Image, repository string) string {
+// digestOf picks the digest by which an image is known in the repository it was pulled from: the one that was asked for, if any, for
+// an image may be known by several.
+func digestOf(image docker.Image, repository, asked string) string {
+	if asked != "" {
+		return asked
+	}
 	for _, d := range image.RepoDigests {
 		if repo, digest, ok := strings.Cut(d, "@"); ok && (repo == repository || strings.HasSuffix(repo, "/"+repository) || len(image.RepoDigests) == 1) {
 			return digest
@@ -209,7 +237,7 @@ func (r *rollout) create(ctx context.Context) error {
 		return nil
 	}
 	opts := createOptions(r.inst, r.spec, r.db.InstallationID())
-	opts.Image = r.wanted()
+	opts.Image = cmp.Or(r.inst.ImageID, r.wanted()) // its name may lead elsewhere by now
 	failpoint("before-create")
 	id, err := r.eng.Create(ctx, opts)
 	if errors.Is(err, docker.ErrConflict) {
@@ -392,15 +420,15 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 		message += "; but " + strings.Join(left, "; ") + ": stop it by hand"
 	}
 	err := r.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.UpdateDeploy(ctx, end); err != nil {
+			return fmt.Errorf("end deploy: %w", err)
+		}
 		keep, err := keptOf(ctx, tx, stage, r.inst.ID)
 		if err != nil {
 			return err
 		}
 		if err := tx.SetRollbackKept(ctx, stage.ID, keep); err != nil {
 			return fmt.Errorf("mark what is kept for rollback: %w", err)
-		}
-		if err := tx.UpdateDeploy(ctx, end); err != nil {
-			return fmt.Errorf("end deploy: %w", err)
 		}
 		return tellEnd(ctx, tx, end, severity, message, map[string]any{"kept_for_rollback": len(keep)})
 	})

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // settleStrays ends what a crash left in the middle of a start by hand: instances that are "starting" without a
-// deploy. The engine says how they stand. One that is being worked on in this process is left alone.
-func (d *Deployer) settleStrays(ctx context.Context) error {
+// deploy. The engine says how they stand. One that is being worked on in this process is left alone. Each host is asked by a
+// worker of its own, for an engine may hang.
+func (d *Deployer) settleStrays(ctx context.Context, workers *sync.WaitGroup) error {
 	starting, _, err := d.db.Instances(ctx, store.InstanceFilter{Statuses: []store.Status{store.StatusStarting}}, store.Page{Limit: 1000})
 	if err != nil {
 		return fmt.Errorf("find instances left starting: %w", err)
@@ -27,15 +30,35 @@ func (d *Deployer) settleStrays(ctx context.Context) error {
 	for _, dep := range open {
 		deploying[dep.InstanceID] = true
 	}
-	var all []error
+	hosts := map[string][]store.InstanceView{}
 	for _, v := range starting {
-		if deploying[v.ID] || !d.locks.try(v.ID) {
+		if !deploying[v.ID] {
+			hosts[v.HostID] = append(hosts[v.HostID], v)
+		}
+	}
+	for host, strays := range hosts {
+		if lock := "strays of " + host; d.locks.try(lock) {
+			workers.Go(func() {
+				defer d.locks.release(lock)
+				d.settleAll(ctx, strays)
+			})
+		}
+	}
+	return nil
+}
+
+// settleAll settles the strays of one host. What cannot be settled is tried again.
+func (d *Deployer) settleAll(ctx context.Context, strays []store.InstanceView) {
+	for _, v := range strays {
+		if !d.locks.try(v.ID) {
 			continue
 		}
-		all = append(all, d.settle(ctx, v))
+		err := d.settle(ctx, v)
 		d.locks.release(v.ID)
+		if err != nil && ctx.Err() == nil {
+			d.log.WarnContext(ctx, "an instance left starting was not settled; trying again", "instance_id", v.ID, "error", err)
+		}
 	}
-	return errors.Join(all...)
 }
 
 func (d *Deployer) settle(ctx context.Context, v store.InstanceView) error {
@@ -50,7 +73,14 @@ func (d *Deployer) settle(ctx context.Context, v store.InstanceView) error {
 	}
 	now := eng.Now()
 	return d.record(ctx, eng, v.ID, func(tx *store.Tx, was store.InstanceView, i *store.Instance) error {
+		open, err := tx.OpenDeploys(ctx)
+		if err != nil {
+			return err
+		}
+		taken := slices.ContainsFunc(open, func(dep store.Deploy) bool { return dep.InstanceID == v.ID })
 		switch {
+		case taken: // by a deploy, meanwhile
+			return nil
 		case was.Status != store.StatusStarting:
 			return nil // somebody was faster
 		case gone:

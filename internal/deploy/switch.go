@@ -15,7 +15,7 @@ import (
 const switchWithin = 30 * time.Second
 
 // Switch lets the routes of a stage lead to an instance, whose routes' rows say so already, and returns when requests come
-// there. It may be repeated. An error means that they lead where they led before.
+// there; to is zero where they are to lead nowhere again. It may be repeated. An error means that they lead where they led before.
 type Switch func(ctx context.Context, stage store.Stage, to store.InstanceView) error
 
 // SwitchBy sets who carries a change of routes out. Set before Run; without it the rows of the routes are all there is.
@@ -36,12 +36,16 @@ func (r *rollout) switchOver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: read stage: %w", errLeftOpen, err)
 	}
+	was, err := r.db.RouteLeads(ctx, stage.ID)
+	if err != nil {
+		return fmt.Errorf("%w: read where the routes lead: %w", errLeftOpen, err)
+	}
 	failpoint("before-switch")
 	if err := r.pointTo(ctx, stage, r.inst); err != nil {
 		return because(fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err), "give the stage another domain, then deploy again")
 	}
 	if err := r.carry(ctx, stage, r.inst); err != nil {
-		if back := r.pointBack(ctx, stage); back != nil {
+		if back := r.pointBack(ctx, stage, was); back != nil {
 			return fmt.Errorf("%w: %w; %w", errLeftOpen, err, back)
 		}
 		return because(fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err), "see that the proxy is well, then deploy again")
@@ -71,19 +75,19 @@ func (r *rollout) carry(ctx context.Context, stage store.Stage, to store.Instanc
 	return r.switchTo(ctx, stage, to)
 }
 
-// pointBack lets the rows lead to what served before. It is told to whoever carries them out as well, who has said, though,
-// that nothing has changed there.
-func (r *rollout) pointBack(ctx context.Context, stage store.Stage) error {
-	if r.dep.Replaces == "" {
-		return nil
+// pointBack lets the rows lead where they led before; a route that was made for the new one goes. It is told to whoever carries
+// them out as well, who has said, though, that nothing has changed there.
+func (r *rollout) pointBack(ctx context.Context, stage store.Stage, was []store.RouteLead) error {
+	var former store.InstanceView
+	if r.dep.Replaces != "" {
+		var err error
+		if former, err = r.db.Instance(ctx, r.dep.Replaces); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("read what served before: %w", err)
+		}
 	}
-	former, err := r.db.Instance(ctx, r.dep.Replaces)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err == nil {
-		err = r.pointTo(ctx, stage, former)
-	}
+	err := r.db.Update(ctx, func(tx *store.Tx) error {
+		return tx.LeadBack(ctx, r.inst.ID, r.before(was, former.ID), r.dep.CreatedAt)
+	})
 	if err != nil {
 		return fmt.Errorf("let the routes lead to what served before again: %w", err)
 	}
@@ -91,6 +95,19 @@ func (r *rollout) pointBack(ctx context.Context, stage store.Stage) error {
 		r.tell.note(ctx, "the routes could not be set again to what served before: "+err.Error())
 	}
 	return nil
+}
+
+// before is where routes led before the deploy came to them, also where a crash has let some lead to the new one already.
+func (r *rollout) before(was []store.RouteLead, former string) (list []store.RouteLead) {
+	for _, lead := range was {
+		if lead.InstanceID == r.inst.ID {
+			lead.InstanceID = former
+		}
+		if lead.InstanceID != "" {
+			list = append(list, lead)
+		}
+	}
+	return list
 }
 
 // drain leaves the former ones the time that the stage gives them to end what they have begun.

@@ -349,3 +349,9 @@ func (tx *Tx) SetRollbackKept(ctx context.Context, stageID string, ids []string)
 		WHERE stage_id = `+a.add(stageID)+` AND rollback_kept <> `+kept, a...)
 	return err
 }
+
+// RollbackKept are the ids of the instances of a stage that are marked so, in their order.
+func (q queries) RollbackKept(ctx context.Context, stageID string) ([]string, error) {
+	return list(ctx, q, "read what stage "+stageID+" keeps for rollback", func(r row) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT id FROM instances WHERE stage_id = $1 AND rollback_kept <> 0 ORDER BY id`, stageID)
+}
