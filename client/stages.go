@@ -36,51 +36,6 @@ type Stage struct {
 	Revision  int64     `json:"revision"`
 }
 
-// Spec is what a user would write in compose for one container.
-type Spec struct {
-	Env       []EnvVar          `json:"env,omitempty"`
-	Ports     []Port            `json:"ports,omitempty"`
-	Mounts    []Mount           `json:"mounts,omitempty"`
-	Restart   string            `json:"restart,omitempty"` // no | always | unless-stopped | on-failure[:n]
-	Command   []string          `json:"command,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	StopGrace string            `json:"stop_grace,omitempty"` // such as 10s
-	Health    *Health           `json:"health,omitempty"`
-}
-
-// EnvVar is one environment variable. Its value is sent and never answered; when
-// a spec is changed, one without a value keeps the value it has.
-type EnvVar struct {
-	Name  string  `json:"name"`
-	Value *string `json:"value,omitempty"`
-}
-
-// Env makes a variable to be sent.
-func Env(name, value string) EnvVar { return EnvVar{Name: name, Value: &value} }
-
-// Port publishes a container's port. Host 0 lets the engine choose.
-type Port struct {
-	Container int    `json:"container"`
-	Host      int    `json:"host,omitempty"`
-	HostIP    string `json:"host_ip,omitempty"`  // default 127.0.0.1
-	Protocol  string `json:"protocol,omitempty"` // tcp (default) or udp
-}
-
-// Mount puts a named volume or an absolute path of the host at Target.
-type Mount struct {
-	Source   string `json:"source"`
-	Target   string `json:"target"`
-	ReadOnly bool   `json:"read_only,omitempty"`
-}
-
-// Health says how a deploy proves that an instance is healthy.
-type Health struct {
-	Kind    string `json:"kind,omitempty"` // empty: the image's HEALTHCHECK, else up for 10 s; http | tcp
-	Port    int    `json:"port,omitempty"`
-	Path    string `json:"path,omitempty"`
-	Timeout string `json:"timeout,omitempty"` // such as 60s
-}
-
 // NewStage asks for a stage. HostID is an id or a name; empty: the daemon's own host, or the only one.
 type NewStage struct {
 	ProjectID   string `json:"project_id"`

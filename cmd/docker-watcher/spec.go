@@ -20,10 +20,11 @@ type specFlags struct {
 	env, envFiles, ports, volumes, labels []string
 	restart, command, grace               string
 	health, healthTimeout                 string
+	runFlags
 }
 
 func (f *specFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable NAME=VALUE (NAME alone: its value here); repeat")
+	flags.StringArrayVarP(&f.env, "env", "e", nil, "secret environment variable NAME=VALUE (NAME alone: its value here); repeat")
 	flags.StringArrayVar(&f.envFiles, "env-file", nil, "file of NAME=VALUE lines; repeat")
 	flags.StringArrayVarP(&f.ports, "port", "p", nil, "publish [[IP:]HOST:]CONTAINER[/udp]; repeat")
 	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "VOLUME:/PATH or /HOST/PATH:/PATH, with :ro to only read; repeat")
@@ -35,6 +36,7 @@ func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.healthTimeout, "health-timeout", "", "how long a new container may take to become healthy")
 	flags.StringVar(&f.health, "health-http", "", "")
 	flags.Lookup("health-http").Hidden = true
+	f.runFlags.add(flags)
 }
 
 // spec is what the flags say.
@@ -51,10 +53,11 @@ func (f *specFlags) spec() (*client.Spec, error) {
 	keep(err)
 	s.Labels, err = parseLabels(f.labels)
 	keep(err)
-	s.Command, err = words(f.command)
+	s.Command, err = words("--command", f.command)
 	keep(err)
 	s.Health, err = f.healthRule()
 	keep(err)
+	keep(f.runFlags.into(s))
 	return s, errors.Join(errs...)
 }
 
@@ -72,7 +75,7 @@ func (f *specFlags) change(flags *pflag.FlagSet, was client.Spec) (*client.Spec,
 			apply()
 		}
 	}
-	set(func() { was.Env = mergeEnv(was.Env, said.Env, removed) }, "env", "env-file")
+	set(func() { was.Env = mergeEnv(was.Env, said.Env, removed) }, "env", "env-file", "plain-env")
 	set(func() { was.Ports = said.Ports }, "port")
 	set(func() { was.Mounts = said.Mounts }, "volume")
 	set(func() { was.Labels = said.Labels }, "label")
@@ -86,6 +89,7 @@ func (f *specFlags) change(flags *pflag.FlagSet, was client.Spec) (*client.Spec,
 		}
 		was.Health = said.Health
 	}, "health", "health-http", "health-timeout")
+	f.runFlags.change(set, &was, said)
 	if !touched {
 		return nil, nil
 	}
@@ -110,7 +114,7 @@ func mergeEnv(was, said []client.EnvVar, removed []string) []client.EnvVar {
 	for _, e := range was {
 		replaced := slices.ContainsFunc(said, func(n client.EnvVar) bool { return n.Name == e.Name })
 		if !replaced && !slices.Contains(removed, e.Name) {
-			merged = append(merged, client.EnvVar{Name: e.Name})
+			merged = append(merged, client.EnvVar{Name: e.Name}) // keeps its value, and whether it is secret
 		}
 	}
 	return append(merged, said...)
@@ -126,16 +130,27 @@ func (f *specFlags) environment() ([]client.EnvVar, error) {
 		lines = append(lines, read...)
 	}
 	var env []client.EnvVar
-	for _, line := range append(lines, f.env...) {
+	take := func(flag, line string, made func(name, value string) client.EnvVar) error {
 		name, value, ok := strings.Cut(line, "=")
 		if !ok {
 			if value, ok = os.LookupEnv(name); !ok {
-				return nil, fmt.Errorf("--env %s: it is not set here: write %s=VALUE", name, name)
+				return fmt.Errorf("%s %s: it is not set here: write %s=VALUE", flag, name, name)
 			}
 		}
 		// The last one said counts.
 		env = slices.DeleteFunc(env, func(e client.EnvVar) bool { return e.Name == name })
-		env = append(env, client.Env(name, value))
+		env = append(env, made(name, value))
+		return nil
+	}
+	for _, line := range append(lines, f.env...) {
+		if err := take("--env", line, client.Env); err != nil {
+			return nil, err
+		}
+	}
+	for _, line := range f.plainEnv {
+		if err := take("--plain-env", line, client.PlainEnv); err != nil {
+			return nil, err
+		}
 	}
 	return env, nil
 }
@@ -270,7 +285,7 @@ func (f *specFlags) healthRule() (*client.Health, error) {
 }
 
 // words takes a command apart at blanks; '...' and "..." join words and a backslash takes away a meaning.
-func words(text string) ([]string, error) {
+func words(flag, text string) ([]string, error) {
 	var (
 		list  []string
 		word  strings.Builder
@@ -301,7 +316,7 @@ func words(text string) ([]string, error) {
 		}
 	}
 	if quote != 0 || skip {
-		return nil, fmt.Errorf("--command %q: a quote is not closed", text)
+		return nil, fmt.Errorf("%s %q: a quote is not closed", flag, text)
 	}
 	if open {
 		list = append(list, word.String())

@@ -80,13 +80,13 @@ func TestWords(t *testing.T) {
 		`a '' b`:                      {"a", "", "b"},
 		`x"y"z`:                       {"xyz"},
 	} {
-		got, err := words(text)
+		got, err := words("--command", text)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%q: %v %s", text, err, diff)
 		}
 	}
 	for _, text := range []string{`a 'b`, `"`, `a\`} {
-		if got, err := words(text); err == nil {
+		if got, err := words("--command", text); err == nil {
 			t.Errorf("%q was read as %q", text, got)
 		}
 	}

@@ -81,7 +81,9 @@ func (a *app) stageCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use: "create PROJECT/STAGE", Short: "Make a stage",
 		Long: `Makes a stage of a project. What its containers are made with is said by flags, as docker run
-has them. Values of the environment are sealed: they are never shown again.
+has them. Values of --env are sealed: they are never shown again; those of --plain-env are shown
+to operators. What gives a container power over its host (--privileged, --network host, --pid host,
+--ipc host, --cap-add, a bind of the engine's socket) needs an admin and is told as a warning.
 
 How a deploy proves that a new container is healthy: --health http:PORT/PATH asks for a
 page, --health tcp:PORT connects; without it the image's HEALTHCHECK decides, and
@@ -185,24 +187,7 @@ func (a *app) printStage(s client.Stage) {
 		row("domains", s.Domain)
 	}
 	a.printFollowing(s, row)
-	for _, e := range s.Spec.Env {
-		row("env", e.Name+"=(sealed)")
-	}
-	for _, p := range s.Spec.Ports {
-		row("port", portText(p))
-	}
-	for _, m := range s.Spec.Mounts {
-		row("volume", mountText(m))
-	}
-	row("restart", s.Spec.Restart)
-	row("command", strings.Join(s.Spec.Command, " "))
-	for k, v := range s.Spec.Labels {
-		row("label", k+"="+v)
-	}
-	row("stop grace", s.Spec.StopGrace)
-	if h := s.Spec.Health; h != nil && h.Kind != "" {
-		row("health", fmt.Sprintf("%s:%d%s %s", h.Kind, h.Port, h.Path, h.Timeout))
-	}
+	specWords(s.Spec, row)
 }
 
 func (a *app) printDeploys(deploys []client.Deploy) {
@@ -239,8 +224,8 @@ func (a *app) stageSet() *cobra.Command {
 	c := &cobra.Command{
 		Use: "set PROJECT/STAGE", Short: "Change a stage",
 		Long: `Changes what is named by a flag and nothing else; containers that run already keep what
-they were made with until the next deploy. A list (--env, --port, --volume, --label)
-given here replaces that list whole, save for --env, which adds or replaces single variables
+they were made with until the next deploy. A list (--env, --port, --volume, --network,
+--label, --cap-add) given here replaces that list whole, save for --env, which adds or replaces single variables
 and takes one away with --env NAME- . --stale-after default follows the project again. What another
 threshold or number of kept ones would newly mark, spare or clean up is shown first.`,
 		Example: `  docker-watcher stage set shop/preview --stale-after 12h

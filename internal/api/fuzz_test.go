@@ -62,6 +62,8 @@ func FuzzSpec(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"env":[{"name":"A","value":"secret-canary"}],"ports":[{"container":80}],"mounts":[{"source":"data","target":"/data"}]}`,
 		`{"restart":"on-failure:3","command":["a"],"labels":{"a":"b"},"stop_grace":"10s","health":{"kind":"http","port":80,"path":"/"}}`,
+		`{"env":[{"name":"A","value":"x","secret":false}],"networks":[{"name":"front","aliases":["web"]}],"resources":{"memory":67108864,"cpus":0.5,"pids":100}}`,
+		`{"entrypoint":["/app"],"user":"1:1","workdir":"/x","healthcheck":{"test":["NONE"]},"power":{"privileged":true,"cap_add":["ALL"]},"cap_drop":["NET_RAW"]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -74,10 +76,15 @@ func FuzzSpec(f *testing.F) {
 		if err != nil {
 			return
 		}
-		shown := specOf(spec)
-		for _, e := range shown.Env {
-			if e.Value != nil {
+		shown := specOf(spec, true)
+		for i, e := range shown.Env {
+			if e.Value != nil && !spec.Env[i].Plain {
 				t.Fatalf("the value of %s is shown", e.Name)
+			}
+		}
+		for _, e := range specOf(spec, false).Env {
+			if e.Value != nil {
+				t.Fatalf("the value of %s is shown to who may not deploy", e.Name)
 			}
 		}
 		if _, err := shown.read(spec); err != nil {

@@ -184,7 +184,7 @@ func (s *server) getInstance(ctx context.Context, in *ByID) (*versioned[instance
 		return nil, err
 	}
 	item := instanceOf(v)
-	shown := specOf(spec)
+	shown := specOf(spec, seesPlain(ctx))
 	item.Spec = &shown
 	if err := s.foretell(ctx, v, &item); err != nil {
 		return nil, err

@@ -2,32 +2,67 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // specJSON is what a user would write in compose for one container. The same shape
-// is sent and answered, but the values of env are never answered.
+// is sent and answered, but of env only the values that are not secret are answered.
 type specJSON struct {
-	Env       []envJSON         `json:"env,omitempty" maxItems:"1000"`
-	Ports     []portJSON        `json:"ports,omitempty" maxItems:"200"`
-	Mounts    []mountJSON       `json:"mounts,omitempty" maxItems:"200"`
-	Restart   string            `json:"restart,omitempty" maxLength:"30" doc:"no, always, unless-stopped or on-failure[:n]"`
-	Command   []string          `json:"command,omitempty" maxItems:"1000"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	StopGrace string            `json:"stop_grace,omitempty" maxLength:"20" doc:"such as 10s, which is the default"`
-	Health    *healthJSON       `json:"health,omitempty"`
+	Env         []envJSON         `json:"env,omitempty" maxItems:"1000"`
+	Ports       []portJSON        `json:"ports,omitempty" maxItems:"200"`
+	Mounts      []mountJSON       `json:"mounts,omitempty" maxItems:"200"`
+	Networks    []networkJSON     `json:"networks,omitempty" maxItems:"50" doc:"absent: the engine's default one"`
+	Resources   *resourcesJSON    `json:"resources,omitempty"`
+	Restart     string            `json:"restart,omitempty" maxLength:"30" doc:"no, always, unless-stopped or on-failure[:n]"`
+	Entrypoint  []string          `json:"entrypoint,omitempty" maxItems:"1000" doc:"absent: the image's"`
+	Command     []string          `json:"command,omitempty" maxItems:"1000" doc:"absent: the image's"`
+	User        string            `json:"user,omitempty" maxLength:"200" doc:"NAME or UID, with :GROUP or :GID; absent: the image's"`
+	WorkDir     string            `json:"workdir,omitempty" maxLength:"4096" doc:"absolute, in the container; absent: the image's"`
+	Init        bool              `json:"init,omitempty" doc:"a small first process reaps what the program leaves behind"`
+	ReadOnly    bool              `json:"read_only,omitempty" doc:"nothing but its volumes can be written to"`
+	CapDrop     []string          `json:"cap_drop,omitempty" maxItems:"64" doc:"capabilities taken away, such as NET_RAW, or ALL"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	StopGrace   string            `json:"stop_grace,omitempty" maxLength:"20" doc:"such as 10s, which is the default"`
+	Healthcheck *healthcheckJSON  `json:"healthcheck,omitempty" doc:"what the engine runs in the container to know its health; absent: the image's"`
+	Health      *healthJSON       `json:"health,omitempty" doc:"how a deploy proves that a new container is healthy"`
+	Power       *powerJSON        `json:"power,omitempty" doc:"power over the host: needs an admin"`
 }
 
 type envJSON struct {
-	Name  string  `json:"name" minLength:"1" maxLength:"1000" pattern:"^[A-Za-z_][A-Za-z0-9_.-]*$"`
-	Value *string `json:"value,omitempty" writeOnly:"true" doc:"sent, never answered; when a spec is changed, a variable without a value keeps the one it has"`
+	Name   string  `json:"name" minLength:"1" maxLength:"1000" pattern:"^[A-Za-z_][A-Za-z0-9_.-]*$"`
+	Value  *string `json:"value,omitempty" doc:"answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has"`
+	Secret *bool   `json:"secret,omitempty" doc:"its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew"`
+}
+
+type networkJSON struct {
+	Name    string   `json:"name" minLength:"2" maxLength:"200" doc:"of a network of the host"`
+	Aliases []string `json:"aliases,omitempty" maxItems:"50" doc:"names that it has there beside its own"`
+}
+
+type resourcesJSON struct {
+	Memory int64   `json:"memory,omitempty" minimum:"0" doc:"bytes; 0: no limit"`
+	CPUs   float64 `json:"cpus,omitempty" minimum:"0" maximum:"1024" doc:"processors, such as 0.5; 0: no limit"`
+	Pids   int64   `json:"pids,omitempty" minimum:"0" maximum:"4194304" doc:"processes and threads; 0: no limit"`
+}
+
+type healthcheckJSON struct {
+	Test        []string `json:"test,omitempty" maxItems:"100" doc:"CMD and words, CMD-SHELL and one line, or NONE; absent: the image's"`
+	Interval    string   `json:"interval,omitempty" maxLength:"20" doc:"such as 30s; absent: as the image or the engine has it, as the next"`
+	Timeout     string   `json:"timeout,omitempty" maxLength:"20"`
+	StartPeriod string   `json:"start_period,omitempty" maxLength:"20"`
+	Retries     int      `json:"retries,omitempty" minimum:"0" maximum:"1000"`
+}
+
+type powerJSON struct {
+	Privileged  bool     `json:"privileged,omitempty"`
+	HostNetwork bool     `json:"host_network,omitempty" doc:"the host's network instead of its own"`
+	HostPID     bool     `json:"host_pid,omitempty" doc:"it sees the host's processes"`
+	HostIPC     bool     `json:"host_ipc,omitempty"`
+	CapAdd      []string `json:"cap_add,omitempty" maxItems:"64" doc:"capabilities such as NET_ADMIN, or ALL"`
 }
 
 type portJSON struct {
@@ -50,91 +85,6 @@ type healthJSON struct {
 	Timeout string `json:"timeout,omitempty" maxLength:"20" doc:"such as 60s"`
 }
 
-// specOf shows a spec: of env the names only.
-func specOf(s store.Spec) specJSON {
-	j := specJSON{Restart: s.Restart, Command: s.Command, Labels: s.Labels}
-	for _, e := range s.Env {
-		j.Env = append(j.Env, envJSON{Name: e.Name})
-	}
-	for _, p := range s.Ports {
-		j.Ports = append(j.Ports, portJSON{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol})
-	}
-	for _, m := range s.Mounts {
-		j.Mounts = append(j.Mounts, mountJSON{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
-	}
-	if s.StopGrace > 0 {
-		j.StopGrace = s.StopGrace.String()
-	}
-	if s.Health != (store.Health{}) {
-		j.Health = &healthJSON{Kind: string(s.Health.Kind), Port: s.Health.Port, Path: s.Health.Path}
-		if s.Health.Timeout > 0 {
-			j.Health.Timeout = s.Health.Timeout.String()
-		}
-	}
-	return j
-}
-
-// read turns what was sent into a spec. A variable without a value takes that of
-// former; where there is none it is wrong.
-func (j specJSON) read(former store.Spec) (store.Spec, error) {
-	s := store.Spec{Restart: j.Restart, Command: j.Command, Labels: j.Labels}
-	var wrong []ProblemField
-	bad := func(where, message string) {
-		wrong = append(wrong, ProblemField{Location: "body.spec." + where, Message: message})
-	}
-	for i, e := range j.Env {
-		value := e.Value
-		if value == nil {
-			value = formerValue(former, e.Name)
-		}
-		if value == nil {
-			bad("env["+strconv.Itoa(i)+"].value", "a new variable needs a value")
-			continue
-		}
-		s.Env = append(s.Env, store.EnvVar{Name: e.Name, Value: *value})
-	}
-	for _, p := range j.Ports {
-		s.Ports = append(s.Ports, store.Port{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol})
-	}
-	for _, m := range j.Mounts {
-		s.Mounts = append(s.Mounts, store.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
-	}
-	s.StopGrace = readDuration(j.StopGrace, "stop_grace", bad)
-	if h := j.Health; h != nil {
-		s.Health = store.Health{Kind: store.HealthKind(h.Kind), Port: h.Port, Path: h.Path, Timeout: readDuration(h.Timeout, "health.timeout", bad)}
-	}
-	if err := deploy.ValidateSpec(s); err != nil {
-		wrong = append(wrong, fieldsOf("body.spec", err)...)
-	}
-	if len(wrong) == 0 {
-		return s, nil
-	}
-	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the spec is invalid, nothing was done")
-	p.Errors = wrong
-	return store.Spec{}, p
-}
-
-func formerValue(former store.Spec, name string) *string {
-	for _, e := range former.Env {
-		if e.Name == name {
-			return &e.Value
-		}
-	}
-	return nil
-}
-
-func readDuration(text, where string, bad func(where, message string)) time.Duration {
-	if text == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		bad(where, "a duration such as 10s or 1m30s")
-		return 0
-	}
-	return d
-}
-
 // mayUse refuses a spec that gives a container power over its host to all but
 // admins. What an admin has put into the stage before stays allowed.
 func (s *server) mayUse(ctx context.Context, spec, former store.Spec) error {
@@ -142,11 +92,12 @@ func (s *server) mayUse(ctx context.Context, spec, former store.Spec) error {
 }
 
 // mayOverride refuses to all but admins another image or another spec than the stage's where the container would be
-// given the stage's own variables: whoever chooses the program may read them, and the API never shows them.
+// given the stage's own secret variables: whoever chooses the program may read them, and the API never shows them.
 func (s *server) mayOverride(ctx context.Context, given, stage store.Spec) error {
 	var fresh []string
 	for _, v := range stage.Env {
-		if v.Value != "" && slices.Contains(given.Env, v) {
+		same := func(g store.EnvVar) bool { return g.Name == v.Name && g.Value == v.Value }
+		if v.Value != "" && !v.Plain && slices.ContainsFunc(given.Env, same) {
 			fresh = append(fresh, "it would hand "+v.Name+" of the stage to another program")
 		}
 	}
@@ -171,3 +122,6 @@ func freshPower(spec, former store.Spec) []string {
 	approved := deploy.Dangerous(former)
 	return slices.DeleteFunc(deploy.Dangerous(spec), func(why string) bool { return slices.Contains(approved, why) })
 }
+
+// seesPlain tells whether the caller is shown the values of variables that are not secret.
+func seesPlain(ctx context.Context) bool { return visitOf(ctx).caller.Role.Covers(operator) }

@@ -35,11 +35,11 @@ type stageJSON struct {
 	Revision  int64 `json:"revision"`
 }
 
-func stageOf(st store.Stage, project, host string, poll store.StagePoll) stageJSON {
+func stageOf(st store.Stage, project, host string, poll store.StagePoll, plain bool) stageJSON {
 	return stageJSON{
 		ID: st.ID, ProjectID: st.ProjectID, Project: project, HostID: st.HostID, Host: host, Name: st.Name, Kind: string(st.Kind),
 		StaleAfter: staleAfterText(st.StaleAfter), KeepLast: keepLastOf(st.KeepLast), Drain: st.Drain.String(),
-		Strategy: string(st.Strategy), ParallelMax: st.ParallelMax, Domain: st.Domain, Spec: specOf(st.Spec),
+		Strategy: string(st.Strategy), ParallelMax: st.ParallelMax, Domain: st.Domain, Spec: specOf(st.Spec, plain),
 		Following: followingOf(st, poll),
 		CreatedAt: stamp(st.CreatedAt), UpdatedAt: stamp(st.UpdatedAt), Revision: st.Revision,
 	}
@@ -63,8 +63,11 @@ func checkStrategy(st store.Stage) error {
 	for _, f := range fieldsOf("body", err) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(f.Message, "invalid "), " ")
 		name = strings.TrimSuffix(name, ":")
-		if name == "ports" {
+		switch name {
+		case "ports":
 			name = "spec.ports"
+		case "host_network":
+			name = "spec.power.host_network"
 		}
 		p = p.field("body."+name, f.Message)
 	}
@@ -102,7 +105,7 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 			}
 			names[p.ID] = p.Name
 		}
-		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], hostNames[st.HostID], polls[st.ID]))
+		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], hostNames[st.HostID], polls[st.ID], seesPlain(ctx)))
 	}
 	return answer(l), nil
 }
@@ -124,7 +127,7 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 	if err != nil {
 		return nil, err
 	}
-	return atRevision(stageOf(st, p.Name, h.Name, polls[st.ID]), st.Revision), nil
+	return atRevision(stageOf(st, p.Name, h.Name, polls[st.ID], seesPlain(ctx)), st.Revision), nil
 }
 
 const (

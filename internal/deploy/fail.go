@@ -47,6 +47,8 @@ func createAdvice(err error, name string) string {
 	switch {
 	case errors.Is(err, docker.ErrConflict):
 		return "a container that is not ours is called " + name + ": rename it and deploy again"
+	case errors.Is(err, docker.ErrNotFound) && strings.Contains(err.Error(), "network "):
+		return "make that network on the host (docker network create), or take it out of the stage (spec.networks), and deploy again"
 	case errors.Is(err, docker.ErrInvalid):
 		return "correct the stage's settings (ports, volumes, command) and deploy again"
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,8 @@ func (w *watch) asks(ctx context.Context, c docker.Container, ask func(context.C
 	return false
 }
 
-// addresses are the ways to a container's port: where it is published, then the container's own addresses.
+// addresses are the ways to a container's port: where it is published, then the container's own addresses, or those of a
+// host whose network it uses.
 func addresses(c docker.Container, port int, host string) []string {
 	var list []string
 	for _, p := range c.Ports {
@@ -187,7 +189,10 @@ func addresses(c docker.Container, port int, host string) []string {
 		}
 		list = append(list, net.JoinHostPort(ip, strconv.Itoa(p.Host)))
 	}
-	for _, ip := range c.Networks {
+	for name, ip := range c.Networks {
+		if name == "host" {
+			list = append(list, net.JoinHostPort(cmp.Or(host, "127.0.0.1"), strconv.Itoa(port)))
+		}
 		if ip != "" {
 			list = append(list, net.JoinHostPort(ip, strconv.Itoa(port)))
 		}

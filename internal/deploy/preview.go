@@ -89,6 +89,9 @@ func ValidateStage(s store.Stage) error {
 
 // sideBySide refuses a spec of which only one instance can run at a time.
 func sideBySide(s store.Spec) error {
+	if s.Power.HostNetwork {
+		return fmt.Errorf("%w host_network: one instance only can listen on the host's own network: use networks where tags run side by side", ErrInvalid)
+	}
 	for _, p := range s.Ports {
 		if p.Host > 0 {
 			return fmt.Errorf("%w ports: the host port %d can be had by one instance only: let the engine choose where tags run side by side", ErrInvalid, p.Host)

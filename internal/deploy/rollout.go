@@ -132,7 +132,7 @@ func (r *rollout) bringUp(ctx context.Context) error {
 	if err := r.stillExpected(ctx); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{r.begin, r.pull, r.create, r.makeRoom, r.start, r.check, r.switchOver}
+	steps := []func(context.Context) error{r.begin, r.freePorts, r.pull, r.create, r.makeRoom, r.start, r.check, r.switchOver}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -313,6 +313,9 @@ func (r *rollout) formerInTheWay(ctx context.Context) (*store.InstanceView, stri
 func (r *rollout) start(ctx context.Context) error {
 	if r.dep.State == store.DeployStarting {
 		failpoint("before-start")
+		if err := r.joinNetworks(ctx); err != nil {
+			return err
+		}
 		if err := r.eng.Start(ctx, r.owned(r.inst.Instance)); err != nil {
 			return because(fmt.Errorf("%s: %w", r.inst.Name, err), startAdvice(err))
 		}

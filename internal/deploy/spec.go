@@ -39,6 +39,12 @@ func ValidateSpec(s store.Spec) error {
 	checkMounts(s.Mounts, bad)
 	checkLabels(s.Labels, bad)
 	checkHealth(s.Health, bad)
+	checkNetworks(s, bad)
+	checkResources(s.Resources, bad)
+	checkProgram(s, bad)
+	checkHealthcheck(s.Healthcheck, bad)
+	checkCapabilities("cap_add", s.Power.CapAdd, bad)
+	checkCapabilities("cap_drop", s.CapDrop, bad)
 	if !slices.Contains([]string{"", "no", "always", "unless-stopped"}, s.Restart) && !retries.MatchString(s.Restart) {
 		bad("restart %q: one of no, always, unless-stopped, on-failure, on-failure:3", s.Restart)
 	}
@@ -143,42 +149,6 @@ func checkHealth(h store.Health, bad func(string, ...any)) {
 	}
 }
 
-// Dangerous says, for each option of a spec that gives the container power over its host, what that
-// option is; empty for a harmless spec. Such a spec needs an admin.
-func Dangerous(s store.Spec) []string {
-	var why []string
-	for _, m := range s.Mounts {
-		if !path.IsAbs(m.Source) {
-			continue
-		}
-		switch src := path.Clean(m.Source); {
-		case src == "/":
-			why = append(why, "it mounts the host's root folder")
-		case powerful(src):
-			why = append(why, "it mounts "+src+" of the host")
-		}
-	}
-	return why
-}
-
-var (
-	// hostFolders belong to the host itself: one file of theirs (/etc/cron.d, /root/.ssh) is enough to rule it.
-	hostFolders = []string{
-		"/etc", "/root", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/dev", "/proc", "/sys", "/run", "/var/run",
-		"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/spool",
-	}
-	// hostParents hold such folders beside harmless ones.
-	hostParents   = []string{"/var", "/var/lib", "/home"}
-	engineSockets = []string{"docker.sock", "podman.sock", "containerd.sock"}
-)
-
-func powerful(folder string) bool {
-	if slices.Contains(hostParents, folder) || slices.Contains(engineSockets, path.Base(folder)) || path.Base(folder) == ".ssh" {
-		return true
-	}
-	return slices.ContainsFunc(hostFolders, func(f string) bool { return folder == f || strings.HasPrefix(folder, f+"/") })
-}
-
 // Options is the container that a deploy makes of a spec, for whoever must make it again.
 func (d *Deployer) Options(v store.InstanceView, spec store.Spec) docker.CreateOptions {
 	return createOptions(v, spec, d.db.InstallationID())
@@ -187,8 +157,13 @@ func (d *Deployer) Options(v store.InstanceView, spec store.Spec) docker.CreateO
 // createOptions translates a spec for the engine and puts our labels on it.
 func createOptions(v store.InstanceView, spec store.Spec, installation string) docker.CreateOptions {
 	o := docker.CreateOptions{
-		Name: v.Name, Image: reference(v.Image, v.ImageTag), Command: spec.Command,
-		Restart: spec.Restart, StopGrace: graceOf(spec), Labels: map[string]string{},
+		Name: v.Name, Image: reference(v.Image, v.ImageTag), Command: spec.Command, Entrypoint: spec.Entrypoint,
+		User: spec.User, WorkDir: spec.WorkDir, Init: spec.Init, ReadOnly: spec.ReadOnly,
+		Memory: spec.Resources.Memory, NanoCPUs: spec.Resources.NanoCPUs, Pids: spec.Resources.Pids,
+		CapAdd: spec.Power.CapAdd, CapDrop: spec.CapDrop, Privileged: spec.Power.Privileged,
+		HostNetwork: spec.Power.HostNetwork, HostPID: spec.Power.HostPID, HostIPC: spec.Power.HostIPC,
+		Restart: spec.Restart, StopGrace: graceOf(spec), Networks: attachments(spec), Check: engineCheck(spec.Healthcheck),
+		Labels: map[string]string{},
 	}
 	for _, e := range spec.Env {
 		o.Env = append(o.Env, e.Name+"="+e.Value)
@@ -226,6 +201,22 @@ func engineMount(m store.Mount) docker.Mount {
 	return docker.Mount{Type: "volume", Name: m.Source, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 }
 
+func attachments(s store.Spec) []docker.Attachment {
+	var list []docker.Attachment
+	for _, n := range s.Networks {
+		list = append(list, docker.Attachment{Network: n.Name, Aliases: n.Aliases})
+	}
+	return list
+}
+
+// engineCheck is nil where the image decides.
+func engineCheck(h store.Healthcheck) *docker.Healthcheck {
+	if h.IsZero() {
+		return nil
+	}
+	return &docker.Healthcheck{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+}
+
 func graceOf(s store.Spec) time.Duration {
 	if s.StopGrace > 0 {
 		return s.StopGrace
@@ -234,8 +225,11 @@ func graceOf(s store.Spec) time.Duration {
 }
 
 // cannotOverlap says why two containers of these specs cannot run at the same time: both need one host
-// port, or both write to one volume or folder. It is empty when they can.
+// port, or both listen on the host's own network, or both write to one volume or folder. It is empty when they can.
 func cannotOverlap(former, next store.Spec) string {
+	if former.Power.HostNetwork && next.Power.HostNetwork {
+		return "both listen on the host's own network"
+	}
 	for _, a := range former.Ports {
 		for _, b := range next.Ports {
 			if p, q := enginePort(a), enginePort(b); p.Host > 0 && p.Host == q.Host && p.Protocol == q.Protocol && sameAddress(p.HostIP, q.HostIP) {

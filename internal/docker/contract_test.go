@@ -33,12 +33,13 @@ type abilities struct {
 	tellsImageCheck bool          // an image inspect shows a HEALTHCHECK (a container's inspect does everywhere)
 	tellsShared     bool          // what images share is known
 	tellsFixedIP    bool          // an inspect shows an address that was asked for
+	sharesIPC       bool          // it heeds the wish for the host's IPC
 }
 
 var (
 	dockerAbilities = abilities{
 		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
-		tellsShared: true, tellsFixedIP: true,
+		tellsShared: true, tellsFixedIP: true, sharesIPC: true,
 	}
 	podmanAbilities = abilities{startLag: time.Second}
 )
@@ -214,6 +215,9 @@ func (s *subject) obey(t *testing.T) {
 		{"made again", recreate},
 		{"made again elsewhere", recreateElsewhere},
 		{"made again plainly", recreatePlain},
+		{"made as asked", madeAsAsked},
+		{"with power over the host", powerful},
+		{"a network that is not there", lostNetwork},
 		{"networks", networks},
 		{"volumes", volumes},
 		{"tail of the log", logTail},

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -27,9 +28,38 @@ type CreateOptions struct {
 	Mounts    []Mount // Type volume or bind
 	Restart   string  // no | always | unless-stopped | on-failure[:n]
 	StopGrace time.Duration
+
+	Entrypoint []string     // empty: the image's
+	User       string       // empty: the image's
+	WorkDir    string       // empty: the image's
+	Networks   []Attachment // user-defined ones; empty: the engine's default one
+	Check      *Healthcheck // instead of the image's; nil: the image's
+	Memory     int64        // bytes; 0: no limit, as the next two
+	NanoCPUs   int64        // a billionth of a processor
+	Pids       int64
+	Init       bool // a process of the engine reaps what the program leaves
+	ReadOnly   bool // the writable layer cannot be written to
+	CapAdd     []string
+	CapDrop    []string
+	Privileged bool
+	// The host's own, instead of the container's.
+	HostNetwork, HostPID, HostIPC bool
 }
 
-// Create makes a container and does not start it. ErrNotFound: the image is not on the engine.
+// Attachment is a network and the names that a container has in it beside its own.
+type Attachment struct {
+	Network string
+	Aliases []string
+}
+
+// Healthcheck is what an engine runs in a container to know its health; what is 0 is as the image or the engine has it.
+type Healthcheck struct {
+	Test                           []string // CMD and words, CMD-SHELL and a line, or NONE; empty: the image's
+	Interval, Timeout, StartPeriod time.Duration
+	Retries                        int
+}
+
+// Create makes a container and does not start it. ErrNotFound: the image or a network is not on the engine.
 // ErrConflict: the name is taken.
 func (e *Engine) Create(ctx context.Context, o CreateOptions) (id string, err error) {
 	doing := "create container " + o.Name
@@ -37,41 +67,128 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions) (id string, err er
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
-	return call(ctx, e, doing, createTimeout, func(ctx context.Context, s *session) (string, error) {
+	if err := e.haveNetworks(ctx, o.networkNames()); err != nil {
+		return "", fmt.Errorf("%s: %w", doing, err)
+	}
+	id, err = call(ctx, e, doing, createTimeout, func(ctx context.Context, s *session) (string, error) {
 		made, err := s.cli.ContainerCreate(ctx, request)
 		return made.ID, err
 	})
+	if err != nil {
+		return "", err
+	}
+	if err := e.connectAll(ctx, id, o.moreNetworks()); err != nil {
+		return "", errors.Join(fmt.Errorf("%s: %w", doing, err), e.takeBack(ctx, id))
+	}
+	return id, nil
 }
 
 func (o CreateOptions) request() (client.ContainerCreateOptions, error) {
-	restart, err := restartPolicy(o.Restart)
-	if err != nil {
-		return client.ContainerCreateOptions{}, err
-	}
 	exposed, bindings, err := portMap(o.Ports)
 	if err != nil {
 		return client.ContainerCreateOptions{}, err
 	}
-	host := &container.HostConfig{RestartPolicy: restart, PortBindings: bindings}
-	for _, m := range o.Mounts {
-		wanted, err := m.request()
-		if err != nil {
-			return client.ContainerCreateOptions{}, err
-		}
-		host.Mounts = append(host.Mounts, wanted)
+	host, err := o.hostConfig()
+	if err != nil {
+		return client.ContainerCreateOptions{}, err
 	}
+	host.PortBindings = bindings
 	return client.ContainerCreateOptions{
-		Name:       o.Name,
-		HostConfig: host,
+		Name:             o.Name,
+		HostConfig:       host,
+		NetworkingConfig: o.firstNetwork(),
 		Config: &container.Config{
 			Image:        o.Image,
 			Env:          o.Env,
+			Entrypoint:   o.Entrypoint,
 			Cmd:          o.Command,
+			User:         o.User,
+			WorkingDir:   o.WorkDir,
 			Labels:       o.Labels,
 			ExposedPorts: exposed,
+			Healthcheck:  o.Check.request(),
 			StopTimeout:  seconds(o.StopGrace),
 		},
 	}, nil
+}
+
+func (o CreateOptions) hostConfig() (*container.HostConfig, error) {
+	restart, err := restartPolicy(o.Restart)
+	if err != nil {
+		return nil, err
+	}
+	host := &container.HostConfig{
+		RestartPolicy: restart, NetworkMode: o.networkMode(), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
+		CapAdd: o.CapAdd, CapDrop: o.CapDrop,
+		Resources: container.Resources{Memory: o.Memory, NanoCPUs: o.NanoCPUs},
+	}
+	if o.Pids > 0 {
+		host.PidsLimit = &o.Pids
+	}
+	if o.Init {
+		host.Init = &o.Init
+	}
+	if o.HostPID {
+		host.PidMode = "host"
+	}
+	if o.HostIPC {
+		host.IpcMode = container.IPCModeHost
+	}
+	for _, m := range o.Mounts {
+		wanted, err := m.request()
+		if err != nil {
+			return nil, err
+		}
+		host.Mounts = append(host.Mounts, wanted)
+	}
+	return host, nil
+}
+
+// networkMode is the network that a container is made in; the engine's default one is not named.
+func (o CreateOptions) networkMode() container.NetworkMode {
+	switch {
+	case o.HostNetwork:
+		return network.NetworkHost
+	case len(o.Networks) > 0:
+		return container.NetworkMode(o.Networks[0].Network)
+	}
+	return ""
+}
+
+// firstNetwork is the place in the network that a container is made in: before API 1.44 it can be one only.
+func (o CreateOptions) firstNetwork() *network.NetworkingConfig {
+	if len(o.Networks) == 0 || o.HostNetwork {
+		return nil
+	}
+	first := o.Networks[0]
+	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{first.Network: {Aliases: first.Aliases}}}
+}
+
+// moreNetworks are those to connect to after it was made.
+func (o CreateOptions) moreNetworks() map[string]endpoint {
+	if len(o.Networks) == 0 || o.HostNetwork {
+		return nil
+	}
+	more := map[string]endpoint{}
+	for _, a := range o.Networks[1:] {
+		more[a.Network] = endpoint{Aliases: a.Aliases}
+	}
+	return more
+}
+
+func (o CreateOptions) networkNames() []string {
+	var names []string
+	for _, a := range o.Networks {
+		names = append(names, a.Network)
+	}
+	return names
+}
+
+func (h *Healthcheck) request() *container.HealthConfig {
+	if h == nil {
+		return nil
+	}
+	return &container.HealthConfig{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
 }
 
 func restartPolicy(text string) (container.RestartPolicy, error) {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -40,4 +41,19 @@ func (e *Engine) CreateNetwork(ctx context.Context, name string) error {
 		return struct{}{}, e.post(ctx, s, "/networks/create", nil, body, nil)
 	})
 	return err
+}
+
+// Join connects a container to those of the networks that it is not in.
+func (e *Engine) Join(ctx context.Context, c Owned, networks []Attachment) error {
+	got, err := e.confirm(ctx, c)
+	if err != nil {
+		return fmt.Errorf("connect container %s to its networks: %w", c.ID, err)
+	}
+	missing := map[string]endpoint{}
+	for _, a := range networks {
+		if _, in := got.Networks[a.Network]; !in {
+			missing[a.Network] = endpoint{Aliases: a.Aliases}
+		}
+	}
+	return e.connectAll(ctx, c.ID, missing)
 }

@@ -135,6 +135,7 @@ func (b blueprint) request(o RecreateOptions) (body map[string]any, more map[str
 	}
 	host.linkAnew()
 	host.nameLimits()
+	host.limitOnce()
 	host.mountAgain(b.Mounts)
 	first, more := b.connect(&host, o)
 	if host.err != nil {

@@ -76,6 +76,15 @@ func (e *edit) nameLimits() {
 	}
 }
 
+// limitOnce says a limit of processors in one way only: podman shows it in two and takes one.
+func (e *edit) limitOnce() {
+	var cpus int64
+	e.read("NanoCpus", &cpus)
+	if cpus > 0 {
+		e.remove("CpuPeriod", "CpuQuota")
+	}
+}
+
 // mountAgain names all that was mounted and that the request of old left to the engine: anonymous volumes, those of
 // the image, and those taken over from other containers, which may be gone.
 func (e *edit) mountAgain(found []mountPoint) {

@@ -54,6 +54,9 @@ func (r *removal) openArchive(ctx context.Context) error {
 	}
 	if r.gone {
 		row.LayerNote = "its container was gone: what it wrote outside of its volumes is not kept"
+		for _, n := range spec.Networks {
+			row.Networks = append(row.Networks, n.Name)
+		}
 	} else {
 		row.ImageID = r.seen.ImageID
 		row.Volumes, row.Networks = archivedVolumes(r.seen), networksOf(r.seen)

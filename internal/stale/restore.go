@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -257,6 +258,7 @@ func (s *restoring) makeFromSpec(ctx context.Context) (string, error) {
 	}
 	o := s.c.hands.Options(store.InstanceView{Instance: s.contents.Instance, Project: s.archive.Project, Stage: s.archive.Stage}, s.contents.Instance.Spec)
 	o.Name, o.Image, o.Labels = s.asked.Name, s.image, s.labels(o.Labels)
+	o.Networks = slices.DeleteFunc(o.Networks, func(a docker.Attachment) bool { return slices.Contains(s.skipNetworks, a.Network) })
 	if s.choices.AnyPort {
 		for i := range o.Ports {
 			o.Ports[i].Host = 0

@@ -191,60 +191,6 @@ type StaleAfter struct {
 	After time.Duration
 }
 
-// EnvVar is one environment variable of a spec. Values are sealed at rest and
-// are never returned by the API.
-type EnvVar struct {
-	Name  string `json:"name"`
-	Value string `json:"-"`
-}
-
-// Port publishes a container's port. HostPort 0 lets the engine choose.
-type Port struct {
-	Container int    `json:"container"`
-	Host      int    `json:"host,omitempty"`
-	HostIP    string `json:"host_ip,omitempty"`  // default 127.0.0.1
-	Protocol  string `json:"protocol,omitempty"` // tcp (default) or udp
-}
-
-// Mount puts a named volume (Source is its name) or a folder of the host
-// (Source is an absolute path) at Target.
-type Mount struct {
-	Source   string `json:"source"`
-	Target   string `json:"target"`
-	ReadOnly bool   `json:"read_only,omitempty"`
-}
-
-// HealthKind says how a deploy proves that an instance is healthy.
-type HealthKind string
-
-// The ways to prove health. With HealthAuto the image's HEALTHCHECK decides
-// when it has one, else staying up for ten seconds.
-const (
-	HealthAuto HealthKind = ""
-	HealthHTTP HealthKind = "http"
-	HealthTCP  HealthKind = "tcp"
-)
-
-// Health is the health rule of a spec.
-type Health struct {
-	Kind    HealthKind    `json:"kind,omitempty"`
-	Port    int           `json:"port,omitempty"` // container port
-	Path    string        `json:"path,omitempty"` // HTTP only
-	Timeout time.Duration `json:"timeout,omitempty"`
-}
-
-// Spec is what a user would write in compose for one container.
-type Spec struct {
-	Env       []EnvVar          `json:"env,omitempty"`
-	Ports     []Port            `json:"ports,omitempty"`
-	Mounts    []Mount           `json:"mounts,omitempty"`
-	Restart   string            `json:"restart,omitempty"` // no | always | unless-stopped | on-failure[:n]
-	Command   []string          `json:"command,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	StopGrace time.Duration     `json:"stop_grace,omitempty"` // default 10 s
-	Health    Health            `json:"health,omitzero"`
-}
-
 // Instance is one container that docker-watcher made or adopted.
 type Instance struct {
 	ID          string

@@ -129,6 +129,9 @@ func (e *Engine) create(name string, b createBody, api int) (id string, refusal 
 	maps.Copy(labels, b.Labels)
 	c := e.put(Template{Name: name, Image: shown, State: Created, Labels: labels, Env: mergeEnv(b.Env, img.env), Command: b.Cmd})
 	c.image, c.networks, c.config, c.host = img, networks, b.config, b.host
+	if e.o.podman() && c.host["IpcMode"] == "host" {
+		c.host["IpcMode"] = "shareable" // it does not heed what was asked for
+	}
 	c.policy, c.autoRm, c.memory = policy, b.HostConfig.AutoRemove, b.HostConfig.Memory
 	c.entry = img.entry
 	if len(b.Entrypoint) > 0 {

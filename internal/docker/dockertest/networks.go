@@ -107,6 +107,8 @@ func (e *Engine) attachments(b createBody, api int) (list []attachment, refusal 
 // networkMode as shown: podman calls all of its networks a bridge.
 func (c *Container) networkMode() string {
 	switch {
+	case len(c.networks) > 0 && c.networks[0].name == "host":
+		return "host"
 	case c.e.o.podman():
 		return "bridge"
 	case len(c.networks) == 0 || c.networks[0].name == "bridge":

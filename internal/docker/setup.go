@@ -1,0 +1,137 @@
+package docker
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+)
+
+// Setup is what an inspect says that a container was made with, in the words of CreateOptions. What the image gave is in
+// it too: an engine does not tell the two apart.
+type Setup struct {
+	Image      string
+	Env        []string
+	Entrypoint []string
+	Command    []string
+	User       string
+	WorkDir    string
+	Labels     map[string]string
+	Ports      []Port  // as asked for: Host is 0 where the engine may choose
+	Mounts     []Mount // without anonymous volumes, which the image asks for
+	Networks   []Attachment
+	Restart    string // no | always | unless-stopped | on-failure[:n]
+	StopGrace  int    // seconds; 0: the engine's
+	Check      *Healthcheck
+	Memory     int64
+	NanoCPUs   int64
+	Pids       int64
+	Init       bool
+	ReadOnly   bool
+	CapAdd     []string
+	CapDrop    []string
+	Privileged bool
+
+	HostNetwork, HostPID, HostIPC bool
+}
+
+// ReadSetup reads an inspect, whole.
+func ReadSetup(inspect []byte) (Setup, error) {
+	var in container.InspectResponse
+	if err := json.Unmarshal(inspect, &in); err != nil {
+		return Setup{}, fmt.Errorf("read an inspect: %w", err)
+	}
+	if in.ID == "" || in.Config == nil || in.HostConfig == nil {
+		return Setup{}, fmt.Errorf("read an inspect: %w: it has no container in it", ErrInvalid)
+	}
+	s := Setup{Restart: restartWords(in.HostConfig.RestartPolicy)}
+	s.readConfig(in.Config)
+	s.readHost(in.HostConfig)
+	s.readNetworks(in)
+	return s, nil
+}
+
+func (s *Setup) readConfig(c *container.Config) {
+	s.Image, s.Env, s.Entrypoint, s.Command = c.Image, c.Env, c.Entrypoint, c.Cmd
+	s.User, s.WorkDir, s.Labels = c.User, c.WorkingDir, c.Labels
+	if c.StopTimeout != nil {
+		s.StopGrace = *c.StopTimeout
+	}
+	if h := c.Healthcheck; h != nil && len(h.Test) > 0 {
+		s.Check = &Healthcheck{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+	}
+}
+
+func (s *Setup) readHost(h *container.HostConfig) {
+	s.Ports = toPorts(h.PortBindings)
+	s.Memory, s.NanoCPUs = h.Memory, h.NanoCPUs
+	if s.NanoCPUs == 0 && h.CPUQuota > 0 && h.CPUPeriod > 0 {
+		s.NanoCPUs = h.CPUQuota * 1_000_000_000 / h.CPUPeriod // podman keeps it in that way
+	}
+	if h.PidsLimit != nil && *h.PidsLimit > 0 {
+		s.Pids = *h.PidsLimit
+	}
+	s.Init = h.Init != nil && *h.Init
+	s.ReadOnly, s.Privileged = h.ReadonlyRootfs, h.Privileged
+	s.CapAdd, s.CapDrop = capabilities(h.CapAdd), capabilities(h.CapDrop)
+	s.HostNetwork, s.HostPID, s.HostIPC = h.NetworkMode.IsHost(), h.PidMode.IsHost(), h.IpcMode.IsHost()
+	for _, m := range h.Mounts {
+		if fullID(m.Source) {
+			continue
+		}
+		s.Mounts = append(s.Mounts, Mount{Type: string(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+	}
+	for _, bind := range h.Binds { // podman, and containers that others made
+		parts := strings.SplitN(bind, ":", 3)
+		if len(parts) < 2 || fullID(parts[0]) {
+			continue
+		}
+		m := Mount{Type: "volume", Source: parts[0], Target: parts[1]}
+		if strings.HasPrefix(m.Source, "/") {
+			m.Type = "bind"
+		}
+		m.ReadOnly = len(parts) == 3 && slices.Contains(strings.Split(parts[2], ","), "ro")
+		s.Mounts = append(s.Mounts, m)
+	}
+}
+
+// readNetworks leaves the engine's own networks out, and the alias that engines make of the container's id.
+func (s *Setup) readNetworks(in container.InspectResponse) {
+	if in.NetworkSettings == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.NetworkSettings.Networks)) {
+		if EngineNetwork(name) {
+			continue
+		}
+		a := Attachment{Network: name}
+		if end := in.NetworkSettings.Networks[name]; end != nil {
+			a.Aliases = slices.DeleteFunc(slices.Clone(end.Aliases), func(alias string) bool { return alias == shortID(in.ID) || alias == strings.TrimPrefix(in.Name, "/") })
+			slices.Sort(a.Aliases)
+		}
+		s.Networks = append(s.Networks, a)
+	}
+}
+
+// capabilities are called alike by all engines: NET_ADMIN, not CAP_NET_ADMIN.
+func capabilities(names []string) []string {
+	var list []string
+	for _, name := range names {
+		list = append(list, strings.TrimPrefix(strings.ToUpper(name), "CAP_"))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func restartWords(p container.RestartPolicy) string {
+	switch {
+	case p.Name == "":
+		return string(container.RestartPolicyDisabled)
+	case p.MaximumRetryCount > 0:
+		return fmt.Sprintf("%s:%d", p.Name, p.MaximumRetryCount)
+	}
+	return string(p.Name)
+}
