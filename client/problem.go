@@ -39,6 +39,8 @@ const (
 	CodeHostDisabled     = "host_disabled"
 	CodeManaged          = "managed"
 	CodeInUse            = "in_use"
+	CodeNotAdoptable     = "not_adoptable"
+	CodeNotAdopted       = "not_adopted"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).

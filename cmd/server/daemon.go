@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/config"
@@ -67,6 +68,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	cleaner := stale.NewCleaner(db, fleet, log)
 	deployer := deploy.New(db, fleet, bus, log)
 	reclaimer := reclaim.New(db, fleet, log)
+	adopter := adopt.New(db, fleet, adopt.Hands{
+		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
+		Claim: deployer.Claim,
+	}, adopt.Self(), log)
 	cleaner.ClaimBy(deployer.Claim)
 	registries, login := registry.New(accessFrom(db)), loginFrom(db)
 	deployer.LogInBy(login)
@@ -96,7 +101,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker,
+		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker,
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)

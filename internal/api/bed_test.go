@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -84,6 +85,10 @@ func newBedOn(t *testing.T, at docker.Options) *bed {
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Registries = registry.New(b.access)
+	b.deps.Adopter = adopt.New(b.db, fleet, adopt.Hands{
+		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
+		Claim: b.deps.Deployer.Claim,
+	}, "", log)
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
 	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance, Options: b.deps.Deployer.Options})
 	b.deps.Cleaner.ScanBy(func(ctx context.Context, hostID string) error {

@@ -9,7 +9,7 @@ import (
 
 type deployJSON struct {
 	ID          string `json:"id"`
-	Kind        string `json:"kind" enum:"deploy,rollback"`
+	Kind        string `json:"kind" enum:"deploy,rollback,adoption" doc:"adoption: a container that ran already was taken over"`
 	ProjectID   string `json:"project_id"`
 	StageID     string `json:"stage_id"`
 	HostID      string `json:"host_id"`

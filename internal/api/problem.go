@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -82,6 +83,8 @@ const (
 	codeHostDisabled     = "host_disabled"
 	codeManaged          = "managed"
 	codeInUse            = "in_use"
+	codeNotAdoptable     = "not_adoptable"
+	codeNotAdopted       = "not_adopted"
 )
 
 const (
@@ -235,6 +238,12 @@ var problems = []problemRule{
 	{err: hosts.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: hosts.ErrInUse, status: http.StatusConflict, code: codeInUse},
 
+	{err: adopt.ErrNotAdoptable, status: http.StatusConflict, code: codeNotAdoptable},
+	{err: adopt.ErrGone, status: http.StatusConflict, code: codeConflict, hint: "docker-watcher adopt ls shows what is there now"},
+	{err: adopt.ErrBusy, status: http.StatusConflict, code: codeBusy},
+	{err: adopt.ErrNotAdopted, status: http.StatusConflict, code: codeNotAdopted, hint: "what docker-watcher made is removed, not given back"},
+	{err: adopt.ErrInUse, status: http.StatusConflict, code: codeInUse},
+
 	{err: deploy.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},
 	{err: deploy.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body"},
@@ -247,6 +256,7 @@ var problems = []problemRule{
 	{err: auth.ErrThrottled, status: http.StatusTooManyRequests, code: codeTooMany, hint: hintThrottle},
 
 	{err: docker.ErrAbsent, status: http.StatusConflict, code: codeHostDisabled, hint: hintDisabled},
+	{err: adopt.ErrUnfit, status: http.StatusConflict, code: codeFrozen, hint: hintFrozen},
 	{err: docker.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
 	{err: docker.ErrTimeout, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
 	{err: docker.ErrNotFound, status: http.StatusConflict, code: codeWrongState, hint: "the container is gone from the engine; the next scan shows it as missing"},

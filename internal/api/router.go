@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -42,6 +43,7 @@ type Deps struct {
 	Cleaner   *stale.Cleaner
 	Deployer  *deploy.Deployer
 	Reclaimer *reclaim.Reclaimer
+	Adopter   *adopt.Adopter
 	// Registries are asked for what they have; see main for how each is reached.
 	Registries *registry.Registries
 	Auth       *auth.Service
@@ -175,11 +177,14 @@ func (s *server) routes() []route {
 		{post, "/api/instances/{id}/unpin", operator, "unpin-instance", "End a pin", to(s.unpinInstance)},
 		{post, "/api/instances/{id}/snooze", operator, "snooze-instance", "Keep an instance from every cleanup until a moment", to(s.snooze)},
 		{remove, "/api/instances/{id}/snooze", operator, "unsnooze-instance", "End a snooze", to(s.unsnooze)},
+		{remove, "/api/instances/{id}/adoption", admin, "unadopt-instance", "Give an adopted container back without touching it", to(s.unadoptInstance)},
 
 		{get, "/api/containers/stale", viewer, "list-stale", "What is stale, and how we know", to(s.listStale)},
 		{post, "/api/containers/stale/scan", operator, "scan", "Look at the hosts now", to(s.scan)},
 		{post, "/api/containers/stale/cleanup", admin, "cleanup", "Plan or apply a cleanup of many", cleanupBody(s.cleanup)},
 		{post, "/api/containers/stale/{id}/cleanup", operator, "cleanup-one", "Plan or apply the cleanup of one", cleanupOneBody(s.cleanupOne)},
+		{get, "/api/containers/foreign", viewer, "list-foreign", "What is on the hosts and not ours", to(s.listForeign)},
+		{post, "/api/containers/foreign/adopt", admin, "adopt", "Take containers over, all or nothing, or tell what that would make", to(s.adoptContainers)},
 		{get, "/api/plans", viewer, "list-plans", "The plans, newest first, without their items", to(s.listPlans)},
 		{get, "/api/plans/{id}", viewer, "get-plan", "A plan and what became of it", to(s.getPlan)},
 		{post, "/api/plans/{id}/cancel", operator, "cancel-plan", "Call off a plan before it is applied", to(s.cancelPlan)},

@@ -114,6 +114,11 @@ func (e *Engine) InspectImage(ctx context.Context, ref string) (Image, error) {
 		if got.Config != nil {
 			out.HasHealthcheck = hasTest(got.Config.Healthcheck)
 			out.ExposedPorts = portNumbers(got.Config.ExposedPorts)
+			c := got.Config
+			out.Defaults = Defaults{
+				Env: c.Env, Command: c.Cmd, Entrypoint: c.Entrypoint, Labels: c.Labels,
+				User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal,
+			}
 		}
 		return out, nil
 	})

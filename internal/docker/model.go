@@ -124,6 +124,18 @@ type Image struct {
 	OS, Arch       string
 	HasHealthcheck bool
 	ExposedPorts   []int
+	Defaults       Defaults
+}
+
+// Defaults are what an image gives to every container made of it, unless that is asked for otherwise.
+type Defaults struct {
+	Env        []string // NAME=value
+	Command    []string
+	Entrypoint []string
+	Labels     map[string]string
+	User       string
+	WorkingDir string
+	StopSignal string
 }
 
 // engineTime reads a time of the engine's. Never happened (0001-01-01, empty) is zero, and so is what cannot be read.

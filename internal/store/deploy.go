@@ -41,6 +41,7 @@ type DeployKind string
 const (
 	DeployForward  DeployKind = "deploy"   // an image tag
 	DeployRollback DeployKind = "rollback" // a former instance, or another of its spec and digest
+	DeployAdoption DeployKind = "adoption" // a container that ran already: nothing was done but written down
 )
 
 // Deploy is one attempt to bring a stage to an image tag.
