@@ -196,7 +196,7 @@ type adoptedJSON struct {
 	Warnings     []string `json:"warnings" nullable:"false"`
 }
 
-func adoptedOf(d adopt.Adopted) adoptedJSON {
+func adoptedOf(ctx context.Context, d adopt.Adopted) adoptedJSON {
 	i := d.Instance
 	v := stale.Judge(stale.FactsOf(i, d.Now), stale.PolicyOf(d.StaleAfter), d.Now)
 	return adoptedJSON{
@@ -204,7 +204,7 @@ func adoptedOf(d adopt.Adopted) adoptedJSON {
 		Project: d.Project.Name, ProjectID: d.Project.ID, Stage: d.Stage.Name, StageID: d.Stage.ID, StageKind: string(d.Stage.Kind),
 		MakesProject: d.MadeProject, MakesStage: d.MadeStage, Image: i.Image, ImageTag: i.ImageTag,
 		Status: string(i.Status), Class: string(v.Class), LastAliveAt: moment(v.LastAlive), DaysStale: v.DaysStale, Evidence: string(v.Evidence),
-		StaleAfter: d.StaleAfter.String(), Stale: v.Stale, Reason: v.Reason, Spec: specOf(i.Spec),
+		StaleAfter: d.StaleAfter.String(), Stale: v.Stale, Reason: v.Reason, Spec: specOf(i.Spec, seesPlain(ctx)),
 		Left: append([]string{}, d.Left...), Warnings: append([]string{}, d.Warnings...),
 	}
 }
@@ -221,7 +221,7 @@ func (s *server) adoptContainers(ctx context.Context, in *adoptIn) (*out[adoptio
 	}
 	body := adoptionJSON{DryRun: r.DryRun, Items: make([]adoptedJSON, 0, len(done))}
 	for _, d := range done {
-		body.Items = append(body.Items, adoptedOf(d))
+		body.Items = append(body.Items, adoptedOf(ctx, d))
 	}
 	if !r.DryRun {
 		s.thresholdsChanged(ctx) // of stages that are new; and the scan that this asks for judges them

@@ -73,6 +73,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/containers/foreign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is on the hosts and not ours */
+        get: operations["list-foreign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/containers/foreign/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take containers over, all or nothing, or tell what that would make */
+        post: operations["adopt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/containers/stale": {
         parameters: {
             query?: never;
@@ -447,6 +481,23 @@ export interface paths {
         post?: never;
         /** Remove an instance that is not stale */
         delete: operations["remove-instance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}/adoption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give an adopted container back without touching it */
+        delete: operations["unadopt-instance"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1188,6 +1239,85 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AdoptCompose: {
+            /** @description id or name */
+            host_id: string;
+            project: string;
+        };
+        AdoptItem: {
+            /** @description full: 64 hex digits */
+            container_id: string;
+            /** @description id or name */
+            host_id: string;
+            /** @description repository of a project that is made; absent: the container's */
+            image?: string;
+            /**
+             * @description of a stage that is made; default production
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name */
+            project: string;
+            /** @description its name in the project */
+            stage: string;
+            /** @description of a stage that is made: 10s, 36h, 7d or never; absent: as the project */
+            stale_after?: string;
+        };
+        AdoptRequest: {
+            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to */
+            compose?: components["schemas"]["AdoptCompose"];
+            /** @description tell what would be made, and make nothing */
+            dry_run?: boolean;
+            /** @description which containers, and where to */
+            items?: components["schemas"]["AdoptItem"][] | null;
+            /** @description projects and stages that do not exist may be made */
+            make?: boolean;
+        };
+        Adopted: {
+            class?: string;
+            container_id: string;
+            /** Format: int64 */
+            days_stale: number;
+            evidence?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            image: string;
+            image_tag: string;
+            /** @description absent in a dry run */
+            instance_id?: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /** @description what the next deploy would do without; an undo makes it whole */
+            left: string[];
+            /** @description the project did not exist before */
+            makes_project: boolean;
+            makes_stage: boolean;
+            /** @description of the container */
+            name: string;
+            /** @description its name */
+            project: string;
+            project_id?: string;
+            reason: string;
+            /** @description as far as the next deploy can make it again */
+            spec: components["schemas"]["Spec"];
+            /** @description its name */
+            stage: string;
+            stage_id?: string;
+            /** @enum {string} */
+            stage_kind: "dev" | "staging" | "production" | "preview";
+            /** @description the next scan calls it stale */
+            stale: boolean;
+            /** @description the threshold in force for it */
+            stale_after: string;
+            status: string;
+            warnings: string[];
+        };
+        Adoption: {
+            /** @description nothing was made */
+            dry_run: boolean;
+            items: components["schemas"]["Adopted"][];
+        };
         AgeBucket: {
             /** Format: int64 */
             count: number;
@@ -1549,8 +1679,11 @@ export interface components {
             image_tag: string;
             /** @description the new one; of a rollback that is queued the one to go back to */
             instance_id?: string;
-            /** @enum {string} */
-            kind: "deploy" | "rollback";
+            /**
+             * @description adoption: a container that ran already was taken over
+             * @enum {string}
+             */
+            kind: "deploy" | "rollback" | "adoption";
             project_id: string;
             /** @description the instance that served when it began */
             replaces?: string;
@@ -1589,7 +1722,9 @@ export interface components {
         };
         Env: {
             name: string;
-            /** @description sent, never answered; when a spec is changed, a variable without a value keeps the one it has */
+            /** @description its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew */
+            secret?: boolean;
+            /** @description answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has */
             value?: string;
         };
         Event: {
@@ -1650,6 +1785,67 @@ export interface components {
              */
             takes: number;
         };
+        Foreign: {
+            adoptable: boolean;
+            /** @description why it could not be asked about: nothing is known of its age */
+            check_error?: string;
+            /**
+             * @description in which way it is not alive
+             * @enum {string}
+             */
+            class?: "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead";
+            compose_project?: string;
+            compose_service?: string;
+            /** @description full */
+            container_id: string;
+            /** Format: date-time */
+            created_at: string | null;
+            /**
+             * Format: int64
+             * @description whole days since it was last alive, by the engine's clock
+             */
+            days_stale: number;
+            /** @enum {string} */
+            evidence?: "observed" | "finished_at" | "first_seen_stopped" | "created_at";
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /** @description as given when it was made */
+            image: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /**
+             * @description what is particular about it: a task of Swarm; the container of docker-watcher itself; our label, but no row of ours; the label of another docker-watcher
+             * @enum {string}
+             */
+            mark?: "swarm_task" | "self" | "label_without_row" | "other_installation";
+            name: string;
+            proposal: components["schemas"]["Proposal"];
+            /** @description the same in words */
+            reason: string;
+            /** @description by the global threshold */
+            stale: boolean;
+            /** @description as its engine says: running, exited, created, paused, restarting, dead, removing */
+            state: string;
+            /** @description what a scan would call it, were it ours; absent: it could not be asked about */
+            status?: string;
+            /** @description last_alive_at may be later than the truth, never earlier */
+            upper_bound: boolean;
+            /** @description why it can never be adopted */
+            why?: string;
+        };
+        ForeignList: {
+            items: components["schemas"]["Foreign"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
+            /** @description hosts that could not be asked: nothing is known of what is on them */
+            not_asked: components["schemas"]["NotAsked"][];
+            /**
+             * Format: int64
+             * @description how many match all but the class, on the hosts that were asked
+             */
+            total: number;
+        };
         Health: {
             /**
              * @description absent: the image's HEALTHCHECK, or else up for 10 s
@@ -1663,6 +1859,16 @@ export interface components {
              */
             port?: number;
             /** @description such as 60s */
+            timeout?: string;
+        };
+        Healthcheck: {
+            /** @description such as 30s; absent: as the image or the engine has it, as the next */
+            interval?: string;
+            /** Format: int64 */
+            retries?: number;
+            start_period?: string;
+            /** @description CMD and words, CMD-SHELL and one line, or NONE; absent: the image's */
+            test?: string[] | null;
             timeout?: string;
         };
         HistoryDay: {
@@ -2088,6 +2294,19 @@ export interface components {
             /** @description absolute */
             target: string;
         };
+        Network: {
+            /** @description names that it has there beside its own */
+            aliases?: string[] | null;
+            /** @description of a network of the host */
+            name: string;
+        };
+        NotAsked: {
+            hint?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            why: string;
+        };
         Overview: {
             /**
              * Format: int64
@@ -2458,6 +2677,16 @@ export interface components {
             /** @enum {string} */
             protocol?: "tcp" | "udp";
         };
+        Power: {
+            /** @description capabilities such as NET_ADMIN, or ALL */
+            cap_add?: string[] | null;
+            host_ipc?: boolean;
+            /** @description the host's network instead of its own */
+            host_network?: boolean;
+            /** @description it sees the host's processes */
+            host_pid?: boolean;
+            privileged?: boolean;
+        };
         Problem: {
             /** @description what is wrong, for programs */
             code: string;
@@ -2515,6 +2744,18 @@ export interface components {
             /** @description its name */
             project: string;
             project_id: string;
+        };
+        Proposal: {
+            /** @description repository; absent: its image has no name */
+            image?: string;
+            /** @description or digest */
+            image_tag?: string;
+            /** @enum {string} */
+            kind: "dev" | "staging" | "production" | "preview";
+            project: string;
+            project_exists: boolean;
+            stage: string;
+            stage_exists: boolean;
         };
         Protection: {
             by?: string;
@@ -2668,6 +2909,23 @@ export interface components {
             /** Format: int64 */
             took_ms: number;
         };
+        Resources: {
+            /**
+             * Format: double
+             * @description processors, such as 0.5; 0: no limit
+             */
+            cpus?: number;
+            /**
+             * Format: int64
+             * @description bytes; 0: no limit
+             */
+            memory?: number;
+            /**
+             * Format: int64
+             * @description processes and threads; 0: no limit
+             */
+            pids?: number;
+        };
         Restore: {
             /** @description of a dry run */
             check: components["schemas"]["RestoreCheck"] | null;
@@ -2704,7 +2962,7 @@ export interface components {
             start?: boolean;
         };
         RollbackRequest: {
-            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves */
             to?: string;
         };
         RuleTrial: {
@@ -2906,18 +3164,39 @@ export interface components {
             until?: string;
         };
         Spec: {
+            /** @description capabilities taken away, such as NET_RAW, or ALL */
+            cap_drop?: string[] | null;
+            /** @description absent: the image's */
             command?: string[] | null;
+            /** @description absent: the image's */
+            entrypoint?: string[] | null;
             env?: components["schemas"]["Env"][] | null;
+            /** @description how a deploy proves that a new container is healthy */
             health?: components["schemas"]["Health"];
+            /** @description what the engine runs in the container to know its health; absent: the image's */
+            healthcheck?: components["schemas"]["Healthcheck"];
+            /** @description a small first process reaps what the program leaves behind */
+            init?: boolean;
             labels?: {
                 [key: string]: string;
             };
             mounts?: components["schemas"]["Mount"][] | null;
+            /** @description absent: the engine's default one */
+            networks?: components["schemas"]["Network"][] | null;
             ports?: components["schemas"]["Port"][] | null;
+            /** @description power over the host: needs an admin */
+            power?: components["schemas"]["Power"];
+            /** @description nothing but its volumes can be written to */
+            read_only?: boolean;
+            resources?: components["schemas"]["Resources"];
             /** @description no, always, unless-stopped or on-failure[:n] */
             restart?: string;
             /** @description such as 10s, which is the default */
             stop_grace?: string;
+            /** @description NAME or UID, with :GROUP or :GID; absent: the image's */
+            user?: string;
+            /** @description absolute, in the container; absent: the image's */
+            workdir?: string;
         };
         Stage: {
             /** Format: date-time */
@@ -3707,6 +3986,170 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-foreign": {
+        parameters: {
+            query?: {
+                /** @description how many a page */
+                limit?: number;
+                /** @description next_cursor of the page before */
+                cursor?: string;
+                /** @description id or name */
+                host?: string;
+                /** @description in name, image, id, compose project or service */
+                text?: string;
+                class?: ("running" | "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead")[] | null;
+                /** @description name of a compose project */
+                compose?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForeignList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adopt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adoption"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6068,6 +6511,108 @@ export interface operations {
                 /** @description stop it first if it runs */
                 stop?: boolean;
             };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unadopt-instance": {
+        parameters: {
+            query?: never;
             header?: never;
             path: {
                 /** @description its id */
