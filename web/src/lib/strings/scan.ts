@@ -8,4 +8,5 @@ export const scanWords = {
   scanResult: (total: number, fresh: number) =>
     `${plural(total, 'stale container')}, ${fresh === 0 ? 'none of them new' : `${fresh} of them new`}`,
   age: (days: number) => (days === 0 ? 'under 7 days' : `${days}+ days`),
+  ageShort: (days: number) => `${days}+ d`,
 };
