@@ -99,6 +99,7 @@ export const paths = {
   instance: (id: string) => '/instances/' + encodeURIComponent(id),
   stale: (filter: Record<string, string> = {}) => withPath('/stale', filter),
   events: (filter: Record<string, string> = {}) => withPath('/events', filter),
+  reclaim: (filter: Record<string, string> = {}) => withPath('/reclaim', filter),
 };
 
 const withPath = (path: string, filter: Record<string, string>) => {

@@ -12,6 +12,8 @@ export function toggled(ids: string[], id: string, anchor: string | null): strin
  */
 export class Rows {
   selected = $state.raw<ReadonlySet<string>>(new Set());
+  /** Also those that match but are not loaded. */
+  everything = $state(false);
   cursor = $state(-1);
   #anchor: string | null = null;
   #ids: () => string[];
@@ -46,6 +48,12 @@ export class Rows {
 
   clear() {
     if (this.selected.size > 0) this.selected = new Set();
+    this.everything = false;
+  }
+
+  /** Selects these too. */
+  take(ids: string[]) {
+    if (ids.some((id) => !this.selected.has(id))) this.selected = new Set([...this.selected, ...ids]);
   }
 
   /** Forgets what is selected but no longer there. */

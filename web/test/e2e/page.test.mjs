@@ -384,6 +384,83 @@ test('10,000 stale containers stay smooth', async () => {
   await many.context().close();
 });
 
+test('what is selected is in the address, and comes back from there', async () => {
+  const many = await open(await context(MANY_URL, { extraHTTPHeaders: { authorization: `Bearer ${MANY_TOKEN}` } }));
+  const bar = many.getByRole('region', { name: 'Bulk actions' });
+  const box = (n) => many.getByRole('checkbox', { name: `Select many-preview-${String(n).padStart(5, '0')}` });
+  const says = async (n) => bar.getByText(`${n} selected`).waitFor();
+  await many.goto(MANY_URL + '/stale');
+  await box(9999).click();
+  await box(9997).click();
+  await says(2);
+  const link = many.url();
+  assert.match(link, /sel=\w{16}\.\w{16}$/);
+
+  await many.reload();
+  await says(2);
+  assert.ok((await box(9997).isChecked()) && !(await box(9998).isChecked()), 'the same rows, and no others');
+  await many.getByRole('link', { name: 'Kept' }).click();
+  await many.getByText('Nothing is kept').waitFor();
+  assert.ok(!many.url().includes('sel='), 'a selection does not go over into another list');
+  await many.goBack();
+  await says(2);
+  await many.getByRole('navigation').getByRole('link', { name: 'Stale', exact: false }).first().click();
+  await bar.waitFor({ state: 'detached' });
+  await many.goBack();
+  await says(2);
+  await many.goForward();
+  await bar.waitFor({ state: 'detached' });
+
+  await many.goto(`${link}.0000000000000000`);
+  await says(2);
+  await bar.getByText('1 no longer here').waitFor();
+  await eventually(() => assert.equal(many.url(), link, 'what is gone leaves the address'));
+  await many.getByLabel('Filter by name, tag, image or ID').fill('many-preview-0000');
+  await bar.waitFor({ state: 'detached' });
+  await eventually(() => assert.ok(many.url().endsWith('/stale?q=many-preview-0000'), 'another question forgets the selection'));
+
+  await many.goto(MANY_URL + '/stale?sort=-last_alive_at'); // the shortest stale first
+  await many.getByRole('checkbox', { name: 'Select all 200 containers' }).click();
+  await says(200);
+  assert.ok(many.url().length < 4000, `${many.url().length} characters for 200 rows`);
+  await many.getByRole('button', { name: 'Select all 10,000 that match' }).click();
+  await says('10,000');
+  assert.match(many.url(), /sel=all$/);
+  await many.reload();
+  await says('10,000');
+
+  const far = await fetch(`${MANY_URL}/api/containers/stale?text=many-preview-09700`, {
+    headers: { authorization: `Bearer ${MANY_TOKEN}` },
+  });
+  const { id } = (await far.json()).items[0]; // on the second page
+  await many.goto(`${MANY_URL}/stale?q=many-preview-00&open=${id}`);
+  await many.getByText('The container of this address is not in this list any more').waitFor();
+  await many.goto(`${MANY_URL}/stale?sel=${id}&open=${id}`);
+  await many.getByRole('dialog').getByRole('heading', { name: 'many-preview-09700' }).waitFor();
+  await many.reload();
+  await many.getByRole('dialog').getByRole('heading', { name: 'many-preview-09700' }).waitFor();
+  await many.keyboard.press('Escape');
+  await eventually(() => assert.ok(many.url().endsWith(`/stale?sel=${id}`), 'what is closed leaves the address'));
+  await says(1);
+  await many.context().close();
+});
+
+test('an open event, a period and a search in the log are in the address', async () => {
+  await page.setViewportSize({ width: 1360, height: 850 });
+  await page.goto(BASE_URL + '/events?source=scanner');
+  const row = page.getByRole('article').first();
+  await row.getByRole('button').first().click();
+  await row.getByText('Kind', { exact: true }).waitFor();
+  assert.match(page.url(), /source=scanner&open=\d+$/);
+  await page.reload();
+  await page.getByRole('article').getByText('Kind', { exact: true }).waitFor();
+  await page.goto(BASE_URL + '/hosts');
+  await page.getByLabel(/period$/).selectOption({ label: 'Last 7 days' });
+  assert.match(page.url(), /blind=7$/);
+  await page.reload();
+  await eventually(async () => assert.equal(await page.getByLabel(/period$/).inputValue(), '7'));
+});
+
 const screens = {
   overview: '/',
   stale: '/stale',

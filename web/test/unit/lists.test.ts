@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { Event } from '$lib/api/client';
 import { rank, score } from '$lib/fuzzy';
 import { histogram } from '$lib/histogram';
-import { settled } from '$lib/live/paged.svelte';
+import { Paged, settled } from '$lib/live/paged.svelte';
 import { topicsOf } from '$lib/live/topics';
 import { prepended } from '$lib/recent.svelte';
 import { matchPath, withQuery } from '$lib/router.svelte';
 import { Rows, toggled } from '$lib/rows.svelte';
+import { mostNamed, named, nameOf } from '$lib/selection.svelte';
 import { matches } from '../../src/pages/events/match';
 
 const row = (id: string, v = 0) => ({ id, v });
@@ -47,7 +48,72 @@ describe('selection', () => {
     expect(rows.selected.size).toBe(0);
   });
 
+  it('takes more to what it has, and forgets that it was everything when it is cleared', () => {
+    const rows = new Rows(() => ids);
+    rows.take(['a', 'b']);
+    rows.take(['b', 'c']);
+    expect([...rows.selected]).toEqual(['a', 'b', 'c']);
+    rows.everything = true;
+    rows.clear();
+    expect(rows.everything).toBe(false);
+  });
+
   it('of nothing is not all', () => expect(new Rows(() => []).all).toBe(false));
+});
+
+describe('a selection in the address', () => {
+  const many = (n: number) => Array.from({ length: n }, (_, i) => i.toString().padStart(16, '0'));
+  it('is the ids, and comes back as it was', () => {
+    const ids = new Set(['a', 'c']);
+    expect(named(nameOf(ids, false))).toEqual({ all: false, ids: ['a', 'c'] });
+  });
+  it('is one word for everything that matches', () => {
+    expect(nameOf(new Set(many(200)), true)).toBe('all');
+    expect(named('all')).toEqual({ all: true, ids: [] });
+  });
+  it('of none is nothing', () => {
+    expect(nameOf(new Set(), false)).toBe('');
+    expect(named('').ids).toEqual([]);
+  });
+  it('of a page stays short, and of more is left out', () => {
+    expect(withQuery(new URLSearchParams(), { sel: nameOf(new Set(many(mostNamed)), false) }).length).toBeLessThan(4000);
+    expect(nameOf(new Set(many(mostNamed + 1)), false)).toBe('');
+  });
+  it('that somebody typed names nothing twice and not more than a page', () => {
+    expect(named('a..a.b.').ids).toEqual(['a', 'b']);
+    expect(named(many(1000).join('.')).ids).toHaveLength(mostNamed);
+  });
+});
+
+describe('reaching for rows behind the first page', () => {
+  const rows = Array.from({ length: 1000 }, (_, n) => row(String(n)));
+  const paged = (asked: number[]) =>
+    new Paged(async ({ limit }) => (asked.push(limit), { items: rows.slice(0, limit), next_cursor: 'more', total: 5000 }), [], 10);
+  it('holds as many whole pages as they need', async () => {
+    const list = paged([]);
+    await list.reload();
+    await list.reach(['3', '41', 'gone']);
+    expect(list.items).toHaveLength(50);
+  });
+  it('holds what two ask for at once', async () => {
+    const list = paged([]);
+    await list.reload();
+    await Promise.all([list.reach(['41']), list.reach(['45']).then(() => expect(list.items).toHaveLength(50))]);
+  });
+  it.each([[['gone']], [['3']], [[]]])('fetches nothing more for %s', async (ids) => {
+    const asked: number[] = [];
+    const list = paged(asked);
+    await list.reload();
+    await list.reach(ids);
+    expect(list.items).toHaveLength(10);
+    expect(asked).toEqual([10, 1000]);
+  });
+  it('does nothing to a list that was asked something else meanwhile', async () => {
+    const list = paged([]);
+    await list.reload();
+    await Promise.all([list.reach(['41']), list.restart()]);
+    expect(list.items).toHaveLength(10);
+  });
 });
 
 describe('the newest events', () => {

@@ -5,6 +5,7 @@ export type Page<T> = { items: T[]; next_cursor?: string; total?: number };
 type Load<T> = (page: { limit: number; cursor?: string }, signal?: AbortSignal) => Promise<Page<T>>;
 
 const most = 1000; // of one answer
+const tries = 3; // of which an event that comes meanwhile takes one
 
 /** Rows in the order they are in now, as long as somebody points at them: known ones keep their place, new ones come last. */
 export function settled<T extends { id: string }>(shown: T[], fresh: T[]): T[] {
@@ -21,6 +22,8 @@ export class Paged<T extends { id: string }> {
   frozen = false;
 
   #wanted: number;
+  #question = 0;
+  #reaching: Promise<void> = Promise.resolve();
   #size: number;
   #load: Load<T>;
   #resource: Resource<Page<T>>;
@@ -53,8 +56,25 @@ export class Paged<T extends { id: string }> {
   /** Asks another question: back to the first page. */
   restart = () => {
     this.#wanted = this.#size;
+    this.#question++;
     return this.#resource.restart();
   };
+
+  /** Holds as many pages as these need, as far as one answer can tell where they are. One at a time: a question drops the one before. */
+  reach = (ids: string[]): Promise<void> => {
+    const question = this.#question;
+    const mine = this.#reaching.then(() => this.#reach(ids, question));
+    this.#reaching = mine.catch(() => {});
+    return mine;
+  };
+
+  async #reach(ids: string[], question: number) {
+    const { items } = await this.#load({ limit: most });
+    const last = items.findLastIndex((x) => ids.includes(x.id));
+    if (question !== this.#question || last < 0) return;
+    this.#wanted = Math.max(this.#wanted, Math.ceil((last + 1) / this.#size) * this.#size);
+    for (let n = 0; n < tries && question === this.#question && (this.items?.length ?? 0) <= last; n++) await this.#resource.reload();
+  }
 
   /** The next page. */
   next = async () => {

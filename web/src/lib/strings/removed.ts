@@ -7,6 +7,7 @@ export const removed = {
   none: 'Nothing was removed',
   noneBody: (days: number) => `What a cleanup removes is listed here for ${plural(days, 'day')}, and can be restored as it was.`,
   noMatch: 'No removed container matches',
+  notListed: 'The container of this address is not in this list any more',
   by: (who: string) => `by ${who.replace(/^(user|token):/, '').replace('system:auto', 'automatic cleanup')}`,
   removed: 'removed',
   left: (span: string) => `${span} left`,

@@ -54,6 +54,7 @@ export const stale = {
   until: 'until',
   by: (who: string) => `by ${who}`,
 
+  notListed: 'The container of this address is not in this list any more',
   nothing: 'Nothing is stale',
   nothingBody: 'Every managed container has been alive within its threshold.',
   nothingScanned: 'Scanned',
@@ -85,6 +86,9 @@ export const stale = {
     keep: 'Keep…',
     unkeep: 'No longer keep',
     preview: 'Preview cleanup',
+    gone: (n: number) => `${n.toLocaleString('en')} no longer here`,
+    allGone: (n: number) => `None of the ${n.toLocaleString('en')} selected is in this list any more`,
+    unnamed: 'too many for the address',
     adminOnly: 'Cleaning up more than one at once needs an admin.',
   },
 
