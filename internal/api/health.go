@@ -62,10 +62,9 @@ func (s *server) checks(ctx context.Context) []checkJSON {
 		s.log.WarnContext(ctx, "hosts could not be read", "error", err)
 		return append(checks, checkJSON{Name: "hosts", Detail: "the hosts could not be read", Hint: "the log of the daemon says more"})
 	}
-	for _, h := range hosts {
-		checks = append(checks, s.checkEngine(ctx, h))
-	}
-	return append(checks, s.checkScan())
+	engines := make([]checkJSON, len(hosts))
+	allAtOnce(len(hosts), func(i int) { engines[i] = s.checkEngine(ctx, hosts[i]) })
+	return append(append(checks, engines...), s.checkScan())
 }
 
 // checkEngine is not well either while an engine that answers cannot be judged: a cleaner that has

@@ -12,70 +12,51 @@ import (
 
 // hostTLSJSON proves both sides of tcp://.
 type hostTLSJSON struct {
-	CA         string `json:"ca,omitempty" maxLength:"200000" doc:"PEM: who signed the engine's certificate; absent: whom this machine trusts"`
-	Cert       string `json:"cert,omitempty" maxLength:"200000" doc:"PEM: ours"`
-	Key        string `json:"key,omitempty" maxLength:"50000" doc:"PEM: ours; never answered"`
-	ServerName string `json:"server_name,omitempty" maxLength:"253" doc:"in the engine's certificate; absent: the endpoint's host"`
+	CA         *string `json:"ca,omitempty" maxLength:"200000" doc:"PEM: who signed the engine's certificate; empty: whom this machine trusts"`
+	Cert       *string `json:"cert,omitempty" maxLength:"200000" doc:"PEM: ours"`
+	Key        *string `json:"key,omitempty" maxLength:"50000" doc:"PEM: ours; never answered"`
+	ServerName *string `json:"server_name,omitempty" maxLength:"253" doc:"in the engine's certificate; empty: the endpoint's host"`
 }
 
 // hostSSHJSON proves both sides of ssh://.
 type hostSSHJSON struct {
-	Key        string `json:"key,omitempty" maxLength:"50000" doc:"private, in PEM or OpenSSH's form; never answered"`
-	Passphrase string `json:"passphrase,omitempty" maxLength:"1000" doc:"of the key; never answered"`
-	HostKey    string `json:"host_key,omitempty" maxLength:"5000" doc:"the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it"`
+	Key        *string `json:"key,omitempty" maxLength:"50000" doc:"private, in PEM or OpenSSH's form; never answered. A new one forgets the passphrase of the former"`
+	Passphrase *string `json:"passphrase,omitempty" maxLength:"1000" doc:"of the key; never answered"`
+	HostKey    *string `json:"host_key,omitempty" maxLength:"5000" doc:"the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it"`
+}
+
+// HostWay is how a host is reached, beside its endpoint. Of a host that is there, what is absent stays.
+type HostWay struct {
+	Plain *bool        `json:"plain,omitempty" doc:"allow tcp:// without TLS: whoever is on the way can command the engine"`
+	TLS   *hostTLSJSON `json:"tls,omitempty"`
+	SSH   *hostSSHJSON `json:"ssh,omitempty"`
+}
+
+func (w HostWay) change(name, endpoint *string) hosts.Change {
+	c := hosts.Change{Name: name, Endpoint: endpoint, Plain: w.Plain}
+	if t := w.TLS; t != nil {
+		c.CA, c.Cert, c.Key, c.ServerName = t.CA, t.Cert, t.Key, t.ServerName
+	}
+	if s := w.SSH; s != nil {
+		c.SSHKey, c.Passphrase, c.HostKey = s.Key, s.Passphrase, s.HostKey
+	}
+	return c
 }
 
 // HostFacts are what people say of a host.
 type HostFacts struct {
-	Name     string       `json:"name,omitempty" maxLength:"63" doc:"unique"`
-	Endpoint string       `json:"endpoint" minLength:"1" maxLength:"500" doc:"unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock"`
-	Plain    bool         `json:"plain,omitempty" doc:"allow tcp:// without TLS: whoever is on the way can command the engine"`
-	TLS      *hostTLSJSON `json:"tls,omitempty"`
-	SSH      *hostSSHJSON `json:"ssh,omitempty"`
+	Name     string `json:"name,omitempty" maxLength:"63" doc:"unique"`
+	Endpoint string `json:"endpoint" minLength:"1" maxLength:"500" doc:"unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock"`
+	HostWay
 }
 
-func (f HostFacts) facts() hosts.Facts {
-	out := hosts.Facts{Name: f.Name, Endpoint: f.Endpoint, Plain: f.Plain}
-	if t := f.TLS; t != nil {
-		out.CA, out.Cert, out.Key, out.ServerName = t.CA, t.Cert, t.Key, t.ServerName
-	}
-	if s := f.SSH; s != nil {
-		out.SSHKey, out.Passphrase, out.HostKey = s.Key, s.Passphrase, s.HostKey
-	}
-	return out
-}
+func (f HostFacts) facts() hosts.Facts { return f.change(&f.Name, &f.Endpoint).Facts() }
 
 // HostChange is what is to be different. A change of the endpoint's kind forgets what belonged to the former one.
 type HostChange struct {
-	Name     *string            `json:"name,omitempty" maxLength:"63"`
-	Endpoint *string            `json:"endpoint,omitempty" minLength:"1" maxLength:"500"`
-	Plain    *bool              `json:"plain,omitempty"`
-	TLS      *hostTLSChangeJSON `json:"tls,omitempty" doc:"what is absent stays"`
-	SSH      *hostSSHChangeJSON `json:"ssh,omitempty" doc:"what is absent stays; a new key forgets the passphrase of the former one"`
-}
-
-type hostTLSChangeJSON struct {
-	CA         *string `json:"ca,omitempty" maxLength:"200000"`
-	Cert       *string `json:"cert,omitempty" maxLength:"200000"`
-	Key        *string `json:"key,omitempty" maxLength:"50000"`
-	ServerName *string `json:"server_name,omitempty" maxLength:"253"`
-}
-
-type hostSSHChangeJSON struct {
-	Key        *string `json:"key,omitempty" maxLength:"50000"`
-	Passphrase *string `json:"passphrase,omitempty" maxLength:"1000"`
-	HostKey    *string `json:"host_key,omitempty" maxLength:"5000"`
-}
-
-func (c HostChange) change() hosts.Change {
-	out := hosts.Change{Name: c.Name, Endpoint: c.Endpoint, Plain: c.Plain}
-	if t := c.TLS; t != nil {
-		out.CA, out.Cert, out.Key, out.ServerName = t.CA, t.Cert, t.Key, t.ServerName
-	}
-	if s := c.SSH; s != nil {
-		out.SSHKey, out.Passphrase, out.HostKey = s.Key, s.Passphrase, s.HostKey
-	}
-	return out
+	Name     *string `json:"name,omitempty" maxLength:"63"`
+	Endpoint *string `json:"endpoint,omitempty" minLength:"1" maxLength:"500"`
+	HostWay
 }
 
 type hostReportJSON struct {
@@ -124,10 +105,7 @@ type createHostIn struct {
 
 func (s *server) createHost(ctx context.Context, in *createHostIn) (*versioned[hostJSON], error) {
 	h, err := s.d.Hosts.Create(ctx, in.Body.facts(), in.Body.Untested, byOf(ctx))
-	if err != nil {
-		return nil, s.hostProblem(ctx, in.Body.Name, h.ID, err)
-	}
-	return s.versionedHost(ctx, h.ID)
+	return s.hostAfter(ctx, h.ID, in.Body.Name, err)
 }
 
 type updateHostIn struct {
@@ -147,28 +125,37 @@ func (s *server) updateHost(ctx context.Context, in *updateHostIn) (*versioned[h
 	if err := in.check(h.Revision); err != nil {
 		return nil, err
 	}
-	c := in.Body.change()
+	c := in.Body.change(in.Body.Name, in.Body.Endpoint)
 	if c.Empty() {
 		return nil, invalid("body", "say what is to be different")
 	}
-	if _, err := s.d.Hosts.Update(ctx, in.ID, h.Revision, c, in.Body.Untested, byOf(ctx)); err != nil {
-		name := h.Name
-		setIf(&name, c.Name)
-		return nil, s.hostProblem(ctx, name, h.ID, err)
-	}
-	return s.versionedHost(ctx, in.ID)
+	name := h.Name
+	setIf(&name, c.Name)
+	_, err = s.d.Hosts.Update(ctx, in.ID, h.Revision, c, in.Body.Untested, byOf(ctx))
+	return s.hostAfter(ctx, in.ID, name, err)
 }
 
-func (s *server) versionedHost(ctx context.Context, id string) (*versioned[hostJSON], error) {
-	h, err := s.d.DB.Host(ctx, id)
+// hostAfter is a host after something was done to it, or why that was not done. name is the one that it was to have.
+func (s *server) hostAfter(ctx context.Context, id, name string, err error) (*versioned[hostJSON], error) {
 	if err != nil {
+		return nil, s.hostProblem(ctx, name, id, err)
+	}
+	return s.getHost(ctx, &ByID{ID: id})
+}
+
+func (s *server) disableHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
+	return s.hostAfter(ctx, in.ID, "", s.d.Hosts.Disable(ctx, in.ID, byOf(ctx)))
+}
+
+func (s *server) enableHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
+	return s.hostAfter(ctx, in.ID, "", s.d.Hosts.Enable(ctx, in.ID, byOf(ctx)))
+}
+
+func (s *server) acceptHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
+	if _, err := s.d.DB.Host(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	item, err := s.hostOf(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	return atRevision(item, h.Revision), nil
+	return s.hostAfter(ctx, in.ID, "", s.d.Scanner.Accept(ctx, in.ID, actorOf(ctx)))
 }
 
 func (s *server) deleteHost(ctx context.Context, in *ByID) (*none, error) {
@@ -178,28 +165,11 @@ func (s *server) deleteHost(ctx context.Context, in *ByID) (*none, error) {
 	return nil, nil //nolint:nilnil // nothing is answered
 }
 
-func (s *server) disableHost(ctx context.Context, in *ByID) (*out[hostJSON], error) {
-	if err := s.d.Hosts.Disable(ctx, in.ID, byOf(ctx)); err != nil {
-		return nil, s.hostProblem(ctx, "", in.ID, err)
-	}
-	return s.getHost(ctx, in)
-}
-
-func (s *server) enableHost(ctx context.Context, in *ByID) (*out[hostJSON], error) {
-	if err := s.d.Hosts.Enable(ctx, in.ID, byOf(ctx)); err != nil {
-		return nil, s.hostProblem(ctx, "", in.ID, err)
-	}
-	return s.getHost(ctx, in)
-}
-
 type tryHostIn struct{ Body HostFacts }
 
 func (s *server) tryHost(ctx context.Context, in *tryHostIn) (*out[hostReportJSON], error) {
 	r, err := s.d.Hosts.Try(ctx, in.Body.facts(), byOf(ctx))
-	if err != nil {
-		return nil, s.hostProblem(ctx, "", "", err)
-	}
-	return answer(reportOf(r)), nil
+	return s.reported(ctx, r, err)
 }
 
 type testHostIn struct {
@@ -210,11 +180,15 @@ type testHostIn struct {
 func (s *server) testHost(ctx context.Context, in *testHostIn) (*out[hostReportJSON], error) {
 	var c hosts.Change
 	if in.Body != nil {
-		c = in.Body.change()
+		c = in.Body.change(in.Body.Name, in.Body.Endpoint)
 	}
 	r, err := s.d.Hosts.Test(ctx, in.ID, c, byOf(ctx))
+	return s.reported(ctx, r, err)
+}
+
+func (s *server) reported(ctx context.Context, r hosts.Report, err error) (*out[hostReportJSON], error) {
 	if err != nil {
-		return nil, s.hostProblem(ctx, "", in.ID, err)
+		return nil, s.hostProblem(ctx, "", "", err)
 	}
 	return answer(reportOf(r)), nil
 }
@@ -223,7 +197,7 @@ func (s *server) testHost(ctx context.Context, in *testHostIn) (*out[hostReportJ
 func (s *server) hostProblem(ctx context.Context, name, id string, err error) error {
 	if unusable, ok := errors.AsType[*hosts.Unusable](err); ok {
 		p := newProblem(http.StatusConflict, codeHostUnusable, unusable.Error()).hint(unusable.Report.Hint)
-		p.HostReport = nullableReport(unusable.Report)
+		p.HostReport = new(reportOf(unusable.Report))
 		return p
 	}
 	if errors.Is(err, store.ErrConflict) && name != "" {
@@ -232,11 +206,6 @@ func (s *server) hostProblem(ctx context.Context, name, id string, err error) er
 		}
 	}
 	return wrongFields("body", err)
-}
-
-func nullableReport(r hosts.Report) *hostReportJSON {
-	j := reportOf(r)
-	return &j
 }
 
 // reachedBy shows how a host is reached; nothing of it is secret.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -56,22 +57,24 @@ func (s *server) listHosts(ctx context.Context, _ *none) (*out[list[hostJSON]], 
 	if err != nil {
 		return nil, err
 	}
-	items := make([]hostJSON, len(hosts))
-	errs := make([]error, len(hosts))
-	var wg sync.WaitGroup
-	for i, h := range hosts {
-		wg.Go(func() { items[i], errs[i] = s.hostOf(ctx, h) })
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	items, errs := make([]hostJSON, len(hosts)), make([]error, len(hosts))
+	allAtOnce(len(hosts), func(i int) { items[i], errs[i] = s.hostOf(ctx, hosts[i]) })
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return answer(list[hostJSON]{Items: items}), nil
 }
 
-func (s *server) getHost(ctx context.Context, in *ByID) (*out[hostJSON], error) {
+// allAtOnce calls do for 0..n-1, so that of many that are waited for none waits for another.
+func allAtOnce(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { do(i) })
+	}
+	wg.Wait()
+}
+
+func (s *server) getHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
 	h, err := s.d.DB.Host(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func (s *server) getHost(ctx context.Context, in *ByID) (*out[hostJSON], error) 
 	if err != nil {
 		return nil, err
 	}
-	return answer(item), nil
+	return atRevision(item, h.Revision), nil
 }
 
 // hostOf tells what is known of a host, and asks its engine now.
@@ -134,14 +137,4 @@ func (s *server) reach(ctx context.Context, hostID string) (*docker.Engine, erro
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	return engine, engine.Ping(ctx)
-}
-
-func (s *server) acceptHost(ctx context.Context, in *ByID) (*out[hostJSON], error) {
-	if _, err := s.d.DB.Host(ctx, in.ID); err != nil {
-		return nil, err
-	}
-	if err := s.d.Scanner.Accept(ctx, in.ID, actorOf(ctx)); err != nil {
-		return nil, err
-	}
-	return s.getHost(ctx, in)
 }

@@ -341,3 +341,22 @@ func TestBusyHost(t *testing.T) {
 		t.Errorf("it says %q", p.Detail)
 	}
 }
+
+// TestReadinessWaitsForNoHost longer than for one: all are asked at once, and one that hangs is given up.
+func TestReadinessWaitsForNoHost(t *testing.T) {
+	b := newBed(t)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		_, e := b.second(name)
+		e.Fail(dockertest.Fault{On: ".", Hang: true})
+	}
+	began := time.Now()
+	status, _, text := b.raw(b.nobody, get, "/readyz", "")
+	if took := time.Since(began); took > 2*pingTimeout || status != 503 {
+		t.Errorf("%d after %s", status, took)
+	}
+	for _, want := range []string{`"name":"engine:a","ok":false`, `"name":"engine:d","ok":false`, `"name":"engine:local","ok":true`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+}

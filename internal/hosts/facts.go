@@ -34,6 +34,9 @@ type Change struct {
 // Empty reports that nothing is to be different.
 func (c Change) Empty() bool { return c == Change{} }
 
+// Facts are what a change makes of nothing.
+func (c Change) Facts() Facts { return Facts{}.with(c) }
+
 // factsOf are those that the store has. The host of --docker-host is reached as that says.
 func factsOf(h store.Host, s store.HostSecrets) Facts {
 	return Facts{
