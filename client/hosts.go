@@ -35,7 +35,17 @@ type Host struct {
 	AutoHeld         string          `json:"auto_held,omitempty"` // why automatic cleanup does nothing there
 	AutoHeldSince    time.Time       `json:"auto_held_since,omitzero"`
 	KnownSince       time.Time       `json:"known_since"` // nobody watched it before
+	Uses             HostUses        `json:"uses"`
 	BlindIntervals   []BlindInterval `json:"blind_intervals"`
+}
+
+// HostUses counts what names a host; while anything does, it cannot be removed.
+type HostUses struct {
+	Instances int `json:"instances"`
+	Stages    int `json:"stages"`
+	Archives  int `json:"archives"`
+	Plans     int `json:"plans"`
+	UnderWay  int `json:"under_way"` // deploys, and cleanups and restores that have not ended
 }
 
 // BlindInterval is a stretch of time in which a host could not be judged.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -57,13 +58,13 @@ func (s *server) checks(ctx context.Context) []checkJSON {
 		}}
 	}
 	checks := []checkJSON{{Name: "store", OK: true}}
-	hosts, err := s.d.DB.Hosts(ctx)
+	all, err := s.d.DB.Hosts(ctx)
 	if err != nil {
 		s.log.WarnContext(ctx, "hosts could not be read", "error", err)
 		return append(checks, checkJSON{Name: "hosts", Detail: "the hosts could not be read", Hint: "the log of the daemon says more"})
 	}
-	engines := make([]checkJSON, len(hosts))
-	allAtOnce(len(hosts), func(i int) { engines[i] = s.checkEngine(ctx, hosts[i]) })
+	engines := make([]checkJSON, len(all))
+	allAtOnce(len(all), func(i int) { engines[i] = s.checkEngine(ctx, all[i]) })
 	return append(append(checks, engines...), s.checkScan())
 }
 
@@ -78,7 +79,7 @@ func (s *server) checkEngine(ctx context.Context, h store.Host) checkJSON {
 	_, err := s.reach(ctx, h.ID)
 	switch {
 	case err != nil:
-		c.Detail, c.Hint = err.Error(), hintEngine
+		c.Detail, c.Hint = err.Error(), hosts.Remedy(err)
 	case !h.FrozenSince.IsZero():
 		c.Detail = fmt.Sprintf("frozen since %s (%s): nothing is judged or cleaned up there", h.FrozenSince.UTC().Format(time.RFC3339), h.FrozenReason)
 		c.Hint = "look at the host; if all is as it should be, an admin ends the freeze: docker-watcher hosts accept " + h.Name

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -37,7 +38,17 @@ type hostJSON struct {
 	AutoHeld         string        `json:"auto_held,omitempty" doc:"why automatic cleanup does nothing on it"`
 	AutoHeldSince    moment        `json:"auto_held_since"`
 	KnownSince       stamp         `json:"known_since" doc:"nobody watched it before"`
+	Uses             hostUsesJSON  `json:"uses"`
 	BlindIntervals   []blindJSON   `json:"blind_intervals" nullable:"false" doc:"of the last 30 days"`
+}
+
+// hostUsesJSON is what names a host: while anything does, it cannot be removed.
+type hostUsesJSON struct {
+	Instances int `json:"instances"`
+	Stages    int `json:"stages"`
+	Archives  int `json:"archives" doc:"of removed instances, to be restored there"`
+	Plans     int `json:"plans" doc:"that can still be applied, or are"`
+	UnderWay  int `json:"under_way" doc:"deploys, and cleanups and restores that have not ended"`
 }
 
 type blindJSON struct {
@@ -53,12 +64,12 @@ const (
 )
 
 func (s *server) listHosts(ctx context.Context, _ *none) (*out[list[hostJSON]], error) {
-	hosts, err := s.d.DB.Hosts(ctx)
+	all, err := s.d.DB.Hosts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	items, errs := make([]hostJSON, len(hosts)), make([]error, len(hosts))
-	allAtOnce(len(hosts), func(i int) { items[i], errs[i] = s.hostOf(ctx, hosts[i]) })
+	items, errs := make([]hostJSON, len(all)), make([]error, len(all))
+	allAtOnce(len(all), func(i int) { items[i], errs[i] = s.hostOf(ctx, all[i]) })
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -92,8 +103,13 @@ func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
 	if err != nil {
 		return hostJSON{}, err
 	}
+	use, err := s.d.DB.UseOfHost(ctx, h.ID, time.Now())
+	if err != nil {
+		return hostJSON{}, err
+	}
 	j := hostJSON{
-		ID: h.ID, Name: h.Name, Endpoint: h.Endpoint, EngineID: h.EngineID, DataRoot: h.DataRoot, Version: h.EngineVersion,
+		Uses: hostUsesJSON{Instances: use.Instances, Stages: use.Stages, Archives: use.Archives, Plans: use.Plans, UnderWay: use.Deploys + use.Removals},
+		ID:   h.ID, Name: h.Name, Endpoint: h.Endpoint, EngineID: h.EngineID, DataRoot: h.DataRoot, Version: h.EngineVersion,
 		ReachedBy: reachedBy(h), Managed: h.Name == store.LocalHost, DisabledSince: moment(h.DisabledSince), Revision: h.Revision,
 		APIVersion: h.APIVersion, OS: h.OS, Arch: h.Arch, ClockSkewMS: h.ClockSkew.Milliseconds(),
 		LastScanAt: moment(h.LastScanAt), LastGoodScanAt: moment(h.LastGoodScan),
@@ -115,7 +131,7 @@ func (s *server) hostOf(ctx context.Context, h store.Host) (hostJSON, error) {
 func (s *server) askHost(ctx context.Context, id string, j *hostJSON) {
 	engine, err := s.reach(ctx, id)
 	if err != nil {
-		j.Error, j.Hint = err.Error(), hintEngine
+		j.Error, j.Hint = err.Error(), hosts.Remedy(err)
 	} else {
 		j.Reachable = true
 	}

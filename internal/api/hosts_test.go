@@ -73,6 +73,9 @@ func TestHostIsAddedWatchedAndRemoved(t *testing.T) {
 	if !strings.Contains(p409.Detail, "2 stages") || !strings.Contains(p409.Detail, "remove its stages") {
 		t.Errorf("it says %q", p409.Detail)
 	}
+	if got, err := b.viewer.Host(ctx, h.ID); err != nil || got.Uses != (client.HostUses{Stages: 2}) {
+		t.Errorf("uses %+v, %v", got.Uses, err)
+	}
 	all, err := b.viewer.Stages(ctx, "")
 	b.must(err)
 	for _, s := range all {

@@ -82,19 +82,36 @@ func examine(ctx context.Context, e *docker.Engine, installation string) Report 
 // failed says what an error means for who adds a host.
 func (r Report) failed(err error) Report {
 	r.Error = err.Error()
-	unknown, first := errors.AsType[*docker.UnknownHostKey](err)
-	switch {
-	case first:
-		r.Fault, r.HostKey, r.Fingerprint = FaultHostKey, unknown.Line, unknown.Fingerprint
-		r.Hint = "compare the fingerprint on the host itself (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then send the key as ssh.host_key"
-	case errors.Is(err, docker.ErrUntrusted):
-		r.Fault, r.Hint = FaultUntrusted, "find out who answers there before you change what is trusted"
-	case errors.Is(err, docker.ErrRejected):
-		r.Fault, r.Hint = FaultRejected, "docs/hosts.md says how the engine or the ssh server is told of us"
-	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		r.Fault, r.Hint = FaultUnanswered, "see that the engine runs and that this machine may reach it"
-	default:
-		r.Fault, r.Hint = FaultDenied, "listing and inspecting containers must be allowed; a proxy before the engine may forbid it (docs/hosts.md)"
+	if unknown, first := errors.AsType[*docker.UnknownHostKey](err); first {
+		r.HostKey, r.Fingerprint = unknown.Line, unknown.Fingerprint
 	}
+	r.Fault = faultOf(err)
+	r.Hint = remedies[r.Fault]
 	return r
 }
+
+func faultOf(err error) Fault {
+	_, first := errors.AsType[*docker.UnknownHostKey](err)
+	switch {
+	case first:
+		return FaultHostKey
+	case errors.Is(err, docker.ErrUntrusted):
+		return FaultUntrusted
+	case errors.Is(err, docker.ErrRejected):
+		return FaultRejected
+	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return FaultUnanswered
+	}
+	return FaultDenied
+}
+
+var remedies = map[Fault]string{
+	FaultHostKey:    "compare the fingerprint on the host itself (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then send the key as ssh.host_key",
+	FaultUntrusted:  "find out who answers there before you change what is trusted",
+	FaultRejected:   "docs/hosts.md says how the engine or the ssh server is told of us",
+	FaultUnanswered: "see that the engine runs and that this machine may reach it; a test of the host says more",
+	FaultDenied:     "listing and inspecting containers must be allowed; a proxy before the engine may forbid it (docs/hosts.md)",
+}
+
+// Remedy says what to do about a host that could not be asked.
+func Remedy(err error) string { return remedies[faultOf(err)] }

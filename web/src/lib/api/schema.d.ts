@@ -1965,17 +1965,17 @@ export interface components {
              * @description how long the event stream has been unbroken; 0: it is down
              */
             stream_age_seconds: number;
+            uses: components["schemas"]["HostUses"];
             /** @description of the engine */
             version?: string;
         };
         HostChange: {
             endpoint?: string;
             name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            /** @description what is absent stays; a new key forgets the passphrase of the former one */
-            ssh?: components["schemas"]["HostSSHChange"];
-            /** @description what is absent stays */
-            tls?: components["schemas"]["HostTLSChange"];
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
         };
         HostFacts: {
             /** @description unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock */
@@ -2042,31 +2042,41 @@ export interface components {
         HostSSH: {
             /** @description the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it */
             host_key?: string;
-            /** @description private, in PEM or OpenSSH's form; never answered */
+            /** @description private, in PEM or OpenSSH's form; never answered. A new one forgets the passphrase of the former */
             key?: string;
             /** @description of the key; never answered */
             passphrase?: string;
         };
-        HostSSHChange: {
-            host_key?: string;
-            key?: string;
-            passphrase?: string;
-        };
         HostTLS: {
-            /** @description PEM: who signed the engine's certificate; absent: whom this machine trusts */
+            /** @description PEM: who signed the engine's certificate; empty: whom this machine trusts */
             ca?: string;
             /** @description PEM: ours */
             cert?: string;
             /** @description PEM: ours; never answered */
             key?: string;
-            /** @description in the engine's certificate; absent: the endpoint's host */
+            /** @description in the engine's certificate; empty: the endpoint's host */
             server_name?: string;
         };
-        HostTLSChange: {
-            ca?: string;
-            cert?: string;
-            key?: string;
-            server_name?: string;
+        HostUses: {
+            /**
+             * Format: int64
+             * @description of removed instances, to be restored there
+             */
+            archives: number;
+            /** Format: int64 */
+            instances: number;
+            /**
+             * Format: int64
+             * @description that can still be applied, or are
+             */
+            plans: number;
+            /** Format: int64 */
+            stages: number;
+            /**
+             * Format: int64
+             * @description deploys, and cleanups and restores that have not ended
+             */
+            under_way: number;
         };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
@@ -3501,11 +3511,10 @@ export interface components {
         UpdateHostRequest: {
             endpoint?: string;
             name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            /** @description what is absent stays; a new key forgets the passphrase of the former one */
-            ssh?: components["schemas"]["HostSSHChange"];
-            /** @description what is absent stays */
-            tls?: components["schemas"]["HostTLSChange"];
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
             /** @description keep it although nobody has reached it so */
             untested?: boolean;
         };
@@ -5312,6 +5321,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5603,6 +5613,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5780,6 +5791,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5884,6 +5896,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
