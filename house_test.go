@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"internal/events":   {"internal/store"},
 	"internal/auth":     {"internal/store"},
 	"internal/registry": {},
+	"internal/hook":     {},
 	"internal/tagrule":  {},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
@@ -35,7 +36,8 @@ var allowed = map[string][]string{
 	"internal/deploy":   {"internal/store", "internal/docker", "internal/events"},
 	"internal/api": {
 		"internal/store", "internal/docker", "internal/events", "internal/schedule",
-		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/deploy", "internal/registry", "internal/poll", "internal/tagrule",
+		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/deploy", "internal/registry",
+		"internal/poll", "internal/tagrule", "internal/hook",
 	},
 	"client": {},
 	"web":    {},

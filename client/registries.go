@@ -18,9 +18,15 @@ type Registry struct {
 	CA          string        `json:"ca,omitempty"` // PEM
 	LastTest    *RegistryTest `json:"last_test"`    // nil: it was never tried
 	Allowance   *Allowance    `json:"allowance"`    // nil: it has said nothing
-	CreatedAt   time.Time     `json:"created_at"`
-	UpdatedAt   time.Time     `json:"updated_at"`
-	Revision    int64         `json:"revision"`
+	Traffic     *Traffic      `json:"traffic"`      // nil: it was asked nothing since the daemon started
+	Use         RegistryUse   `json:"use"`
+	Hook        *Webhook      `json:"hook"` // nil: it has none
+	// Stages are those whose images come from it; only of one registry that is asked for by itself.
+	Stages []RegistryStage `json:"stages,omitempty"`
+
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Revision  int64     `json:"revision"`
 }
 
 // RegistryTest is what somebody saw who tried a registry.
@@ -46,6 +52,42 @@ type Allowance struct {
 	Source        string    `json:"source,omitempty"` // whom it counts
 	RetryAt       time.Time `json:"retry_at,omitzero"`
 	SeenAt        time.Time `json:"seen_at"`
+}
+
+// Traffic is what a registry was asked.
+type Traffic struct {
+	Since       time.Time `json:"since"`
+	Requests    int64     `json:"requests"`
+	NotModified int64     `json:"not_modified"` // of them were answered with 304
+}
+
+// RegistryUse is who uses a registry, and what polling it brought.
+type RegistryUse struct {
+	Stages       int       `json:"stages"`
+	Following    int       `json:"following"`    // of them follow tags
+	Repositories int       `json:"repositories"` // that those follow
+	LastAt       time.Time `json:"last_at,omitzero"`
+	NextAt       time.Time `json:"next_at,omitzero"` // zero: in the next round, or nothing follows it
+	Blind        int       `json:"blind"`            // stages for which it could not be asked
+	Since        time.Time `json:"since,omitzero"`   // since when it could not
+	Error        string    `json:"error,omitempty"`
+}
+
+// RegistryStage is a stage whose images come from a registry.
+type RegistryStage struct {
+	ID      string `json:"id"`
+	Project string `json:"project"`
+	Stage   string `json:"stage"`
+	Image   string `json:"image"`
+	Follows bool   `json:"follows"` // tags
+}
+
+// Webhook is where a registry may say that something was pushed.
+type Webhook struct {
+	Path    string    `json:"path"` // behind the address of the daemon
+	MadeAt  time.Time `json:"made_at"`
+	HeardAt time.Time `json:"heard_at,omitzero"`
+	Secret  string    `json:"secret,omitempty"` // only in the answer that made it
 }
 
 // RegistryPreset says what to write where for a kind of registry.
@@ -143,4 +185,16 @@ func (c *Client) TestRegistry(ctx context.Context, id, repository string) (Regis
 	var t RegistryTest
 	err := c.do(ctx, call{method: http.MethodPost, path: "/api/registries/" + part(id) + "/test", body: body}, &t)
 	return t, err
+}
+
+// MakeHook gives a registry a webhook, or the one that it has another secret, which is told once.
+func (c *Client) MakeHook(ctx context.Context, id string) (Webhook, error) {
+	var h Webhook
+	err := c.do(ctx, call{method: http.MethodPost, path: "/api/registries/" + part(id) + "/hook"}, &h)
+	return h, err
+}
+
+// DeleteHook takes the webhook of a registry away.
+func (c *Client) DeleteHook(ctx context.Context, id string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/api/registries/" + part(id) + "/hook"}, nil)
 }

@@ -22,7 +22,7 @@ Passwords are sealed where they are kept, and shown to nobody.`,
 		Example: `  docker-watcher registry add github ghcr.io --preset ghcr --username anna --password-stdin < token
   docker-watcher registry test github acme/shop
   docker-watcher registry ls`,
-	}, a.registryLs(), a.registryAdd(), a.registryShow(), a.registryEdit(), a.registryTest(), a.registryRm(), a.registryPresets())
+	}, a.registryLs(), a.registryAdd(), a.registryShow(), a.registryEdit(), a.registryTest(), a.registryRm(), a.registryHook(), a.registryPresets())
 }
 
 func (a *app) registryLs() *cobra.Command {
@@ -37,22 +37,30 @@ func (a *app) registryLs() *cobra.Command {
 }
 
 func (a *app) printRegistries(registries []client.Registry) {
-	t := screen.Table{Head: []string{"name", "host", "login", "last test", "tested", "may be asked"}}
+	t := screen.Table{Head: []string{"name", "host", "login", "last test", "tested", "may be asked", "tags"}}
 	if a.wide() {
-		t.Head = append(t.Head, "id", "preset", "plain http", "own ca")
+		t.Head = append(t.Head, "next check", "304s", "id", "preset", "plain http", "own ca")
 	}
 	for _, r := range registries {
 		outcome, at := testOutcome(r.LastTest), screen.Text(screen.Never)
 		if r.LastTest != nil {
 			at = a.when(r.LastTest.At)
 		}
-		row := []screen.Cell{screen.Text(r.Name), screen.Text(r.Host), loginOf(r), outcome, at, a.allowance(r.Allowance)}
+		row := []screen.Cell{screen.Text(r.Name), screen.Text(r.Host), loginOf(r), outcome, at, a.allowance(r.Allowance), a.sightOf(r.Use)}
 		if a.wide() {
-			row = append(row, screen.Text(r.ID), screen.Text(r.Preset), screen.Text(yesNo(r.PlainHTTP)), screen.Text(yesNo(r.CA != "")))
+			row = append(row, a.nextCheck(r.Use), unchanged(r.Traffic), screen.Text(r.ID), screen.Text(r.Preset), screen.Text(yesNo(r.PlainHTTP)), screen.Text(yesNo(r.CA != "")))
 		}
 		t.Add(row...)
 	}
 	a.screen.Print(t)
+}
+
+// unchanged is how many of the questions brought nothing new.
+func unchanged(t *client.Traffic) screen.Cell {
+	if t == nil {
+		return screen.Cell{Text: screen.Never, Tone: screen.Faint}
+	}
+	return screen.Text(fmt.Sprintf("%d of %d", t.NotModified, t.Requests))
 }
 
 func loginOf(r client.Registry) screen.Cell {
@@ -83,6 +91,7 @@ func (a *app) printRegistry(r client.Registry) {
 	if l := r.Allowance; l != nil && l.Source != "" {
 		a.screen.Printf("counted as %s\n", screen.Tame(l.Source))
 	}
+	a.printUse(r)
 	if r.LastTest == nil {
 		a.screen.Printf("last test never\n")
 		return
@@ -100,12 +109,29 @@ that is asked for without a login.`,
 		ValidArgsFunction: a.registryNames(),
 	}, removal[client.Registry]{
 		find: a.registry,
-		ask:  func(r client.Registry) string { return fmt.Sprintf("Remove registry %s (%s)?", r.Name, r.Host) },
+		ask: func(r client.Registry) string {
+			return fmt.Sprintf("Remove registry %s (%s)? %s.", r.Name, r.Host, consequence(r.Use))
+		},
 		remove: func(ctx context.Context, api *client.Client, r client.Registry) error {
 			return api.DeleteRegistry(ctx, r.ID)
 		},
 		told: func(r client.Registry) string { return fmt.Sprintf("registry %s removed", r.Name) },
 	})
+}
+
+// consequence is what becomes of those who use a registry that is removed.
+func consequence(u client.RegistryUse) string {
+	if u.Stages == 0 {
+		return "No stage has its images from there"
+	}
+	return fmt.Sprintf("%s from there, %d of them by its tags: it will be asked without a login", images(u.Stages), u.Following)
+}
+
+func images(stages int) string {
+	if stages == 1 {
+		return "1 stage has its images"
+	}
+	return fmt.Sprintf("%d stages have their images", stages)
 }
 
 func (a *app) registryPresets() *cobra.Command {

@@ -3,7 +3,9 @@ package main
 import (
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,5 +36,16 @@ func cmdPush(ts *testscript.TestScript, _ *world, args []string) {
 		img, err = mutate.CreatedAt(img, v1.Time{Time: time.Now()})
 		ts.Check(err)
 		ts.Check(remote.Write(ref, img))
+	}
+}
+
+// tells REPOSITORY STATUS: the webhook that "registry hook make" wrote to the file hook is told of a push, and answers so.
+func cmdTells(ts *testscript.TestScript, _ *world, args []string) {
+	_, at, _ := strings.Cut(ts.ReadFile("hook"), "both ")
+	resp, err := http.Post(strings.TrimSpace(at), "application/json", strings.NewReader(`{"repository":"`+args[0]+`"}`))
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if got := strconv.Itoa(resp.StatusCode); got != args[1] {
+		ts.Fatalf("answered %s, want %s", got, args[1])
 	}
 }

@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"registry": positive(cmdRegistry),
 			"push":     positive(cmdPush),
 			"depot":    positive(cmdDepot),
+			"tells":    positive(cmdTells),
 			"serve":    positive(cmdServe),
 			"quit":     positive(cmdQuit),
 			"happens":  positive(cmdHappens),

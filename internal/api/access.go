@@ -55,6 +55,10 @@ func actorOf(ctx context.Context) string { return visitOf(ctx).caller.Actor }
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	v := newVisit(r)
+	if isHook(r.URL.Path) {
+		next(huma.WithValue(ctx, visitKey{}, v)) // whoever it is, there only a secret of its own counts
+		return
+	}
 	need := needOf(ctx.Operation())
 	caller, err := s.identify(r, v.https)
 	switch {
@@ -136,7 +140,7 @@ func (s *server) tellForbidden(v visit, need store.Role, why string) {
 
 func newVisit(r *http.Request) visit {
 	v := visit{
-		method: r.Method, path: r.URL.Path, addr: r.RemoteAddr, userAgent: r.UserAgent(),
+		method: r.Method, path: tellable(r.URL.Path), addr: r.RemoteAddr, userAgent: r.UserAgent(),
 		// Whoever lies here only makes their own cookie unusable.
 		https: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	}

@@ -22,6 +22,7 @@ const (
 // guard is what stands before every route.
 func (s *server) guard(mux *http.ServeMux) http.Handler {
 	origin := http.NewCrossOriginProtection()
+	origin.AddInsecureBypassPattern(hookBase) // no cookie counts there
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, newProblem(http.StatusForbidden, codeCrossOrigin, "a page of another site may not do this"))
 	}))
@@ -95,7 +96,7 @@ func bodyRead(next http.Handler) http.Handler {
 			writeProblem(w, problem)
 			return
 		}
-		if len(body) > 0 && isAPI(r.URL.Path) && !isJSON(r.Header.Get("Content-Type")) {
+		if len(body) > 0 && isAPI(r.URL.Path) && !isHook(r.URL.Path) && !isJSON(r.Header.Get("Content-Type")) {
 			// Never to be taken for no body: without one, a cleanup means everything.
 			writeProblem(w, newProblem(http.StatusUnsupportedMediaType, codeMediaType, "the body must be application/json"))
 			return
@@ -159,7 +160,7 @@ func (s *server) recovered(w *trackedWriter, r *http.Request, cause any) {
 	}
 	id := rand.Text()[:12]
 	s.log.LogAttrs(r.Context(), slog.LevelError, "request panicked",
-		slog.String("problem_id", id), slog.String("path", r.URL.Path), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		slog.String("problem_id", id), slog.String("path", tellable(r.URL.Path)), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
 	if w.status != 0 {
 		// Half an answer must not look like a whole one.
 		panic(http.ErrAbortHandler)

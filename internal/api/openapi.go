@@ -98,7 +98,7 @@ func (r route) errors() []int {
 	if r.method == patch || r.method == put {
 		codes = append(codes, http.StatusPreconditionFailed)
 	}
-	if r.path == "/api/session" || r.path == "/api/setup" {
+	if r.path == "/api/session" || r.path == "/api/setup" || isHook(r.path) {
 		codes = append(codes, http.StatusTooManyRequests)
 	}
 	return append(codes, http.StatusUnprocessableEntity)

@@ -7,9 +7,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 var update = flag.Bool("update", false, "write the committed document anew")
@@ -120,5 +124,27 @@ func TestOperationIDsAreUnique(t *testing.T) {
 			t.Errorf("the id %s is there twice", r.id)
 		}
 		ids = append(ids, r.id)
+	}
+}
+
+// TestEverySourceOfEventsCanBeAskedFor: the document, which the page's filter is made of, has every source that the store knows.
+func TestEverySourceOfEventsCanBeAskedFor(t *testing.T) {
+	var want []string
+	for _, source := range store.Sources() {
+		want = append(want, string(source))
+	}
+	field, found := reflect.TypeFor[EventQuery]().FieldByName("Source")
+	if got := field.Tag.Get("enum"); !found || got != strings.Join(want, ",") {
+		t.Errorf("the filter knows %s; there are %v", got, want)
+	}
+	// And the store's list has every one that there is.
+	text, err := os.ReadFile("../store/models.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, constant := range regexp.MustCompile(`(?m)^\tSource\w+ +Source = "(\w+)"`).FindAllStringSubmatch(string(text), -1) {
+		if !slices.Contains(want, constant[1]) {
+			t.Errorf("the source %s is not in the list", constant[1])
+		}
 	}
 }

@@ -76,13 +76,17 @@ func (s *server) getProject(ctx context.Context, in *ByID) (*versioned[projectJS
 	return atRevision(projectOf(p), p.Revision), nil
 }
 
-// findProject finds one by id or by name.
 func (s *server) findProject(ctx context.Context, idOrName string) (store.Project, error) {
-	p, err := s.d.DB.Project(ctx, idOrName)
+	return byIDOrName(ctx, idOrName, s.d.DB.Project, s.d.DB.ProjectByName)
+}
+
+// byIDOrName finds what people call by its name and programs by its id.
+func byIDOrName[T any](ctx context.Context, idOrName string, byID, byName func(context.Context, string) (T, error)) (T, error) {
+	found, err := byID(ctx, idOrName)
 	if errors.Is(err, store.ErrNotFound) {
-		return s.d.DB.ProjectByName(ctx, idOrName)
+		return byName(ctx, idOrName)
 	}
-	return p, err
+	return found, err
 }
 
 type createProjectIn struct {

@@ -22,6 +22,10 @@ type registryJSON struct {
 	CA          string                     `json:"ca,omitempty" doc:"PEM of the authorities that it is trusted by, beside those of the system"`
 	LastTest    nullable[registryTestJSON] `json:"last_test" doc:"null: it was never tried"`
 	Allowance   nullable[allowanceJSON]    `json:"allowance" doc:"what it says that it may still be asked; null: it has said nothing"`
+	Traffic     nullable[trafficJSON]      `json:"traffic" doc:"what it was asked; null: nothing since the daemon started"`
+	Use         registryUseJSON            `json:"use"`
+	Hook        nullable[Webhook]          `json:"hook" doc:"where it may say that something was pushed; null: it may not"`
+	Stages      []registryStageJSON        `json:"stages,omitempty" doc:"whose images come from it; only of one registry that is asked for by itself"`
 	CreatedAt   stamp                      `json:"created_at"`
 	UpdatedAt   stamp                      `json:"updated_at"`
 	Revision    int64                      `json:"revision"`
@@ -61,10 +65,10 @@ type registryPresetJSON struct {
 	Note         string `json:"note,omitempty"`
 }
 
-func (s *server) registryOf(r store.Registry) registryJSON {
+func (s *server) registryOf(r store.Registry, uses []store.ImageUse) registryJSON {
 	j := registryJSON{
 		ID: r.ID, Name: r.Name, Host: r.Host, Preset: r.Preset, Username: r.Username, PasswordSet: r.PasswordSet, PlainHTTP: r.PlainHTTP, CA: r.CA,
-		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), Revision: r.Revision,
+		Use: registryUseOf(uses), CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), Revision: r.Revision,
 	}
 	if !r.LastTest.At.IsZero() {
 		test := registryTestOf(r.LastTest)
@@ -74,6 +78,11 @@ func (s *server) registryOf(r store.Registry) registryJSON {
 		shown := allowanceOf(a)
 		j.Allowance.value = &shown
 	}
+	if t := s.d.Registries.Traffic(r.Host); !t.Since.IsZero() {
+		shown := trafficOf(t)
+		j.Traffic.value = &shown
+	}
+	j.Hook.value = hookOf(r)
 	return j
 }
 
@@ -112,7 +121,11 @@ func (s *server) listRegistries(ctx context.Context, _ *none) (*out[list[registr
 	if err != nil {
 		return nil, err
 	}
-	return answer(listOf(rows, "", s.registryOf)), nil
+	uses, err := s.usesByHost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return answer(listOf(rows, "", func(r store.Registry) registryJSON { return s.registryOf(r, uses[r.Host]) })), nil
 }
 
 func (s *server) listPresets(context.Context, *none) (*out[list[registryPresetJSON]], error) {
@@ -124,16 +137,17 @@ func (s *server) getRegistry(ctx context.Context, in *ByID) (*versioned[registry
 	if err != nil {
 		return nil, err
 	}
-	return atRevision(s.registryOf(r), r.Revision), nil
+	uses, err := s.usesByHost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown := s.registryOf(r, uses[r.Host])
+	shown.Stages = registryStagesOf(uses[r.Host])
+	return atRevision(shown, r.Revision), nil
 }
 
-// findRegistry finds one by id or by name.
 func (s *server) findRegistry(ctx context.Context, idOrName string) (store.Registry, error) {
-	r, err := s.d.DB.Registry(ctx, idOrName)
-	if errors.Is(err, store.ErrNotFound) {
-		return s.d.DB.RegistryByName(ctx, idOrName)
-	}
-	return r, err
+	return byIDOrName(ctx, idOrName, s.d.DB.Registry, s.d.DB.RegistryByName)
 }
 
 type createRegistryIn struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/hook"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
@@ -68,11 +69,12 @@ type server struct {
 	d       Deps
 	log     *slog.Logger
 	metrics *metrics
+	hooks   *hook.Limits
 }
 
 // New returns the handler of the whole HTTP surface.
 func New(d Deps) http.Handler {
-	s := &server{d: d, log: d.Log, metrics: newMetrics(d)}
+	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits()}
 	mux := http.NewServeMux()
 	s.mount(mux)
 	return s.guard(mux)
@@ -147,6 +149,10 @@ func (s *server) routes() []route {
 		{patch, "/api/registries/{id}", admin, "update-registry", "Change a registry", to(s.updateRegistry)},
 		{remove, "/api/registries/{id}", admin, "delete-registry", "Remove a registry and its password", to(s.deleteRegistry)},
 		{post, "/api/registries/{id}/test", operator, "test-registry", "Ask a registry now what it shows, and what it may be asked", to(s.testRegistry)},
+		{post, "/api/registries/{id}/hook", admin, "make-hook", "Give a registry a webhook, or its webhook another secret, which is told once", created(s.makeHook)},
+		{remove, "/api/registries/{id}/hook", admin, "delete-hook", "Take the webhook of a registry away", to(s.deleteHook)},
+		{post, "/api/hooks/{id}", anyone, "hear-hook", "A registry says that something was pushed; whoever shows the secret has what is named polled", hookBody(s.hear)},
+		{post, "/api/hooks/{id}/{secret}", anyone, "hear-hook-at", "The same, of senders that can neither sign nor send a header", hookBody(s.hearAt)},
 		{post, "/api/stages/{id}/rule/try", operator, "try-rule", "Which tags a rule takes, in which order, and which one would be deployed; nothing is written", to(s.tryRule)},
 
 		{get, "/api/policies", viewer, "list-policies", "What each level says, and what is in force for each stage", to(s.listPolicies)},

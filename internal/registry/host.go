@@ -21,11 +21,32 @@ const (
 // HostOf is the host of the registry that an image comes from, read as engines read it: shop and acme/shop are Docker
 // Hub's, ghcr.io/acme/shop is not.
 func HostOf(image string) string {
-	first, _, more := strings.Cut(image, "/")
-	if !more || first != localHost && !strings.ContainsAny(first, ".:") {
+	if !Named(image) {
 		return DockerHub
 	}
+	first, _, _ := strings.Cut(image, "/")
 	return canonical(first)
+}
+
+// Named reports whether the name of an image has a host in it.
+func Named(image string) bool {
+	first, _, more := strings.Cut(image, "/")
+	return more && (first == localHost || strings.ContainsAny(first, ".:"))
+}
+
+// PathOf is the repository of an image without its host, as its registry knows it: acme/shop, and library/shop of Docker
+// Hub's shop.
+func PathOf(image string) string {
+	path := image
+	if Named(image) {
+		_, path, _ = strings.Cut(image, "/")
+	} else if !strings.Contains(image, "/") {
+		return "library/" + image
+	}
+	if HostOf(image) == DockerHub && !strings.Contains(path, "/") {
+		path = "library/" + path
+	}
+	return path
 }
 
 // canonical is the one way to write a host that has several.

@@ -329,6 +329,11 @@ const (
 	SourcePoller   Source = "poller"
 )
 
+// Sources are all of them: whoever filters by source offers these.
+func Sources() []Source {
+	return []Source{SourceScanner, SourceCleaner, SourceDeployer, SourcePoller, SourceEngine, SourceAuth, SourceSettings, SourceAPI, SourceSystem}
+}
+
 // Event is one line of the event log. ID is zero until it is kept; ids rise in
 // the order of commits.
 type Event struct {

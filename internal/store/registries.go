@@ -19,6 +19,7 @@ type Registry struct {
 	CA          string // PEM of the authorities that it is trusted by, beside those of the system
 	LastTest    RegistryTest
 	Allowance   Allowance // as the last test found it
+	Hook        Hook
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	Revision    int64
@@ -48,11 +49,14 @@ type Allowance struct {
 	SeenAt    time.Time     `json:"seen_at,omitzero"`  // when it said so; zero: it has said nothing
 }
 
-const registryColumns = `id, name, host, preset, username, plain_http, ca, last_test, allowance, created_at, updated_at, revision`
+const (
+	registryFields  = `id, name, host, preset, username, plain_http, ca, last_test, allowance, created_at, updated_at, revision`
+	registryColumns = registryFields + `, hook_made_at, hook_heard_at`
+)
 
 func scanRegistry(r row) (g Registry, err error) {
 	err = r.Scan(&g.ID, &g.Name, &g.Host, &g.Preset, &g.Username, truth{&g.PlainHTTP}, &g.CA, fromJSON{&g.LastTest}, fromJSON{&g.Allowance},
-		at{&g.CreatedAt}, at{&g.UpdatedAt}, &g.Revision, truth{&g.PasswordSet})
+		at{&g.CreatedAt}, at{&g.UpdatedAt}, &g.Revision, at{&g.Hook.MadeAt}, at{&g.Hook.HeardAt}, truth{&g.PasswordSet})
 	return g, err
 }
 
@@ -115,7 +119,7 @@ func (tx *Tx) InsertRegistry(ctx context.Context, g Registry, password string) e
 	}
 	stamp := now()
 	_, err := tx.exec(ctx, "add registry "+g.Name,
-		`INSERT INTO registries (`+registryColumns+`, password) VALUES ($1, $2, $3, $4, $5, $6, $7, '', '', $8, $9, $10, $11)`,
+		`INSERT INTO registries (`+registryFields+`, password) VALUES ($1, $2, $3, $4, $5, $6, $7, '', '', $8, $9, $10, $11)`,
 		g.ID, g.Name, clean(g.Host), clean(g.Preset), clean(g.Username), bit(g.PlainHTTP), clean(g.CA),
 		orNow(g.CreatedAt, stamp), stamp, g.Revision, tx.sealPassword(g.ID, password))
 	return err

@@ -175,7 +175,7 @@ func TestRegistryPasswordsAreSealed(t *testing.T) {
 	db := storetest.With(t, store.Options{DataDir: dir})
 	one, other := aRegistry(), aRegistry(func(g *store.Registry) { g.Name, g.Host = "other", "other.example" })
 	storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(tx.InsertRegistry(ctx, one, canary), tx.InsertRegistry(ctx, other, "x"))
+		return errors.Join(tx.InsertRegistry(ctx, one, canary), tx.InsertRegistry(ctx, other, "x"), tx.SetHook(ctx, one.ID, canary))
 	})
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(files) < 2 {
@@ -193,5 +193,9 @@ func TestRegistryPasswordsAreSealed(t *testing.T) {
 	store.Exec(t, db, `UPDATE registries SET password = (SELECT password FROM registries WHERE id = $1) WHERE id = $2`, one.ID, other.ID)
 	if _, got, err := db.RegistryLogin(t.Context(), other.Host); !errors.Is(err, store.ErrCorrupt) || got != "" {
 		t.Errorf("a password of another row opens: %q, %v", got, err)
+	}
+	store.Exec(t, db, `UPDATE registries SET hook_secret = (SELECT hook_secret FROM registries WHERE id = $1) WHERE id = $2`, one.ID, other.ID)
+	if _, got, err := db.HookSecret(t.Context(), other.ID); !errors.Is(err, store.ErrCorrupt) || got != "" {
+		t.Errorf("a webhook's secret of another row opens: %q, %v", got, err)
 	}
 }

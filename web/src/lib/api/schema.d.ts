@@ -73,40 +73,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/containers/foreign": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What is on the hosts and not ours */
-        get: operations["list-foreign"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/containers/foreign/adopt": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Take containers over, all or nothing, or tell what that would make */
-        post: operations["adopt"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/containers/stale": {
         parameters: {
             query?: never;
@@ -271,6 +237,40 @@ export interface paths {
         get: operations["history"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A registry says that something was pushed; whoever shows the secret has what is named polled */
+        post: operations["hear-hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hooks/{id}/{secret}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same, of senders that can neither sign nor send a header */
+        post: operations["hear-hook-at"];
         delete?: never;
         options?: never;
         head?: never;
@@ -481,23 +481,6 @@ export interface paths {
         post?: never;
         /** Remove an instance that is not stale */
         delete: operations["remove-instance"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/instances/{id}/adoption": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Give an adopted container back without touching it */
-        delete: operations["unadopt-instance"];
         options?: never;
         head?: never;
         patch?: never;
@@ -937,6 +920,24 @@ export interface paths {
         patch: operations["update-registry"];
         trace?: never;
     };
+    "/api/registries/{id}/hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a registry a webhook, or its webhook another secret, which is told once */
+        post: operations["make-hook"];
+        /** Take the webhook of a registry away */
+        delete: operations["delete-hook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/registries/{id}/test": {
         parameters: {
             query?: never;
@@ -1239,85 +1240,6 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        AdoptCompose: {
-            /** @description id or name */
-            host_id: string;
-            project: string;
-        };
-        AdoptItem: {
-            /** @description full: 64 hex digits */
-            container_id: string;
-            /** @description id or name */
-            host_id: string;
-            /** @description repository of a project that is made; absent: the container's */
-            image?: string;
-            /**
-             * @description of a stage that is made; default production
-             * @enum {string}
-             */
-            kind?: "dev" | "staging" | "production" | "preview";
-            /** @description id or name */
-            project: string;
-            /** @description its name in the project */
-            stage: string;
-            /** @description of a stage that is made: 10s, 36h, 7d or never; absent: as the project */
-            stale_after?: string;
-        };
-        AdoptRequest: {
-            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to */
-            compose?: components["schemas"]["AdoptCompose"];
-            /** @description tell what would be made, and make nothing */
-            dry_run?: boolean;
-            /** @description which containers, and where to */
-            items?: components["schemas"]["AdoptItem"][] | null;
-            /** @description projects and stages that do not exist may be made */
-            make?: boolean;
-        };
-        Adopted: {
-            class?: string;
-            container_id: string;
-            /** Format: int64 */
-            days_stale: number;
-            evidence?: string;
-            /** @description its name */
-            host: string;
-            host_id: string;
-            image: string;
-            image_tag: string;
-            /** @description absent in a dry run */
-            instance_id?: string;
-            /** Format: date-time */
-            last_alive_at: string | null;
-            /** @description what the next deploy would do without; an undo makes it whole */
-            left: string[];
-            /** @description the project did not exist before */
-            makes_project: boolean;
-            makes_stage: boolean;
-            /** @description of the container */
-            name: string;
-            /** @description its name */
-            project: string;
-            project_id?: string;
-            reason: string;
-            /** @description as far as the next deploy can make it again */
-            spec: components["schemas"]["Spec"];
-            /** @description its name */
-            stage: string;
-            stage_id?: string;
-            /** @enum {string} */
-            stage_kind: "dev" | "staging" | "production" | "preview";
-            /** @description the next scan calls it stale */
-            stale: boolean;
-            /** @description the threshold in force for it */
-            stale_after: string;
-            status: string;
-            warnings: string[];
-        };
-        Adoption: {
-            /** @description nothing was made */
-            dry_run: boolean;
-            items: components["schemas"]["Adopted"][];
-        };
         AgeBucket: {
             /** Format: int64 */
             count: number;
@@ -1679,11 +1601,8 @@ export interface components {
             image_tag: string;
             /** @description the new one; of a rollback that is queued the one to go back to */
             instance_id?: string;
-            /**
-             * @description adoption: a container that ran already was taken over
-             * @enum {string}
-             */
-            kind: "deploy" | "rollback" | "adoption";
+            /** @enum {string} */
+            kind: "deploy" | "rollback";
             project_id: string;
             /** @description the instance that served when it began */
             replaces?: string;
@@ -1722,9 +1641,7 @@ export interface components {
         };
         Env: {
             name: string;
-            /** @description its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew */
-            secret?: boolean;
-            /** @description answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has */
+            /** @description sent, never answered; when a spec is changed, a variable without a value keeps the one it has */
             value?: string;
         };
         Event: {
@@ -1785,67 +1702,6 @@ export interface components {
              */
             takes: number;
         };
-        Foreign: {
-            adoptable: boolean;
-            /** @description why it could not be asked about: nothing is known of its age */
-            check_error?: string;
-            /**
-             * @description in which way it is not alive
-             * @enum {string}
-             */
-            class?: "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead";
-            compose_project?: string;
-            compose_service?: string;
-            /** @description full */
-            container_id: string;
-            /** Format: date-time */
-            created_at: string | null;
-            /**
-             * Format: int64
-             * @description whole days since it was last alive, by the engine's clock
-             */
-            days_stale: number;
-            /** @enum {string} */
-            evidence?: "observed" | "finished_at" | "first_seen_stopped" | "created_at";
-            /** @description its name */
-            host: string;
-            host_id: string;
-            /** @description as given when it was made */
-            image: string;
-            /** Format: date-time */
-            last_alive_at: string | null;
-            /**
-             * @description what is particular about it: a task of Swarm; the container of docker-watcher itself; our label, but no row of ours; the label of another docker-watcher
-             * @enum {string}
-             */
-            mark?: "swarm_task" | "self" | "label_without_row" | "other_installation";
-            name: string;
-            proposal: components["schemas"]["Proposal"];
-            /** @description the same in words */
-            reason: string;
-            /** @description by the global threshold */
-            stale: boolean;
-            /** @description as its engine says: running, exited, created, paused, restarting, dead, removing */
-            state: string;
-            /** @description what a scan would call it, were it ours; absent: it could not be asked about */
-            status?: string;
-            /** @description last_alive_at may be later than the truth, never earlier */
-            upper_bound: boolean;
-            /** @description why it can never be adopted */
-            why?: string;
-        };
-        ForeignList: {
-            items: components["schemas"]["Foreign"][];
-            /** @description ask for the next page with it; absent on the last page */
-            next_cursor?: string;
-            /** @description hosts that could not be asked: nothing is known of what is on them */
-            not_asked: components["schemas"]["NotAsked"][];
-            /**
-             * Format: int64
-             * @description how many match all but the class, on the hosts that were asked
-             */
-            total: number;
-        };
         Health: {
             /**
              * @description absent: the image's HEALTHCHECK, or else up for 10 s
@@ -1861,15 +1717,9 @@ export interface components {
             /** @description such as 60s */
             timeout?: string;
         };
-        Healthcheck: {
-            /** @description such as 30s; absent: as the image or the engine has it, as the next */
-            interval?: string;
-            /** Format: int64 */
-            retries?: number;
-            start_period?: string;
-            /** @description CMD and words, CMD-SHELL and one line, or NONE; absent: the image's */
-            test?: string[] | null;
-            timeout?: string;
+        Heard: {
+            /** @description the repositories that will be polled at once: those that were named and that a stage follows */
+            asked: string[];
         };
         HistoryDay: {
             /**
@@ -1904,6 +1754,10 @@ export interface components {
             items: components["schemas"]["HistoryDay"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
+        };
+        HookRequest: {
+            /** @description the repository that something was pushed to, such as acme/shop; the messages of distribution, GitHub, Gitea, Forgejo, GitLab, Harbor, Docker Hub, Quay and Azure are understood, too */
+            repository?: string;
         };
         Host: {
             /** @description negotiated */
@@ -1965,17 +1819,17 @@ export interface components {
              * @description how long the event stream has been unbroken; 0: it is down
              */
             stream_age_seconds: number;
-            uses: components["schemas"]["HostUses"];
             /** @description of the engine */
             version?: string;
         };
         HostChange: {
             endpoint?: string;
             name?: string;
-            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            ssh?: components["schemas"]["HostSSH"];
-            tls?: components["schemas"]["HostTLS"];
+            /** @description what is absent stays; a new key forgets the passphrase of the former one */
+            ssh?: components["schemas"]["HostSSHChange"];
+            /** @description what is absent stays */
+            tls?: components["schemas"]["HostTLSChange"];
         };
         HostFacts: {
             /** @description unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock */
@@ -2042,41 +1896,31 @@ export interface components {
         HostSSH: {
             /** @description the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it */
             host_key?: string;
-            /** @description private, in PEM or OpenSSH's form; never answered. A new one forgets the passphrase of the former */
+            /** @description private, in PEM or OpenSSH's form; never answered */
             key?: string;
             /** @description of the key; never answered */
             passphrase?: string;
         };
+        HostSSHChange: {
+            host_key?: string;
+            key?: string;
+            passphrase?: string;
+        };
         HostTLS: {
-            /** @description PEM: who signed the engine's certificate; empty: whom this machine trusts */
+            /** @description PEM: who signed the engine's certificate; absent: whom this machine trusts */
             ca?: string;
             /** @description PEM: ours */
             cert?: string;
             /** @description PEM: ours; never answered */
             key?: string;
-            /** @description in the engine's certificate; empty: the endpoint's host */
+            /** @description in the engine's certificate; absent: the endpoint's host */
             server_name?: string;
         };
-        HostUses: {
-            /**
-             * Format: int64
-             * @description of removed instances, to be restored there
-             */
-            archives: number;
-            /** Format: int64 */
-            instances: number;
-            /**
-             * Format: int64
-             * @description that can still be applied, or are
-             */
-            plans: number;
-            /** Format: int64 */
-            stages: number;
-            /**
-             * Format: int64
-             * @description deploys, and cleanups and restores that have not ended
-             */
-            under_way: number;
+        HostTLSChange: {
+            ca?: string;
+            cert?: string;
+            key?: string;
+            server_name?: string;
         };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
@@ -2293,6 +2137,22 @@ export interface components {
             status: "ok";
             version: string;
         };
+        MadeHook: {
+            /**
+             * Format: date-time
+             * @description when somebody last brought the secret; null: never
+             */
+            heard_at: string | null;
+            /**
+             * Format: date-time
+             * @description when its secret was made
+             */
+            made_at: string;
+            /** @description where the registry sends to, behind the address of this daemon */
+            path: string;
+            /** @description told once, by the answer that made it */
+            secret: string;
+        };
         MendRequest: {
             /** @description the full id of the container that is to be removed */
             yes?: string;
@@ -2303,19 +2163,6 @@ export interface components {
             source: string;
             /** @description absolute */
             target: string;
-        };
-        Network: {
-            /** @description names that it has there beside its own */
-            aliases?: string[] | null;
-            /** @description of a network of the host */
-            name: string;
-        };
-        NotAsked: {
-            hint?: string;
-            /** @description its name */
-            host: string;
-            host_id: string;
-            why: string;
         };
         Overview: {
             /**
@@ -2687,16 +2534,6 @@ export interface components {
             /** @enum {string} */
             protocol?: "tcp" | "udp";
         };
-        Power: {
-            /** @description capabilities such as NET_ADMIN, or ALL */
-            cap_add?: string[] | null;
-            host_ipc?: boolean;
-            /** @description the host's network instead of its own */
-            host_network?: boolean;
-            /** @description it sees the host's processes */
-            host_pid?: boolean;
-            privileged?: boolean;
-        };
         Problem: {
             /** @description what is wrong, for programs */
             code: string;
@@ -2754,18 +2591,6 @@ export interface components {
             /** @description its name */
             project: string;
             project_id: string;
-        };
-        Proposal: {
-            /** @description repository; absent: its image has no name */
-            image?: string;
-            /** @description or digest */
-            image_tag?: string;
-            /** @enum {string} */
-            kind: "dev" | "staging" | "production" | "preview";
-            project: string;
-            project_exists: boolean;
-            stage: string;
-            stage_exists: boolean;
         };
         Protection: {
             by?: string;
@@ -2848,6 +2673,8 @@ export interface components {
             ca?: string;
             /** Format: date-time */
             created_at: string;
+            /** @description where it may say that something was pushed; null: it may not */
+            hook: components["schemas"]["Webhook"] | null;
             /** @description what stands before the first / in the names of its images */
             host: string;
             id: string;
@@ -2862,8 +2689,13 @@ export interface components {
             preset: string;
             /** Format: int64 */
             revision: number;
+            /** @description whose images come from it; only of one registry that is asked for by itself */
+            stages?: components["schemas"]["RegistryStage"][] | null;
+            /** @description what it was asked; null: nothing since the daemon started */
+            traffic: components["schemas"]["Traffic"] | null;
             /** Format: date-time */
             updated_at: string;
+            use: components["schemas"]["RegistryUse"];
             username?: string;
         };
         RegistryList: {
@@ -2887,6 +2719,14 @@ export interface components {
             items: components["schemas"]["RegistryPreset"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
+        };
+        RegistryStage: {
+            /** @description it follows tags */
+            follows: boolean;
+            id: string;
+            image: string;
+            project: string;
+            stage: string;
         };
         RegistryTest: {
             /** Format: date-time */
@@ -2919,22 +2759,44 @@ export interface components {
             /** Format: int64 */
             took_ms: number;
         };
-        Resources: {
-            /**
-             * Format: double
-             * @description processors, such as 0.5; 0: no limit
-             */
-            cpus?: number;
+        RegistryUse: {
             /**
              * Format: int64
-             * @description bytes; 0: no limit
+             * @description stages for which it could not be asked
              */
-            memory?: number;
+            blind: number;
+            /** @description why not */
+            error?: string;
             /**
              * Format: int64
-             * @description processes and threads; 0: no limit
+             * @description of them follow tags, so that it is asked
              */
-            pids?: number;
+            following: number;
+            /**
+             * Format: date-time
+             * @description when it was last asked for tags; null: never
+             */
+            last_at: string | null;
+            /**
+             * Format: date-time
+             * @description the next check; null: in the next round, or nothing follows it
+             */
+            next_at: string | null;
+            /**
+             * Format: int64
+             * @description that those follow
+             */
+            repositories: number;
+            /**
+             * Format: date-time
+             * @description since when it could not be asked, for any of them; null: it could
+             */
+            since: string | null;
+            /**
+             * Format: int64
+             * @description whose images come from it
+             */
+            stages: number;
         };
         Restore: {
             /** @description of a dry run */
@@ -2972,7 +2834,7 @@ export interface components {
             start?: boolean;
         };
         RollbackRequest: {
-            /** @description the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves */
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
             to?: string;
         };
         RuleTrial: {
@@ -3174,39 +3036,18 @@ export interface components {
             until?: string;
         };
         Spec: {
-            /** @description capabilities taken away, such as NET_RAW, or ALL */
-            cap_drop?: string[] | null;
-            /** @description absent: the image's */
             command?: string[] | null;
-            /** @description absent: the image's */
-            entrypoint?: string[] | null;
             env?: components["schemas"]["Env"][] | null;
-            /** @description how a deploy proves that a new container is healthy */
             health?: components["schemas"]["Health"];
-            /** @description what the engine runs in the container to know its health; absent: the image's */
-            healthcheck?: components["schemas"]["Healthcheck"];
-            /** @description a small first process reaps what the program leaves behind */
-            init?: boolean;
             labels?: {
                 [key: string]: string;
             };
             mounts?: components["schemas"]["Mount"][] | null;
-            /** @description absent: the engine's default one */
-            networks?: components["schemas"]["Network"][] | null;
             ports?: components["schemas"]["Port"][] | null;
-            /** @description power over the host: needs an admin */
-            power?: components["schemas"]["Power"];
-            /** @description nothing but its volumes can be written to */
-            read_only?: boolean;
-            resources?: components["schemas"]["Resources"];
             /** @description no, always, unless-stopped or on-failure[:n] */
             restart?: string;
             /** @description such as 10s, which is the default */
             stop_grace?: string;
-            /** @description NAME or UID, with :GROUP or :GID; absent: the image's */
-            user?: string;
-            /** @description absolute, in the container; absent: the image's */
-            workdir?: string;
         };
         Stage: {
             /** Format: date-time */
@@ -3428,6 +3269,20 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
+        Traffic: {
+            /**
+             * Format: int64
+             * @description of them were answered with 304: nothing new
+             */
+            not_modified: number;
+            /** Format: int64 */
+            requests: number;
+            /**
+             * Format: date-time
+             * @description it is counted from here: a start of the daemon, or a change of how it is reached
+             */
+            since: string;
+        };
         Trial: {
             /**
              * Format: int64
@@ -3511,10 +3366,11 @@ export interface components {
         UpdateHostRequest: {
             endpoint?: string;
             name?: string;
-            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            ssh?: components["schemas"]["HostSSH"];
-            tls?: components["schemas"]["HostTLS"];
+            /** @description what is absent stays; a new key forgets the passphrase of the former one */
+            ssh?: components["schemas"]["HostSSHChange"];
+            /** @description what is absent stays */
+            tls?: components["schemas"]["HostTLSChange"];
             /** @description keep it although nobody has reached it so */
             untested?: boolean;
         };
@@ -3617,6 +3473,20 @@ export interface components {
              * @description sent since it started
              */
             tx_bytes: number;
+        };
+        Webhook: {
+            /**
+             * Format: date-time
+             * @description when somebody last brought the secret; null: never
+             */
+            heard_at: string | null;
+            /**
+             * Format: date-time
+             * @description when its secret was made
+             */
+            made_at: string;
+            /** @description where the registry sends to, behind the address of this daemon */
+            path: string;
         };
         Window: {
             /** @description absent: every day */
@@ -3995,170 +3865,6 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-foreign": {
-        parameters: {
-            query?: {
-                /** @description how many a page */
-                limit?: number;
-                /** @description next_cursor of the page before */
-                cursor?: string;
-                /** @description id or name */
-                host?: string;
-                /** @description in name, image, id, compose project or service */
-                text?: string;
-                class?: ("running" | "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead")[] | null;
-                /** @description name of a compose project */
-                compose?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForeignList"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    adopt: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AdoptRequest"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Adoption"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4854,7 +4560,7 @@ export interface operations {
                 /** @description next_cursor of the page before */
                 cursor?: string;
                 severity?: ("info" | "warn" | "error")[] | null;
-                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system" | "poller")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "poller" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
                 /** @description id or name */
                 project?: string;
                 /** @description id, or name together with project */
@@ -4927,7 +4633,7 @@ export interface operations {
         parameters: {
             query?: {
                 severity?: ("info" | "warn" | "error")[] | null;
-                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system" | "poller")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "poller" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
                 /** @description id or name */
                 project?: string;
                 /** @description id, or name together with project */
@@ -5048,6 +4754,228 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "hear-hook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the secret, bare, as Bearer, or as the password of Basic */
+                Authorization?: string;
+                /** @description the secret */
+                "X-Gitlab-Token"?: string;
+                /** @description sha256=HEX: HMAC-SHA256 of the body under the secret */
+                "X-Hub-Signature-256"?: string;
+                /** @description the same without sha256= */
+                "X-Gitea-Signature"?: string;
+                /** @description the same */
+                "X-Forgejo-Signature"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HookRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heard"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "hear-hook-at": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the secret, bare, as Bearer, or as the password of Basic */
+                Authorization?: string;
+                /** @description the secret */
+                "X-Gitlab-Token"?: string;
+                /** @description sha256=HEX: HMAC-SHA256 of the body under the secret */
+                "X-Hub-Signature-256"?: string;
+                /** @description the same without sha256= */
+                "X-Gitea-Signature"?: string;
+                /** @description the same */
+                "X-Forgejo-Signature"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+                /** @description for senders that can neither sign nor send a header */
+                secret: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HookRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heard"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5321,7 +5249,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5613,7 +5540,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5791,7 +5717,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5896,7 +5821,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6524,108 +6448,6 @@ export interface operations {
                 /** @description stop it first if it runs */
                 stop?: boolean;
             };
-            header?: never;
-            path: {
-                /** @description its id */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "unadopt-instance": {
-        parameters: {
-            query?: never;
             header?: never;
             path: {
                 /** @description its id */
@@ -9627,6 +9449,212 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "make-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeHook"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
