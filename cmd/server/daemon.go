@@ -85,7 +85,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	scans := newScans(scanner, fleet, jobs, deployer.KeepForRollback, log)
 	cleaner.ScanBy(scans.fresh)
 	auto, cleanups := automaticCleanup(cleaner, fleet, log)
-	if err := errors.Join(scans.schedule(ctx), setAll(jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller), archiveExpiry(cleaner, log))); err != nil {
+	err = errors.Join(scans.schedule(ctx), setAll(
+		jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller), previews(deployer), archiveExpiry(cleaner, log),
+	))
+	if err != nil {
 		return err
 	}
 	recoverAll := func(ctx context.Context) error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
@@ -23,6 +24,7 @@ const (
 	tagTimeout     = 30 * time.Minute
 	sizesTimeout   = 30 * time.Minute
 	expiryTimeout  = time.Hour
+	previewTimeout = 30 * time.Minute
 
 	retentionJob     = "event-retention"
 	retentionSpec    = "17 3 * * *"
@@ -127,6 +129,14 @@ func sizes(cleaner *stale.Cleaner) schedule.Job {
 // tagCheck looks for the tags of what is stale.
 func tagCheck(cleaner *stale.Cleaner) schedule.Job {
 	return schedule.Job{Name: "tag-check", Spec: "@every 1h", Timeout: tagTimeout, Run: cleaner.CheckTags}
+}
+
+// previews stops previews that nobody needs any more.
+func previews(deployer *deploy.Deployer) schedule.Job {
+	return schedule.Job{Name: "preview-retirement", Spec: "@every 1m", Timeout: previewTimeout, Run: func(ctx context.Context) error {
+		_, err := deployer.RetirePreviews(ctx, deploy.GoneFor)
+		return err
+	}}
 }
 
 // archiveExpiry deletes the archives whose time is over.

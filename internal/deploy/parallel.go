@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -25,8 +24,8 @@ func sameLane(stage store.Stage, live []store.InstanceView, tag string) []store.
 }
 
 // leaving are the instances that end when the new one serves, each with why: those whose place it takes, and of a stage whose
-// tags run side by side the oldest beyond the most that it allows.
-func leaving(stage store.Stage, live []store.InstanceView, fresh store.InstanceView, now time.Time) ([]store.InstanceView, map[string]string) {
+// tags run side by side those beyond the most that it allows.
+func leaving(stage store.Stage, live []store.InstanceView, fresh store.InstanceView, wanted []string, now time.Time) ([]store.InstanceView, map[string]string) {
 	gone := sameLane(stage, live, fresh.ImageTag)
 	why := map[string]string{}
 	for _, v := range gone {
@@ -41,9 +40,9 @@ func leaving(stage store.Stage, live []store.InstanceView, fresh store.InstanceV
 			rest = append(rest, v)
 		}
 	}
-	for _, v := range surplus(rest, fresh.ID, stage.ParallelMax, now) {
+	for _, v := range surplus(rest, fresh.ID, stage.ParallelMax, wanted, now) {
 		gone = append(gone, v)
-		why[v.ID] = fmt.Sprintf("at most %d tags of %s/%s run side by side, and it is the oldest", stage.ParallelMax, v.Project, v.Stage)
+		why[v.ID] = fmt.Sprintf("at most %d tags of %s/%s run side by side, and newer ones do", stage.ParallelMax, v.Project, v.Stage)
 	}
 	return gone, why
 }
@@ -89,47 +88,65 @@ func (r *rollout) servingPort(ctx context.Context) (int, error) {
 	return image.ExposedPorts[0], nil
 }
 
-// RetireGone stops the live instances of a stage whose tags run side by side and have not been in their registry for longer
-// than the grace; gone says since when, by tag. One that somebody protects stays, and so does one that is being worked on,
-// until the next time. It returns how many it stopped.
-func (d *Deployer) RetireGone(ctx context.Context, stageID string, gone map[string]time.Time, grace time.Duration) (int, error) {
-	stage, err := d.db.Stage(ctx, stageID)
+// GoneFor is how long a tag must have been gone from its registry before its preview is retired.
+const GoneFor = 24 * time.Hour
+
+// RetirePreviews stops the previews whose tag has been gone from its registry for longer than the grace, as polling has seen, and those
+// that are stale. One that somebody protects stays, and so does one that is being worked on, until the next time. It goes on after
+// errors, and returns how many it stopped.
+func (d *Deployer) RetirePreviews(ctx context.Context, grace time.Duration) (int, error) {
+	stages, err := d.db.Stages(ctx, "")
 	if err != nil {
-		return 0, fmt.Errorf("retire what is gone from its registry: %w", err)
+		return 0, fmt.Errorf("retire previews: %w", err)
 	}
-	if stage.Strategy != store.StrategyParallel {
-		return 0, nil
-	}
-	live, err := liveOf(ctx, d.db, stage, "")
-	if err != nil {
-		return 0, err
-	}
-	now, stopped := time.Now(), 0
+	stopped := 0
 	var failed []error
-	for _, v := range live {
-		since, known := gone[v.ImageTag]
-		if !known || now.Sub(since) <= grace || heldByHand(v, now) {
+	for _, stage := range stages {
+		if stage.Strategy != store.StrategyParallel {
 			continue
 		}
-		switch err := d.retireGone(ctx, v, since); {
-		case err == nil:
-			stopped++
-		case !errors.Is(err, ErrBusy) && !errors.Is(err, ErrWrongState):
-			failed = append(failed, err)
+		live, err := liveOf(ctx, d.db, stage, "")
+		failed = append(failed, err)
+		for _, v := range live {
+			if overdue(v, grace, time.Now()) == "" {
+				continue
+			}
+			switch err := d.retirePreview(ctx, v.ID, grace); {
+			case err == nil:
+				stopped++
+			case !errors.Is(err, ErrBusy) && !errors.Is(err, ErrWrongState):
+				failed = append(failed, err)
+			}
 		}
 	}
 	return stopped, errors.Join(failed...)
 }
 
-func (d *Deployer) retireGone(ctx context.Context, v store.InstanceView, since time.Time) error {
-	return d.act(ctx, v.ID, "retire", func(t target) error {
-		if t.now.State == docker.StateExited || t.now.State == docker.StateCreated {
+// overdue says why a preview that has a process is to be retired; empty: it is not. That a tag is gone counts from when polling saw it
+// first to when it saw it last: while its registry could not be asked no time passes.
+func overdue(v store.InstanceView, grace time.Duration, now time.Time) string {
+	switch {
+	case heldByHand(v, now):
+	case !v.TagGoneSince.IsZero() && v.TagCheckedAt.Sub(v.TagGoneSince) > grace:
+		return fmt.Sprintf("its tag %s has not been in the registry since %s", v.ImageTag, v.TagGoneSince.UTC().Format(time.RFC3339))
+	case !v.StaleSince.IsZero() && v.Status != store.StatusRunning:
+		return fmt.Sprintf("it is %s, and stale since %s", v.Status, v.StaleSince.UTC().Format(time.RFC3339))
+	}
+	return ""
+}
+
+// retirePreview judges once more by what the engine says, and stops.
+func (d *Deployer) retirePreview(ctx context.Context, id string, grace time.Duration) error {
+	return d.act(ctx, id, "retire", func(t target) error {
+		v := t.view
+		v.Status = statusOf(t.now.State)
+		why := overdue(v, grace, time.Now())
+		if why == "" || !hasProcess(t.now) {
 			return wrongState(t, "there is nothing to stop")
 		}
 		return d.wanted(ctx, t, store.IntendedStopped, func() error {
 			_, err := d.stopContainer(ctx, t.eng, t.view, store.Event{
-				Kind: "instance.stopped", Actor: "system",
-				Message: fmt.Sprintf("stopped %s: its tag %s has not been in the registry since %s", v.Name, v.ImageTag, since.UTC().Format(time.RFC3339)),
+				Kind: "instance.stopped", Actor: "system", Message: fmt.Sprintf("stopped %s: %s", v.Name, why),
 			})
 			return err
 		})

@@ -89,7 +89,7 @@ func TestTagsRunSideBySide(t *testing.T) {
 		if one.Intended != store.IntendedStopped || one.RollbackKept || len(r.routesOf(t, one)) != 1 {
 			t.Errorf("the oldest is intended %s, kept %v", one.Intended, one.RollbackKept)
 		}
-		if e := r.event("instance.stopped"); !strings.Contains(e.Message, "at most 2 tags of shop/preview run side by side") {
+		if e := r.event("instance.stopped"); !strings.Contains(e.Message, "at most 2 tags of shop/preview run side by side, and newer ones do") {
 			t.Errorf("%s", e.Message)
 		}
 		if _, err := r.Rollback(t.Context(), RollbackRequest{StageID: r.stage.ID}); !errors.Is(err, ErrWrongState) {
@@ -191,10 +191,11 @@ func TestFailedSwitchOfAPreviewLeavesNoRoute(t *testing.T) {
 
 func TestRetireWhatIsGoneFromTheRegistry(t *testing.T) {
 	sideBySideRig(t, 10, func(t *testing.T, r *rig) {
-		r.publish("gone", "fresh", "there", "pinned", "dead")
+		tags := []string{"gone", "fresh", "there", "pinned", "dead"}
+		r.publish(tags...)
 		r.run()
 		views := map[string]store.InstanceView{}
-		for _, tag := range []string{"gone", "fresh", "there", "pinned", "dead"} {
+		for _, tag := range tags {
 			views[tag] = r.deploy(tag)
 		}
 		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
@@ -202,35 +203,83 @@ func TestRetireWhatIsGoneFromTheRegistry(t *testing.T) {
 			i.PinnedAt, i.PinnedBy = time.Now(), "user:anna"
 			return tx.SetProtection(ctx, i)
 		})
-		r.pretend.Container(views["dead"].ContainerID).Exit(0)
-		now := time.Now()
-		since := map[string]time.Time{
-			"gone": now.Add(-25 * time.Hour), "pinned": now.Add(-25 * time.Hour), "dead": now.Add(-25 * time.Hour), "fresh": now.Add(-24 * time.Hour), "unheard-of": {},
+		r.stop()
+		listed := func(tags ...string) {
+			t.Helper()
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.NoteTags(ctx, r.stage.ID, repository, tags, time.Now())
+			})
 		}
-		for _, want := range []int{1, 0} {
-			if n, err := r.RetireGone(t.Context(), r.stage.ID, since, 24*time.Hour); err != nil || n != want {
+		retires := func(want int, stay ...string) {
+			t.Helper()
+			if n, err := r.RetirePreviews(t.Context(), GoneFor); err != nil || n != want {
 				t.Errorf("%d retired, want %d: %v", n, want, err)
 			}
+			if diff := cmp.Diff(stay, r.side(t)); diff != "" {
+				t.Error(diff)
+			}
 		}
-		if diff := cmp.Diff([]string{"fresh", "pinned", "there"}, r.side(t)); diff != "" {
-			t.Error(diff)
-		}
+		listed("fresh", "there")
+		time.Sleep(GoneFor + time.Minute)
+		retires(0, "dead", "fresh", "gone", "pinned", "there") // nobody has looked since: its registry may not have answered
+		listed("fresh", "there")
+		time.Sleep(time.Minute)
+		listed("there")
+		r.pretend.Container(views["dead"].ContainerID).Exit(0) // which nobody has seen
+		retires(1, "fresh", "pinned", "there")
 		if e := r.event("instance.stopped"); e.InstanceID != views["gone"].ID || e.Actor != "system" || !strings.Contains(e.Message, "has not been in the registry since") {
 			t.Errorf("%+v", e)
 		}
-		if _, err := r.RetireGone(t.Context(), "nope", since, 0); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("an unknown stage: %v", err)
-		}
+		time.Sleep(GoneFor + time.Minute)
+		listed("fresh", "there") // it is back in time
+		retires(0, "fresh", "pinned", "there")
 	})
 	t.Run("not where one takes the place of the other", func(t *testing.T) {
 		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 			r.publish("1.0")
 			r.run()
 			v := r.deploy("1.0")
-			if n, err := r.RetireGone(t.Context(), r.stage.ID, map[string]time.Time{"1.0": time.Now().AddDate(-1, 0, 0)}, 0); err != nil || n != 0 {
+			for range 2 {
+				storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+					return tx.NoteTags(ctx, r.stage.ID, repository, []string{"other"}, time.Now())
+				})
+				time.Sleep(time.Minute)
+			}
+			if n, err := r.RetirePreviews(t.Context(), 0); err != nil || n != 0 {
 				t.Errorf("%d, %v", n, err)
 			}
 			r.expectServing(t, v.ID)
 		})
+	})
+}
+
+// A preview that is stale and has a process still, as one that is paused, gives up its place; one that lives again does not.
+func TestRetireWhatIsStale(t *testing.T) {
+	sideBySideRig(t, 10, func(t *testing.T, r *rig) {
+		r.publish("paused", "woken")
+		r.run()
+		for _, tag := range []string{"paused", "woken"} {
+			v := r.deploy(tag)
+			r.pretend.Container(v.ContainerID).Pause()
+			err := r.record(t.Context(), r.adapter, v.ID, func(_ *store.Tx, _ store.InstanceView, i *store.Instance) error {
+				i.Status, i.Class, i.StaleSince = store.StatusPaused, store.ClassPaused, time.Now()
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tag == "woken" {
+				r.pretend.Container(v.ContainerID).Unpause()
+			}
+		}
+		if n, err := r.RetirePreviews(t.Context(), GoneFor); err != nil || n != 1 {
+			t.Errorf("%d retired: %v", n, err)
+		}
+		if diff := cmp.Diff([]string{"woken"}, r.side(t)); diff != "" {
+			t.Error(diff)
+		}
+		if e := r.event("instance.stopped"); !strings.Contains(e.Message, "it is paused, and stale since") {
+			t.Error(e.Message)
+		}
 	})
 }

@@ -69,9 +69,6 @@ func ValidateStage(s store.Stage) error {
 			bad("domain %q: only a stage of the strategy parallel makes domains", s.Domain)
 		}
 	case store.StrategyParallel:
-		if s.Mode == store.ModeAuto {
-			bad("mode auto: a rule names one tag at a time, and here one of each runs; have its deploys asked for, or take notify")
-		}
 		if s.ParallelMax < 1 || s.ParallelMax > mostParallel {
 			bad("parallel_max %d: how many tags run side by side, 1 to %d", s.ParallelMax, mostParallel)
 		}
@@ -126,14 +123,22 @@ func wrongTemplate(template string) string {
 }
 
 // surplus are the instances of a stage that must give way so that no more than most run side by side: the oldest first, the
-// new one never, and none that somebody protects.
-func surplus(live []store.InstanceView, newest string, most int, now time.Time) []store.InstanceView {
+// new one never, and none that somebody protects. Where a rule says which tags are wanted, newest first, the others give way before
+// them, and of them the last.
+func surplus(live []store.InstanceView, newest string, most int, wanted []string, now time.Time) []store.InstanceView {
 	over := len(live) - most
 	if !slices.ContainsFunc(live, func(v store.InstanceView) bool { return v.ID == newest }) {
 		over++
 	}
 	oldest := newestFirst(slices.Clone(live))
 	slices.Reverse(oldest)
+	rank := func(v store.InstanceView) int {
+		if at := slices.Index(wanted, v.ImageTag); at >= 0 {
+			return at
+		}
+		return len(wanted)
+	}
+	slices.SortStableFunc(oldest, func(a, b store.InstanceView) int { return rank(b) - rank(a) })
 	var out []store.InstanceView
 	for _, v := range oldest {
 		if len(out) >= over {

@@ -70,7 +70,7 @@ func TestValidateStage(t *testing.T) {
 		"a stage in it":           {domain("{{tag}}.{{stage}}.example.com"), ""},
 		"a port of the engine":    {parallel(func(s *store.Stage) { s.Spec.Ports = []store.Port{{Container: 80}} }), ""},
 		"an unknown strategy":     {store.Stage{Strategy: "blue"}, "strategy"},
-		"a rule that deploys":     {parallel(func(s *store.Stage) { s.Mode = store.ModeAuto }), "mode auto"},
+		"a rule that deploys":     {parallel(func(s *store.Stage) { s.Mode = store.ModeAuto }), ""},
 		"a rule that tells":       {parallel(func(s *store.Stage) { s.Mode = store.ModeNotify }), ""},
 		"a domain of one":         {store.Stage{Domain: "{{tag}}.example.com"}, "domain"},
 		"none at a time":          {parallel(func(s *store.Stage) { s.ParallelMax = 0 }), "parallel_max"},
@@ -113,27 +113,31 @@ func TestSurplus(t *testing.T) {
 	keep := func(v *store.InstanceView) { v.KeepLabel = true }
 	kept := func(v *store.InstanceView) { v.RollbackKept = true }
 	a, b, c := view("a", 3*time.Hour), view("b", 2*time.Hour), view("c", time.Hour)
+	tagged := func(v store.InstanceView, tag string) store.InstanceView { v.ImageTag = tag; return v }
 	for name, x := range map[string]struct {
 		live   []store.InstanceView
 		newest string
 		most   int
 		want   []string
+		wanted []string
 	}{
-		"none":                               {nil, "n", 1, nil},
-		"as many as allowed":                 {[]store.InstanceView{c, b}, "n", 3, nil},
-		"one too many":                       {[]store.InstanceView{c, b, a}, "n", 3, []string{"a"}},
-		"the new one is among them":          {[]store.InstanceView{a, b, c}, "c", 3, nil},
-		"two too many, whatever their order": {[]store.InstanceView{b, a, c}, "n", 2, []string{"a", "b"}},
-		"never the new one":                  {[]store.InstanceView{a, b}, "a", 1, []string{"b"}},
-		"not one that is pinned":             {[]store.InstanceView{view("a", 3*time.Hour, pinned), b}, "n", 1, []string{"b"}},
-		"not one that sleeps":                {[]store.InstanceView{view("a", 3*time.Hour, snoozed(time.Minute)), b}, "n", 2, []string{"b"}},
-		"one whose sleep is over":            {[]store.InstanceView{view("a", 3*time.Hour, snoozed(-time.Minute)), b}, "n", 2, []string{"a"}},
-		"not one that is to be kept":         {[]store.InstanceView{view("a", 3*time.Hour, keep), b}, "n", 2, []string{"b"}},
-		"one kept for a rollback":            {[]store.InstanceView{view("a", 3*time.Hour, kept), b}, "n", 2, []string{"a"}},
-		"all are held":                       {[]store.InstanceView{view("a", 3*time.Hour, pinned), view("b", 2*time.Hour, keep)}, "n", 1, nil},
+		"none":                               {nil, "n", 1, nil, nil},
+		"as many as allowed":                 {[]store.InstanceView{c, b}, "n", 3, nil, nil},
+		"one too many":                       {[]store.InstanceView{c, b, a}, "n", 3, []string{"a"}, nil},
+		"the new one is among them":          {[]store.InstanceView{a, b, c}, "c", 3, nil, nil},
+		"two too many, whatever their order": {[]store.InstanceView{b, a, c}, "n", 2, []string{"a", "b"}, nil},
+		"never the new one":                  {[]store.InstanceView{a, b}, "a", 1, []string{"b"}, nil},
+		"not one that is pinned":             {[]store.InstanceView{view("a", 3*time.Hour, pinned), b}, "n", 1, []string{"b"}, nil},
+		"not one that sleeps":                {[]store.InstanceView{view("a", 3*time.Hour, snoozed(time.Minute)), b}, "n", 2, []string{"b"}, nil},
+		"one whose sleep is over":            {[]store.InstanceView{view("a", 3*time.Hour, snoozed(-time.Minute)), b}, "n", 2, []string{"a"}, nil},
+		"not one that is to be kept":         {[]store.InstanceView{view("a", 3*time.Hour, keep), b}, "n", 2, []string{"b"}, nil},
+		"one kept for a rollback":            {[]store.InstanceView{view("a", 3*time.Hour, kept), b}, "n", 2, []string{"a"}, nil},
+		"all are held":                       {[]store.InstanceView{view("a", 3*time.Hour, pinned), view("b", 2*time.Hour, keep)}, "n", 1, nil, nil},
+		"first what no rule wants":           {[]store.InstanceView{tagged(a, "3"), tagged(b, "1"), tagged(c, "other")}, "n", 2, []string{"c", "b"}, []string{"3", "2", "1"}},
+		"not the oldest but the last wanted": {[]store.InstanceView{tagged(a, "2"), tagged(c, "1")}, "n", 2, []string{"c"}, []string{"3", "2", "1"}},
 	} {
 		var got []string
-		for _, v := range surplus(x.live, x.newest, x.most, noon) {
+		for _, v := range surplus(x.live, x.newest, x.most, x.wanted, noon) {
 			got = append(got, v.ID)
 		}
 		if diff := cmp.Diff(x.want, got); diff != "" {

@@ -362,7 +362,11 @@ func (r *rollout) finish(ctx context.Context) error {
 		return err
 	}
 	failpoint("draining")
-	end, why := leaving(stage, live, r.inst, time.Now())
+	wanted, err := r.db.WantedTags(ctx, stage.ID)
+	if err != nil {
+		return err
+	}
+	end, why := leaving(stage, live, r.inst, wanted, time.Now())
 	if err := r.drain(ctx, stage, end); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,7 +75,9 @@ func (p *pretended) Created(_ context.Context, image, tag string) (time.Time, er
 	return p.made[image+":"+tag], nil
 }
 
-func digestOf(image, tag string) string { return "sha256:of-" + image + "-" + tag }
+func digestOf(image, tag string) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(image+":"+tag)))
+}
 
 // count is how often something was asked since the last reset.
 func (p *pretended) count(what string) int {

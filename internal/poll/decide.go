@@ -50,7 +50,7 @@ func Decide(rule *tagrule.Matcher, f store.Follower, found Finding, now time.Tim
 		}
 		return Decision{Act: Tell, Why: ready}
 	case store.ModeAuto:
-		return decideDeploy(f, found, ready)
+		return decideDeploy(f, found, ready, now)
 	case store.ModeManual:
 	}
 	return Decision{Act: Nothing, Why: ready + "; the stage is deployed by hand"}
@@ -93,13 +93,15 @@ func (f Finding) tag(name string, deployed time.Time) tagrule.Tag {
 }
 
 // decideDeploy looks at the deploys that there were: none is asked for twice, and none of what the stage had before, for
-// somebody may have gone back from it. One that is under way, and whatever waits behind it, comes first.
-func decideDeploy(f store.Follower, found Finding, ready string) Decision {
+// somebody may have gone back from it. One that is under way, and whatever waits behind it, comes first. One that failed is tried
+// again a few times.
+func decideDeploy(f store.Follower, found Finding, ready string, now time.Time) Decision {
 	if f.Poll.AskedDigest == found.Digest {
 		ofIt := f.Last.ImageTag == found.Ready && f.Last.Image == f.Image
 		switch {
 		case f.Poll.AskedDone:
-			return Decision{Act: Nothing, Why: ready + "; a deploy of it was asked for already. To try again, deploy it by hand"}
+			act, why := again(f.Past, func(store.Deploy) bool { return true }, found.Ready, found.Digest, now)
+			return Decision{Act: act, Why: ready + "; " + why}
 		case ofIt && !f.Last.CreatedAt.Before(f.Poll.AskedAt):
 			return Decision{Act: Settle, Why: ready + "; its deploy has begun"}
 		}

@@ -116,6 +116,8 @@ type Finding struct {
 	tagrule.Verdict
 	// Digest of the tag that is ready or, of a rule that follows digests, of its tag; empty: none, or not asked for.
 	Digest string
+	// Each are the tags that a stage is to run side by side, newest first; only LookAtEach finds them.
+	Each []Sighting
 }
 
 // Look judges the tags by a rule. It asks for digests and for the age of images only as far as the answer rests on them.
@@ -143,13 +145,13 @@ func (v *Visit) lookOnce(ctx context.Context, q Question, now time.Time, left *i
 	case verdict.Ready == "":
 		return Finding{Verdict: verdict}, "", nil
 	case verdict.Ready == q.Known.Tag && q.Known.Digest != "":
-		return Finding{verdict, q.Known.Digest}, "", nil
+		return Finding{Verdict: verdict, Digest: q.Known.Digest}, "", nil
 	}
 	digest, err := v.digest(ctx, verdict.Ready)
 	if err != nil {
 		return Finding{}, verdict.Ready, err
 	}
-	return Finding{verdict, digest}, "", nil
+	return Finding{Verdict: verdict, Digest: digest}, "", nil
 }
 
 // lookAtDigest looks for a rule that follows what one tag points to: it is the image at that digest that has an age.
@@ -171,7 +173,7 @@ func (v *Visit) lookAtDigest(ctx context.Context, q Question, now time.Time, lef
 		return Finding{}, tag, err
 	}
 	verdict.Others = there.Others
-	return Finding{verdict, digest}, "", nil
+	return Finding{Verdict: verdict, Digest: digest}, "", nil
 }
 
 // leaveOut has a tag left out that the registry has no image for, in this visit and for a while.

@@ -29,7 +29,8 @@ type outcome struct {
 	revision int64 // of the stage that was looked at
 	rule     *tagrule.Matcher
 	found    Finding
-	err      error // it could not be asked
+	tags     []string // that the registry listed
+	err      error    // it could not be asked
 }
 
 // run polls the repository and writes what that brought, in one transaction. Asked is why it could not be asked.
@@ -123,7 +124,12 @@ func (r *round) lookFor(ctx context.Context, visit *Visit, f store.Follower) out
 	if o.err = r.leftAlone(); o.err != nil { // it said so during this visit
 		return o
 	}
-	o.found, o.err = visit.Look(ctx, QuestionOf(o.rule, f), r.now)
+	o.tags = visit.Tags
+	if eachTag(f.Stage) {
+		o.found, o.err = visit.LookAtEach(ctx, QuestionOf(o.rule, f), f.Stage.ParallelMax, r.now)
+	} else {
+		o.found, o.err = visit.Look(ctx, QuestionOf(o.rule, f), r.now)
+	}
 	r.poller.hold(r.registry, o.err, r.now)
 	return o
 }
@@ -154,22 +160,20 @@ func (r *round) write(ctx context.Context, outcomes map[string]outcome) (deploys
 				after = append(after, f.Poll)
 				continue
 			}
-			row, act, err := r.settle(ctx, tx, f, o, jitter)
+			row, asks, err := r.settle(ctx, tx, f, o, jitter)
 			if err != nil {
 				return err
 			}
 			after = append(after, row)
-			if act == Deploy {
-				deploys = append(deploys, row)
-			}
+			deploys = append(deploys, asks...)
 		}
 		return r.tellOfSight(ctx, tx, followers, before, after)
 	})
 	return deploys, err
 }
 
-// settle keeps what looking brought for one stage.
-func (r *round) settle(ctx context.Context, tx *store.Tx, f store.Follower, o outcome, jitter float64) (store.StagePoll, Act, error) {
+// settle keeps what looking brought for one stage, and returns its row and the deploys to be asked for.
+func (r *round) settle(ctx context.Context, tx *store.Tx, f store.Follower, o outcome, jitter float64) (store.StagePoll, []store.StagePoll, error) {
 	row := f.Poll
 	row.NextAt = r.now.Add(time.Duration(float64(r.every(f)) * jitter))
 	if !errors.Is(o.err, errNotAsked) {
@@ -177,20 +181,37 @@ func (r *round) settle(ctx context.Context, tx *store.Tx, f store.Follower, o ou
 	}
 	if o.err != nil {
 		row = r.fail(row, r.every(f), o.err)
-		return row, Nothing, tx.SavePoll(ctx, row)
+		return row, nil, tx.SavePoll(ctx, row)
+	}
+	if f.Stage.Strategy == store.StrategyParallel && len(o.tags) > 0 { // an empty list says nothing
+		if err := tx.NoteTags(ctx, f.Stage.ID, f.Image, o.tags, r.now); err != nil {
+			return row, nil, err
+		}
+	}
+	if eachTag(f.Stage) {
+		return r.settleEach(ctx, tx, f, o, row)
 	}
 	var err error
 	if f.Had, err = tx.HadDeploy(ctx, f, o.found.Ready, o.found.Digest); err != nil {
-		return row, Nothing, err
+		return row, nil, err
+	}
+	if f.Stage.Mode == store.ModeAuto && f.Last.State == store.DeployFailed {
+		if f.Past, err = tx.PastDeploys(ctx, f.Stage.ID, f.Image); err != nil {
+			return row, nil, err
+		}
 	}
 	d := Decide(o.rule, f, o.found, r.now)
 	row = after(row, o, d, r.now)
 	if d.Act == Tell {
 		if err := tx.Emit(ctx, readyEvent(f, row)); err != nil {
-			return row, d.Act, err
+			return row, nil, err
 		}
 	}
-	return row, d.Act, tx.SavePoll(ctx, row)
+	var asks []store.StagePoll
+	if d.Act == Deploy {
+		asks = append(asks, row)
+	}
+	return row, asks, errors.Join(tx.SavePoll(ctx, row), tx.WantTags(ctx, f.Stage.ID, nil))
 }
 
 // fail keeps that the registry could not be asked, and all that was known before.

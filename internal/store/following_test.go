@@ -167,6 +167,7 @@ func TestFollowers(t *testing.T) {
 		}
 		want := store.Follower{Stage: store.Stage{
 			ID: s.ID, ProjectID: p.ID, HostID: h.ID, Name: s.Name, TagRule: s.TagRule, Mode: s.Mode, MinImageAge: s.MinImageAge, PollInterval: s.PollInterval,
+			Strategy: store.StrategyReplace, ParallelMax: s.ParallelMax,
 		}, Project: "shop", Image: p.Image, Poll: store.StagePoll{StageID: s.ID}}
 		if diff := cmp.Diff(want, only()); diff != "" {
 			t.Errorf("before anything: %s", diff)

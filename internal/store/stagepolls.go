@@ -37,9 +37,10 @@ type Follower struct {
 	Project string
 	Image   string
 	Poll    StagePoll
-	Last    Deploy // the newest, however it ended: tag, digest, state, image and begin; zero: none
-	Done    Deploy // the newest that was done
-	Had     bool   // it had a deploy of what is ready before; see HadDeploy
+	Last    Deploy   // the newest, however it ended: tag, digest, state, image and begin; zero: none
+	Done    Deploy   // the newest that was done
+	Had     bool     // it had a deploy of what is ready before; see HadDeploy
+	Past    []Deploy // see PastDeploys; read where a rule looks back
 }
 
 const pollColumns = `stage_id, last_at, next_at, error, since, newest_tag, newest_digest, newest_seen, ready_tag, ready_digest, why, told_digest,
@@ -124,7 +125,12 @@ func (q queries) HadDeploy(ctx context.Context, f Follower, tag, digest string) 
 func scanFollower(r row) (f Follower, err error) {
 	st := &f.Stage
 	stage := []any{
-		&st.ID, &st.ProjectID, &st.HostID, &st.Name, &st.Revision, &f.Project, &f.Image, fromJSON{&st.TagRule}, &st.Mode, span{&st.MinImageAge}, span{&st.PollInterval},
+		&st.ID, &st.ProjectID, &st.HostID, &st.Name, &st.Revision, &f.Project, &f.Image,
+		fromJSON{&st.TagRule},
+		&st.Mode,
+		span{&st.MinImageAge},
+		span{&st.PollInterval},
+		&st.Strategy, &st.ParallelMax,
 	}
 	err = r.Scan(slices.Concat(stage, f.Poll.into(), outlineOf(&f.Last), outlineOf(&f.Done))...)
 	f.Poll.StageID = st.ID
@@ -137,6 +143,7 @@ func outlineOf(d *Deploy) []any {
 }
 
 const followers = `SELECT s.id, s.project_id, s.host_id, s.name, s.revision, p.name, p.image, s.tag_rule, s.mode, s.min_image_age, s.poll_interval,
+		s.strategy, s.parallel_max,
 		k.stage_id, k.last_at, k.next_at, k.error, k.since, k.newest_tag, k.newest_digest, k.newest_seen, k.ready_tag, k.ready_digest, k.why, k.told_digest,
 		k.asked_tag, k.asked_digest, k.asked_at, k.asked_done,
 		l.image, l.image_tag, l.digest, COALESCE(l.state, ''), l.created_at, d.image, d.image_tag, d.digest, COALESCE(d.state, ''), d.created_at

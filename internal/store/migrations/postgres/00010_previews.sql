@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- The tags that a stage whose tags run side by side is to run by its rule, newest first, as a JSON list; empty: none says.
+ALTER TABLE stage_polls ADD COLUMN wanted TEXT COLLATE "C" NOT NULL DEFAULT '';

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// mostPast bounds how many deploys of a stage are looked back at by rules.
+const mostPast = 1000
+
+// PastDeploys returns what rules read of the deploys of an image to a stage, newest first: tag, digest, state, actor, begin and end.
+func (q queries) PastDeploys(ctx context.Context, stageID, image string) ([]Deploy, error) {
+	return list(ctx, q, "read the past deploys of stage "+stageID, func(r row) (d Deploy, err error) {
+		return d, r.Scan(&d.ImageTag, &d.Digest, &d.State, &d.Actor, at{&d.CreatedAt}, at{&d.EndedAt})
+	}, `SELECT image_tag, digest, state, actor, created_at, ended_at FROM deploys WHERE stage_id = $1 AND image = $2 ORDER BY id DESC LIMIT $3`,
+		stageID, clean(image), mostPast)
+}
+
+// WantTags writes which tags a stage whose tags run side by side is to run by its rule, newest first; none: nobody says.
+func (tx *Tx) WantTags(ctx context.Context, stageID string, tags []string) error {
+	text := ""
+	if len(tags) > 0 {
+		var err error
+		if text, err = jsonOf("write the tags that stage "+stageID+" is to run", tags); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec(ctx, "write the tags that stage "+stageID+" is to run",
+		`UPDATE stage_polls SET wanted = $1 WHERE stage_id = $2 AND wanted <> $1`, text, stageID)
+	return err
+}
+
+// WantedTags returns what WantTags wrote last.
+func (q queries) WantedTags(ctx context.Context, stageID string) ([]string, error) {
+	rows, err := list(ctx, q, "read the tags that stage "+stageID+" is to run", func(r row) (tags []string, err error) { return tags, r.Scan(fromJSON{&tags}) },
+		`SELECT wanted FROM stage_polls WHERE stage_id = $1 AND wanted <> ''`, stageID)
+	return slices.Concat(rows...), err
+}
+
+// NoteTags writes on the instances of a stage that run, and were deployed from an image, whether its registry has their tags: it
+// listed these. From when the registry was first seen to have one no more is kept as it is. Only what is news is written.
+func (tx *Tx) NoteTags(ctx context.Context, stageID, image string, listed []string, at time.Time) error {
+	what := "note which tags of stage " + stageID + " are gone"
+	type running struct {
+		id, tag string
+		gone    bool
+	}
+	all, err := list(ctx, tx.queries, what, func(r row) (i running, err error) { return i, r.Scan(&i.id, &i.tag, truth{&i.gone}) },
+		`SELECT id, image_tag, CASE WHEN tag_gone_since IS NULL THEN 0 ELSE 1 END FROM instances
+		WHERE stage_id = $1 AND image = $2 AND status IN ($3, $4, $5) AND image_tag NOT LIKE 'sha256:%'`,
+		stageID, clean(image), string(StatusRunning), string(StatusPaused), string(StatusRestarting))
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		switch there := slices.Contains(listed, i.tag); {
+		case there && i.gone:
+			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = NULL, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, at.UnixMilli(), i.id)
+		case !there && i.gone:
+			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_checked_at = $1 WHERE id = $2`, at.UnixMilli(), i.id)
+		case !there:
+			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = $1, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, at.UnixMilli(), i.id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
