@@ -22,6 +22,7 @@ func (a *app) deployCommand() *cobra.Command {
 	var (
 		image string
 		wait  bool
+		dry   bool
 	)
 	c := &cobra.Command{
 		Use:   "deploy PROJECT/STAGE TAG",
@@ -45,6 +46,13 @@ exit code 1 if it did not come to serve. Interrupting it does not stop the deplo
 			if err != nil {
 				return err
 			}
+			if dry {
+				diff, err := api.DiffStage(c.Context(), s.ID, args[1])
+				if err != nil {
+					return err
+				}
+				return a.show(diff, func() { a.printDiff(diff) })
+			}
 			d, err := api.StartDeploy(c.Context(), s.ID, client.DeployRequest{Tag: args[1], Image: image})
 			if err != nil {
 				return err
@@ -54,6 +62,7 @@ exit code 1 if it did not come to serve. Interrupting it does not stop the deplo
 	}
 	c.Flags().StringVar(&image, "image", "", "another image repository than the project's")
 	c.Flags().BoolVar(&wait, "wait", true, "show the log until it ends")
+	c.Flags().BoolVar(&dry, "dry-run", false, "show what it would change against what runs, and deploy nothing")
 	c.AddCommand(a.deployCancel(), a.deployLog())
 	return c
 }

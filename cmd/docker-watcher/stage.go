@@ -21,7 +21,7 @@ labels, health check), how long one may be dead before it is stale, and how many
 former ones are kept for a rollback.`,
 		Example: `  docker-watcher stage create shop/production --kind production --port 8080:8080 --restart unless-stopped
   docker-watcher stage show shop/production`,
-	}, a.stageLs(), a.stageCreate(), a.stageShow(), a.stageSet(), a.stageRule(), a.stageRm())
+	}, a.stageLs(), a.stageCreate(), a.stageShow(), a.stageSet(), a.stageDiff(), a.stageRule(), a.stageRm())
 }
 
 func (a *app) stageLs() *cobra.Command {

@@ -140,6 +140,7 @@ func (s *server) routes() []route {
 		{post, "/api/stages", admin, "create-stage", "Make a stage", created(s.createStage)},
 		{get, "/api/stages/{id}", viewer, "get-stage", "A stage", to(s.getStage)},
 		{patch, "/api/stages/{id}", admin, "update-stage", "Change a stage", to(s.updateStage)},
+		{get, "/api/stages/{id}/diff", viewer, "diff-stage", "What runs against what is wanted", to(s.diffStage)},
 		{remove, "/api/stages/{id}", admin, "delete-stage", "Remove a stage without instances", to(s.deleteStage)},
 
 		{get, "/api/registry-presets", viewer, "list-registry-presets", "What to write where, by kind of registry", to(s.listPresets)},

@@ -1,0 +1,91 @@
+package deploy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// AsItRuns is the spec of a container that was deployed with one, with what somebody changed on the engine since: limits and the
+// restart policy (docker update) and its networks. All else of a container never changes.
+func AsItRuns(deployed store.Spec, now docker.Setup) store.Spec {
+	deployed.Resources.Memory, deployed.Resources.NanoCPUs = now.Memory, now.NanoCPUs
+	if deployed.Resources.Pids != 0 { // some engines set a limit of their own where none was asked for
+		deployed.Resources.Pids = now.Pids
+	}
+	if now.Restart != "no" || deployed.Restart != "" {
+		deployed.Restart = now.Restart
+	}
+	deployed.Networks = networksNow(deployed.Networks, now.Networks)
+	return deployed
+}
+
+// networksNow keeps of the aliases only those that were asked for: an engine shows some of its own beside them.
+func networksNow(deployed []store.Network, now []docker.Attachment) []store.Network {
+	var list []store.Network
+	for _, a := range now {
+		n := store.Network{Name: a.Network}
+		at := slices.IndexFunc(deployed, func(d store.Network) bool { return d.Name == a.Network })
+		if at >= 0 {
+			n.Aliases = slices.DeleteFunc(slices.Clone(deployed[at].Aliases), func(alias string) bool { return !slices.Contains(a.Aliases, alias) })
+		}
+		list = append(list, n)
+	}
+	return list
+}
+
+// Explicit is what an inspect says of a container that was made without a spec of ours, as far as wanted says something of
+// the same: what the image gave and what was asked for cannot be told apart, so that nothing is compared that wanted leaves open.
+func Explicit(now docker.Setup, wanted store.Spec) store.Spec {
+	s := store.Spec{
+		Resources: store.Resources{Memory: now.Memory, NanoCPUs: now.NanoCPUs, Pids: wanted.Resources.Pids}, Restart: now.Restart,
+		Init: now.Init, ReadOnly: now.ReadOnly, CapDrop: now.CapDrop, StopGrace: wanted.StopGrace, Health: wanted.Health,
+		Networks: networksNow(wanted.Networks, now.Networks),
+		Power: store.Power{
+			Privileged: now.Privileged, HostNetwork: now.HostNetwork, HostPID: now.HostPID, HostIPC: now.HostIPC, CapAdd: now.CapAdd,
+		},
+	}
+	if wanted.Resources.Pids != 0 {
+		s.Resources.Pids = now.Pids
+	}
+	for _, kv := range now.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		if at := slices.IndexFunc(wanted.Env, func(e store.EnvVar) bool { return e.Name == name }); at >= 0 {
+			s.Env = append(s.Env, store.EnvVar{Name: name, Value: value, Plain: wanted.Env[at].Plain})
+		}
+	}
+	for _, p := range now.Ports {
+		s.Ports = append(s.Ports, store.Port{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol})
+	}
+	for _, m := range now.Mounts {
+		s.Mounts = append(s.Mounts, store.Mount{Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+	}
+	for name := range wanted.Labels {
+		if value, has := now.Labels[name]; has {
+			if s.Labels == nil {
+				s.Labels = map[string]string{}
+			}
+			s.Labels[name] = value
+		}
+	}
+	explicit(&s.Entrypoint, wanted.Entrypoint, now.Entrypoint)
+	explicit(&s.Command, wanted.Command, now.Command)
+	if wanted.User != "" {
+		s.User = now.User
+	}
+	if wanted.WorkDir != "" {
+		s.WorkDir = now.WorkDir
+	}
+	if h := now.Check; h != nil && !wanted.Healthcheck.IsZero() {
+		s.Healthcheck = store.Healthcheck{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+	}
+	return s
+}
+
+func explicit(into *[]string, wanted, now []string) {
+	if len(wanted) > 0 {
+		*into = now
+	}
+}
