@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/registry": {},
 	"internal/hook":     {},
 	"internal/tagrule":  {},
+	"internal/compose":  {"internal/store"},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
 	"internal/adopt":    {"internal/store", "internal/docker"},
@@ -37,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/api": {
 		"internal/store", "internal/docker", "internal/events", "internal/schedule",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/deploy", "internal/registry",
-		"internal/poll", "internal/tagrule", "internal/hook",
+		"internal/poll", "internal/tagrule", "internal/hook", "internal/compose",
 	},
 	"client": {},
 	"web":    {},

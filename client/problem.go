@@ -41,6 +41,7 @@ const (
 	CodeInUse            = "in_use"
 	CodeNotAdoptable     = "not_adoptable"
 	CodeNotAdopted       = "not_adopted"
+	CodeNotAccepted      = "not_accepted"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).

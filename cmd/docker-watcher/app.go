@@ -90,7 +90,7 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do it without asking")
 	root.AddCommand(
 		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.statusCommand(),
-		a.projectCommand(), a.stageCommand(), a.registryCommand(), a.tagCommand(), a.deployCommand(), a.rollbackCommand(),
+		a.projectCommand(), a.stageCommand(), a.registryCommand(), a.tagCommand(), a.deployCommand(), a.rollbackCommand(), a.importCommand(),
 		a.psCommand(), a.logsCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),
 		a.staleCommand(), a.archiveCommand(), a.policyCommand(), a.reclaimCommand(), a.leftoversCommand(),
 		a.eventsCommand(), a.settingsCommand(), a.hostsCommand(), a.versionCommand(),

@@ -85,6 +85,7 @@ const (
 	codeInUse            = "in_use"
 	codeNotAdoptable     = "not_adoptable"
 	codeNotAdopted       = "not_adopted"
+	codeNotAccepted      = "not_accepted"
 )
 
 const (
