@@ -94,6 +94,13 @@ func (a *Adopter) examine(ctx context.Context, s *subject) (err error) {
 
 // mayAdopt says why a container is never ours to take.
 func (a *Adopter) mayAdopt(ctx context.Context, s *subject) (err error) {
+	v, err := a.db.InstanceByContainer(ctx, s.on.host.ID, s.c.ID)
+	if err == nil {
+		return fmt.Errorf("%s of %s/%s: %w", v.Name, v.Project, v.Stage, store.ErrTaken)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
 	row := docker.Summary{ID: s.c.ID, Name: s.c.Name, Labels: s.c.Labels}
 	if s.mark, err = a.mark(ctx, row); err != nil {
 		return err
