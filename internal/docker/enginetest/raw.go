@@ -1,11 +1,15 @@
 package enginetest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -97,4 +101,32 @@ func contentType(method string) string {
 		return "application/x-tar"
 	}
 	return "application/json"
+}
+
+// EventsOf are the actions that the engine has told of some containers since a moment, each with the container's id.
+func EventsOf(t testing.TB, e *docker.Engine, since time.Time, ids ...string) []string {
+	t.Helper()
+	filters, err := json.Marshal(map[string][]string{"container": ids})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := url.Values{"filters": {string(filters)}, "since": {fmt.Sprint(since.Unix())}, "until": {fmt.Sprint(time.Now().Unix())}}
+	said, err := rawAnswer(t.Context(), e, http.MethodGet, "/events?"+q.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for lines := json.NewDecoder(bytes.NewReader(said)); ; {
+		var event struct {
+			Action string
+			Actor  struct{ ID string }
+		}
+		switch err := lines.Decode(&event); {
+		case errors.Is(err, io.EOF):
+			return told
+		case err != nil:
+			t.Fatal(err)
+		}
+		told = append(told, event.Action+" "+event.Actor.ID)
+	}
 }
