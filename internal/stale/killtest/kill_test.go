@@ -32,29 +32,37 @@ var kills = []struct {
 	class store.Class
 	point string
 	want  fate
+	// adopted: what is at stake was made by somebody else and has no label of ours.
+	adopted bool
 }{
-	{store.ClassExited, "after-claim", untouched},
-	{store.ClassExited, "after-intent", whole},
-	{store.ClassExited, "archive-begun", whole},
-	{store.ClassExited, "archive-tagged", whole},
-	{store.ClassExited, "archive-committed", whole},
-	{store.ClassExited, "after-verify", whole},
-	{store.ClassExited, "before-delete", whole},
-	{store.ClassExited, "after-delete", whole},
-	{store.ClassExited, "after-commit", whole},
-	{store.ClassExited, "before-summary", removed},
-	{store.ClassExited, "after-summary", removed},
-	{store.ClassPaused, "archive-committed", whole},
-	{store.ClassPaused, "before-stop", untouched},
-	{store.ClassPaused, "after-wake", untouched},
-	{store.ClassPaused, "after-stop", untouched},
-	{store.ClassPaused, "before-delete", whole},
-	{store.ClassPaused, "after-delete", whole},
-	{store.ClassCrashLooping, "before-stop", untouched},
-	{store.ClassCrashLooping, "after-stop", untouched},
-	{store.ClassMissing, "after-intent", whole},
-	{store.ClassMissing, "archive-tagged", whole},
-	{store.ClassMissing, "after-commit", whole},
+	{store.ClassExited, "after-claim", untouched, false},
+	{store.ClassExited, "after-intent", whole, false},
+	{store.ClassExited, "archive-begun", whole, false},
+	{store.ClassExited, "archive-tagged", whole, false},
+	{store.ClassExited, "archive-committed", whole, false},
+	{store.ClassExited, "after-verify", whole, false},
+	{store.ClassExited, "before-delete", whole, false},
+	{store.ClassExited, "after-delete", whole, false},
+	{store.ClassExited, "after-commit", whole, false},
+	{store.ClassExited, "before-summary", removed, false},
+	{store.ClassExited, "after-summary", removed, false},
+	{store.ClassPaused, "archive-committed", whole, false},
+	{store.ClassPaused, "before-stop", untouched, false},
+	{store.ClassPaused, "after-wake", untouched, false},
+	{store.ClassPaused, "after-stop", untouched, false},
+	{store.ClassPaused, "before-delete", whole, false},
+	{store.ClassPaused, "after-delete", whole, false},
+	{store.ClassCrashLooping, "before-stop", untouched, false},
+	{store.ClassCrashLooping, "after-stop", untouched, false},
+	{store.ClassMissing, "after-intent", whole, false},
+	{store.ClassMissing, "archive-tagged", whole, false},
+	{store.ClassMissing, "after-commit", whole, false},
+	{store.ClassExited, "after-intent", whole, true},
+	{store.ClassExited, "archive-committed", whole, true},
+	{store.ClassExited, "before-delete", whole, true},
+	{store.ClassExited, "after-delete", whole, true},
+	{store.ClassPaused, "after-stop", untouched, true},
+	{store.ClassMissing, "after-intent", whole, true},
 }
 
 // kill -9 at each step of a cleanup, then a new start: every item is either untouched or
@@ -77,9 +85,14 @@ func TestKilledAtEachStep(t *testing.T) {
 
 func killEach(t *testing.T, killtest, endpoint string) {
 	for _, k := range kills {
-		t.Run(string(k.class)+" "+k.point, func(t *testing.T) {
+		name := string(k.class) + " " + k.point
+		if k.adopted {
+			name = "adopted " + name
+		}
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, endpoint)
+			s.adopts = k.adopted
 			target := s.plant(k.class)
 			for range 2 {
 				s.plant(store.ClassExited)
@@ -153,6 +166,7 @@ type site struct {
 	host      store.Host
 	stage     store.Stage
 	instances []store.Instance
+	adopts    bool // what is planted was made by somebody else
 
 	db      *store.DB
 	cleaner *stale.Cleaner
@@ -230,6 +244,9 @@ func (s *site) plant(class store.Class) store.Instance {
 	options := docker.CreateOptions{Name: inst.Name, Image: image, Labels: map[string]string{
 		docker.LabelManaged: "true", docker.LabelInstallation: s.db.InstallationID(), docker.LabelInstance: inst.ID,
 	}}
+	if s.adopts {
+		inst.Ownership, options.Labels = store.OwnershipAdopted, map[string]string{"com.docker.compose.project": "shop"}
+	}
 	if class == store.ClassCrashLooping {
 		options.Env, options.Restart = []string{"EXIT_AFTER_MS=1", "EXIT_CODE=7"}, "always"
 	}
@@ -296,7 +313,9 @@ func (s *site) await(ok func() bool) {
 }
 
 func (s *site) owned(inst store.Instance) docker.Owned {
-	return docker.Owned{ID: inst.ContainerID, Installation: s.db.InstallationID(), Instance: inst.ID}
+	return docker.Owned{
+		ID: inst.ContainerID, Installation: s.db.InstallationID(), Instance: inst.ID, Adopted: inst.Ownership == store.OwnershipAdopted,
+	}
 }
 
 func (s *site) inspect(inst store.Instance) docker.Container {
