@@ -297,11 +297,21 @@ func cmdReads(ts *testscript.TestScript, w *world, args []string) {
 	}
 }
 
-// stranger NAME [OF]: a container is on the engine that somebody else made an hour ago, with the labels of another one.
+// stranger NAME [OF | compose=PROJECT/SERVICE | runs]...: a container is on the engine that somebody else made an hour ago; with
+// the labels of another one, or of a compose service; it ended then, or runs.
 func cmdStranger(ts *testscript.TestScript, w *world, args []string) {
 	t := dockertest.Template{Name: args[0], Image: "registry.example/other:1", State: dockertest.Exited, Created: w.engine.Now().Add(-time.Hour)}
-	if len(args) > 1 {
-		t.Labels = w.labels(ts, args[1])
+	for _, arg := range args[1:] {
+		switch compose, ok := strings.CutPrefix(arg, "compose="); {
+		case ok:
+			project, service, _ := strings.Cut(compose, "/")
+			t.Labels = map[string]string{"com.docker.compose.project": project, "com.docker.compose.service": service}
+			t.Image = "registry.example/" + service + ":1"
+		case arg == "runs":
+			t.State = dockertest.Running
+		default:
+			t.Labels = w.labels(ts, arg)
+		}
 	}
 	ts.Setenv("STRANGER", w.engine.Add(t).ID)
 }

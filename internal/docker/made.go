@@ -77,7 +77,8 @@ func (c madeConfig) others(image Defaults, id string) []string {
 			said = append(said, fmt.Sprintf(format, args...))
 		}
 	}
-	say(!slices.Equal(c.Entrypoint, image.Entrypoint), "its entrypoint %q", c.Entrypoint)
+	say(len(c.Entrypoint) > 0 && !slices.Equal(c.Entrypoint, image.Entrypoint), "the entrypoint %q", c.Entrypoint)
+	say(len(c.Entrypoint) == 0 && len(image.Entrypoint) > 0, "that the entrypoint of its image is not used")
 	say(c.User != image.User, "the user %q", c.User)
 	say(strings.TrimSuffix(c.WorkingDir, "/") != strings.TrimSuffix(image.WorkingDir, "/"), "the working folder %q", c.WorkingDir)
 	say(c.Hostname != "" && c.Hostname != shortID(id), "the host name %q", c.Hostname)
