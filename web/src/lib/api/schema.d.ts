@@ -73,6 +73,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/containers/foreign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is on the hosts and not ours */
+        get: operations["list-foreign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/containers/foreign/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take containers over, all or nothing, or tell what that would make */
+        post: operations["adopt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/containers/stale": {
         parameters: {
             query?: never;
@@ -451,6 +485,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/import/compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a service of a compose file a stage, or tell what that would take */
+        post: operations["import-compose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances": {
         parameters: {
             query?: never;
@@ -481,6 +532,23 @@ export interface paths {
         post?: never;
         /** Remove an instance that is not stale */
         delete: operations["remove-instance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}/adoption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give an adopted container back without touching it */
+        delete: operations["unadopt-instance"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1098,6 +1166,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stages/{id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What runs against what is wanted */
+        get: operations["diff-stage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stages/{id}/policy": {
         parameters: {
             query?: never;
@@ -1240,6 +1325,85 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AdoptCompose: {
+            /** @description id or name */
+            host_id: string;
+            project: string;
+        };
+        AdoptItem: {
+            /** @description full: 64 hex digits */
+            container_id: string;
+            /** @description id or name */
+            host_id: string;
+            /** @description repository of a project that is made; absent: the container's */
+            image?: string;
+            /**
+             * @description of a stage that is made; default production
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name */
+            project: string;
+            /** @description its name in the project */
+            stage: string;
+            /** @description of a stage that is made: 10s, 36h, 7d or never; absent: as the project */
+            stale_after?: string;
+        };
+        AdoptRequest: {
+            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to */
+            compose?: components["schemas"]["AdoptCompose"];
+            /** @description tell what would be made, and make nothing */
+            dry_run?: boolean;
+            /** @description which containers, and where to */
+            items?: components["schemas"]["AdoptItem"][] | null;
+            /** @description projects and stages that do not exist may be made */
+            make?: boolean;
+        };
+        Adopted: {
+            class?: string;
+            container_id: string;
+            /** Format: int64 */
+            days_stale: number;
+            evidence?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            image: string;
+            image_tag: string;
+            /** @description absent in a dry run */
+            instance_id?: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /** @description what the next deploy would do without; an undo makes it whole */
+            left: string[];
+            /** @description the project did not exist before */
+            makes_project: boolean;
+            makes_stage: boolean;
+            /** @description of the container */
+            name: string;
+            /** @description its name */
+            project: string;
+            project_id?: string;
+            reason: string;
+            /** @description as far as the next deploy can make it again */
+            spec: components["schemas"]["Spec"];
+            /** @description its name */
+            stage: string;
+            stage_id?: string;
+            /** @enum {string} */
+            stage_kind: "dev" | "staging" | "production" | "preview";
+            /** @description the next scan calls it stale */
+            stale: boolean;
+            /** @description the threshold in force for it */
+            stale_after: string;
+            status: string;
+            warnings: string[];
+        };
+        Adoption: {
+            /** @description nothing was made */
+            dry_run: boolean;
+            items: components["schemas"]["Adopted"][];
+        };
         AgeBucket: {
             /** Format: int64 */
             count: number;
@@ -1468,6 +1632,49 @@ export interface components {
             /** @description in name, tag, image or container id */
             text?: string;
         };
+        ComposeImport: {
+            compose_project?: string;
+            /** @description on what stands outside of services */
+            notes: components["schemas"]["ComposeNote"][] | null;
+            services: components["schemas"]["ComposeService"][] | null;
+            /** @description that was made or changed; absent in a dry run */
+            stage?: components["schemas"]["Stage"];
+            variables: components["schemas"]["Variable"][] | null;
+        };
+        ComposeNote: {
+            key?: string;
+            /**
+             * @description blocked: to be mended first; unsupported: it does not come along; told: it does, in another way
+             * @enum {string}
+             */
+            kind: "blocked" | "unsupported" | "told";
+            /**
+             * Format: int64
+             * @description from 1
+             */
+            line: number;
+            remedy?: string;
+            what: string;
+        };
+        ComposeService: {
+            /** @description something must be mended before it can be imported */
+            blocked: boolean;
+            /** @description repository */
+            image?: string;
+            /** Format: int64 */
+            line: number;
+            name: string;
+            notes: components["schemas"]["ComposeNote"][] | null;
+            /** @description which power over the host its container would get */
+            power: string[] | null;
+            /** @description proposed */
+            project: string;
+            spec: components["schemas"]["Spec"];
+            /** @description proposed */
+            stage: string;
+            /** @description to deploy after the import */
+            tag?: string;
+        };
         Conflict: {
             /** @description keys of the request that would settle it; none: nothing does */
             choices: string[];
@@ -1601,8 +1808,11 @@ export interface components {
             image_tag: string;
             /** @description the new one; of a rollback that is queued the one to go back to */
             instance_id?: string;
-            /** @enum {string} */
-            kind: "deploy" | "rollback";
+            /**
+             * @description adoption: a container that ran already was taken over
+             * @enum {string}
+             */
+            kind: "deploy" | "rollback" | "adoption";
             project_id: string;
             /** @description the instance that served when it began */
             replaces?: string;
@@ -1639,9 +1849,23 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
+        Difference: {
+            /** @enum {string} */
+            change: "added" | "removed" | "changed";
+            /** @description of the spec, such as env or resources.memory; image for the image */
+            field: string;
+            /** @description which one of them: a variable, a port, a path */
+            name?: string;
+            running?: string;
+            /** @description its values were compared and are not shown */
+            secret?: boolean;
+            wanted?: string;
+        };
         Env: {
             name: string;
-            /** @description sent, never answered; when a spec is changed, a variable without a value keeps the one it has */
+            /** @description its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew */
+            secret?: boolean;
+            /** @description answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has */
             value?: string;
         };
         Event: {
@@ -1702,6 +1926,67 @@ export interface components {
              */
             takes: number;
         };
+        Foreign: {
+            adoptable: boolean;
+            /** @description why it could not be asked about: nothing is known of its age */
+            check_error?: string;
+            /**
+             * @description in which way it is not alive
+             * @enum {string}
+             */
+            class?: "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead";
+            compose_project?: string;
+            compose_service?: string;
+            /** @description full */
+            container_id: string;
+            /** Format: date-time */
+            created_at: string | null;
+            /**
+             * Format: int64
+             * @description whole days since it was last alive, by the engine's clock
+             */
+            days_stale: number;
+            /** @enum {string} */
+            evidence?: "observed" | "finished_at" | "first_seen_stopped" | "created_at";
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /** @description as given when it was made */
+            image: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /**
+             * @description what is particular about it: a task of Swarm; the container of docker-watcher itself; our label, but no row of ours; the label of another docker-watcher
+             * @enum {string}
+             */
+            mark?: "swarm_task" | "self" | "label_without_row" | "other_installation";
+            name: string;
+            proposal: components["schemas"]["Proposal"];
+            /** @description the same in words */
+            reason: string;
+            /** @description by the global threshold */
+            stale: boolean;
+            /** @description as its engine says: running, exited, created, paused, restarting, dead, removing */
+            state: string;
+            /** @description what a scan would call it, were it ours; absent: it could not be asked about */
+            status?: string;
+            /** @description last_alive_at may be later than the truth, never earlier */
+            upper_bound: boolean;
+            /** @description why it can never be adopted */
+            why?: string;
+        };
+        ForeignList: {
+            items: components["schemas"]["Foreign"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
+            /** @description hosts that could not be asked: nothing is known of what is on them */
+            not_asked: components["schemas"]["NotAsked"][];
+            /**
+             * Format: int64
+             * @description how many match all but the class, on the hosts that were asked
+             */
+            total: number;
+        };
         Health: {
             /**
              * @description absent: the image's HEALTHCHECK, or else up for 10 s
@@ -1715,6 +2000,16 @@ export interface components {
              */
             port?: number;
             /** @description such as 60s */
+            timeout?: string;
+        };
+        Healthcheck: {
+            /** @description such as 30s; absent: as the image or the engine has it, as the next */
+            interval?: string;
+            /** Format: int64 */
+            retries?: number;
+            start_period?: string;
+            /** @description CMD and words, CMD-SHELL and one line, or NONE; absent: the image's */
+            test?: string[] | null;
             timeout?: string;
         };
         Heard: {
@@ -1819,17 +2114,17 @@ export interface components {
              * @description how long the event stream has been unbroken; 0: it is down
              */
             stream_age_seconds: number;
+            uses: components["schemas"]["HostUses"];
             /** @description of the engine */
             version?: string;
         };
         HostChange: {
             endpoint?: string;
             name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            /** @description what is absent stays; a new key forgets the passphrase of the former one */
-            ssh?: components["schemas"]["HostSSHChange"];
-            /** @description what is absent stays */
-            tls?: components["schemas"]["HostTLSChange"];
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
         };
         HostFacts: {
             /** @description unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock */
@@ -1896,31 +2191,68 @@ export interface components {
         HostSSH: {
             /** @description the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it */
             host_key?: string;
-            /** @description private, in PEM or OpenSSH's form; never answered */
+            /** @description private, in PEM or OpenSSH's form; never answered. A new one forgets the passphrase of the former */
             key?: string;
             /** @description of the key; never answered */
             passphrase?: string;
         };
-        HostSSHChange: {
-            host_key?: string;
-            key?: string;
-            passphrase?: string;
-        };
         HostTLS: {
-            /** @description PEM: who signed the engine's certificate; absent: whom this machine trusts */
+            /** @description PEM: who signed the engine's certificate; empty: whom this machine trusts */
             ca?: string;
             /** @description PEM: ours */
             cert?: string;
             /** @description PEM: ours; never answered */
             key?: string;
-            /** @description in the engine's certificate; absent: the endpoint's host */
+            /** @description in the engine's certificate; empty: the endpoint's host */
             server_name?: string;
         };
-        HostTLSChange: {
-            ca?: string;
-            cert?: string;
-            key?: string;
-            server_name?: string;
+        HostUses: {
+            /**
+             * Format: int64
+             * @description of removed instances, to be restored there
+             */
+            archives: number;
+            /** Format: int64 */
+            instances: number;
+            /**
+             * Format: int64
+             * @description that can still be applied, or are
+             */
+            plans: number;
+            /** Format: int64 */
+            stages: number;
+            /**
+             * Format: int64
+             * @description deploys, and cleanups and restores that have not ended
+             */
+            under_way: number;
+        };
+        ImportComposeRequest: {
+            /** @description what does not come along was seen, and may be lost */
+            accept?: boolean;
+            /** @description what compose calls networks and volumes after; absent: the file's name: */
+            compose_project?: string;
+            /** @description tell only; nothing is written */
+            dry_run?: boolean;
+            /** @description of a new stage, id or name; absent: the host of --docker-host, or the only one */
+            host_id?: string;
+            /**
+             * @description of a new stage; absent: as its name says, or dev
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name; made if there is none of that name */
+            project?: string;
+            /** @description the one to import; absent: the only one */
+            service?: string;
+            /** @description its name; made if there is none, else its spec is replaced */
+            stage?: string;
+            /** @description the compose file; no other file is read */
+            text: string;
+            /** @description of its variables: nobody's environment is read */
+            values?: {
+                [key: string]: string;
+            };
         };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
@@ -2023,6 +2355,15 @@ export interface components {
             updated_at: string;
             /** @description last_alive_at may be later than the truth, never earlier */
             upper_bound: boolean;
+        };
+        InstanceDiff: {
+            differences: components["schemas"]["Difference"][] | null;
+            id: string;
+            image_tag: string;
+            name: string;
+            status: string;
+            /** @description its engine could not be asked, and why: it is compared as it was deployed */
+            unsure?: string;
         };
         InstanceList: {
             items: components["schemas"]["Instance"][];
@@ -2163,6 +2504,19 @@ export interface components {
             source: string;
             /** @description absolute */
             target: string;
+        };
+        Network: {
+            /** @description names that it has there beside its own */
+            aliases?: string[] | null;
+            /** @description of a network of the host */
+            name: string;
+        };
+        NotAsked: {
+            hint?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            why: string;
         };
         Overview: {
             /**
@@ -2534,6 +2888,16 @@ export interface components {
             /** @enum {string} */
             protocol?: "tcp" | "udp";
         };
+        Power: {
+            /** @description capabilities such as NET_ADMIN, or ALL */
+            cap_add?: string[] | null;
+            host_ipc?: boolean;
+            /** @description the host's network instead of its own */
+            host_network?: boolean;
+            /** @description it sees the host's processes */
+            host_pid?: boolean;
+            privileged?: boolean;
+        };
         Problem: {
             /** @description what is wrong, for programs */
             code: string;
@@ -2591,6 +2955,18 @@ export interface components {
             /** @description its name */
             project: string;
             project_id: string;
+        };
+        Proposal: {
+            /** @description repository; absent: its image has no name */
+            image?: string;
+            /** @description or digest */
+            image_tag?: string;
+            /** @enum {string} */
+            kind: "dev" | "staging" | "production" | "preview";
+            project: string;
+            project_exists: boolean;
+            stage: string;
+            stage_exists: boolean;
         };
         Protection: {
             by?: string;
@@ -2798,6 +3174,23 @@ export interface components {
              */
             stages: number;
         };
+        Resources: {
+            /**
+             * Format: double
+             * @description processors, such as 0.5; 0: no limit
+             */
+            cpus?: number;
+            /**
+             * Format: int64
+             * @description bytes; 0: no limit
+             */
+            memory?: number;
+            /**
+             * Format: int64
+             * @description processes and threads; 0: no limit
+             */
+            pids?: number;
+        };
         Restore: {
             /** @description of a dry run */
             check: components["schemas"]["RestoreCheck"] | null;
@@ -2834,7 +3227,7 @@ export interface components {
             start?: boolean;
         };
         RollbackRequest: {
-            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves */
             to?: string;
         };
         RuleTrial: {
@@ -3036,18 +3429,39 @@ export interface components {
             until?: string;
         };
         Spec: {
+            /** @description capabilities taken away, such as NET_RAW, or ALL */
+            cap_drop?: string[] | null;
+            /** @description absent: the image's */
             command?: string[] | null;
+            /** @description absent: the image's */
+            entrypoint?: string[] | null;
             env?: components["schemas"]["Env"][] | null;
+            /** @description how a deploy proves that a new container is healthy */
             health?: components["schemas"]["Health"];
+            /** @description what the engine runs in the container to know its health; absent: the image's */
+            healthcheck?: components["schemas"]["Healthcheck"];
+            /** @description a small first process reaps what the program leaves behind */
+            init?: boolean;
             labels?: {
                 [key: string]: string;
             };
             mounts?: components["schemas"]["Mount"][] | null;
+            /** @description absent: the engine's default one */
+            networks?: components["schemas"]["Network"][] | null;
             ports?: components["schemas"]["Port"][] | null;
+            /** @description power over the host: needs an admin */
+            power?: components["schemas"]["Power"];
+            /** @description nothing but its volumes can be written to */
+            read_only?: boolean;
+            resources?: components["schemas"]["Resources"];
             /** @description no, always, unless-stopped or on-failure[:n] */
             restart?: string;
             /** @description such as 10s, which is the default */
             stop_grace?: string;
+            /** @description NAME or UID, with :GROUP or :GID; absent: the image's */
+            user?: string;
+            /** @description absolute, in the container; absent: the image's */
+            workdir?: string;
         };
         Stage: {
             /** Format: date-time */
@@ -3101,6 +3515,15 @@ export interface components {
             tag_rule: components["schemas"]["TagRule"] | null;
             /** Format: date-time */
             updated_at: string;
+        };
+        StageDiff: {
+            /** @description the repository that is wanted */
+            image: string;
+            /** @description those that have a process; none: nothing runs */
+            instances: components["schemas"]["InstanceDiff"][] | null;
+            stage_id: string;
+            /** @description the tag that is compared with; absent: that of each instance */
+            tag?: string;
         };
         StageList: {
             items: components["schemas"]["Stage"][];
@@ -3366,11 +3789,10 @@ export interface components {
         UpdateHostRequest: {
             endpoint?: string;
             name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            /** @description what is absent stays; a new key forgets the passphrase of the former one */
-            ssh?: components["schemas"]["HostSSHChange"];
-            /** @description what is absent stays */
-            tls?: components["schemas"]["HostTLSChange"];
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
             /** @description keep it although nobody has reached it so */
             untested?: boolean;
         };
@@ -3473,6 +3895,18 @@ export interface components {
              * @description sent since it started
              */
             tx_bytes: number;
+        };
+        Variable: {
+            /** @description it does without one */
+            default: boolean;
+            /** @description a value was sent */
+            given: boolean;
+            /**
+             * Format: int64
+             * @description of its first use
+             */
+            line: number;
+            name: string;
         };
         Webhook: {
             /**
@@ -3865,6 +4299,170 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-foreign": {
+        parameters: {
+            query?: {
+                /** @description how many a page */
+                limit?: number;
+                /** @description next_cursor of the page before */
+                cursor?: string;
+                /** @description id or name */
+                host?: string;
+                /** @description in name, image, id, compose project or service */
+                text?: string;
+                class?: ("running" | "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead")[] | null;
+                /** @description name of a compose project */
+                compose?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForeignList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adopt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adoption"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5249,6 +5847,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5540,6 +6139,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5717,6 +6317,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5821,6 +6422,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6301,6 +6903,102 @@ export interface operations {
             };
         };
     };
+    "import-compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportComposeRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComposeImport"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-instances": {
         parameters: {
             query?: {
@@ -6448,6 +7146,108 @@ export interface operations {
                 /** @description stop it first if it runs */
                 stop?: boolean;
             };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unadopt-instance": {
+        parameters: {
+            query?: never;
             header?: never;
             path: {
                 /** @description its id */
@@ -11040,6 +11840,77 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "diff-stage": {
+        parameters: {
+            query?: {
+                /** @description compare with this tag; absent: with the one that is ready, or that of each instance */
+                tag?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageDiff"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
