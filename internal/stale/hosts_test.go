@@ -345,3 +345,22 @@ func TestHungHostHoldsUpNoCleanup(t *testing.T) {
 		}
 	})
 }
+
+// TestHostThatNeverAnsweredIsBlindTime, and is not taken for one that was watched all the time.
+func TestHostThatNeverAnsweredIsBlindTime(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		b.engine.Shutdown()
+		b.watch()
+		b.pass(startGrace + time.Second)
+		blind := b.blindTime()
+		if len(blind) != 1 || blind[0].Reason != blindUnreachable || !blind[0].To.IsZero() {
+			t.Fatalf("blind time %+v", blind)
+		}
+		b.wantEvents("scan.blind", 1)
+		b.engine.Boot()
+		b.pass(2 * time.Minute)
+		if blind = b.blindTime(); len(blind) != 1 || blind[0].To.IsZero() {
+			t.Errorf("blind time after it came: %+v", blind)
+		}
+	})
+}

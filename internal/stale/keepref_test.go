@@ -20,12 +20,19 @@ import (
 // unwritten is a container that wrote nothing outside of its volumes: only its image is to be kept.
 func unwritten(t *dockertest.Template) { t.SizeRw = 0 }
 
-// pair removes two instances of one image.
-func (b *cleanBed) pair() (first, second store.Archive) {
+// twins are two instances of one image, the first of which is removed.
+func (b *cleanBed) twins() (first store.Archive, two store.Instance, ct *dockertest.Container) {
 	b.t.Helper()
 	one, _ := b.plant("one", 20, unwritten)
-	two, _ := b.plant("two", 20, unwritten)
-	return b.removed(one), b.removed(two)
+	two, ct = b.plant("two", 20, unwritten)
+	return b.removed(one), two, ct
+}
+
+// pair is twins that are both removed.
+func (b *cleanBed) pair() (first, second store.Archive) {
+	b.t.Helper()
+	first, two, _ := b.twins()
+	return first, b.removed(two)
 }
 
 func (b *cleanBed) deleted(a store.Archive) {
@@ -86,9 +93,7 @@ func TestTwoArchivesGoAtOnce(t *testing.T) {
 // meanwhile keeps its image by a name of its own.
 func TestANameThatMayYetGoIsNotTrusted(t *testing.T) {
 	inBed(t, func(t *testing.T, b *cleanBed) {
-		one, _ := b.plant("one", 20, unwritten)
-		two, _ := b.plant("two", 20, unwritten)
-		first := b.removed(one)
+		first, two, _ := b.twins()
 		frozen, carriedOut := make(chan struct{}), make(chan struct{})
 		b.gate.hook(func(method, path string) {
 			if isUntag(method, path) {
@@ -124,9 +129,7 @@ func TestANameThatMayYetGoIsNotTrusted(t *testing.T) {
 // A removal that is taken back takes no name away that another archive needs.
 func TestTakingBackLeavesTheNamesOfOthers(t *testing.T) {
 	inBed(t, func(t *testing.T, b *cleanBed) {
-		one, _ := b.plant("one", 20, unwritten)
-		two, ct := b.plant("two", 20, unwritten)
-		first := b.removed(one)
+		first, two, ct := b.twins()
 		plan := b.plan(Selection{InstanceID: two.ID})
 		b.engine.Fail(dockertest.Fault{On: `^DELETE /containers/` + ct.ID, Status: http.StatusConflict})
 		b.want(b.apply(plan), two, store.ResultInUse)
@@ -150,9 +153,7 @@ func (b *cleanBed) wantBackFrom(a store.Archive) {
 // Whoever keeps its image by a name of its own does not take that of others away: each name is given once.
 func TestOneThatGoesKeepsItsHandsOffTheNamesOfOthers(t *testing.T) {
 	inBed(t, func(t *testing.T, b *cleanBed) {
-		one, _ := b.plant("one", 20, unwritten)
-		two, _ := b.plant("two", 20, unwritten)
-		first := b.removed(one)
+		first, two, _ := b.twins()
 		plan := b.plan(Selection{InstanceID: two.ID})
 		var once sync.Once
 		b.gate.hook(func(method, path string) {
@@ -172,9 +173,7 @@ func TestOneThatGoesKeepsItsHandsOffTheNamesOfOthers(t *testing.T) {
 // A name that was asked to go twice goes late, when its archive is long forgotten: nobody has it then.
 func TestALateAnswerMeetsNobody(t *testing.T) {
 	inBed(t, func(t *testing.T, b *cleanBed) {
-		one, _ := b.plant("one", 20, unwritten)
-		two, _ := b.plant("two", 20, unwritten)
-		first := b.removed(one)
+		first, two, _ := b.twins()
 		frozen, carriedOut := make(chan struct{}), make(chan struct{})
 		var asked atomic.Int32
 		b.gate.hook(func(method, path string) {
@@ -232,9 +231,7 @@ func TestTheLastTwoNamesDoNotGoAtOnce(t *testing.T) {
 // an undo comes from the right image or from none.
 func TestANameThatAStrangerMoved(t *testing.T) {
 	inBed(t, func(t *testing.T, b *cleanBed) {
-		one, _ := b.plant("one", 20, unwritten)
-		two, _ := b.plant("two", 20, unwritten)
-		first := b.removed(one)
+		first, two, _ := b.twins()
 		other := b.engine.AddImage(dockertest.Image{Ref: "foreign:1"})
 		if err := b.adapter.TagImage(t.Context(), other, first.KeepRef); err != nil {
 			t.Fatal(err)

@@ -27,6 +27,9 @@ const (
 	lookEvery = time.Second
 	// busyRetry is when an instance is looked at again that a deploy or a removal is at.
 	busyRetry = 2 * time.Second
+	// startGrace is how long a host may take until its events are heard, before it is scanned without: then it is written down
+	// that it cannot be judged.
+	startGrace = 10 * time.Second
 	// blindRetry is when a host is scanned again that could not be judged.
 	blindRetry = time.Minute
 	// pendingLimit bounds the events kept of one instance; an inspect tells the rest.
@@ -59,7 +62,7 @@ func (s *Scanner) watchHost(ctx context.Context, hostID string, engine *docker.E
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return engine.Watch(ctx, m.stream.handle) })
 	g.Go(func() error {
-		w := &watcher{s: s, m: m, engine: engine}
+		w := &watcher{s: s, m: m, engine: engine, retryAt: time.Now().Add(startGrace)}
 		return w.run(ctx)
 	})
 	return g.Wait()

@@ -19,6 +19,9 @@ export type Stage = S['Stage'];
 export type Instance = S['Instance'];
 export type Deploy = S['Deploy'];
 export type Host = S['Host'];
+export type HostFacts = S['HostFacts'];
+export type HostChange = S['HostChange'];
+export type HostReport = S['HostReport'];
 export type Scan = S['Scan'];
 export type BlindLedger = S['BlindLedger'];
 export type ScanHistory = S['ScanHistory'];
@@ -55,6 +58,8 @@ export class ApiError extends Error {
     readonly hint = '',
     readonly fields: { location: string; message: string }[] = [],
     readonly id = '',
+    /** What a test of a host found, if that is why it was refused. */
+    readonly report?: HostReport,
   ) {
     super(message);
     this.name = 'ApiError';
@@ -109,6 +114,7 @@ function problemOf(response: Response, body: unknown): ApiError {
     p.hint,
     p.errors ?? [],
     p.id,
+    p.host_report,
   );
   if (response.status === 401) signedOut();
   return err;
@@ -235,6 +241,14 @@ export const listHosts = () => ok(api.GET('/api/hosts'));
 export const getBlindTime = (id: string, since?: string, signal?: AbortSignal) =>
   ok(api.GET('/api/hosts/{id}/blind', { params: { path: { id }, query: { since } }, signal }));
 export const acceptHost = (id: string) => ok(api.POST('/api/hosts/{id}/accept', byId(id)));
+export const tryHost = (body: HostFacts) => ok(api.POST('/api/hosts/test', { body }));
+export const testHost = (id: string, body?: HostChange) => ok(api.POST('/api/hosts/{id}/test', { ...byId(id), body }));
+export const createHost = (body: S['CreateHostRequest']) => ok(api.POST('/api/hosts', { body }));
+export const updateHost = (h: Host, body: S['UpdateHostRequest']) =>
+  ok(api.PATCH('/api/hosts/{id}', { params: { path: { id: h.id }, header: { 'If-Match': `"${h.revision}"` } }, body }));
+export const disableHost = (id: string) => ok(api.POST('/api/hosts/{id}/disable', byId(id)));
+export const enableHost = (id: string) => ok(api.POST('/api/hosts/{id}/enable', byId(id)));
+export const deleteHost = (id: string) => ok(api.DELETE('/api/hosts/{id}', byId(id)));
 
 // Settings and tokens.
 export const getSettings = () => ok(api.GET('/api/settings'));
