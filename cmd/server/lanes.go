@@ -80,5 +80,5 @@ func (l *lanes) carryOut(ctx context.Context, hostID, why string) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, stale.ErrBlind) { // blindness has said so itself
 		return
 	}
-	l.log.ErrorContext(ctx, l.what, "host_id", hostID, "error", err)
+	l.log.ErrorContext(ctx, "work on a host", "job", l.what, "host_id", hostID, "error", err)
 }

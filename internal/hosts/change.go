@@ -121,7 +121,7 @@ func (k *Keeper) away(ctx context.Context, h store.Host) (bool, error) {
 	}
 	e, err := k.fleet.Engine(h.ID)
 	if err != nil { // it is out of use, or cannot be reached at all as it is written down
-		return true, nil //nolint:nilerr // that is the answer
+		return true, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
