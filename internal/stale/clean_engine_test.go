@@ -1,6 +1,7 @@
 package stale
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -125,6 +126,7 @@ type field struct {
 	host    store.Host
 	stage   store.Stage
 	image   string // of its containers
+	called  string // so is each of its containers, on an engine that goes with the test; empty: each has a name of its own
 }
 
 func newField(t *testing.T, adapter *docker.Engine) *field {
@@ -156,12 +158,14 @@ func (f *field) owned(i store.Instance) docker.Owned {
 
 func (f *field) create(name string, o docker.CreateOptions) string {
 	f.t.Helper()
-	o.Name, o.Image = enginetest.Name(f.t), f.image
+	o.Name, o.Image = cmp.Or(f.called, enginetest.Name(f.t)), f.image
 	id, err := f.adapter.Create(f.t.Context(), o)
 	if err != nil {
 		f.t.Fatalf("%s: %v", name, err)
 	}
-	enginetest.RemoveAfter(f.t, f.adapter, id) // a crash loop may outlive a stop
+	if f.called == "" {
+		enginetest.RemoveAfter(f.t, f.adapter, id) // a crash loop may outlive a stop
+	}
 	return id
 }
 
