@@ -30,16 +30,21 @@ func (c *Cleaner) DeleteArchive(ctx context.Context, archiveID, actor string) er
 func (c *Cleaner) ExpireArchives(ctx context.Context) (int, error) {
 	hosts := c.openHostBook()
 	over, err := c.expired(ctx)
-	errs := []error{err, c.recoverArchives(ctx, hosts)}
-	expired := 0
-	for _, a := range over {
+	err = errors.Join(err, c.recoverArchives(ctx, hosts))
+	left := eachArchive(over, func(a store.Archive) error {
 		if err := c.dropArchive(ctx, hosts, a, "archive.expired", "system"); err != nil {
-			errs = append(errs, fmt.Errorf("expire the archive of %s: %w", a.Name, err))
-			continue
+			return fmt.Errorf("expire the archive of %s: %w", a.Name, err)
 		}
-		expired++
-	}
-	return expired, errors.Join(errs...)
+		return nil
+	})
+	return len(over) - len(left), errors.Join(err, errors.Join(left...))
+}
+
+// eachArchive does something with each, one after the other on each host, and returns the errors.
+func eachArchive(all []store.Archive, do func(store.Archive) error) []error {
+	errs := make([]error, len(all))
+	besideHosts(len(all), 1, func(i int) string { return all[i].HostID }, func(i int) { errs[i] = do(all[i]) })
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
 // expired are the archives whose time is over. A clock that was turned just now says that of none.
@@ -268,20 +273,18 @@ func (c *Cleaner) recoverArchives(ctx context.Context, hosts *hostBook) error {
 	for _, r := range removals {
 		needed[r.ArchiveID] = true
 	}
-	var waits []error
-	for _, a := range all {
-		if a.State == store.ArchiveRestoring {
-			waits = append(waits, c.recoverRestore(ctx, hosts, a))
-			continue
-		}
-		if needed[a.ID] {
-			continue
+	return errors.Join(eachArchive(all, func(a store.Archive) error {
+		switch {
+		case a.State == store.ArchiveRestoring:
+			return c.recoverRestore(ctx, hosts, a)
+		case needed[a.ID]:
+			return nil
 		}
 		if err := c.recoverForgotten(ctx, hosts, a); err != nil {
 			c.log.Warn("archive that is to go stays for now", "archive_id", a.ID, "name", a.Name, "error", err)
 		}
-	}
-	return errors.Join(waits...)
+		return nil
+	})...)
 }
 
 // recoverForgotten ends an archive that is to go.
