@@ -16,7 +16,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 )
 
-const hostFlows = 3 * time.Minute
+const hostFlows = 5 * time.Minute
 
 // TestHostsInABrowser runs every flow of hosts.test.mjs: a daemon on a pretend engine, a real one that it reaches over TLS and
 // by ssh, and a pretend one whose identity and clock the flows turn by a small server of this test.

@@ -50,7 +50,7 @@ export const hosts = {
   },
   managed: 'Reached as --docker-host says; only that flag changes it.',
   disabledBody: (when: string) =>
-    `Out of use ${when}: nothing there is watched, judged or cleaned up. What is shown is what was known then.`,
+    `Taken out of use ${when}: nothing there is watched, judged or cleaned up. What is shown is what was known then.`,
   ways: { unix: 'a socket on this machine', tls: 'TCP with TLS', tcp: 'TCP without TLS', ssh: 'SSH' } as Record<string, string>,
   certificate: 'Our certificate',
   certificateEnds: (when: string) => `ends ${when}`,
