@@ -35,10 +35,11 @@ var allowed = map[string][]string{
 	"internal/hosts":    {"internal/store", "internal/docker"},
 	"internal/stale":    {"internal/store", "internal/docker", "internal/events"},
 	"internal/deploy":   {"internal/store", "internal/docker", "internal/events"},
+	"internal/logs":     {"internal/docker", "internal/events"},
 	"internal/api": {
 		"internal/store", "internal/docker", "internal/events", "internal/schedule",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/deploy", "internal/registry",
-		"internal/poll", "internal/tagrule", "internal/hook", "internal/compose",
+		"internal/poll", "internal/tagrule", "internal/hook", "internal/compose", "internal/logs",
 	},
 	"client": {},
 	"web":    {},

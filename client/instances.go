@@ -2,12 +2,8 @@ package client
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -163,41 +159,6 @@ func (c *Client) RemoveInstance(ctx context.Context, id string, stop bool) error
 		q.Set("stop", "true")
 	}
 	return c.do(ctx, call{method: http.MethodDelete, path: "/api/instances/" + part(id), query: q}, nil)
-}
-
-// LogOptions select lines of a log.
-type LogOptions struct {
-	Follow     bool
-	Tail       int // 0: all
-	Since      time.Time
-	Timestamps bool
-}
-
-// Logs copies the log of an instance to w until it ends or ctx does.
-func (c *Client) Logs(ctx context.Context, id string, o LogOptions, w io.Writer) (err error) {
-	q := url.Values{}
-	if o.Tail > 0 {
-		q.Set("tail", strconv.Itoa(o.Tail))
-	}
-	setTime(q, "since", o.Since)
-	if o.Follow {
-		q.Set("follow", "true")
-	}
-	if o.Timestamps {
-		q.Set("timestamps", "true")
-	}
-	res, err := c.send(ctx, call{
-		method: http.MethodGet, path: "/api/instances/" + part(id) + "/logs", query: q,
-		header: http.Header{"Accept": {"text/plain"}},
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("read the log of %s: %w", id, err)
-	}
-	return nil
 }
 
 func setList(q url.Values, name string, values []string) {

@@ -102,49 +102,6 @@ func (a *app) printInstances(items []client.Instance) {
 	a.screen.Print(t)
 }
 
-func (a *app) logsCommand() *cobra.Command {
-	var (
-		o     client.LogOptions
-		since string
-	)
-	c := &cobra.Command{
-		Use:   "logs INSTANCE",
-		Short: "The log of a container",
-		Long:  "Writes the log of a container to standard output; -f follows it until you interrupt.",
-		Example: `  docker-watcher logs shop-preview-a1b2c3 --tail 100
-  docker-watcher logs -f --since 10m shop-production-d4e5f6`,
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.instanceNames(),
-		RunE: func(c *cobra.Command, args []string) error {
-			if since != "" {
-				d, err := span(since)
-				if err != nil {
-					return usagef(c, "--since: %w", err)
-				}
-				o.Since = a.screen.Now().Add(-d)
-			}
-			api, err := a.client()
-			if err != nil {
-				return err
-			}
-			i, err := a.instance(c.Context(), api, args[0])
-			if err != nil {
-				return err
-			}
-			err = api.Logs(c.Context(), i.ID, o, a.screen.Out)
-			if o.Follow && interrupted(c.Context()) {
-				return nil
-			}
-			return err
-		},
-	}
-	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "follow it")
-	c.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last so many lines (0: all)")
-	c.Flags().StringVar(&since, "since", "", "only what is younger, such as 10m or 2d")
-	c.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "begin each line with its time")
-	return c
-}
-
 // action is one of start, stop and restart.
 type action struct {
 	verb, done, short, long string

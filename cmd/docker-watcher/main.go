@@ -42,7 +42,8 @@ func newScreen() *screen.Screen {
 		Terminal: onTerminal, InputTerminal: term.IsTerminal(int(os.Stdin.Fd())),
 		Width: 80, Now: time.Now,
 	}
-	if term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+	s.OutTerminal = term.IsTerminal(int(os.Stdout.Fd()))
+	if s.OutTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
 		s.Colour = true
 	}
 	if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {

@@ -260,7 +260,7 @@ func (w *world) quit(ts *testscript.TestScript) {
 	w.proc = nil
 }
 
-// happens NAME start|stop|pause|remove|exit CODE|log TEXT|write PATH TEXT: something is done to a container behind our back.
+// happens NAME start|stop|pause|remove|exit CODE|log TEXT|complain TEXT|oom|write PATH TEXT: something is done to a container behind our back.
 func cmdHappens(ts *testscript.TestScript, w *world, args []string) {
 	c := w.engine.Container(args[0])
 	if c == nil {
@@ -279,6 +279,10 @@ func cmdHappens(ts *testscript.TestScript, w *world, args []string) {
 		c.Exit(number(ts, args[2]))
 	case "log":
 		c.Log("stdout", args[2])
+	case "complain":
+		c.Log("stderr", args[2])
+	case "oom":
+		c.OOM()
 	case "write":
 		c.Write(args[2], args[3])
 	default:

@@ -3,33 +3,44 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/logs"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 type logsIn struct {
 	ByID
-	Tail       int       `query:"tail" minimum:"0" maximum:"100000" doc:"the last lines only; 0: all"`
-	Since      time.Time `query:"since"`
-	Follow     bool      `query:"follow" doc:"go on with what comes"`
-	Timestamps bool      `query:"timestamps"`
+	Stream     string `query:"stream" enum:"stdout,stderr" doc:"only this one; absent: both"`
+	Tail       int    `query:"tail" minimum:"0" maximum:"100000" doc:"look at the last lines only; 0: at all"`
+	Since      string `query:"since" maxLength:"40" doc:"a time, or a span before now such as 10m or 7d"`
+	Until      string `query:"until" maxLength:"40" doc:"the same; not with follow"`
+	Follow     bool   `query:"follow" doc:"go on with what comes"`
+	Timestamps bool   `query:"timestamps" doc:"of text: begin each line with its time"`
+	Search     string `query:"search" maxLength:"500" doc:"only lines that hold it"`
+	Regex      bool   `query:"regex" doc:"search is a regular expression (RE2)"`
+	MatchCase  bool   `query:"match_case" doc:"upper and lower case differ"`
+	Download   string `query:"download" enum:"text,gzip" doc:"as a file"`
+	Header     string `header:"Last-Event-ID" maxLength:"60" doc:"of a stream: go on after this place; tail and since do not count then"`
+	LastID     string `query:"last_event_id" maxLength:"60" doc:"the same, for who cannot set a header"`
 }
 
-// streamOut is an answer that is written as it comes.
-type streamOut struct{ Body func(huma.Context) }
+// logsAsked is what a request for a log comes to.
+type logsAsked struct {
+	*logsIn
+	instance store.InstanceView
+	engine   *docker.Engine
+	choice   logs.Choice
+	from     logs.Place
+}
 
-// writeTimeout is how long a reader may block the next write before it is left.
-const writeTimeout = 10 * time.Second
-
-// logs answers the log of an instance as plain text, line by line.
+// logs answers the log of an instance: as text line by line, as a file, or to whoever accepts text/event-stream as a
+// stream that can be resumed.
 func (s *server) logs(ctx context.Context, in *logsIn) (*streamOut, error) {
 	v, err := s.d.DB.Instance(ctx, in.ID)
 	if err != nil {
@@ -39,129 +50,88 @@ func (s *server) logs(ctx context.Context, in *logsIn) (*streamOut, error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := logsAsked{logsIn: in, instance: v, engine: engine}
+	if asked.choice, err = in.choice(engine.Now()); err != nil {
+		return nil, err
+	}
+	if asked.from, err = in.from(); err != nil {
+		return nil, err
+	}
 	// Asked before the answer begins, so that an engine that is away is a problem and not an empty log.
 	if _, err := engine.Inspect(ctx, v.ContainerID); err != nil {
 		return nil, err
 	}
-	o := docker.LogOptions{Follow: in.Follow, Tail: in.Tail, Since: in.Since, Timestamps: in.Timestamps}
-	return &streamOut{Body: func(hc huma.Context) { s.copyLogs(hc, engine, v, o) }}, nil
-}
-
-func (s *server) copyLogs(hc huma.Context, engine *docker.Engine, v store.InstanceView, o docker.LogOptions) {
-	r, w := humago.Unwrap(hc)
-	ctx, cancel := s.untilStopping(r.Context())
-	defer cancel()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	out := newSteadyWriter(w)
-	defer out.finish()
-	err := out.flush()
-	if err == nil {
-		err = engine.Logs(ctx, v.ContainerID, o, func(l docker.LogLine) error { return writeLogLine(out, l, o) })
-	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, errReaderGone) {
-		s.log.WarnContext(ctx, "log stream broke off", "instance", v.ID, "error", err)
-		panic(http.ErrAbortHandler) // half a log must not look like a whole one
-	}
-}
-
-func writeLogLine(out *steadyWriter, l docker.LogLine, o docker.LogOptions) error {
-	text := l.Text + "\n"
-	if o.Timestamps && !l.Time.IsZero() {
-		text = l.Time.UTC().Format(layout) + " " + text
-	}
-	if _, err := io.WriteString(out, text); err != nil {
-		return err
-	}
-	if o.Follow {
-		return out.flush()
-	}
-	return nil
-}
-
-var errReaderGone = errors.New("the reader is gone")
-
-// steadyWriter writes a stream whose reader must keep up: a write that blocks for
-// longer than writeTimeout ends it. A server-wide deadline does not.
-type steadyWriter struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	extended time.Time
-}
-
-func newSteadyWriter(w http.ResponseWriter) *steadyWriter {
-	return &steadyWriter{w: w, control: http.NewResponseController(w)}
-}
-
-// Write gives the reader its time anew.
-func (s *steadyWriter) Write(p []byte) (int, error) {
-	if err := s.extend(); err != nil {
-		return 0, err
-	}
-	n, err := s.w.Write(p)
-	if err != nil {
-		return n, fmt.Errorf("%w: %w", errReaderGone, err)
-	}
-	return n, nil
-}
-
-func (s *steadyWriter) flush() error {
-	if err := s.extend(); err != nil {
-		return err
-	}
-	if err := s.control.Flush(); err != nil {
-		return fmt.Errorf("%w: %w", errReaderGone, err)
-	}
-	return nil
-}
-
-// extend gives the reader its time anew, but not for every line of a burst.
-func (s *steadyWriter) extend() error {
-	now := time.Now()
-	if now.Sub(s.extended) < time.Second {
-		return nil
-	}
-	s.extended = now
-	err := s.control.SetWriteDeadline(now.Add(writeTimeout))
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", errReaderGone, err)
-	}
-	return nil
-}
-
-// finish leaves time for the end of the stream to be written, so that the reader
-// can tell it from a broken one.
-func (s *steadyWriter) finish() {
-	// A connection that is gone has no end to be written.
-	_ = s.extend()
-}
-
-// untilStopping ends with the request, or when the daemon begins to stop.
-func (s *server) untilStopping(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	cancelOn(ctx, s.d.Stopping, cancel)
-	return ctx, cancel
-}
-
-// beyondCaller is for what must not be left half done: it goes on when the caller
-// leaves, for so long at most, and ends when the daemon's patience is over.
-func (s *server) beyondCaller(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	cancelOn(ctx, s.d.Cut, cancel)
-	return ctx, cancel
-}
-
-// cancelOn cancels when the signal comes, until ctx has ended anyhow.
-func cancelOn(ctx context.Context, signal <-chan struct{}, cancel context.CancelFunc) {
-	if signal == nil {
-		return
-	}
-	go func() {
-		select {
-		case <-signal:
-			cancel()
-		case <-ctx.Done():
+	return &streamOut{Body: func(hc huma.Context) {
+		if in.Download == "" && strings.Contains(hc.Header("Accept"), "text/event-stream") {
+			s.streamLogs(hc, asked)
+			return
 		}
-	}()
+		s.copyLogs(hc, asked)
+	}}, nil
+}
+
+// logged mounts the log, which has two forms.
+func logged(s *server, doc huma.API, op huma.Operation) {
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "the lines as they come; with Accept: text/event-stream in messages: lines (LogLines), skipped, stopped, started and the last, end (LogTurn)",
+		Content: map[string]*huma.MediaType{
+			"text/plain":        {Schema: &huma.Schema{Type: huma.TypeString}},
+			"application/gzip":  {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
+		},
+	}}
+	// What the messages hold is in the document for whoever makes types of it.
+	doc.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[logLinesJSON](), true, "")
+	doc.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[logTurnJSON](), true, "")
+	to(s.logs)(s, doc, op)
+}
+
+func (in *logsIn) choice(now time.Time) (c logs.Choice, err error) {
+	c = logs.Choice{Stdout: in.Stream != "stderr", Stderr: in.Stream != "stdout", Tail: in.Tail}
+	if c.Since, err = bound("query.since", in.Since, now); err != nil {
+		return c, err
+	}
+	if c.Until, err = bound("query.until", in.Until, now); err != nil {
+		return c, err
+	}
+	switch {
+	case in.Follow && in.Until != "":
+		return c, invalid("query.until", "what is followed has no end yet")
+	case in.Follow && in.Download != "":
+		return c, invalid("query.download", "what is followed is no file")
+	case !c.Until.IsZero() && !c.Since.Before(c.Until):
+		return c, invalid("query.until", "it must lie after since")
+	}
+	if c.Search, err = logs.NewSearch(in.Search, in.Regex, in.MatchCase); errors.Is(err, logs.ErrSearch) {
+		return c, invalid("query.search", err.Error())
+	}
+	return c, err
+}
+
+// from is the place to go on from. A browser that reconnects sends the header and, still, the query it began with.
+func (in *logsIn) from() (logs.Place, error) {
+	text, where := in.Header, "header.Last-Event-ID"
+	if text == "" {
+		text, where = in.LastID, "query.last_event_id"
+	}
+	p, err := logs.ParsePlace(text)
+	if errors.Is(err, logs.ErrPlace) {
+		return p, invalid(where, "an id of a stream of this log is expected")
+	}
+	return p, err
+}
+
+// bound reads a time, or a span before now.
+func bound(where, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return t.UTC(), nil
+	}
+	span, err := store.ParseStaleAfter(text)
+	if err != nil || span.Never {
+		return time.Time{}, invalid(where, "a time such as 2026-11-23T10:00:00Z, or a span before now such as 10m or 7d, is expected")
+	}
+	return now.Add(-span.After).UTC(), nil
 }

@@ -177,7 +177,7 @@ func (s *server) routes() []route {
 		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
 		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},
 		{remove, "/api/instances/{id}", operator, "remove-instance", "Remove an instance that is not stale", to(s.removeInstance)},
-		{get, "/api/instances/{id}/logs", viewer, "get-logs", "The log of an instance, as text", streamed("text/plain", s.logs)},
+		{get, "/api/instances/{id}/logs", viewer, "get-logs", "The log of an instance, as text, as a file or as a stream", logged},
 		{get, "/api/instances/{id}/stats", viewer, "get-instance-stats", "What an instance uses now", to(s.usage)},
 		{post, "/api/instances/{id}/start", operator, "start-instance", "Start a stopped instance", to(s.startInstance)},
 		{post, "/api/instances/{id}/stop", operator, "stop-instance", "Stop a running instance", to(s.stopInstance)},

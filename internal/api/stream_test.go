@@ -247,7 +247,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 }
 
 // open begins to read a path and returns the answer.
-func (b *bed) open(path, credential string) (http.Header, io.Reader, func()) {
+func (b *bed) open(path, credential string, headers ...string) (http.Header, io.Reader, func()) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	req, err := http.NewRequestWithContext(ctx, get, "http://docker-watcher.test"+path, nil)
@@ -256,6 +256,9 @@ func (b *bed) open(path, credential string) (http.Header, io.Reader, func()) {
 		credential = b.viewer.Credential()
 	}
 	req.Header.Set("Authorization", "Bearer "+credential)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	transport := &http.Transport{DialContext: b.listener.dial}
 	res, err := transport.RoundTrip(req) //nolint:bodyclose // closed by the func that is returned
 	b.must(err)
@@ -273,6 +276,11 @@ func (b *bed) open(path, credential string) (http.Header, io.Reader, func()) {
 func (b *bed) openStream(path, credential string) (messages func(n int) string, stop func()) {
 	b.t.Helper()
 	_, body, stop := b.open(path, credential)
+	return readMessages(b, body), stop
+}
+
+// readMessages reads the next n messages of a stream.
+func readMessages(b *bed, body io.Reader) func(n int) string {
 	lines := bufio.NewReader(body)
 	return func(n int) string {
 		b.t.Helper()
@@ -288,5 +296,5 @@ func (b *bed) openStream(path, credential string) (messages func(n int) string, 
 			}
 		}
 		return text.String()
-	}, stop
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -16,7 +15,7 @@ import (
 const (
 	// logStall ends the reading of a log of which nothing comes any more. A followed one, once begun, may be quiet for ever.
 	logStall = 30 * time.Second
-	// longestLine is where a line without an end is cut.
+	// longestLine is where a line that has no end yet is handed on in pieces.
 	longestLine = 256 << 10
 )
 
@@ -39,11 +38,13 @@ func (o LogOptions) request() client.ContainerLogsOptions {
 	return r
 }
 
-// LogLine is one line of a container's output.
+// LogLine is one line of a container's output, or a piece of one that is very long.
 type LogLine struct {
 	Stream string    // stdout | stderr
 	Time   time.Time // when timestamps were asked for
 	Text   string
+	Piece  int  // from 0
+	More   bool // the line goes on in the next piece of its stream
 }
 
 // Logs calls line for each line until the log ends, ctx ends or line returns an error, which is then the answer.
@@ -111,49 +112,86 @@ type lineSink struct {
 	refused error
 }
 
-func (s *lineSink) put(stream string, text []byte) error {
-	l := LogLine{Stream: stream, Text: string(bytes.TrimSuffix(text, []byte("\r")))}
-	if s.timed {
-		stamp, rest, ok := strings.Cut(l.Text, " ")
-		if at := engineTime(stamp); ok && !at.IsZero() {
-			l.Time, l.Text = at, rest
-		}
-	}
+func (s *lineSink) put(l LogLine) error {
 	s.refused = s.line(l)
 	return s.refused
 }
+
+// cutStamp takes the time from the beginning of what an engine sent; rest is all of it where there is none.
+func cutStamp(text []byte) (at time.Time, rest []byte) {
+	if len(text) == 0 || text[0] < '0' || text[0] > '9' {
+		return time.Time{}, text
+	}
+	end := bytes.IndexByte(text[:min(len(text), longestStamp+1)], ' ')
+	if end < 0 {
+		return time.Time{}, text
+	}
+	if at = engineTime(string(text[:end])); at.IsZero() {
+		return time.Time{}, text
+	}
+	return at, text[end+1:]
+}
+
+// longestStamp is that of nanoseconds with a zone.
+const longestStamp = len("2006-01-02T15:04:05.000000000+00:00")
 
 // lineWriter cuts one stream into lines; an engine's frames end anywhere.
 type lineWriter struct {
 	sink   *lineSink
 	stream string
 	held   []byte
+	// Of the line that is held: its pieces so far, and their time.
+	pieces int
+	at     time.Time
 }
 
+// Write takes one frame. An engine that cuts a long line into frames puts the time before each of them.
 func (w *lineWriter) Write(p []byte) (int, error) {
-	w.held = append(w.held, p...)
-	for {
-		end := bytes.IndexByte(w.held, '\n')
-		switch {
-		case end >= 0:
-			if err := w.sink.put(w.stream, w.held[:end]); err != nil {
-				return 0, err
-			}
-			w.held = w.held[end+1:]
-		case len(w.held) > longestLine:
-			return len(p), w.flush()
-		default:
-			return len(p), nil
-		}
+	size := len(p)
+	if w.sink.timed && (len(w.held) > 0 || w.pieces > 0) {
+		_, p = cutStamp(p)
 	}
+	for len(p) > 0 {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			w.held = append(w.held, p...)
+			if len(w.held) > longestLine {
+				return size, w.put(w.held, true)
+			}
+			return size, nil
+		}
+		text := p[:end]
+		if len(w.held) > 0 {
+			text = append(w.held, text...)
+		}
+		if err := w.put(text, false); err != nil {
+			return 0, err
+		}
+		p = p[end+1:]
+	}
+	return size, nil
+}
+
+// put hands a line on, or a piece of one.
+func (w *lineWriter) put(text []byte, more bool) error {
+	if w.sink.timed && w.pieces == 0 {
+		w.at, text = cutStamp(text)
+	}
+	l := LogLine{Stream: w.stream, Time: w.at, Text: string(bytes.TrimSuffix(text, []byte("\r"))), Piece: w.pieces, More: more}
+	w.held = w.held[:0]
+	if cap(w.held) > 2*longestLine {
+		w.held = nil
+	}
+	if w.pieces++; !more {
+		w.pieces = 0
+	}
+	return w.sink.put(l)
 }
 
 // flush puts out what has no line end.
 func (w *lineWriter) flush() error {
-	if len(w.held) == 0 {
+	if len(w.held) == 0 && w.pieces == 0 {
 		return nil
 	}
-	text := w.held
-	w.held = nil
-	return w.sink.put(w.stream, text)
+	return w.put(w.held, false)
 }

@@ -20,6 +20,7 @@ type Screen struct {
 	// Terminal, InputTerminal: Err (where progress goes) and In belong to a person.
 	Terminal      bool
 	InputTerminal bool
+	OutTerminal   bool // Out belongs to a person as well
 	Colour        bool // only on a terminal, and not with NO_COLOR
 	Width         int  // columns of the terminal
 	Now           func() time.Time

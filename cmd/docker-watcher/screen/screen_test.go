@@ -104,3 +104,41 @@ func TestProgress(t *testing.T) {
 		}
 	})
 }
+
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string][2]string{ // without and with colours
+		"plain\ttext":                       {"plain\ttext", "plain\ttext"},
+		"\x1b[31mred\x1b[0m":                {"red", "\x1b[31mred\x1b[0m\x1b[0m"},
+		"\x1b[38;5;1mopen":                  {"open", "\x1b[38;5;1mopen\x1b[0m"},
+		"a\x1b[2Jb\x1b[10;10Hc\x1b[?25ld":   {"abcd", "abcd"},
+		"\x1b]0;title\x07x\x1b]8;;u\x1b\\y": {"xy", "xy"},
+		"\x1bPq#0\x1b\\z\x1bcz\x1b(B":       {"zz", "zz"},
+		"bell\a back\b cr\rover":            {"bell back crover", "bell back crover"},
+		"c1\u009b31m":                       {"c131m", "c131m"},
+		"right\u202eleft":                   {"rightleft", "rightleft"},
+		"\x1b":                              {"", ""},
+		"\x1b[":                             {"[", "["},
+		"größe ✓":                           {"größe ✓", "größe ✓"},
+	} {
+		for i, colours := range []bool{false, true} {
+			got := Printable(text, colours)
+			if got != want[i] && !(text == "\x1b[" && got == "") {
+				t.Errorf("%q, colours %v: %q, want %q", text, colours, got, want[i])
+			}
+		}
+	}
+}
+
+func FuzzPrintable(f *testing.F) {
+	f.Add("\x1b[31mred\x1b]0;t\x07\x1b")
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := Printable(text, false); strings.ContainsAny(got, "\x1b\a\b\r\n\x00\x7f") {
+			t.Errorf("%q: %q", text, got)
+		}
+		for i, part := range strings.Split(Printable(text, true), "\x1b") {
+			if i > 0 && !strings.HasPrefix(strings.TrimLeft(part, "[0123456789;:"), "m") {
+				t.Errorf("%q: %q", text, part)
+			}
+		}
+	})
+}

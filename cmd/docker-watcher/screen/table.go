@@ -15,6 +15,9 @@ const (
 	Warn
 	Bad
 	Faint
+	Blue
+	Purple
+	Cyan
 )
 
 // Cell is one text of a table.
@@ -64,7 +67,7 @@ func (s *Screen) Print(t Table) {
 
 // Paint gives a cell its colour, if there are colours.
 func (s *Screen) Paint(c Cell) string {
-	code := map[Tone]string{Good: "32", Warn: "33", Bad: "31", Faint: "2"}[c.Tone]
+	code := map[Tone]string{Good: "32", Warn: "33", Bad: "31", Faint: "2", Blue: "34", Purple: "35", Cyan: "36"}[c.Tone]
 	if !s.Colour || code == "" || c.Text == "" {
 		return c.Text
 	}
