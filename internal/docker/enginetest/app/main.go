@@ -5,7 +5,7 @@
 // in an image without a shell; "app get URL" prints what a URL answers.
 //
 // The environment: PORT (8080), START_DELAY_MS, EXIT_AFTER_MS with EXIT_CODE, IGNORE_TERM (1: only a
-// kill ends it), VERSION.
+// kill ends it), VERSION, CHATTER (so many numbered lines as fast as they go, every second one to stderr), LONG_LINE_KB (one line).
 package main
 
 import (
@@ -54,6 +54,7 @@ func serve() error {
 			os.Exit(number("EXIT_CODE"))
 		})
 	}
+	go chatter(number("CHATTER"), number("LONG_LINE_KB")<<10)
 	time.Sleep(millis("START_DELAY_MS"))
 	server := &http.Server{Addr: ":" + port(), Handler: routes(), ReadHeaderTimeout: 10 * time.Second}
 	fmt.Println("serving", os.Getenv("VERSION"), "on port", port())
@@ -65,6 +66,16 @@ func serve() error {
 	case <-ctx.Done():
 		fmt.Fprintln(os.Stderr, "told to end")
 		return server.Close()
+	}
+}
+
+// chatter writes much.
+func chatter(lines, long int) {
+	if long > 0 {
+		fmt.Println(strings.Repeat("x", long))
+	}
+	for n := range lines {
+		fmt.Fprintf([]io.Writer{os.Stdout, os.Stderr}[n%2], "number %d %s\n", n+1, strings.Repeat(".", 80))
 	}
 }
 
