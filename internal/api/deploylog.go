@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"reflect"
 	"strconv"
 	"strings"
 
@@ -82,23 +80,8 @@ func (s *server) deployLog(ctx context.Context, in *deployLogIn) (*streamOut, er
 			s.followDeploy(hc, d.ID, after)
 			return
 		}
-		hc.SetHeader("Content-Type", "application/json")
-		// The caller left if this fails; there is nobody to tell.
-		_ = json.NewEncoder(hc.BodyWriter()).Encode(listOf(lines, "", deployLineOf))
+		writeJSON(hc, listOf(lines, "", deployLineOf))
 	}}, nil
-}
-
-// deployLogged mounts the log, which has two forms.
-func deployLogged(s *server, doc huma.API, op huma.Operation) {
-	lines := doc.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[list[deployLineJSON]](), true, "")
-	op.Responses = map[string]*huma.Response{"200": {
-		Description: "the lines, oldest first; with Accept: text/event-stream as they come, until the deploy ends",
-		Content: map[string]*huma.MediaType{
-			"application/json":  {Schema: lines},
-			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
-		},
-	}}
-	to(s.deployLog)(s, doc, op)
 }
 
 func (s *server) followDeploy(hc huma.Context, id string, after int64) {

@@ -26,6 +26,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/usage"
 )
 
 // ScanJob is the scheduler's name of the job that scans every host.
@@ -49,6 +50,7 @@ type Deps struct {
 	Registries *registry.Registries
 	Auth       *auth.Service
 	Scheduler  *schedule.Scheduler
+	Meter      *usage.Meter
 	// Looker asks registries for tags; nil: none can be asked.
 	Looker *poll.Looker
 	// ThresholdsChanged is told after a change of the settings or of any policy. It
@@ -171,14 +173,16 @@ func (s *server) routes() []route {
 		{post, "/api/stages/{id}/deploys", operator, "start-deploy", "Bring a stage to an image tag", accepted(s.startDeploy)},
 		{post, "/api/stages/{id}/rollback", operator, "rollback", "Bring a stage back to a former instance", accepted(s.rollback)},
 		{get, "/api/deploys/{id}", viewer, "get-deploy", "A deploy", to(s.getDeploy)},
-		{get, "/api/deploys/{id}/log", viewer, "get-deploy-log", "The log of a deploy, as a list or as it grows", deployLogged},
+		{get, "/api/deploys/{id}/log", viewer, "get-deploy-log", "The log of a deploy, as a list or as it grows", streamable[list[deployLineJSON]]("the lines, oldest first; with Accept: text/event-stream as they come, until the deploy ends", s.deployLog)},
 		{post, "/api/deploys/{id}/cancel", operator, "cancel-deploy", "End a deploy before its new instance serves", accepted(s.cancelDeploy)},
 
 		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
 		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},
 		{remove, "/api/instances/{id}", operator, "remove-instance", "Remove an instance that is not stale", to(s.removeInstance)},
 		{get, "/api/instances/{id}/logs", viewer, "get-logs", "The log of an instance, as text, as a file or as a stream", logged},
-		{get, "/api/instances/{id}/stats", viewer, "get-instance-stats", "What an instance uses now", to(s.usage)},
+		{get, "/api/instances/{id}/stats", viewer, "get-instance-stats", "What an instance uses now", streamable[usageJSON]("one sample; with Accept: text/event-stream one every two seconds", s.usage)},
+		{get, "/api/instances/{id}/stats/history", viewer, "get-instance-stats-history", "What an instance used in the last hour", to(s.usageHistory)},
+		{get, "/api/stats", viewer, "list-stats", "What the running instances use now", to(s.listUsage)},
 		{post, "/api/instances/{id}/start", operator, "start-instance", "Start a stopped instance", to(s.startInstance)},
 		{post, "/api/instances/{id}/stop", operator, "stop-instance", "Stop a running instance", to(s.stopInstance)},
 		{post, "/api/instances/{id}/restart", operator, "restart-instance", "Restart an instance", to(s.restartInstance)},

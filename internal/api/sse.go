@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -83,4 +84,25 @@ func (s *server) stillAdmitted(r *http.Request) func() error {
 		}
 		return nil
 	}
+}
+
+// streamable mounts a handler that answers T once, or to whoever accepts text/event-stream as it goes on.
+func streamable[T, I any](description string, fn func(context.Context, *I) (*streamOut, error)) mounter {
+	return func(s *server, doc huma.API, op huma.Operation) {
+		op.Responses = map[string]*huma.Response{"200": {
+			Description: description,
+			Content: map[string]*huma.MediaType{
+				"application/json":  {Schema: doc.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, "")},
+				"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
+			},
+		}}
+		to(fn)(s, doc, op)
+	}
+}
+
+// writeJSON is the answer that is given once.
+func writeJSON(hc huma.Context, v any) {
+	hc.SetHeader("Content-Type", "application/json")
+	// The caller left if this fails; there is nobody to tell.
+	_ = json.NewEncoder(hc.BodyWriter()).Encode(v)
 }

@@ -85,6 +85,7 @@ type Container struct {
 	host       map[string]any
 	sizeRw     int64
 	memory     int64
+	traffic    [4]int64 // received, sent, read, written
 	usesCPUs   float64
 	usesMemory int64
 	grace      time.Duration // StopTimeout; negative: not set

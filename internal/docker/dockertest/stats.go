@@ -8,6 +8,12 @@ func (c *Container) SetUsage(cpus float64, memory int64) {
 	c.usesCPUs, c.usesMemory = cpus, memory
 }
 
+// SetTraffic sets what its process has received, sent, read and written so far, in bytes.
+func (c *Container) SetTraffic(rx, tx, read, write int64) {
+	defer c.lock()()
+	c.traffic = [4]int64{rx, tx, read, write}
+}
+
 // serveStats answers with samples of a steady process.
 func (e *Engine) serveStats(w http.ResponseWriter, r *request, ref string) {
 	e.mu.Lock()
@@ -40,6 +46,10 @@ func (c *Container) sample(oneShot bool) map[string]any {
 	if !oneShot && ran > 1e9 {
 		before = cpuSample(used(ran-1e9), (ran-1e9)*2)
 	}
+	traffic := c.traffic
+	if traffic == ([4]int64{}) {
+		traffic = [4]int64{736, 412, 4096, 0}
+	}
 	limit := c.memory
 	if limit == 0 {
 		limit = 24 << 30
@@ -48,7 +58,10 @@ func (c *Container) sample(oneShot bool) map[string]any {
 		"read": stamp(now), "preread": stamp(now.Add(-1e9)), "name": "/" + c.name, "id": c.ID,
 		"pids_stats": map[string]any{"current": 5}, "cpu_stats": cpuSample(used(ran), ran*2), "precpu_stats": before,
 		"memory_stats": map[string]any{"usage": memory, "limit": limit, "stats": map[string]any{"cache": 0, "inactive_file": 0, "total_inactive_file": 0}},
-		"networks":     map[string]any{"eth0": map[string]any{"rx_bytes": 736, "tx_bytes": 412}},
+		"networks":     map[string]any{"eth0": map[string]any{"rx_bytes": traffic[0], "tx_bytes": traffic[1]}},
+		"blkio_stats": map[string]any{"io_service_bytes_recursive": []any{
+			map[string]any{"major": 8, "minor": 0, "op": "Read", "value": traffic[2]}, map[string]any{"major": 8, "minor": 0, "op": "Write", "value": traffic[3]},
+		}},
 	}
 }
 
