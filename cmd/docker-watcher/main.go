@@ -31,6 +31,9 @@ func run() int {
 		hostname:  os.Hostname,
 		secret:    readSecret,
 		version:   buildVersion(),
+
+		rawTerminal:  rawTerminal,
+		terminalSize: terminalSize,
 	}
 	return a.run(ctx, os.Args[1:])
 }
@@ -58,6 +61,25 @@ func newScreen() *screen.Screen {
 func readSecret() (string, error) {
 	text, err := term.ReadPassword(int(os.Stdin.Fd()))
 	return string(text), err
+}
+
+// rawTerminal makes keys come one by one and unseen.
+func rawTerminal() (restore func(), err error) {
+	in := int(os.Stdin.Fd())
+	before, err := term.MakeRaw(in)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = term.Restore(in, before) }, nil // there is nothing else to try
+}
+
+// terminalSize is asked anew each time: people pull at their windows.
+func terminalSize() (width, height int) {
+	width, height, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil || width <= 0 || height <= 0 {
+		return 80, 24
+	}
+	return width, height
 }
 
 func buildVersion() string {

@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 
 			"stranger": positive(cmdStranger),
 			"reads":    positive(cmdReads),
+			"uses":     positive(cmdUses),
 
 			"install-plugin": positive(cmdInstallPlugin),
 		},
@@ -288,6 +289,15 @@ func cmdHappens(ts *testscript.TestScript, w *world, args []string) {
 	default:
 		ts.Fatalf("happens: %q", args[1])
 	}
+}
+
+// uses NAME PERCENT MIB: this much of a core and of the memory is used by a container from now on.
+func cmdUses(ts *testscript.TestScript, w *world, args []string) {
+	c := w.engine.Container(args[0])
+	if c == nil {
+		ts.Fatalf("there is no container %s", args[0])
+	}
+	c.SetUsage(float64(number(ts, args[1]))/100, int64(number(ts, args[2]))<<20)
 }
 
 // reads NAME PATH TEXT: this is what a file of a container holds.
