@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/cmd/docker-watcher/screen"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show INSTANCE",
+		Short: "All about one container: its state, how its last run ended, what it is made of",
+		Example: `  docker-watcher show shop-preview-a1b2c3
+  docker-watcher show shop-preview-a1b2c3 -o json | jq .exit_code`,
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.instanceNames(),
+		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
+			found, err := a.instance(c.Context(), api, args[0])
+			if err != nil {
+				return err
+			}
+			i, err := api.Instance(c.Context(), found.ID)
+			if err != nil {
+				return err
+			}
+			return a.show(i, func() { a.printInstance(i) })
+		}),
+	}
+}
+
+func (a *app) printInstance(i client.Instance) {
+	ports := make([]string, 0, len(i.Ports))
+	for _, p := range i.Ports {
+		ports = append(ports, portText(p))
+	}
+	facts := []struct {
+		name string
+		cell screen.Cell
+	}{
+		{"name", screen.Text(i.Name)},
+		{"stage", screen.Text(i.Project + "/" + i.Stage)},
+		{"image", screen.Text(i.Image + ":" + i.ImageTag)},
+		{"digest", orNever(i.Digest)},
+		{"status", statusCell(i.Status)},
+		{"last run ended", lastEnd(i)},
+		{"started", a.when(i.StartedAt)},
+		{"ended", a.when(i.FinishedAt)},
+		{"restarts", screen.Text(fmt.Sprint(i.RestartCount))},
+		{"last alive", a.lastAlive(i.LastAliveAt, i.UpperBound)},
+		{"stale", screen.Text(staleText(i))},
+		{"kept", orNever(a.protection(i.Protection))},
+		{"ports", orNever(strings.Join(ports, " "))},
+		{"writable layer", size(i.Bytes)},
+		{"engine says", orNever(i.EngineError)},
+		{"host", screen.Text(i.Host)},
+		{"container", orNever(i.ContainerID)},
+		{"id", screen.Text(i.ID)},
+	}
+	for _, f := range facts {
+		f.cell.Text = screen.Printable(f.cell.Text, false)
+		a.screen.Printf("%-16s%s\n", f.name, a.screen.Paint(f.cell))
+	}
+}
+
+// lastEnd tells how the last run ended: not of one that never did.
+func lastEnd(i client.Instance) screen.Cell {
+	if i.FinishedAt.IsZero() || i.Status == "running" {
+		return orNever("")
+	}
+	c := screen.Text(fmt.Sprintf("with code %d", i.ExitCode))
+	if i.OOMKilled {
+		c.Text += ", out of memory"
+	}
+	if i.ExitCode != 0 || i.OOMKilled {
+		c.Tone = screen.Bad
+	}
+	return c
+}
+
+func staleText(i client.Instance) string {
+	if i.Stale {
+		return "yes, after " + i.StaleAfter
+	}
+	return "no, " + i.StaleAfter + " after it was last alive"
+}
