@@ -1,43 +1,47 @@
 import { describe, expect, it } from 'vitest';
-import type { Usage } from '../../src/lib/api/client';
-import { add, ceiling, ceilingBytes, paths, type Sample } from '../../src/pages/instance/usage';
+import type { Usage, UsageHistory } from '../../src/lib/api/client';
+import { add, ceiling, ceilingBytes, hour, paths, type Sample } from '../../src/pages/instance/usage';
 
+const time = (seconds: number) => new Date(Date.UTC(2026, 10, 23) + seconds * 1000).toISOString();
+const rates = { cpu_percent: 10, memory_bytes: 1 << 20, memory_limit: 0, rx_rate: 100, tx_rate: 0, read_rate: 0, write_rate: 0 };
 const usage = (seconds: number, more: Partial<Usage> = {}): Usage => ({
-  time: new Date(Date.UTC(2026, 10, 23) + seconds * 1000).toISOString(),
-  cpu_percent: 10,
-  memory_bytes: 1 << 20,
-  memory_limit: 0,
+  time: time(seconds),
+  ...rates,
   rx_bytes: 0,
   tx_bytes: 0,
+  read_bytes: 0,
+  write_bytes: 0,
   pids: 1,
   ...more,
 });
 
 describe('samples of use', () => {
-  it('know how fast it sends and receives from the second on', () => {
-    const one = usage(0, { rx_bytes: 100, tx_bytes: 10 });
-    const two = usage(2, { rx_bytes: 300, tx_bytes: 10 });
-    const list = add(add([], one, null), two, one);
-    expect(list.map((s) => [s.rx, s.tx])).toEqual([
-      [null, null],
-      [100, 0],
-    ]);
-  });
-  it('know no rate across a restart, whose counters begin anew', () => {
-    const one = usage(0, { rx_bytes: 100 });
-    expect(add([], usage(2, { rx_bytes: 5 }), one)[0]!.rx).toBe(null);
-  });
   it('leave out what does not run, and what is not newer', () => {
-    const list = add([], usage(5), null);
-    expect(add(list, usage(5), usage(5))).toBe(list);
-    expect(add(list, usage(3), usage(5))).toBe(list);
-    expect(add(list, usage(9, { time: null }), usage(5))).toBe(list);
+    const one = add([], usage(0));
+    expect(add(one, usage(0))).toBe(one);
+    expect(add(one, usage(1, { time: null }))).toBe(one);
+    expect(add(one, usage(2)).map((s) => s.rx)).toEqual([100, 100]);
   });
-  it('are not more than a hundred', () => {
+  it('let old ones go', () => {
     let list: Sample[] = [];
-    for (let n = 0; n < 120; n++) list = add(list, usage(n), null);
-    expect(list).toHaveLength(100);
-    expect(list[0]!.at).toBe(Date.parse(usage(20).time!));
+    for (let i = 0; i < 500; i++) list = add(list, usage(i));
+    expect(list).toHaveLength(200);
+  });
+  it('make the last hour of what was kept and what was seen since', () => {
+    const history: UsageHistory = { since: time(0), step_seconds: 15, items: [0, 15, 30].map((s) => ({ time: time(s), ...rates })) };
+    const live = [20, 30, 32, 34].reduce((l, s) => add(l, usage(s)), [] as Sample[]);
+    expect(hour(history, live).map((s) => (s.at - Date.UTC(2026, 10, 23)) / 1000)).toEqual([0, 15, 30, 32, 34]);
+    expect(hour(null, [])).toEqual([]);
+  });
+});
+
+describe('a plot with a gap', () => {
+  it('is broken where nothing was measured', () => {
+    const points = [0, 15, 30, 90, 105].map((s) => ({ at: s * 1000, value: 1 }));
+    const [line, area] = paths(points, 2, 105_000, 105, 10, 40_000);
+    expect(line.split('M')).toHaveLength(3);
+    expect(area.split('Z')).toHaveLength(3);
+    expect(paths(points, 2, 105_000, 105, 10)[0].split('M')).toHaveLength(2);
   });
 });
 

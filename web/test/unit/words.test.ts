@@ -5,7 +5,6 @@ import { releasable } from '$lib/keep';
 import { nameOf } from '$lib/keys.svelte';
 import { specOf, textOf } from '$lib/spec';
 import { serving } from '$lib/tone';
-import { Cutter, kept, matching, plain } from '../../src/pages/instance/log';
 import { chapters, lastYear, marks, stretches, unwatched } from '../../src/pages/instance/life';
 import { offered, requestOf } from '../../src/pages/removed/choices';
 import { formOf as policyForm, requestOf as policyRequest } from '../../src/pages/policy/form';
@@ -46,27 +45,6 @@ describe('a spec in a form', () => {
   ])('refuses %s for %s', (line, field) => expect(() => specOf({ ...empty, [field]: line }, undefined)).toThrow(line));
 
   it('says nothing of health when the form says nothing', () => expect(specOf(empty, undefined).health).toBeUndefined());
-});
-
-describe('the log', () => {
-  it('waits for the end of a line, over pieces', () => {
-    const c = new Cutter();
-    expect(c.take('2026-11-23T10:00:00.5Z one\n2026-11-23T10:00:0')).toEqual([{ at: '2026-11-23T10:00:00.5Z', text: 'one', n: 1 }]);
-    expect(c.take('1Z two\n')).toEqual([{ at: '2026-11-23T10:00:01Z', text: 'two', n: 2 }]);
-    expect(c.end()).toEqual([]);
-  });
-  it('keeps a last line without an end, and one without a time', () => {
-    const c = new Cutter();
-    expect(c.take('no time')).toEqual([]);
-    expect(c.end()).toEqual([{ at: '', text: 'no time', n: 1 }]);
-  });
-  it('takes out what was meant for a terminal', () => expect(plain('\x1b[31mred\x1b[0m \x1b]0;title\x07bell')).toBe('red bell'));
-  it('keeps the newest and finds in any case', () => {
-    const lines = ['A', 'b', 'a'].map((text, n) => ({ at: '', text, n }));
-    expect(kept(lines, 2).map((l) => l.text)).toEqual(['b', 'a']);
-    expect(matching(lines, 'a')).toHaveLength(2);
-    expect(matching(lines, '')).toBe(lines);
-  });
 });
 
 describe('a life', () => {

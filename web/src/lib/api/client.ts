@@ -33,6 +33,9 @@ export type Spec = S['Spec'];
 export type Overview = S['Overview'];
 export type HistoryDay = S['HistoryDay'];
 export type Usage = S['Usage'];
+export type UsageHistory = S['UsageHistory'];
+export type LogLines = S['LogLines'];
+export type LogTurn = S['LogTurn'];
 export type Archive = S['Archive'];
 export type RestoreRequest = S['RestoreRequest'];
 export type RestoreCheck = S['RestoreCheck'];
@@ -201,7 +204,6 @@ export const getHistory = (from: string, days: number) => ok(api.GET('/api/histo
 // Instances.
 export const listInstances = (query: InstanceQuery) => ok(api.GET('/api/instances', { params: { query } }));
 export const getInstance = (id: string) => ok(api.GET('/api/instances/{id}', byId(id)));
-export const getUsage = (id: string, signal: AbortSignal) => ok(api.GET('/api/instances/{id}/stats', { ...byId(id), signal }));
 export const startInstance = (id: string) => ok(api.POST('/api/instances/{id}/start', byId(id)));
 export const stopInstance = (id: string) => ok(api.POST('/api/instances/{id}/stop', byId(id)));
 export const restartInstance = (id: string) => ok(api.POST('/api/instances/{id}/restart', byId(id)));
@@ -212,12 +214,30 @@ export const unpinInstance = (id: string) => ok(api.POST('/api/instances/{id}/un
 export const snoozeInstance = (id: string, body: S['SnoozeRequest']) => ok(api.POST('/api/instances/{id}/snooze', { ...byId(id), body }));
 export const unsnoozeInstance = (id: string) => ok(api.DELETE('/api/instances/{id}/snooze', byId(id)));
 
-/** The log as it comes, in pieces of text. */
-export async function readLogs(id: string, tail: number, follow: boolean, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  const query = { tail, follow, timestamps: true };
-  const body = await ok(api.GET('/api/instances/{id}/logs', { params: { path: { id }, query }, parseAs: 'stream', signal }));
-  return body as unknown as ReadableStream<Uint8Array>;
+const streamed = { parseAs: 'stream', headers: { Accept: 'text/event-stream' } } as const;
+export type LogQuery = Query<'/api/instances/{id}/logs'>;
+
+/** The log of an instance as a stream of messages, after a place in it. */
+export async function streamLogs(id: string, query: LogQuery, place: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  const params = { path: { id }, query, header: place ? { 'Last-Event-ID': place } : {} };
+  return (await ok(api.GET('/api/instances/{id}/logs', { params, ...streamed, signal }))) as unknown as ReadableStream<Uint8Array>;
 }
+
+/** The end of the log as text. */
+export async function readLogs(id: string, tail: number): Promise<string> {
+  const params = { path: { id }, query: { tail, timestamps: true } };
+  return (await ok(api.GET('/api/instances/{id}/logs', { params, parseAs: 'text' }))) as unknown as string;
+}
+
+/** Where the log is to be had as a file. */
+export const logFile = (id: string, query: Record<string, string>) =>
+  `/api/instances/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`;
+
+/** What an instance uses, as a stream of messages. */
+export async function streamUsage(id: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  return (await ok(api.GET('/api/instances/{id}/stats', { ...byId(id), ...streamed, signal }))) as unknown as ReadableStream<Uint8Array>;
+}
+export const getUsageHistory = (id: string) => ok(api.GET('/api/instances/{id}/stats/history', byId(id)));
 
 // Projects, stages, deploys.
 export const listProjects = (query: Query<'/api/projects'> = { limit: 1000 }) => ok(api.GET('/api/projects', { params: { query } }));
