@@ -59,12 +59,20 @@ type RuleTrial struct {
 type RuleTry struct {
 	TagRule     *TagRule  `json:"tag_rule,omitempty"`
 	MinImageAge string    `json:"min_image_age,omitempty"`
-	Tags        *[]string `json:"tags,omitempty"` // nil: those that the registry has
+	Tags        *[]string `json:"tags,omitempty"`   // nil: those that the registry has
+	Recent      bool      `json:"recent,omitempty"` // what the registry said within the last minute is good enough
 }
 
 // TryRule tells what a rule would make of the tags that there are; nothing is written.
 func (c *Client) TryRule(ctx context.Context, stageID string, try RuleTry) (RuleTrial, error) {
 	var t RuleTrial
 	err := c.do(ctx, call{method: http.MethodPost, path: "/api/stages/" + part(stageID) + "/rule/try", body: try}, &t)
+	return t, err
+}
+
+// TryNewRule tells the same for a stage of a project that is yet to be made. Of the try the rule, the age and Recent count.
+func (c *Client) TryNewRule(ctx context.Context, project string, try RuleTry) (RuleTrial, error) {
+	var t RuleTrial
+	err := c.do(ctx, call{method: http.MethodPost, path: "/api/projects/" + part(project) + "/rule/try", body: try}, &t)
 	return t, err
 }

@@ -72,11 +72,12 @@ type server struct {
 	log     *slog.Logger
 	metrics *metrics
 	hooks   *hook.Limits
+	visits  visits
 }
 
 // New returns the handler of the whole HTTP surface.
 func New(d Deps) http.Handler {
-	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits()}
+	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits(), visits: visits{of: map[string]visited{}}}
 	mux := http.NewServeMux()
 	s.mount(mux)
 	return s.guard(mux)
@@ -159,6 +160,7 @@ func (s *server) routes() []route {
 		{post, "/api/hooks/{id}", anyone, "hear-hook", "A registry says that something was pushed; whoever shows the secret has what is named polled", hookBody(s.hear)},
 		{post, "/api/hooks/{id}/{secret}", anyone, "hear-hook-at", "The same, of senders that can neither sign nor send a header", hookBody(s.hearAt)},
 		{post, "/api/stages/{id}/rule/try", operator, "try-rule", "Which tags a rule takes, in which order, and which one would be deployed; nothing is written", to(s.tryRule)},
+		{post, "/api/projects/{id}/rule/try", operator, "try-new-rule", "The same for a stage that is yet to be made", to(s.tryNewRule)},
 
 		{get, "/api/policies", viewer, "list-policies", "What each level says, and what is in force for each stage", to(s.listPolicies)},
 		{get, "/api/policies/global", viewer, "get-global-policy", "What the global level says", to(s.getGlobalPolicy)},

@@ -27,6 +27,16 @@ type tryRuleIn struct {
 		TagRule     *tagRuleJSON `json:"tag_rule,omitempty" doc:"absent: the stage's own"`
 		MinImageAge string       `json:"min_image_age,omitempty" maxLength:"20" doc:"absent: the stage's own"`
 		Tags        *[]string    `json:"tags,omitempty" maxItems:"5000" doc:"absent: those that the registry has"`
+		Recent      bool         `json:"recent,omitempty" doc:"what the registry said within the last minute is good enough: for trying while somebody types"`
+	}
+}
+
+type tryNewRuleIn struct {
+	ByID
+	Body struct {
+		TagRule     tagRuleJSON `json:"tag_rule"`
+		MinImageAge string      `json:"min_image_age,omitempty" maxLength:"20" doc:"absent: 0s"`
+		Recent      bool        `json:"recent,omitempty" doc:"what the registry said within the last minute is good enough: for trying while somebody types"`
 	}
 }
 
@@ -72,7 +82,7 @@ func (s *server) tryRule(ctx context.Context, in *tryRuleIn) (*out[ruleTrialJSON
 		body.show(poll.Finding{Verdict: rule.Judge(namedTags(*in.Body.Tags), f.Stage.MinImageAge, now)})
 		return answer(body), nil
 	}
-	found, err := s.lookFor(ctx, rule, f, now)
+	found, err := s.lookFor(ctx, rule, f, in.Body.Recent, now)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +95,28 @@ func (s *server) tryRule(ctx context.Context, in *tryRuleIn) (*out[ruleTrialJSON
 	if d.Act == poll.Settle {
 		body.Act = string(poll.Nothing)
 	}
+	return answer(body), nil
+}
+
+// tryNewRule tells the same for a stage of a project that is yet to be made.
+func (s *server) tryNewRule(ctx context.Context, in *tryNewRuleIn) (*out[ruleTrialJSON], error) {
+	p, err := s.findProject(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	like := tryRuleIn{ByID: in.ByID}
+	like.Body.TagRule, like.Body.MinImageAge = &in.Body.TagRule, in.Body.MinImageAge
+	f := store.Follower{Image: p.Image}
+	rule, err := like.rule(&f.Stage)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.lookFor(ctx, rule, f, in.Body.Recent, time.Now().UTC())
+	if err != nil {
+		return nil, err
+	}
+	body := ruleTrialJSON{Image: p.Image, TagRule: tagRuleOf(rule.Rule()), MinImageAge: store.SpanText(f.Stage.MinImageAge), Asked: true}
+	body.show(found)
 	return answer(body), nil
 }
 
@@ -114,21 +146,28 @@ func namedTags(names []string) []tagrule.Tag {
 	return tags
 }
 
-// lookFor asks the registry. That it could not be asked is a problem, and never an answer.
-func (s *server) lookFor(ctx context.Context, rule *tagrule.Matcher, f store.Follower, now time.Time) (poll.Finding, error) {
+// lookFor asks the registry, or looks at what it said a moment ago where that is recent enough. That it could not be asked is
+// a problem, and never an answer.
+func (s *server) lookFor(ctx context.Context, rule *tagrule.Matcher, f store.Follower, recent bool, now time.Time) (poll.Finding, error) {
 	if s.d.Looker == nil {
 		return poll.Finding{}, unasked(errors.New("no registry can be asked"), now)
 	}
-	bounded, cancel := context.WithTimeout(ctx, tryTimeout)
+	// What one caller leaves in the middle another may look at.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	defer cancel()
-	visit, err := s.d.Looker.Visit(bounded, f.Image)
-	if err != nil {
-		return poll.Finding{}, unasked(err, now)
+	visit := s.visits.recall(f.Image, now)
+	if !recent || visit == nil {
+		var err error
+		if visit, err = s.d.Looker.Visit(bounded, f.Image); err != nil {
+			return poll.Finding{}, unasked(err, now)
+		}
+		s.visits.keep(f.Image, visit, now)
 	}
 	q := poll.QuestionOf(rule, f)
 	q.Known = poll.Sighting{} // a person who tries wants to know what is so now
 	found, err := visit.Look(bounded, q, now)
 	if err != nil {
+		s.visits.drop(f.Image)
 		return poll.Finding{}, unasked(err, now)
 	}
 	return found, nil
