@@ -89,3 +89,6 @@ export const volumeName = (name: string) => (/^[0-9a-f]{64}$/.test(name) ? name.
 
 /** The first twelve signs of a container or image id, without the name of its hash. */
 export const shortId = (id: string) => id.replace(/^sha256:/, '').slice(0, 12);
+
+/** What the server says within a sentence, as the begin of one. */
+export const upper = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -9,6 +9,7 @@ export type Topic =
   | 'policies'
   | 'projects'
   | 'reclaim'
+  | 'registries'
   | 'scans'
   | 'settings'
   | 'stages'
@@ -23,11 +24,13 @@ const byFamily: Record<string, Topic[]> = {
   instance: ['instances', 'stale'],
   leftover: ['leftovers'],
   policy: ['policies', 'settings', 'stale'],
-  project: ['projects'],
+  poll: ['registries', 'stages'],
+  project: ['projects', 'registries'],
   reclaim: ['reclaim'],
+  registry: ['registries'],
   scan: ['hosts', 'scans', 'stale'],
   settings: ['hosts', 'scans', 'settings', 'stale'],
-  stage: ['stages', 'stale'],
+  stage: ['registries', 'stages', 'stale'],
   system: ['hosts', 'scans'],
   token: ['tokens'],
   volume: ['reclaim'],

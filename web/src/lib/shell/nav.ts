@@ -1,6 +1,7 @@
 import ArchiveX from '@lucide/svelte/icons/archive-x';
 import Boxes from '@lucide/svelte/icons/boxes';
 import LayoutDashboard from '@lucide/svelte/icons/layout-dashboard';
+import Package from '@lucide/svelte/icons/package';
 import Recycle from '@lucide/svelte/icons/recycle';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
 import Server from '@lucide/svelte/icons/server';
@@ -14,6 +15,7 @@ export const nav = [
   { path: '/events', label: words.events, icon: ScrollText, keys: 'g e' },
   { path: '/reclaim', label: words.reclaim, icon: Recycle, keys: 'g r' },
   { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h' },
+  { path: '/registries', label: words.registries, icon: Package, keys: 'g i' },
   { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },
 ];
 

@@ -79,6 +79,7 @@ export const titles = {
   events: 'Events',
   reclaim: 'Reclaim',
   hosts: 'Hosts',
+  registries: 'Registries',
   settings: 'Settings',
   instance: 'Instance',
   notFound: 'Not found',
@@ -93,6 +94,7 @@ export const nav = {
   events: 'Events',
   reclaim: 'Reclaim',
   hosts: 'Hosts',
+  registries: 'Registries',
   settings: 'Settings',
 };
 
