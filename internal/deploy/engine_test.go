@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -37,7 +40,7 @@ func TestRealEngine(t *testing.T) {
 	push("checked", enginetest.WithHealthcheck(time.Second))
 	push("crash", enginetest.WithEnv("EXIT_AFTER_MS=100", "EXIT_CODE=7"))
 
-	http := store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/healthz", Timeout: 20 * time.Second}
+	byHTTP := store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/healthz", Timeout: 20 * time.Second}
 	random := []store.Port{{Container: enginetest.AppPort}}
 	rig := func(t *testing.T, spec store.Spec) *rig {
 		r := newRig(t, engine, image, spec)
@@ -53,7 +56,7 @@ func TestRealEngine(t *testing.T) {
 		r := rig(t, store.Spec{
 			Env:    []store.EnvVar{{Name: "MULTI", Value: "one\ntwo \"quoted\" $HOME=x"}},
 			Ports:  random,
-			Health: http, Labels: map[string]string{"team": "shop"},
+			Health: byHTTP, Labels: map[string]string{"team": "shop"},
 		})
 		first := r.deploy("1.0")
 		c, err := engine.Inspect(t.Context(), first.ContainerID)
@@ -79,7 +82,7 @@ func TestRealEngine(t *testing.T) {
 		}
 	})
 	t.Run("rolled back to its container, and to another of its digest", func(t *testing.T) {
-		r := rig(t, store.Spec{Ports: random, Health: http})
+		r := rig(t, store.Spec{Ports: random, Health: byHTTP})
 		first, second := r.deploy("1.0"), r.deploy("1.1")
 		d := r.rollback("")
 		if v := r.instance(first.ID); d.State != store.DeployDone || d.InstanceID != first.ID || v.Status != store.StatusRunning || v.ContainerID != first.ContainerID {
@@ -100,9 +103,9 @@ func TestRealEngine(t *testing.T) {
 		push("1.1")
 	})
 	t.Run("cancelled while it is checked", func(t *testing.T) {
-		r := rig(t, store.Spec{Ports: random, Health: http})
+		r := rig(t, store.Spec{Ports: random, Health: byHTTP})
 		serves := r.deploy("1.0")
-		slow := store.Spec{Ports: random, Health: http, StopGrace: time.Second, Env: []store.EnvVar{{Name: "START_DELAY_MS", Value: "60000"}}}
+		slow := store.Spec{Ports: random, Health: byHTTP, StopGrace: time.Second, Env: []store.EnvVar{{Name: "START_DELAY_MS", Value: "60000"}}}
 		d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.1", Spec: &slow, Actor: "user:anna"})
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +122,7 @@ func TestRealEngine(t *testing.T) {
 		}
 	})
 	t.Run("two tags side by side", func(t *testing.T) {
-		r := rig(t, store.Spec{Ports: random, Health: http})
+		r := rig(t, store.Spec{Ports: random, Health: byHTTP})
 		stage := r.stage
 		stage.Strategy, stage.ParallelMax, stage.Domain = store.StrategyParallel, 2, "{{tag}}.{{project}}.example.com"
 		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateStage(ctx, stage) })
@@ -131,15 +134,18 @@ func TestRealEngine(t *testing.T) {
 		}
 	})
 	t.Run("no request fails over ten deploys", func(t *testing.T) {
-		r := newRig(t, engine, image, store.Spec{Ports: random, Health: http, StopGrace: time.Second})
+		r := newRig(t, engine, image, store.Spec{Ports: random, Health: byHTTP, StopGrace: time.Second})
 		r.setDrain(t, 100*time.Millisecond)
-		var door door
-		r.SwitchBy(func(ctx context.Context, _ store.Stage, to store.InstanceView) error {
-			c, err := engine.Inspect(ctx, to.ContainerID)
+		led := proxy.New(func(ctx context.Context, instance string, port int) ([]string, error) {
+			v, err := r.db.Instance(ctx, instance)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			door.lead(addresses(c, enginetest.AppPort, "")[0])
+			c, err := engine.Inspect(ctx, v.ContainerID)
+			return Addresses(engine, c, port), err
+		}, (&net.Dialer{}).DialContext, r.log)
+		r.SwitchBy(func(_ context.Context, _ store.Stage, to store.InstanceView) error {
+			led.Apply([]proxy.Route{{Domain: "shop.example", Path: "/", Instance: to.ID, Port: enginetest.AppPort}})
 			return nil
 		})
 		r.run()
@@ -148,7 +154,7 @@ func TestRealEngine(t *testing.T) {
 			r.removeAll(engine)
 		})
 		r.deploy("1.0")
-		load := newLoad(t, &door)
+		load := newLoad(t, led, 10*time.Millisecond)
 		for n := range 10 {
 			r.deploy([]string{"1.1", "1.0"}[n%2])
 		}
@@ -172,7 +178,7 @@ func TestRealEngine(t *testing.T) {
 		}
 	})
 	t.Run("failures leave what ran", func(t *testing.T) {
-		r := rig(t, store.Spec{Ports: random, Health: http})
+		r := rig(t, store.Spec{Ports: random, Health: byHTTP})
 		serves := r.deploy("1.0")
 		taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
@@ -245,64 +251,36 @@ func (r *rig) until(id string, state store.DeployState) {
 	}
 }
 
-// door leads requests to what serves, as a proxy does: it says that it leads elsewhere when nobody is on the former way any more.
-type door struct {
-	mu  sync.Mutex
-	way *way
-}
-
-type way struct {
-	addr string
-	busy sync.WaitGroup
-}
-
-func (d *door) lead(addr string) {
-	d.mu.Lock()
-	former := d.way
-	d.way = &way{addr: addr}
-	d.mu.Unlock()
-	if former != nil {
-		former.busy.Wait()
-	}
-}
-
-func (d *door) enter() *way {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.way.busy.Add(1)
-	return d.way
-}
-
-// load asks whatever serves, some hundred times a second, until it is stopped.
+// load asks whatever serves shop.example, some hundred times a second, until it is stopped.
 type load struct {
 	cancel context.CancelFunc
 	askers sync.WaitGroup
 	asked  atomic.Int64
-	failed chan error
+	failed chan string
 }
 
-func newLoad(t *testing.T, door *door) *load {
+func newLoad(t *testing.T, served http.Handler, pace time.Duration) *load {
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{cancel: cancel, failed: make(chan error, 1000)}
+	l := &load{cancel: cancel, failed: make(chan string, 1000)}
 	for range 4 {
 		l.askers.Go(func() {
-			pace := time.NewTicker(10 * time.Millisecond)
-			defer pace.Stop()
+			tick := time.NewTicker(pace)
+			defer tick.Stop()
 			for {
 				select {
 				case <-ctx.Done():
 					return
-				case <-pace.C:
+				case <-tick.C:
 				}
 				l.asked.Add(1)
-				way := door.enter()
-				err := askHTTP(context.WithoutCancel(ctx), way.addr, "/")
-				way.busy.Done()
-				if err != nil {
-					select {
-					case l.failed <- err:
-					default: // the first thousand say enough
-					}
+				w := httptest.NewRecorder()
+				served.ServeHTTP(w, httptest.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodGet, "http://shop.example/", nil))
+				if w.Code == http.StatusOK {
+					continue
+				}
+				select {
+				case l.failed <- fmt.Sprint(w.Code, " ", w.Body):
+				default: // the first thousand say enough
 				}
 			}
 		})
@@ -316,10 +294,10 @@ func (l *load) stop(t *testing.T) {
 	l.askers.Wait()
 	t.Logf("%d requests", l.asked.Load())
 	if n := len(l.failed); n > 0 || l.asked.Load() < 100 {
-		var first error
+		var first string
 		if n > 0 {
 			first = <-l.failed
 		}
-		t.Errorf("of %d requests %d failed, one so: %v", l.asked.Load(), n, first)
+		t.Errorf("of %d requests %d failed, one so: %s", l.asked.Load(), n, first)
 	}
 }
