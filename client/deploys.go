@@ -79,7 +79,7 @@ func (c *Client) CancelDeploy(ctx context.Context, id string) (Deploy, error) {
 	return d, err
 }
 
-// Rollback queues a deploy that brings a stage back to a former instance, by tag, digest, name or id; empty: the newest kept.
+// Rollback queues a deploy that brings a stage back to a former instance, by tag, digest, name or id; empty: the kept one that led up to what serves.
 func (c *Client) Rollback(ctx context.Context, stageID, to string) (Deploy, error) {
 	body := map[string]any{}
 	if to != "" {

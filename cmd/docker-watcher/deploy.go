@@ -95,7 +95,7 @@ digest, name or id; "docker-watcher ps --stage PROJECT/STAGE" lists them.`,
 			return a.begun(c.Context(), api, s, d, wait)
 		}),
 	}
-	c.Flags().StringVar(&to, "to", "", "the tag, digest, name or id of a former one (default: the newest that is kept)")
+	c.Flags().StringVar(&to, "to", "", "the tag, digest, name or id of a former one (default: the kept one that led up to what serves)")
 	c.Flags().BoolVar(&wait, "wait", true, "show the log until it ends")
 	return c
 }

@@ -217,6 +217,8 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 	}{
 		{name: "image not found", reason: []string{"not found", "check the image and the tag"}},
 		{name: "registry wants a login", image: &dockertest.Image{Auth: "secret"}, reason: []string{"denied", "login"}},
+		{name: "the disk is full while it is pulled", image: &dockertest.Image{PullFail: "write /var/lib/docker/tmp/x: no space left on device"}, reason: []string{"no space left", "free space on the host"}},
+		{name: "made for another platform", image: &dockertest.Image{Arch: "s390x"}, reason: []string{"made for linux/s390x", "for the engine's platform under this tag"}},
 		{name: "pull breaks off", image: &dockertest.Image{PullFail: "unexpected EOF"}, reason: []string{"unexpected EOF"}},
 		{name: "crashes", image: &dockertest.Image{Life: never}, reason: []string{"ended with code 3", "exiting as told", "docker-watcher logs"}, made: true},
 		{name: "out of memory", image: &dockertest.Image{Life: dockertest.Life{ExitAfter: time.Second, OOM: true}}, reason: []string{"out of memory"}, made: true},
@@ -232,7 +234,7 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 			before: func(r *rig, _ string) {
 				r.pretend.Run(dockertest.Template{Name: "other", Ports: []string{"127.0.0.1:8099:80/tcp"}})
 			},
-			reason: []string{"port is already allocated", "another host port"}, made: true,
+			reason: []string{"port is already allocated", "another host port", "spec.ports"}, made: true,
 		},
 		{
 			name: "name taken", image: &dockertest.Image{},
@@ -244,7 +246,7 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 			before: func(r *rig, _ string) {
 				r.pretend.Fail(dockertest.Fault{On: "^POST /containers/create", Status: 500, Body: `{"message":"no space left on device"}`})
 			},
-			reason: []string{"no space left"},
+			reason: []string{"no space left", "free space on the host"},
 		},
 		{
 			name: "the reply to create is lost", image: &dockertest.Image{},

@@ -27,14 +27,20 @@ func (f *failure) Unwrap() error { return f.err }
 
 func because(err error, advice string) error { return &failure{err, advice} }
 
+// freeSpace is what to do about a full disk of an engine.
+const freeSpace = "free space on the host: 'docker-watcher reclaim' shows what removed ones left; then deploy again"
+
+// diskFull tells an engine's word that it has no room.
+func diskFull(err error) bool { return strings.Contains(err.Error(), "no space left on device") }
+
 func pullAdvice(err error) string {
 	switch {
-	case errors.Is(err, errNoRoom):
-		return "free space on the host: 'docker-watcher reclaim' shows what removed ones left"
+	case errors.Is(err, errNoRoom), diskFull(err):
+		return freeSpace
 	case strings.Contains(err.Error(), "no matching manifest"), strings.Contains(err.Error(), "no image found in manifest list"):
 		return "push the image for the engine's platform under this tag, or deploy another tag"
 	case errors.Is(err, docker.ErrNotFound):
-		return "check the image and the tag, and that they were pushed"
+		return "check the image and the tag, and that they were pushed: there is no such image in its registry"
 	case errors.Is(err, docker.ErrDenied):
 		return "the registry wants a login, or another one: see docker-watcher registry test, then deploy again"
 	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout):
@@ -45,6 +51,8 @@ func pullAdvice(err error) string {
 
 func createAdvice(err error, name string) string {
 	switch {
+	case diskFull(err):
+		return freeSpace
 	case errors.Is(err, docker.ErrConflict):
 		return "a container that is not ours is called " + name + ": rename it and deploy again"
 	case errors.Is(err, docker.ErrNotFound) && strings.Contains(err.Error(), "network "):
@@ -60,6 +68,8 @@ func startAdvice(err error) string {
 	switch {
 	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
 		return "another container or program uses that port of the host: give the stage another host port (spec.ports), or stop the other"
+	case diskFull(err):
+		return freeSpace
 	case strings.Contains(text, "no such file"), strings.Contains(text, "executable file not found"):
 		return "the command is not in the image: correct the stage's command"
 	}

@@ -2826,7 +2826,7 @@ export interface components {
             start?: boolean;
         };
         RollbackRequest: {
-            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves */
             to?: string;
         };
         RuleTrial: {
