@@ -234,7 +234,7 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 			before: func(r *rig, _ string) {
 				r.pretend.Run(dockertest.Template{Name: "other", Ports: []string{"127.0.0.1:8099:80/tcp"}})
 			},
-			reason: []string{"port is already allocated", "another host port", "spec.ports"}, made: true,
+			reason: []string{"127.0.0.1:8099/tcp is held by the container other", "another host port", "spec.ports"},
 		},
 		{
 			name: "name taken", image: &dockertest.Image{},

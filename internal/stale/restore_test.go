@@ -556,3 +556,22 @@ func TestUndoOfAThousand(t *testing.T) {
 		}
 	})
 }
+
+func TestRestoreOfASpecWithNetworks(t *testing.T) {
+	inUndoBed(t, func(t *testing.T, b *undoBed) {
+		inst := b.row("never-made")
+		inst.Status, inst.Spec.Networks = store.StatusFailed, []store.Network{{Name: "front"}, {Name: "lost"}}
+		b.keep(&inst, b.now().AddDate(0, 0, -20))
+		inst.Status = store.StatusMissing
+		a := b.removed(inst)
+		_, err := b.cleaner.Restore(t.Context(), a.ID, Choices{}, "user:anna")
+		if refused, ok := errors.AsType[*ConflictError](err); !ok || len(refused.Check.Conflicts) != 1 || refused.Check.Conflicts[0].Kind != ConflictNetwork {
+			t.Fatalf("a network that is gone: %v", err)
+		}
+		view := b.restored(a, Choices{SkipNetworks: true})
+		got, err := b.adapter.Inspect(t.Context(), view.ContainerID)
+		if _, in := got.Networks["front"]; err != nil || !in || len(got.Networks) != 1 {
+			t.Errorf("it is in %v, %v", got.Networks, err)
+		}
+	})
+}

@@ -55,6 +55,9 @@ func (b *cleanBed) lend() {
 			for _, e := range spec.Env {
 				o.Env = append(o.Env, e.Name+"="+e.Value)
 			}
+			for _, n := range spec.Networks {
+				o.Networks = append(o.Networks, docker.Attachment{Network: n.Name})
+			}
 			return o
 		},
 		LogIn: func(_ context.Context, image string) (string, error) { return "login of " + image, nil },
