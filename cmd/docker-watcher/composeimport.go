@@ -180,7 +180,10 @@ func importQuestion(f client.ComposeFile, s client.ComposeService, in client.Com
 		}
 	}
 	question := fmt.Sprintf("Import %s into %s/%s?", s.Name, in.Project, in.Stage)
-	if lost > 0 {
+	switch {
+	case lost == 1:
+		question = fmt.Sprintf("Import %s into %s/%s, without the line that does not come along?", s.Name, in.Project, in.Stage)
+	case lost > 1:
 		question = fmt.Sprintf("Import %s into %s/%s, without the %d lines that do not come along?", s.Name, in.Project, in.Stage, lost)
 	}
 	if len(s.Power) > 0 {

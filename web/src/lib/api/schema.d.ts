@@ -417,6 +417,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/import/compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a service of a compose file a stage, or tell what that would take */
+        post: operations["import-compose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances": {
         parameters: {
             query?: never;
@@ -1080,6 +1097,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stages/{id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What runs against what is wanted */
+        get: operations["diff-stage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stages/{id}/policy": {
         parameters: {
             query?: never;
@@ -1467,6 +1501,49 @@ export interface components {
             /** @description in name, tag, image or container id */
             text?: string;
         };
+        ComposeImport: {
+            compose_project?: string;
+            /** @description on what stands outside of services */
+            notes: components["schemas"]["ComposeNote"][] | null;
+            services: components["schemas"]["ComposeService"][] | null;
+            /** @description that was made or changed; absent in a dry run */
+            stage?: components["schemas"]["Stage"];
+            variables: components["schemas"]["Variable"][] | null;
+        };
+        ComposeNote: {
+            key?: string;
+            /**
+             * @description blocked: to be mended first; unsupported: it does not come along; told: it does, in another way
+             * @enum {string}
+             */
+            kind: "blocked" | "unsupported" | "told";
+            /**
+             * Format: int64
+             * @description from 1
+             */
+            line: number;
+            remedy?: string;
+            what: string;
+        };
+        ComposeService: {
+            /** @description something must be mended before it can be imported */
+            blocked: boolean;
+            /** @description repository */
+            image?: string;
+            /** Format: int64 */
+            line: number;
+            name: string;
+            notes: components["schemas"]["ComposeNote"][] | null;
+            /** @description which power over the host its container would get */
+            power: string[] | null;
+            /** @description proposed */
+            project: string;
+            spec: components["schemas"]["Spec"];
+            /** @description proposed */
+            stage: string;
+            /** @description to deploy after the import */
+            tag?: string;
+        };
         Conflict: {
             /** @description keys of the request that would settle it; none: nothing does */
             choices: string[];
@@ -1638,9 +1715,23 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
+        Difference: {
+            /** @enum {string} */
+            change: "added" | "removed" | "changed";
+            /** @description of the spec, such as env or resources.memory; image for the image */
+            field: string;
+            /** @description which one of them: a variable, a port, a path */
+            name?: string;
+            running?: string;
+            /** @description its values were compared and are not shown */
+            secret?: boolean;
+            wanted?: string;
+        };
         Env: {
             name: string;
-            /** @description sent, never answered; when a spec is changed, a variable without a value keeps the one it has */
+            /** @description its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew */
+            secret?: boolean;
+            /** @description answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has */
             value?: string;
         };
         Event: {
@@ -1714,6 +1805,16 @@ export interface components {
              */
             port?: number;
             /** @description such as 60s */
+            timeout?: string;
+        };
+        Healthcheck: {
+            /** @description such as 30s; absent: as the image or the engine has it, as the next */
+            interval?: string;
+            /** Format: int64 */
+            retries?: number;
+            start_period?: string;
+            /** @description CMD and words, CMD-SHELL and one line, or NONE; absent: the image's */
+            test?: string[] | null;
             timeout?: string;
         };
         HistoryDay: {
@@ -1913,6 +2014,33 @@ export interface components {
             key?: string;
             server_name?: string;
         };
+        ImportComposeRequest: {
+            /** @description what does not come along was seen, and may be lost */
+            accept?: boolean;
+            /** @description what compose calls networks and volumes after; absent: the file's name: */
+            compose_project?: string;
+            /** @description tell only; nothing is written */
+            dry_run?: boolean;
+            /** @description of a new stage, id or name; absent: the host of --docker-host, or the only one */
+            host_id?: string;
+            /**
+             * @description of a new stage; absent: as its name says, or dev
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name; made if there is none of that name */
+            project?: string;
+            /** @description the one to import; absent: the only one */
+            service?: string;
+            /** @description its name; made if there is none, else its spec is replaced */
+            stage?: string;
+            /** @description the compose file; no other file is read */
+            text: string;
+            /** @description of its variables: nobody's environment is read */
+            values?: {
+                [key: string]: string;
+            };
+        };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
             blind?: components["schemas"]["BlindSpan"][] | null;
@@ -2014,6 +2142,15 @@ export interface components {
             updated_at: string;
             /** @description last_alive_at may be later than the truth, never earlier */
             upper_bound: boolean;
+        };
+        InstanceDiff: {
+            differences: components["schemas"]["Difference"][] | null;
+            id: string;
+            image_tag: string;
+            name: string;
+            status: string;
+            /** @description its engine could not be asked, and why: it is compared as it was deployed */
+            unsure?: string;
         };
         InstanceList: {
             items: components["schemas"]["Instance"][];
@@ -2209,6 +2346,12 @@ export interface components {
             source: string;
             /** @description absolute */
             target: string;
+        };
+        Network: {
+            /** @description names that it has there beside its own */
+            aliases?: string[] | null;
+            /** @description of a network of the host */
+            name: string;
         };
         Overview: {
             /**
@@ -2580,6 +2723,16 @@ export interface components {
             /** @enum {string} */
             protocol?: "tcp" | "udp";
         };
+        Power: {
+            /** @description capabilities such as NET_ADMIN, or ALL */
+            cap_add?: string[] | null;
+            host_ipc?: boolean;
+            /** @description the host's network instead of its own */
+            host_network?: boolean;
+            /** @description it sees the host's processes */
+            host_pid?: boolean;
+            privileged?: boolean;
+        };
         Problem: {
             /** @description what is wrong, for programs */
             code: string;
@@ -2789,6 +2942,23 @@ export interface components {
             tags?: number;
             /** Format: int64 */
             took_ms: number;
+        };
+        Resources: {
+            /**
+             * Format: double
+             * @description processors, such as 0.5; 0: no limit
+             */
+            cpus?: number;
+            /**
+             * Format: int64
+             * @description bytes; 0: no limit
+             */
+            memory?: number;
+            /**
+             * Format: int64
+             * @description processes and threads; 0: no limit
+             */
+            pids?: number;
         };
         Restore: {
             /** @description of a dry run */
@@ -3028,18 +3198,39 @@ export interface components {
             until?: string;
         };
         Spec: {
+            /** @description capabilities taken away, such as NET_RAW, or ALL */
+            cap_drop?: string[] | null;
+            /** @description absent: the image's */
             command?: string[] | null;
+            /** @description absent: the image's */
+            entrypoint?: string[] | null;
             env?: components["schemas"]["Env"][] | null;
+            /** @description how a deploy proves that a new container is healthy */
             health?: components["schemas"]["Health"];
+            /** @description what the engine runs in the container to know its health; absent: the image's */
+            healthcheck?: components["schemas"]["Healthcheck"];
+            /** @description a small first process reaps what the program leaves behind */
+            init?: boolean;
             labels?: {
                 [key: string]: string;
             };
             mounts?: components["schemas"]["Mount"][] | null;
+            /** @description absent: the engine's default one */
+            networks?: components["schemas"]["Network"][] | null;
             ports?: components["schemas"]["Port"][] | null;
+            /** @description power over the host: needs an admin */
+            power?: components["schemas"]["Power"];
+            /** @description nothing but its volumes can be written to */
+            read_only?: boolean;
+            resources?: components["schemas"]["Resources"];
             /** @description no, always, unless-stopped or on-failure[:n] */
             restart?: string;
             /** @description such as 10s, which is the default */
             stop_grace?: string;
+            /** @description NAME or UID, with :GROUP or :GID; absent: the image's */
+            user?: string;
+            /** @description absolute, in the container; absent: the image's */
+            workdir?: string;
         };
         Stage: {
             /** Format: date-time */
@@ -3093,6 +3284,15 @@ export interface components {
             tag_rule: components["schemas"]["TagRule"] | null;
             /** Format: date-time */
             updated_at: string;
+        };
+        StageDiff: {
+            /** @description the repository that is wanted */
+            image: string;
+            /** @description those that have a process; none: nothing runs */
+            instances: components["schemas"]["InstanceDiff"][] | null;
+            stage_id: string;
+            /** @description the tag that is compared with; absent: that of each instance */
+            tag?: string;
         };
         StageList: {
             items: components["schemas"]["Stage"][];
@@ -3516,6 +3716,18 @@ export interface components {
             tx_rate: number;
             /** Format: double */
             write_rate: number;
+        };
+        Variable: {
+            /** @description it does without one */
+            default: boolean;
+            /** @description a value was sent */
+            given: boolean;
+            /**
+             * Format: int64
+             * @description of its first use
+             */
+            line: number;
+            name: string;
         };
         Window: {
             /** @description absent: every day */
@@ -6045,6 +6257,102 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportComposeRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComposeImport"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10839,6 +11147,77 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "diff-stage": {
+        parameters: {
+            query?: {
+                /** @description compare with this tag; absent: with the one that is ready, or that of each instance */
+                tag?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageDiff"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
