@@ -32,9 +32,9 @@ type importComposeIn struct {
 // composeImportJSON is what a compose file would become, or became.
 type composeImportJSON struct {
 	ComposeProject string               `json:"compose_project,omitempty"`
-	Services       []composeServiceJSON `json:"services"`
-	Variables      []variableJSON       `json:"variables"`
-	Notes          []composeNoteJSON    `json:"notes" doc:"on what stands outside of services"`
+	Services       []composeServiceJSON `json:"services" nullable:"false"`
+	Variables      []variableJSON       `json:"variables" nullable:"false"`
+	Notes          []composeNoteJSON    `json:"notes" nullable:"false" doc:"on what stands outside of services"`
 	Stage          *stageJSON           `json:"stage,omitempty" doc:"that was made or changed; absent in a dry run"`
 }
 
@@ -46,9 +46,9 @@ type composeServiceJSON struct {
 	Project string            `json:"project" doc:"proposed"`
 	Stage   string            `json:"stage" doc:"proposed"`
 	Spec    specJSON          `json:"spec"`
-	Power   []string          `json:"power" doc:"which power over the host its container would get"`
+	Power   []string          `json:"power" nullable:"false" doc:"which power over the host its container would get"`
 	Blocked bool              `json:"blocked" doc:"something must be mended before it can be imported"`
-	Notes   []composeNoteJSON `json:"notes"`
+	Notes   []composeNoteJSON `json:"notes" nullable:"false"`
 }
 
 type composeNoteJSON struct {

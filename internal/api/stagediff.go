@@ -13,7 +13,7 @@ type stageDiffJSON struct {
 	StageID   string             `json:"stage_id"`
 	Image     string             `json:"image" doc:"the repository that is wanted"`
 	Tag       string             `json:"tag,omitempty" doc:"the tag that is compared with; absent: that of each instance"`
-	Instances []instanceDiffJSON `json:"instances" doc:"those that have a process; none: nothing runs"`
+	Instances []instanceDiffJSON `json:"instances" nullable:"false" doc:"those that have a process; none: nothing runs"`
 }
 
 type instanceDiffJSON struct {
@@ -22,7 +22,7 @@ type instanceDiffJSON struct {
 	Status      string           `json:"status"`
 	ImageTag    string           `json:"image_tag"`
 	Unsure      string           `json:"unsure,omitempty" doc:"its engine could not be asked, and why: it is compared as it was deployed"`
-	Differences []differenceJSON `json:"differences"`
+	Differences []differenceJSON `json:"differences" nullable:"false"`
 }
 
 type differenceJSON struct {

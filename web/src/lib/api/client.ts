@@ -30,6 +30,9 @@ export type SettingsChange = S['SettingsChange'];
 export type Token = S['Token'];
 export type Check = S['Check'];
 export type Spec = S['Spec'];
+export type StageDiff = S['StageDiff'];
+export type ComposeImport = S['ComposeImport'];
+export type ComposeNote = S['ComposeNote'];
 export type Overview = S['Overview'];
 export type HistoryDay = S['HistoryDay'];
 export type Usage = S['Usage'];
@@ -253,6 +256,9 @@ export const listStages = (project?: string) => ok(api.GET('/api/stages', { para
 export const createStage = (body: S['CreateStageRequest']) => ok(api.POST('/api/stages', { body }));
 export const updateStage = (id: string, body: S['UpdateStageRequest']) => ok(api.PATCH('/api/stages/{id}', { ...byId(id), body }));
 export const deleteStage = (id: string) => ok(api.DELETE('/api/stages/{id}', byId(id)));
+export const diffStage = (id: string) => ok(api.GET('/api/stages/{id}/diff', byId(id)));
+export const importCompose = (body: S['ImportComposeRequest'], signal?: AbortSignal) =>
+  ok(api.POST('/api/import/compose', { body, signal }));
 export const startDeploy = (stage: string, body: S['StartDeployRequest']) =>
   ok(api.POST('/api/stages/{id}/deploys', { ...byId(stage), body }));
 export const listDeploys = (stage: string, limit = 20) =>

@@ -1504,11 +1504,11 @@ export interface components {
         ComposeImport: {
             compose_project?: string;
             /** @description on what stands outside of services */
-            notes: components["schemas"]["ComposeNote"][] | null;
-            services: components["schemas"]["ComposeService"][] | null;
+            notes: components["schemas"]["ComposeNote"][];
+            services: components["schemas"]["ComposeService"][];
             /** @description that was made or changed; absent in a dry run */
             stage?: components["schemas"]["Stage"];
-            variables: components["schemas"]["Variable"][] | null;
+            variables: components["schemas"]["Variable"][];
         };
         ComposeNote: {
             key?: string;
@@ -1533,9 +1533,9 @@ export interface components {
             /** Format: int64 */
             line: number;
             name: string;
-            notes: components["schemas"]["ComposeNote"][] | null;
+            notes: components["schemas"]["ComposeNote"][];
             /** @description which power over the host its container would get */
-            power: string[] | null;
+            power: string[];
             /** @description proposed */
             project: string;
             spec: components["schemas"]["Spec"];
@@ -2144,7 +2144,7 @@ export interface components {
             upper_bound: boolean;
         };
         InstanceDiff: {
-            differences: components["schemas"]["Difference"][] | null;
+            differences: components["schemas"]["Difference"][];
             id: string;
             image_tag: string;
             name: string;
@@ -3289,7 +3289,7 @@ export interface components {
             /** @description the repository that is wanted */
             image: string;
             /** @description those that have a process; none: nothing runs */
-            instances: components["schemas"]["InstanceDiff"][] | null;
+            instances: components["schemas"]["InstanceDiff"][];
             stage_id: string;
             /** @description the tag that is compared with; absent: that of each instance */
             tag?: string;

@@ -149,7 +149,7 @@ export const instance = {
     title: 'What it was made with',
     ports: 'Ports',
     env: 'Environment',
-    envHidden: 'Values are not shown.',
+    envHidden: 'Values of secret ones are not shown.',
     mounts: 'Volumes and binds',
     readOnly: 'read only',
     labels: 'Labels',

@@ -78,8 +78,6 @@ export const stage = {
   containerHelp: 'What every container of this stage is made with. A change counts from the next deploy on.',
   ports: 'Ports',
   portsHelp: '[[IP:]HOST:]CONTAINER[/udp], one a line',
-  env: 'Environment',
-  envHelp: 'NAME=VALUE, one a line. A name alone keeps the value that is set; values are never shown.',
   mounts: 'Volumes and binds',
   mountsHelp: 'VOLUME:/PATH or /HOST/PATH:/PATH, with :ro to only read, one a line',
   command: 'Command',
