@@ -3,7 +3,7 @@ import type { Event, Host, Instance, Spec } from '$lib/api/client';
 import { failedDeploys, failedStages, needs } from '$lib/attention';
 import { releasable } from '$lib/keep';
 import { nameOf } from '$lib/keys.svelte';
-import { specOf, textOf } from '$lib/spec';
+import { sizeText, specOf, textOf, type EnvRow, type SpecText } from '$lib/spec';
 import { serving } from '$lib/tone';
 import { chapters, lastYear, marks, stretches, unwatched } from '../../src/pages/instance/life';
 import { offered, requestOf } from '../../src/pages/removed/choices';
@@ -18,7 +18,10 @@ describe('a spec in a form', () => {
       { container: 443, host: 8443, host_ip: '0.0.0.0' },
       { container: 1, host: 2, host_ip: '::1' },
     ],
-    env: [{ name: 'SECRET' }, { name: 'MODE', value: 'a=b' }],
+    env: [
+      { name: 'SECRET', secret: true },
+      { name: 'MODE', secret: false, value: 'a=b\nc' },
+    ],
     mounts: [
       { source: 'data', target: '/data' },
       { source: '/etc/x', target: '/x', read_only: true },
@@ -27,7 +30,17 @@ describe('a spec in a form', () => {
     restart: 'unless-stopped',
     health: { kind: 'http', port: 8080, path: '/healthz', timeout: '30s' },
     stop_grace: '20s',
-    labels: { a: 'b' },
+    labels: { a: 'b=c' },
+    networks: [{ name: 'front', aliases: ['web', 'www'] }, { name: 'back' }],
+    resources: { memory: 512 * 1024 * 1024, cpus: 0.5, pids: 100 },
+    entrypoint: ['/app', 'a b'],
+    user: '1000:1000',
+    workdir: '/x',
+    init: true,
+    read_only: true,
+    cap_drop: ['NET_RAW'],
+    healthcheck: { test: ['CMD', '/app', 'check'], interval: '20s', timeout: '3s', retries: 4 },
+    power: { privileged: true, host_pid: true, cap_add: ['NET_ADMIN', 'SYS_TIME'] },
   };
   it('comes out as it went in, with what the form does not show', () => expect(specOf(textOf(spec), spec)).toEqual(spec));
 
@@ -37,12 +50,51 @@ describe('a spec in a form', () => {
     ['0', 'ports'],
     ['70000', 'ports'],
     ['1:2:3', 'ports'],
-    ['=x', 'env'],
     ['data', 'mounts'],
     ['data:rel', 'mounts'],
     ['data:/x:rx', 'mounts'],
     [':/x', 'mounts'],
+    ['front: a: b', 'networks'],
+    [': a', 'networks'],
+    ['lots', 'memory'],
+    ['-1m', 'memory'],
+    ['many', 'cpus'],
+    ['-2', 'pids'],
+    ['=x', 'labels'],
+    ['word', 'labels'],
   ])('refuses %s for %s', (line, field) => expect(() => specOf({ ...empty, [field]: line }, undefined)).toThrow(line));
+
+  const row = (r: Partial<EnvRow>): SpecText => ({ ...empty, env: [{ name: 'KEY', value: '', secret: true, ...r }] });
+  it('keeps a secret whose value is not written', () =>
+    expect(specOf(row({ was: 'secret' }), undefined).env).toEqual([{ name: 'KEY', secret: true }]));
+  it('sends a value that is written, and an empty one of what is new or plain', () => {
+    expect(specOf(row({ was: 'secret', value: 'x\ny' }), undefined).env).toEqual([{ name: 'KEY', secret: true, value: 'x\ny' }]);
+    expect(specOf(row({}), undefined).env).toEqual([{ name: 'KEY', secret: true, value: '' }]);
+    expect(specOf(row({ was: 'plain', secret: false }), undefined).env).toEqual([{ name: 'KEY', secret: false, value: '' }]);
+  });
+  it('does not make a secret readable without its value', () =>
+    expect(() => specOf(row({ was: 'secret', secret: false }), undefined)).toThrow('KEY'));
+  it('wants a name for a value', () => expect(() => specOf(row({ name: ' ', value: 'x' }), undefined)).toThrow('name'));
+  it.each([
+    [512 * 1024 * 1024, '512m'],
+    [3 * 1024 ** 3, '3g'],
+    [1537 * 1024, '1537k'],
+    [1000, '1000'],
+    [0, ''],
+  ])('writes %s bytes as %s', (bytes, text) => {
+    expect(sizeText(bytes)).toBe(text);
+    expect(specOf({ ...empty, memory: text }, undefined).resources?.memory ?? 0).toBe(bytes);
+  });
+  it('takes a HEALTHCHECK of its own, none, or that of the image', () => {
+    expect(specOf({ ...empty, checkKind: 'cmd', checkCommand: 'curl x', checkRetries: '2' }, spec).healthcheck).toEqual({
+      ...spec.healthcheck,
+      test: ['CMD-SHELL', 'curl x'],
+      interval: undefined,
+      retries: 2,
+    });
+    expect(specOf({ ...empty, checkKind: 'none' }, spec).healthcheck).toEqual({ test: ['NONE'] });
+    expect(specOf(empty, spec).healthcheck).toBeUndefined();
+  });
 
   it('says nothing of health when the form says nothing', () => expect(specOf(empty, undefined).health).toBeUndefined());
 });
