@@ -58,6 +58,10 @@ export type RegistryPreset = S['RegistryPreset'];
 export type RegistryTest = S['RegistryTest'];
 export type TagRule = S['TagRule'];
 export type RuleTrial = S['RuleTrial'];
+export type Foreign = S['Foreign'];
+export type ForeignList = S['ForeignList'];
+export type Adoption = S['Adoption'];
+export type AdoptRequest = S['AdoptRequest'];
 type Problem = S['Problem'];
 
 /** What the server refused, or that it could not be asked (status 0). The hint says what to do about it. */
@@ -246,6 +250,11 @@ export async function streamUsage(id: string, signal: AbortSignal): Promise<Read
   return (await ok(api.GET('/api/instances/{id}/stats', { ...byId(id), ...streamed, signal }))) as unknown as ReadableStream<Uint8Array>;
 }
 export const getUsageHistory = (id: string) => ok(api.GET('/api/instances/{id}/stats/history', byId(id)));
+// What is on the hosts and not ours.
+export const listForeign = (query: Query<'/api/containers/foreign'>, signal?: AbortSignal) =>
+  ok(api.GET('/api/containers/foreign', { params: { query }, signal }));
+export const adoptContainers = (body: AdoptRequest) => ok(api.POST('/api/containers/foreign/adopt', { body }));
+export const giveBack = (id: string) => ok(api.DELETE('/api/instances/{id}/adoption', byId(id)));
 
 // Projects, stages, deploys.
 export const listProjects = (query: Query<'/api/projects'> = { limit: 1000 }) => ok(api.GET('/api/projects', { params: { query } }));

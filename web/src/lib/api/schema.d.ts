@@ -73,6 +73,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/containers/foreign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is on the hosts and not ours */
+        get: operations["list-foreign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/containers/foreign/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take containers over, all or nothing, or tell what that would make */
+        post: operations["adopt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/containers/stale": {
         parameters: {
             query?: never;
@@ -417,23 +451,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/import/compose": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Make a service of a compose file a stage, or tell what that would take */
-        post: operations["import-compose"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/instances": {
         parameters: {
             query?: never;
@@ -469,6 +486,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/instances/{id}/adoption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give an adopted container back without touching it */
+        delete: operations["unadopt-instance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances/{id}/logs": {
         parameters: {
             query?: never;
@@ -476,7 +510,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The log of an instance, as text, as a file or as a stream */
+        /** The log of an instance, as text */
         get: operations["get-logs"];
         put?: never;
         post?: never;
@@ -564,23 +598,6 @@ export interface paths {
         };
         /** What an instance uses now */
         get: operations["get-instance-stats"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/instances/{id}/stats/history": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What an instance used in the last hour */
-        get: operations["get-instance-stats-history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -866,23 +883,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/projects/{id}/rule/try": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** The same for a stage that is yet to be made */
-        post: operations["try-new-rule"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/reclaim/plans/{id}": {
         parameters: {
             query?: never;
@@ -1097,23 +1097,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/stages/{id}/diff": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What runs against what is wanted */
-        get: operations["diff-stage"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/stages/{id}/policy": {
         parameters: {
             query?: never;
@@ -1160,23 +1143,6 @@ export interface paths {
         put?: never;
         /** Which tags a rule takes, in which order, and which one would be deployed; nothing is written */
         post: operations["try-rule"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/stats": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What the running instances use now */
-        get: operations["list-stats"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1273,6 +1239,85 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AdoptCompose: {
+            /** @description id or name */
+            host_id: string;
+            project: string;
+        };
+        AdoptItem: {
+            /** @description full: 64 hex digits */
+            container_id: string;
+            /** @description id or name */
+            host_id: string;
+            /** @description repository of a project that is made; absent: the container's */
+            image?: string;
+            /**
+             * @description of a stage that is made; default production
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name */
+            project: string;
+            /** @description its name in the project */
+            stage: string;
+            /** @description of a stage that is made: 10s, 36h, 7d or never; absent: as the project */
+            stale_after?: string;
+        };
+        AdoptRequest: {
+            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to */
+            compose?: components["schemas"]["AdoptCompose"];
+            /** @description tell what would be made, and make nothing */
+            dry_run?: boolean;
+            /** @description which containers, and where to */
+            items?: components["schemas"]["AdoptItem"][] | null;
+            /** @description projects and stages that do not exist may be made */
+            make?: boolean;
+        };
+        Adopted: {
+            class?: string;
+            container_id: string;
+            /** Format: int64 */
+            days_stale: number;
+            evidence?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            image: string;
+            image_tag: string;
+            /** @description absent in a dry run */
+            instance_id?: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /** @description what the next deploy would do without; an undo makes it whole */
+            left: string[];
+            /** @description the project did not exist before */
+            makes_project: boolean;
+            makes_stage: boolean;
+            /** @description of the container */
+            name: string;
+            /** @description its name */
+            project: string;
+            project_id?: string;
+            reason: string;
+            /** @description as far as the next deploy can make it again */
+            spec: components["schemas"]["Spec"];
+            /** @description its name */
+            stage: string;
+            stage_id?: string;
+            /** @enum {string} */
+            stage_kind: "dev" | "staging" | "production" | "preview";
+            /** @description the next scan calls it stale */
+            stale: boolean;
+            /** @description the threshold in force for it */
+            stale_after: string;
+            status: string;
+            warnings: string[];
+        };
+        Adoption: {
+            /** @description nothing was made */
+            dry_run: boolean;
+            items: components["schemas"]["Adopted"][];
+        };
         AgeBucket: {
             /** Format: int64 */
             count: number;
@@ -1501,49 +1546,6 @@ export interface components {
             /** @description in name, tag, image or container id */
             text?: string;
         };
-        ComposeImport: {
-            compose_project?: string;
-            /** @description on what stands outside of services */
-            notes: components["schemas"]["ComposeNote"][];
-            services: components["schemas"]["ComposeService"][];
-            /** @description that was made or changed; absent in a dry run */
-            stage?: components["schemas"]["Stage"];
-            variables: components["schemas"]["Variable"][];
-        };
-        ComposeNote: {
-            key?: string;
-            /**
-             * @description blocked: to be mended first; unsupported: it does not come along; told: it does, in another way
-             * @enum {string}
-             */
-            kind: "blocked" | "unsupported" | "told";
-            /**
-             * Format: int64
-             * @description from 1
-             */
-            line: number;
-            remedy?: string;
-            what: string;
-        };
-        ComposeService: {
-            /** @description something must be mended before it can be imported */
-            blocked: boolean;
-            /** @description repository */
-            image?: string;
-            /** Format: int64 */
-            line: number;
-            name: string;
-            notes: components["schemas"]["ComposeNote"][];
-            /** @description which power over the host its container would get */
-            power: string[];
-            /** @description proposed */
-            project: string;
-            spec: components["schemas"]["Spec"];
-            /** @description proposed */
-            stage: string;
-            /** @description to deploy after the import */
-            tag?: string;
-        };
         Conflict: {
             /** @description keys of the request that would settle it; none: nothing does */
             choices: string[];
@@ -1677,8 +1679,11 @@ export interface components {
             image_tag: string;
             /** @description the new one; of a rollback that is queued the one to go back to */
             instance_id?: string;
-            /** @enum {string} */
-            kind: "deploy" | "rollback";
+            /**
+             * @description adoption: a container that ran already was taken over
+             * @enum {string}
+             */
+            kind: "deploy" | "rollback" | "adoption";
             project_id: string;
             /** @description the instance that served when it began */
             replaces?: string;
@@ -1715,23 +1720,9 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
-        Difference: {
-            /** @enum {string} */
-            change: "added" | "removed" | "changed";
-            /** @description of the spec, such as env or resources.memory; image for the image */
-            field: string;
-            /** @description which one of them: a variable, a port, a path */
-            name?: string;
-            running?: string;
-            /** @description its values were compared and are not shown */
-            secret?: boolean;
-            wanted?: string;
-        };
         Env: {
             name: string;
-            /** @description its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew */
-            secret?: boolean;
-            /** @description answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has */
+            /** @description sent, never answered; when a spec is changed, a variable without a value keeps the one it has */
             value?: string;
         };
         Event: {
@@ -1792,6 +1783,67 @@ export interface components {
              */
             takes: number;
         };
+        Foreign: {
+            adoptable: boolean;
+            /** @description why it could not be asked about: nothing is known of its age */
+            check_error?: string;
+            /**
+             * @description in which way it is not alive
+             * @enum {string}
+             */
+            class?: "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead";
+            compose_project?: string;
+            compose_service?: string;
+            /** @description full */
+            container_id: string;
+            /** Format: date-time */
+            created_at: string | null;
+            /**
+             * Format: int64
+             * @description whole days since it was last alive, by the engine's clock
+             */
+            days_stale: number;
+            /** @enum {string} */
+            evidence?: "observed" | "finished_at" | "first_seen_stopped" | "created_at";
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /** @description as given when it was made */
+            image: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /**
+             * @description what is particular about it: a task of Swarm; the container of docker-watcher itself; our label, but no row of ours; the label of another docker-watcher
+             * @enum {string}
+             */
+            mark?: "swarm_task" | "self" | "label_without_row" | "other_installation";
+            name: string;
+            proposal: components["schemas"]["Proposal"];
+            /** @description the same in words */
+            reason: string;
+            /** @description by the global threshold */
+            stale: boolean;
+            /** @description as its engine says: running, exited, created, paused, restarting, dead, removing */
+            state: string;
+            /** @description what a scan would call it, were it ours; absent: it could not be asked about */
+            status?: string;
+            /** @description last_alive_at may be later than the truth, never earlier */
+            upper_bound: boolean;
+            /** @description why it can never be adopted */
+            why?: string;
+        };
+        ForeignList: {
+            items: components["schemas"]["Foreign"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
+            /** @description hosts that could not be asked: nothing is known of what is on them */
+            not_asked: components["schemas"]["NotAsked"][];
+            /**
+             * Format: int64
+             * @description how many match all but the class, on the hosts that were asked
+             */
+            total: number;
+        };
         Health: {
             /**
              * @description absent: the image's HEALTHCHECK, or else up for 10 s
@@ -1805,16 +1857,6 @@ export interface components {
              */
             port?: number;
             /** @description such as 60s */
-            timeout?: string;
-        };
-        Healthcheck: {
-            /** @description such as 30s; absent: as the image or the engine has it, as the next */
-            interval?: string;
-            /** Format: int64 */
-            retries?: number;
-            start_period?: string;
-            /** @description CMD and words, CMD-SHELL and one line, or NONE; absent: the image's */
-            test?: string[] | null;
             timeout?: string;
         };
         HistoryDay: {
@@ -2014,33 +2056,6 @@ export interface components {
             key?: string;
             server_name?: string;
         };
-        ImportComposeRequest: {
-            /** @description what does not come along was seen, and may be lost */
-            accept?: boolean;
-            /** @description what compose calls networks and volumes after; absent: the file's name: */
-            compose_project?: string;
-            /** @description tell only; nothing is written */
-            dry_run?: boolean;
-            /** @description of a new stage, id or name; absent: the host of --docker-host, or the only one */
-            host_id?: string;
-            /**
-             * @description of a new stage; absent: as its name says, or dev
-             * @enum {string}
-             */
-            kind?: "dev" | "staging" | "production" | "preview";
-            /** @description id or name; made if there is none of that name */
-            project?: string;
-            /** @description the one to import; absent: the only one */
-            service?: string;
-            /** @description its name; made if there is none, else its spec is replaced */
-            stage?: string;
-            /** @description the compose file; no other file is read */
-            text: string;
-            /** @description of its variables: nobody's environment is read */
-            values?: {
-                [key: string]: string;
-            };
-        };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
             blind?: components["schemas"]["BlindSpan"][] | null;
@@ -2143,38 +2158,8 @@ export interface components {
             /** @description last_alive_at may be later than the truth, never earlier */
             upper_bound: boolean;
         };
-        InstanceDiff: {
-            differences: components["schemas"]["Difference"][];
-            id: string;
-            image_tag: string;
-            name: string;
-            status: string;
-            /** @description its engine could not be asked, and why: it is compared as it was deployed */
-            unsure?: string;
-        };
         InstanceList: {
             items: components["schemas"]["Instance"][];
-            /** @description ask for the next page with it; absent on the last page */
-            next_cursor?: string;
-        };
-        InstanceUsage: {
-            host: string;
-            host_id: string;
-            id: string;
-            image_tag: string;
-            name: string;
-            project: string;
-            /** Format: int64 */
-            restart_count: number;
-            stage: string;
-            /** Format: date-time */
-            started_at: string | null;
-            status: string;
-            /** @description absent: not known (yet); of very many some are a little old, as their time tells */
-            usage?: components["schemas"]["Usage"];
-        };
-        InstanceUsageList: {
-            items: components["schemas"]["InstanceUsage"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
@@ -2286,56 +2271,6 @@ export interface components {
             status: "ok";
             version: string;
         };
-        LogLine: {
-            /**
-             * Format: int64
-             * @description bytes of a very long line that are left out at its end
-             */
-            cut?: number;
-            /** @enum {string} */
-            stream: "stdout" | "stderr";
-            text: string;
-            /**
-             * Format: date-time
-             * @description by the engine's clock
-             */
-            time: string | null;
-        };
-        LogLines: {
-            /** @description none: so far has been looked */
-            lines: components["schemas"]["LogLine"][];
-            /**
-             * Format: int64
-             * @description lines of the chosen streams that were looked at, since the stream began
-             */
-            looked: number;
-            /**
-             * Format: int64
-             * @description those of them that hold what was searched for
-             */
-            matched: number;
-        };
-        LogTurn: {
-            /**
-             * Format: int64
-             * @description of what ended
-             */
-            exit_code: number;
-            /** Format: date-time */
-            finished_at: string | null;
-            /** @enum {string} */
-            kind: "skipped" | "stopped" | "started" | "read" | "ended" | "gone";
-            /**
-             * Format: int64
-             * @description how many were skipped
-             */
-            lines?: number;
-            oom_killed: boolean;
-            /** Format: date-time */
-            started_at: string | null;
-            /** @description for people */
-            text: string;
-        };
         MendRequest: {
             /** @description the full id of the container that is to be removed */
             yes?: string;
@@ -2347,11 +2282,12 @@ export interface components {
             /** @description absolute */
             target: string;
         };
-        Network: {
-            /** @description names that it has there beside its own */
-            aliases?: string[] | null;
-            /** @description of a network of the host */
-            name: string;
+        NotAsked: {
+            hint?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            why: string;
         };
         Overview: {
             /**
@@ -2723,16 +2659,6 @@ export interface components {
             /** @enum {string} */
             protocol?: "tcp" | "udp";
         };
-        Power: {
-            /** @description capabilities such as NET_ADMIN, or ALL */
-            cap_add?: string[] | null;
-            host_ipc?: boolean;
-            /** @description the host's network instead of its own */
-            host_network?: boolean;
-            /** @description it sees the host's processes */
-            host_pid?: boolean;
-            privileged?: boolean;
-        };
         Problem: {
             /** @description what is wrong, for programs */
             code: string;
@@ -2790,6 +2716,18 @@ export interface components {
             /** @description its name */
             project: string;
             project_id: string;
+        };
+        Proposal: {
+            /** @description repository; absent: its image has no name */
+            image?: string;
+            /** @description or digest */
+            image_tag?: string;
+            /** @enum {string} */
+            kind: "dev" | "staging" | "production" | "preview";
+            project: string;
+            project_exists: boolean;
+            stage: string;
+            stage_exists: boolean;
         };
         Protection: {
             by?: string;
@@ -2943,23 +2881,6 @@ export interface components {
             /** Format: int64 */
             took_ms: number;
         };
-        Resources: {
-            /**
-             * Format: double
-             * @description processors, such as 0.5; 0: no limit
-             */
-            cpus?: number;
-            /**
-             * Format: int64
-             * @description bytes; 0: no limit
-             */
-            memory?: number;
-            /**
-             * Format: int64
-             * @description processes and threads; 0: no limit
-             */
-            pids?: number;
-        };
         Restore: {
             /** @description of a dry run */
             check: components["schemas"]["RestoreCheck"] | null;
@@ -2996,7 +2917,7 @@ export interface components {
             start?: boolean;
         };
         RollbackRequest: {
-            /** @description the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves */
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
             to?: string;
         };
         RuleTrial: {
@@ -3198,39 +3119,18 @@ export interface components {
             until?: string;
         };
         Spec: {
-            /** @description capabilities taken away, such as NET_RAW, or ALL */
-            cap_drop?: string[] | null;
-            /** @description absent: the image's */
             command?: string[] | null;
-            /** @description absent: the image's */
-            entrypoint?: string[] | null;
             env?: components["schemas"]["Env"][] | null;
-            /** @description how a deploy proves that a new container is healthy */
             health?: components["schemas"]["Health"];
-            /** @description what the engine runs in the container to know its health; absent: the image's */
-            healthcheck?: components["schemas"]["Healthcheck"];
-            /** @description a small first process reaps what the program leaves behind */
-            init?: boolean;
             labels?: {
                 [key: string]: string;
             };
             mounts?: components["schemas"]["Mount"][] | null;
-            /** @description absent: the engine's default one */
-            networks?: components["schemas"]["Network"][] | null;
             ports?: components["schemas"]["Port"][] | null;
-            /** @description power over the host: needs an admin */
-            power?: components["schemas"]["Power"];
-            /** @description nothing but its volumes can be written to */
-            read_only?: boolean;
-            resources?: components["schemas"]["Resources"];
             /** @description no, always, unless-stopped or on-failure[:n] */
             restart?: string;
             /** @description such as 10s, which is the default */
             stop_grace?: string;
-            /** @description NAME or UID, with :GROUP or :GID; absent: the image's */
-            user?: string;
-            /** @description absolute, in the container; absent: the image's */
-            workdir?: string;
         };
         Stage: {
             /** Format: date-time */
@@ -3284,15 +3184,6 @@ export interface components {
             tag_rule: components["schemas"]["TagRule"] | null;
             /** Format: date-time */
             updated_at: string;
-        };
-        StageDiff: {
-            /** @description the repository that is wanted */
-            image: string;
-            /** @description those that have a process; none: nothing runs */
-            instances: components["schemas"]["InstanceDiff"][];
-            stage_id: string;
-            /** @description the tag that is compared with; absent: that of each instance */
-            tag?: string;
         };
         StageList: {
             items: components["schemas"]["Stage"][];
@@ -3533,18 +3424,9 @@ export interface components {
             /** @description it matches, or does not */
             why: string;
         };
-        TryNewRuleRequest: {
-            /** @description absent: 0s */
-            min_image_age?: string;
-            /** @description what the registry said within the last minute is good enough: for trying while somebody types */
-            recent?: boolean;
-            tag_rule: components["schemas"]["TagRule"];
-        };
         TryRuleRequest: {
             /** @description absent: the stage's own */
             min_image_age?: string;
-            /** @description what the registry said within the last minute is good enough: for trying while somebody types */
-            recent?: boolean;
             /** @description absent: the stage's own */
             tag_rule?: components["schemas"]["TagRule"];
             /** @description absent: those that the registry has */
@@ -3647,21 +3529,9 @@ export interface components {
             pids: number;
             /**
              * Format: int64
-             * @description read from block devices since it started
-             */
-            read_bytes: number;
-            /** Format: double */
-            read_rate: number;
-            /**
-             * Format: int64
              * @description received since it started
              */
             rx_bytes: number;
-            /**
-             * Format: double
-             * @description bytes a second now
-             */
-            rx_rate: number;
             /**
              * Format: date-time
              * @description of the sample, by the engine's clock; null: it does not run
@@ -3672,62 +3542,6 @@ export interface components {
              * @description sent since it started
              */
             tx_bytes: number;
-            /** Format: double */
-            tx_rate: number;
-            /**
-             * Format: int64
-             * @description written to block devices since it started
-             */
-            write_bytes: number;
-            /** Format: double */
-            write_rate: number;
-        };
-        UsageHistory: {
-            /** @description of the last hour, oldest first; where a host could not be asked there is a gap */
-            items: components["schemas"]["UsageSample"][];
-            /**
-             * Format: date-time
-             * @description nothing was measured before: the daemon began then
-             */
-            since: string;
-            /**
-             * Format: int64
-             * @description between two samples while nobody looks: more where very many run
-             */
-            step_seconds: number;
-        };
-        UsageSample: {
-            /** Format: double */
-            cpu_percent: number;
-            /** Format: int64 */
-            memory_bytes: number;
-            /** Format: int64 */
-            memory_limit: number;
-            /** Format: double */
-            read_rate: number;
-            /**
-             * Format: double
-             * @description bytes a second since the sample before
-             */
-            rx_rate: number;
-            /** Format: date-time */
-            time: string;
-            /** Format: double */
-            tx_rate: number;
-            /** Format: double */
-            write_rate: number;
-        };
-        Variable: {
-            /** @description it does without one */
-            default: boolean;
-            /** @description a value was sent */
-            given: boolean;
-            /**
-             * Format: int64
-             * @description of its first use
-             */
-            line: number;
-            name: string;
         };
         Window: {
             /** @description absent: every day */
@@ -4106,6 +3920,170 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-foreign": {
+        parameters: {
+            query?: {
+                /** @description how many a page */
+                limit?: number;
+                /** @description next_cursor of the page before */
+                cursor?: string;
+                /** @description id or name */
+                host?: string;
+                /** @description in name, image, id, compose project or service */
+                text?: string;
+                class?: ("running" | "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead")[] | null;
+                /** @description name of a compose project */
+                compose?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForeignList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adopt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adoption"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6320,102 +6298,6 @@ export interface operations {
             };
         };
     };
-    "import-compose": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ImportComposeRequest"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ComposeImport"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "list-instances": {
         parameters: {
             query?: {
@@ -6662,36 +6544,10 @@ export interface operations {
             };
         };
     };
-    "get-logs": {
+    "unadopt-instance": {
         parameters: {
-            query?: {
-                /** @description only this one; absent: both */
-                stream?: "stdout" | "stderr";
-                /** @description look at the last lines only; 0: at all */
-                tail?: number;
-                /** @description a time, or a span before now such as 10m or 7d */
-                since?: string;
-                /** @description the same; not with follow */
-                until?: string;
-                /** @description go on with what comes */
-                follow?: boolean;
-                /** @description of text: begin each line with its time */
-                timestamps?: boolean;
-                /** @description only lines that hold it */
-                search?: string;
-                /** @description search is a regular expression (RE2) */
-                regex?: boolean;
-                /** @description upper and lower case differ */
-                match_case?: boolean;
-                /** @description as a file */
-                download?: "text" | "gzip";
-                /** @description the same, for who cannot set a header */
-                last_event_id?: string;
-            };
-            header?: {
-                /** @description of a stream: go on after this place; tail and since do not count then */
-                "Last-Event-ID"?: string;
-            };
+            query?: never;
+            header?: never;
             path: {
                 /** @description its id */
                 id: string;
@@ -6700,14 +6556,121 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description the lines as they come; with Accept: text/event-stream in messages: lines (LogLines), skipped, stopped, started and the last, end (LogTurn) */
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-logs": {
+        parameters: {
+            query?: {
+                /** @description the last lines only; 0: all */
+                tail?: number;
+                since?: string;
+                /** @description go on with what comes */
+                follow?: boolean;
+                timestamps?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description written as it comes */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/gzip": string;
-                    "text/event-stream": string;
                     "text/plain": string;
                 };
             };
@@ -7303,82 +7266,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description one sample; with Accept: text/event-stream one every two seconds */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Usage"];
-                    "text/event-stream": string;
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-instance-stats-history": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description its id */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
             /** @description OK */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UsageHistory"];
+                    "application/json": components["schemas"]["Usage"];
                 };
             };
             /** @description Unauthorized */
@@ -9141,114 +9035,6 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "try-new-rule": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description its id */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TryNewRuleRequest"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleTrial"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11156,77 +10942,6 @@ export interface operations {
             };
         };
     };
-    "diff-stage": {
-        parameters: {
-            query?: {
-                /** @description compare with this tag; absent: with the one that is ready, or that of each instance */
-                tag?: string;
-            };
-            header?: never;
-            path: {
-                /** @description its id */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StageDiff"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "get-stage-policy": {
         parameters: {
             query?: never;
@@ -11624,73 +11339,6 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-stats": {
-        parameters: {
-            query?: {
-                /** @description how many a page */
-                limit?: number;
-                /** @description next_cursor of the page before */
-                cursor?: string;
-                /** @description id or name */
-                project?: string;
-                /** @description id, or name together with project */
-                stage?: string;
-                /** @description id */
-                host?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InstanceUsageList"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
                 headers: {
                     [name: string]: unknown;
                 };

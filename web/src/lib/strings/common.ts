@@ -80,6 +80,7 @@ export const titles = {
   reclaim: 'Reclaim',
   hosts: 'Hosts',
   registries: 'Registries',
+  foreign: 'Foreign containers',
   settings: 'Settings',
   instance: 'Instance',
   notFound: 'Not found',

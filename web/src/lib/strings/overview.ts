@@ -95,5 +95,6 @@ export const overview = {
   none: 'No project yet',
   noneBody: 'A project follows one image through its stages. Add the first one; what it deploys is watched from then on.',
   add: 'Add a project',
+  noneAdopt: 'Take over what runs already',
   noneViewer: 'An admin can add the first one.',
 };

@@ -56,6 +56,7 @@ export const project = {
   staleChip: 'stale',
   noDeploys: 'Nothing has been deployed yet.',
   byWhom: (stage: string, actor: string) => `${stage}, by ${actor.replace(/^(user|token):/, '')}`,
+  adoptedBy: (stage: string, actor: string) => `adopted into ${stage} by ${actor.replace(/^(user|token):/, '')}`,
   took: 'took',
   noEvents: 'Nothing has happened yet.',
   allEvents: 'All events',
