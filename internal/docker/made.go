@@ -170,10 +170,10 @@ func (h madeHost) others() []string {
 	say(h.ReadonlyRootfs, "a root folder that cannot be written")
 	say(h.OomKillDisable, "that the kernel does not kill it for want of memory")
 	say(h.Init != nil && *h.Init, "an init process")
-	say(h.Memory > 0, "a limit of %d bytes of memory", h.Memory)
+	say(h.Memory > 0, "a limit of %s of memory", roundBytes(h.Memory))
 	say(h.NanoCpus > 0 || h.CPUQuota > 0 || h.CPUShares > 0 || h.CpusetCpus != "", "a limit of processors")
 	say(h.PidsLimit != nil && *h.PidsLimit > 0, "a limit of processes")
-	say(h.ShmSize > 0 && h.ShmSize != usualShm, "%d bytes of shared memory", h.ShmSize)
+	say(h.ShmSize > 0 && h.ShmSize != usualShm, "%s of shared memory", roundBytes(h.ShmSize))
 	list("the security options", h.SecurityOpt)
 	list("the known hosts", h.ExtraHosts)
 	list("the name servers", h.DNS)
@@ -185,6 +185,15 @@ func (h madeHost) others() []string {
 	list("options of its log:", slices.Sorted(maps.Keys(h.LogConfig.Config)))
 	slices.Sort(said)
 	return said
+}
+
+// roundBytes is a number of bytes as people ask for it: in MiB where that is exact.
+func roundBytes(n int64) string {
+	const mebi = 1 << 20
+	if n%mebi == 0 {
+		return fmt.Sprintf("%d MiB", n/mebi)
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // ownVariable reports whether a variable is one that podman itself gives to a container.

@@ -36,7 +36,7 @@ func TestMade(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, word := range []string{`the user "app"`, "SIGINT", "privileged", "NET_ADMIN", "10.0.0.1", "process namespace of host", "1048576 bytes", "/run"} {
+	for _, word := range []string{`the user "app"`, "SIGINT", "privileged", "NET_ADMIN", "10.0.0.1", "process namespace of host", "a limit of 1 MiB of memory", "/run"} {
 		if !strings.Contains(others, word) {
 			t.Errorf("nothing is said of %s:\n%s", word, others)
 		}

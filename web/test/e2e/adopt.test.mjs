@@ -86,14 +86,18 @@ test('all of a compose project: where to, what it means, and only then it is don
   const one = dialog().getByRole('group', { name: db });
   await one.getByLabel('Stage', { exact: true }).fill('Not A Stage');
   await button('Show what that means').click();
-  await dialog().getByRole('alert').getByText(/stage/).waitFor();
+  await one.getByText(/must be 1 to 63 of a-z/).waitFor();
+  await dialog()
+    .getByRole('alert')
+    .getByText(/nothing was done/)
+    .waitFor();
   await one.getByLabel('Stage', { exact: true }).fill('staging');
   await one.getByLabel('Kind, if the stage is new').selectOption({ label: 'Staging' });
   await shot(page, 'adopt-where');
   await button('Show what that means').click();
   await dialog().getByRole('heading', { name: 'What adopting means' }).waitFor();
   await dialog().getByText('Nothing on the engine is changed', { exact: false }).first().waitFor();
-  await dialog().getByText('a limit of 67108864 bytes of memory').waitFor();
+  await dialog().getByText('a limit of 64 MiB of memory').waitFor();
   assert.equal((await api('GET', '/api/projects')).items.length, 0, 'to look must make nothing');
   await button('Adopt 2 containers').click();
   await dialog().getByRole('heading', { name: '2 containers adopted' }).waitFor();

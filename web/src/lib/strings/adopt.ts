@@ -12,7 +12,7 @@ export const adopt = {
   none: 'Nothing foreign here',
   noneBody: 'Every container on the hosts that could be asked is one of docker-watcher’s.',
   noMatch: 'No container matches',
-  notAsked: (host: string, why: string) => `${host} was not asked, so nothing is known of what is on it: ${why}.`,
+  notAsked: (host: string, why: string) => `${host} was not asked, so nothing is known of what is on it: ${why}`,
   loose: 'Without a compose project',
   onHost: (host: string) => `on ${host}`,
   count: (n: number) => plural(n, 'container'),
@@ -52,7 +52,7 @@ export const adopt = {
     leftHelp: 'An undo makes the container whole again, with all of that.',
     meaning: 'What adopting means',
     means: [
-      'Nothing on the engine is changed: it runs on as it is, with its name, its id and its labels.',
+      'Nothing on the engine is changed: the container stays as it is, running or not, with its name, its id and its labels.',
       'From now on it is watched and judged. When it is stale, you are warned, and a cleanup may plan to remove it, by hand or, where a policy says so, by itself. Named volumes always stay, and a removal can be undone.',
       'The next deploy of its stage replaces it with a container of docker-watcher’s; this one is stopped and kept for a rollback.',
       'It can be given back at any time, without a touch.',
@@ -65,7 +65,6 @@ export const adopt = {
   },
 
   give: {
-    menu: 'Give back…',
     title: (name: string) => `Give ${name} back`,
     body: 'docker-watcher forgets this container and does not touch it: it stays as it is, running or not. Nobody watches it then.',
     undo: 'It can be adopted again; its episodes and protections begin anew.',

@@ -9,6 +9,7 @@ export const instance = {
   unkeep: 'No longer keep',
   remove: 'Remove…',
   clean: 'Clean up…',
+  giveBack: 'Give back…',
   more: 'More actions',
   usage: {
     title: 'What it uses',
