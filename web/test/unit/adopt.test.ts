@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Foreign } from '../../src/lib/api/client';
+import type { Foreign } from '../../src/lib/api/foreign';
 import { adoptable, groups } from '../../src/pages/adopt/groups';
 
 const container = (name: string, host: string, project = '', rest: Partial<Foreign> = {}) =>

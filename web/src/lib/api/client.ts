@@ -58,10 +58,6 @@ export type RegistryPreset = S['RegistryPreset'];
 export type RegistryTest = S['RegistryTest'];
 export type TagRule = S['TagRule'];
 export type RuleTrial = S['RuleTrial'];
-export type Foreign = S['Foreign'];
-export type ForeignList = S['ForeignList'];
-export type Adoption = S['Adoption'];
-export type AdoptRequest = S['AdoptRequest'];
 type Problem = S['Problem'];
 
 /** What the server refused, or that it could not be asked (status 0). The hint says what to do about it. */
@@ -103,7 +99,7 @@ export function onSignedOut(tell: () => void) {
   signedOut = tell;
 }
 
-const api = createClient<paths>({ baseUrl: location.origin, fetch: retrying((r) => fetch(r)) });
+export const api = createClient<paths>({ baseUrl: location.origin, fetch: retrying((r) => fetch(r)) });
 
 type Answer<T> = { data?: T; error?: unknown; response: Response };
 
@@ -135,12 +131,12 @@ function problemOf(response: Response, body: unknown): ApiError {
   return err;
 }
 
-type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { query?: infer Q } } } ? NonNullable<Q> : never;
+export type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { query?: infer Q } } } ? NonNullable<Q> : never;
 export type StaleQuery = Query<'/api/containers/stale'>;
 export type EventQuery = Query<'/api/events'>;
 export type InstanceQuery = Query<'/api/instances'>;
 
-const byId = (id: string) => ({ params: { path: { id } } });
+export const byId = (id: string) => ({ params: { path: { id } } });
 
 // Who we are.
 export const getSession = () => ok(api.GET('/api/session'));
@@ -250,11 +246,6 @@ export async function streamUsage(id: string, signal: AbortSignal): Promise<Read
   return (await ok(api.GET('/api/instances/{id}/stats', { ...byId(id), ...streamed, signal }))) as unknown as ReadableStream<Uint8Array>;
 }
 export const getUsageHistory = (id: string) => ok(api.GET('/api/instances/{id}/stats/history', byId(id)));
-// What is on the hosts and not ours.
-export const listForeign = (query: Query<'/api/containers/foreign'>, signal?: AbortSignal) =>
-  ok(api.GET('/api/containers/foreign', { params: { query }, signal }));
-export const adoptContainers = (body: AdoptRequest) => ok(api.POST('/api/containers/foreign/adopt', { body }));
-export const giveBack = (id: string) => ok(api.DELETE('/api/instances/{id}/adoption', byId(id)));
 
 // Projects, stages, deploys.
 export const listProjects = (query: Query<'/api/projects'> = { limit: 1000 }) => ok(api.GET('/api/projects', { params: { query } }));

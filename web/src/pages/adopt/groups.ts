@@ -1,4 +1,4 @@
-import type { Foreign } from '$lib/api/client';
+import type { Foreign } from '$lib/api/foreign';
 
 /** What belongs together: a compose project on a host, or what has none on that host. */
 export type Group = { key: string; host: string; hostId: string; project: string; items: Foreign[] };
