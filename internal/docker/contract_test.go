@@ -222,6 +222,7 @@ func (s *subject) obey(t *testing.T) {
 		{"volumes", volumes},
 		{"tail of the log", logTail},
 		{"published ports", publishedPorts},
+		{"how it was made", howMade},
 		{"a leftover of ours", leftover},
 		{"events", eventsInOrder},
 		{"events after a break", eventsAfterABreak},

@@ -147,7 +147,11 @@ func everyAddress(ip string) string {
 	return ip
 }
 
-const usualShm = 64 << 20 // bytes of /dev/shm that an engine gives by itself
+// What engines give by themselves, Docker and podman.
+var (
+	usualShm  = []int64{64 << 20, 65_536_000} // bytes of /dev/shm
+	usualPids = []int64{0, -1, 2048}
+)
 
 // others are what was asked of the host beside ports, mounts and restart policy.
 func (h madeHost) others() []string {
@@ -172,8 +176,8 @@ func (h madeHost) others() []string {
 	say(h.Init != nil && *h.Init, "an init process")
 	say(h.Memory > 0, "a limit of %s of memory", roundBytes(h.Memory))
 	say(h.NanoCpus > 0 || h.CPUQuota > 0 || h.CPUShares > 0 || h.CpusetCpus != "", "a limit of processors")
-	say(h.PidsLimit != nil && *h.PidsLimit > 0, "a limit of processes")
-	say(h.ShmSize > 0 && h.ShmSize != usualShm, "%s of shared memory", roundBytes(h.ShmSize))
+	say(h.PidsLimit != nil && !slices.Contains(usualPids, *h.PidsLimit), "a limit of processes")
+	say(h.ShmSize > 0 && !slices.Contains(usualShm, h.ShmSize), "%s of shared memory", roundBytes(h.ShmSize))
 	list("the security options", h.SecurityOpt)
 	list("the known hosts", h.ExtraHosts)
 	list("the name servers", h.DNS)
