@@ -266,3 +266,26 @@ func TestStrategyOfAStage(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func TestInstanceTellsWhatLeadsToIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.engine.Publish(dockertest.Image{Ref: "shop:pr_1"})
+		b.engine.Publish(dockertest.Image{Ref: "shop:1.0"})
+		live := b.shop("shop", "live")
+		previews, err := b.admin.CreateStage(t.Context(), client.NewStage{
+			ProjectID: "shop", Name: "pr", Kind: "preview", Strategy: "parallel", Domain: "{{tag}}.{{project}}.example.com",
+			Spec: &client.Spec{Ports: []client.Port{{Container: 80}}},
+		})
+		b.must(err)
+		plain := b.deploy(live.ID, "1.0")
+		preview := b.deploy(previews.ID, "pr_1")
+		i, err := b.viewer.Instance(t.Context(), preview.InstanceID)
+		b.must(err)
+		if len(i.Domains) != 1 || !strings.HasPrefix(i.Domains[0], "pr-1-") || !strings.HasSuffix(i.Domains[0], ".shop.example.com/") {
+			t.Errorf("domains %q", i.Domains)
+		}
+		if i, err = b.viewer.Instance(t.Context(), plain.InstanceID); err != nil || len(i.Domains) > 0 {
+			t.Errorf("domains %q of one that no route leads to, %v", i.Domains, err)
+		}
+	})
+}

@@ -59,6 +59,7 @@ type instanceJSON struct {
 	BlindWords         string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
 	Bytes              *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
 	Ports              []portJSON               `json:"ports,omitempty" doc:"published now; asked of the engine for a single running instance, or with live=true"`
+	Domains            []string                 `json:"domains,omitempty" doc:"what leads to it by its routes, each with its path; of a single instance"`
 	Spec               *specJSON                `json:"spec,omitempty" doc:"what it was deployed with; of a single instance"`
 	CreatedAt          stamp                    `json:"created_at"`
 	UpdatedAt          stamp                    `json:"updated_at"`
@@ -186,6 +187,9 @@ func (s *server) getInstance(ctx context.Context, in *ByID) (*versioned[instance
 	item := instanceOf(v)
 	shown := specOf(spec, seesPlain(ctx))
 	item.Spec = &shown
+	if item.Domains, err = s.d.DB.RoutesOf(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if err := s.foretell(ctx, v, &item); err != nil {
 		return nil, err
 	}

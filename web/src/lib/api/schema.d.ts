@@ -2083,6 +2083,8 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             digest?: string;
+            /** @description what leads to it by its routes, each with its path; of a single instance */
+            domains?: string[] | null;
             engine_error?: string;
             /** @description what last_alive_at rests on */
             evidence?: string;
