@@ -100,7 +100,8 @@ export function failedDeploys(deploys: Event[]): Need[] {
         tone: 'bad',
         ...deployWords(e),
         at: ms(e.time),
-        href: e.instance_id ? paths.instance(e.instance_id) : paths.events({ source: 'deployer', severity: 'error' }),
+        href:
+          typeof e.data?.deploy_id === 'string' ? paths.deploy(e.data.deploy_id) : paths.events({ source: 'deployer', severity: 'error' }),
       });
   }
   return list;

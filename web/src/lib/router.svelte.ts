@@ -95,7 +95,8 @@ export function links(node: HTMLElement) {
 }
 
 export const paths = {
-  project: (name: string) => '/projects/' + encodeURIComponent(name),
+  project: (name: string, query: Record<string, string> = {}) => withPath('/projects/' + encodeURIComponent(name), query),
+  deploy: (id: string) => '/deploys/' + encodeURIComponent(id),
   instance: (id: string) => '/instances/' + encodeURIComponent(id),
   stale: (filter: Record<string, string> = {}) => withPath('/stale', filter),
   events: (filter: Record<string, string> = {}) => withPath('/events', filter),

@@ -170,7 +170,9 @@ func removeOurs(t *testing.T, endpoint string) {
 		}
 		return string(out)
 	}
-	for id := range strings.FieldsSeq(docker("ps", "--all", "--quiet", "--filter", "label=docker-watcher.project=page")) {
-		docker("rm", "--force", "--volumes", id)
+	for _, project := range []string{"page", "lanes"} {
+		for id := range strings.FieldsSeq(docker("ps", "--all", "--quiet", "--filter", "label=docker-watcher.project="+project)) {
+			docker("rm", "--force", "--volumes", id)
+		}
 	}
 }

@@ -97,8 +97,7 @@ async function deploy(stage, tag) {
   await dialog().getByLabel('Stage').selectOption({ label: stage });
   await dialog().getByLabel('Image tag').fill(tag);
   await button(`Deploy ${tag}`, dialog()).click();
-  await dialog().getByRole('link', { name: 'Open the instance' }).waitFor({ timeout: 60_000 });
-  await button('Close', dialog()).last().click();
+  await page.getByRole('link', { name: 'Open the instance' }).waitFor({ timeout: 60_000 });
   const fresh = names().filter((n) => !known.includes(n));
   assert.equal(fresh.length, 1, `one new container, not ${fresh}`);
   return fresh[0];
@@ -459,6 +458,226 @@ test('an open event, a period and a search in the log are in the address', async
   assert.match(page.url(), /blind=7$/);
   await page.reload();
   await eventually(async () => assert.equal(await page.getByLabel(/period$/).inputValue(), '7'));
+});
+
+/** A project of its own for deploys: one stage whose next replaces the former, one whose tags run side by side. */
+const lanes = {};
+const clean = async (what) => assert.deepEqual((await new AxeBuilder(page).analyze()).violations, [], what);
+const fits = async (what) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await eventually(async () => {
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `${what}: ${wide} px wide on a phone`);
+  });
+};
+/** The page as it is now in both themes and on a phone, without a barrier. */
+async function lookedAt(name) {
+  for (const theme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await clean(`${name}, ${theme}`);
+    await shot(page, `${name}-${theme}`);
+  }
+  await fits(name);
+  await shot(page, `${name}-phone`);
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  await page.setViewportSize({ width: 1360, height: 850 });
+}
+const running = (stage) =>
+  docker(
+    'ps',
+    '--filter',
+    'label=docker-watcher.project=lanes',
+    '--filter',
+    `label=docker-watcher.stage=${stage}`,
+    '--format',
+    '{{.Names}}',
+  )
+    .split('\n')
+    .filter(Boolean);
+const step = (name) => page.getByRole('listitem').filter({ hasText: name });
+const ended = (title) => page.getByRole('heading', { name: title }).waitFor({ timeout: 60_000 });
+
+test('a deploy is chosen from what the registry has, says what it will do, and is followed to its end', async () => {
+  await page.setViewportSize({ width: 1360, height: 850 });
+  const project = await api('POST', '/api/projects', { name: 'lanes', image: IMAGE });
+  const spec = { ports: [{ container: 8080, host: 0 }], health: { kind: 'http', port: 8080, path: '/healthz' } };
+  lanes.live = await api('POST', '/api/stages', { project_id: project.id, name: 'live', kind: 'staging', drain: '0s', keep_last: 2, spec });
+  lanes.pr = await api('POST', '/api/stages', {
+    project_id: project.id,
+    name: 'pr',
+    kind: 'preview',
+    drain: '0s',
+    strategy: 'parallel',
+    parallel_max: 2,
+    domain: '{{tag}}.{{project}}.example.com',
+    spec,
+  });
+  await page.goto(BASE_URL + '/projects/lanes');
+  await page.getByRole('listitem').filter({ hasText: 'live' }).getByRole('button', { name: 'Deploy' }).click();
+  const tags = dialog().getByRole('list', { name: 'Tags of the registry' }).getByRole('button');
+  await tags.first().waitFor();
+  assert.deepEqual(
+    (await tags.allInnerTexts()).map((t) => t.trim()),
+    ['1.2', '1.1', '1.0'],
+    'the newest name first',
+  );
+  await dialog().getByLabel('Image tag').fill('0');
+  assert.equal(await tags.count(), 1, 'what is typed narrows the list');
+  await tags.first().click();
+  assert.equal(await dialog().getByLabel('Image tag').inputValue(), '1.0');
+  await dialog().getByText('A container starts. It serves when /healthz answers on port 8080').waitFor();
+  assert.deepEqual(running('live'), [], 'to look must make nothing');
+  await button('Deploy 1.0', dialog()).click();
+  await page.getByRole('heading', { name: 'Deploy of live to 1.0' }).waitFor();
+  assert.match(page.url(), /\/deploys\/\w+$/);
+  await ended('1.0 serves live');
+  assert.equal(running('live').length, 1);
+  for (const name of ['Pulling the image', 'Waiting until it is healthy', 'Done']) await step(name).waitFor();
+  const lines = page.getByRole('log').getByText(/./);
+  assert.ok((await lines.count()) > 3, 'its log is there');
+  await page.reload();
+  await ended('1.0 serves live');
+  assert.ok((await lines.count()) > 3, 'and it was kept');
+  await lookedAt('deploy');
+
+  await page.goto(BASE_URL + `/projects/lanes?deploy=${lanes.live.id}&tag=1.1`);
+  await dialog()
+    .getByText(`A new container starts beside ${running('live')[0]} (1.0), which goes on serving.`)
+    .waitFor();
+  await dialog().getByText('The last 2 good ones are kept for a rollback').waitFor();
+  await tags.first().waitFor();
+  await lookedAt('deploy-dialog');
+  await button('Deploy 1.1', dialog()).click();
+  await ended('1.1 serves live');
+  await page.goBack();
+  await page.getByRole('heading', { name: 'lanes', level: 1 }).waitFor();
+  assert.equal(await dialog().count(), 0, 'Back leads to the page and not into the dialog');
+});
+
+test('a deploy that fails says why and what to do, and what served serves on', async () => {
+  const before = running('live');
+  await page.goto(BASE_URL + `/projects/lanes?deploy=${lanes.live.id}&tag=no-such-tag`);
+  await dialog().getByText('The registry does not list no-such-tag.').waitFor();
+  await button('Deploy no-such-tag', dialog()).click();
+  await ended('It did not come to serve');
+  await step('Starting').getByText('not reached').waitFor();
+  assert.deepEqual(running('live'), before);
+  await lookedAt('deploy-failed');
+  await page.getByRole('link', { name: 'Deploy again…' }).first().click();
+  await eventually(async () => assert.equal(await dialog().getByLabel('Image tag').inputValue(), 'no-such-tag'));
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'detached' });
+  assert.ok(!page.url().includes('deploy='), 'what is closed leaves the address');
+});
+
+test('a deploy is cancelled with intent, and what served serves on', async () => {
+  const before = running('live');
+  const slow = { ports: [{ container: 8080, host: 0 }], health: { kind: 'http', port: 8080, path: '/never', timeout: '5m' } };
+  const d = await api('POST', `/api/stages/${lanes.live.id}/deploys`, { tag: '1.2', spec: slow });
+  await page.goto(BASE_URL + `/deploys/${d.id}`);
+  await page.locator('[aria-current=step]').getByText('Waiting until it is healthy').waitFor({ timeout: 60_000 });
+  assert.equal(running('live').length, 2, 'the new one runs beside the former');
+  await lookedAt('deploy-under-way');
+  await button('Cancel the deploy…').click();
+  await dialog().getByText('Its new container is stopped and stays, so that you can read its log.').waitFor();
+  await clean('the question before a cancel');
+  await button('Cancel', dialog()).click();
+  await dialog().waitFor({ state: 'detached' });
+  assert.equal((await api('GET', `/api/deploys/${d.id}`)).state, 'checking', 'to look at the question must cancel nothing');
+  await button('Cancel the deploy…').click();
+  await button('Cancel the deploy', dialog()).click();
+  await ended('It was cancelled by anna');
+  await eventually(() => assert.deepEqual(running('live'), before));
+  await page.getByRole('link', { name: 'Log of its container' }).waitFor();
+});
+
+test('a stage is rolled back in one step to what it kept', async () => {
+  const [now] = running('live');
+  await page.goto(BASE_URL + '/projects/lanes');
+  await page.getByRole('button', { name: 'Actions for live' }).click();
+  await page.getByRole('menuitem', { name: 'Roll back…' }).click();
+  const former = dialog().getByRole('radio');
+  await former.first().waitFor();
+  assert.equal(await former.count(), 1, 'only what was once good is offered');
+  await dialog()
+    .getByText(/^lanes-live-\w+ is started again as it is/)
+    .waitFor();
+  await dialog().getByText(`${now} is stopped. You can come back to it in the same way.`).waitFor();
+  await lookedAt('rollback');
+  assert.deepEqual(running('live'), [now], 'to look must change nothing');
+  await button('Roll back to 1.0', dialog()).click();
+  await page.getByRole('heading', { name: 'Rollback of live to 1.0' }).waitFor();
+  await ended('1.0 serves live');
+  await step('Pulling the image').getByText('not needed').waitFor();
+  await eventually(() => assert.ok(running('live').length === 1 && running('live')[0] !== now));
+  await page.getByRole('link', { name: 'Deploys of the stage' }).click();
+  const rows = page.getByRole('table', { name: 'Deploys' }).getByRole('row');
+  await eventually(async () => assert.equal(await rows.count(), 6, 'five deploys and a head'));
+  await lookedAt('deploys');
+  await page.getByLabel('State').selectOption({ label: 'Failed' });
+  await eventually(async () => assert.equal(await rows.count(), 2));
+  assert.match(page.url(), /state=failed/);
+});
+
+test('tags run side by side, and it is said before which one gives way', async () => {
+  for (const tag of ['1.0', '1.1']) {
+    const d = await api('POST', `/api/stages/${lanes.pr.id}/deploys`, { tag });
+    await eventually(async () => assert.equal((await api('GET', `/api/deploys/${d.id}`)).state, 'done'), 60_000);
+  }
+  const [, oldest] = running('pr');
+  await page.goto(BASE_URL + `/projects/lanes?deploy=${lanes.pr.id}&tag=1.2`);
+  await dialog().getByText(`${oldest} (1.0) gives way and is stopped: at most 2 run side by side`, { exact: false }).waitFor();
+  await shot(page, 'deploy-dialog-previews');
+  await button('Deploy 1.2', dialog()).click();
+  await ended('1.2 serves pr');
+  await page.goto(BASE_URL + '/projects/lanes');
+  const table = page.getByRole('table', { name: 'Side by side in pr' });
+  await table.getByRole('row').nth(2).waitFor();
+  assert.equal(await table.getByRole('row').count(), 3);
+  await table.getByRole('cell', { name: /^1-2-[0-9a-f]{6}\.lanes\.example\.com$/ }).waitFor();
+  await table.getByRole('cell', { name: 'gives way to the next new tag' }).waitFor();
+  await page.getByText('at most 2 tags of lanes/pr run side by side, and it is the oldest').waitFor();
+  assert.ok(!running('pr').includes(oldest));
+  await lookedAt('previews');
+});
+
+test('how far a pull is, is seen while it goes on', async () => {
+  const d = (await api('GET', `/api/stages/${lanes.live.id}/deploys`)).items[0];
+  const pulling = {
+    line: 2,
+    time: new Date().toISOString(),
+    state: 'pulling',
+    text: 'pulling',
+    done_bytes: 42 << 20,
+    total_bytes: 100 << 20,
+  };
+  await page.route(`**/api/deploys/${d.id}`, (r) => r.fulfill({ json: { ...d, kind: 'deploy', state: 'pulling', ended_at: null } }));
+  await page.route(`**/api/deploys/${d.id}/log?**`, (r) =>
+    r.fulfill({ json: { items: [{ ...pulling, line: 1, state: 'queued' }, pulling] } }),
+  );
+  await page.goto(BASE_URL + `/deploys/${d.id}`);
+  const bar = page.getByRole('progressbar', { name: 'Pulled' });
+  await page.getByText('42.0 MiB of 100 MiB').waitFor();
+  assert.equal(await bar.getAttribute('aria-valuenow'), '42');
+  await lookedAt('deploy-pulling');
+  await page.unrouteAll();
+});
+
+test('a viewer follows a deploy and can neither cancel nor repeat it', async () => {
+  const token = await api('POST', '/api/tokens', { name: 'onlooker', role: 'viewer' });
+  const viewer = await open(await context(BASE_URL, { extraHTTPHeaders: { authorization: `Bearer ${token.secret}` } }));
+  const d = (await api('GET', `/api/stages/${lanes.live.id}/deploys`)).items[0];
+  await viewer.goto(BASE_URL + `/deploys/${d.id}`);
+  await viewer.getByRole('heading', { name: '1.0 serves live' }).waitFor();
+  for (const name of [/again/, /Roll back/, /Cancel/])
+    assert.equal(
+      await viewer.getByRole('main').getByRole('link', { name }).or(viewer.getByRole('main').getByRole('button', { name })).count(),
+      0,
+    );
+  await viewer.goto(BASE_URL + `/projects/lanes?deploy=${lanes.live.id}`);
+  await viewer.getByRole('heading', { name: 'lanes', level: 1 }).waitFor();
+  assert.equal(await viewer.getByRole('dialog').count(), 0, 'an address opens nothing that one may not do');
+  await viewer.context().close();
 });
 
 const screens = {

@@ -18,6 +18,8 @@ export type Project = S['Project'];
 export type Stage = S['Stage'];
 export type Instance = S['Instance'];
 export type Deploy = S['Deploy'];
+export type DeployLine = S['DeployLine'];
+export type RuleTrial = S['RuleTrial'];
 export type Host = S['Host'];
 export type HostFacts = S['HostFacts'];
 export type HostChange = S['HostChange'];
@@ -261,8 +263,17 @@ export const importCompose = (body: S['ImportComposeRequest'], signal?: AbortSig
   ok(api.POST('/api/import/compose', { body, signal }));
 export const startDeploy = (stage: string, body: S['StartDeployRequest']) =>
   ok(api.POST('/api/stages/{id}/deploys', { ...byId(stage), body }));
-export const listDeploys = (stage: string, limit = 20) =>
-  ok(api.GET('/api/stages/{id}/deploys', { params: { path: { id: stage }, query: { limit } } }));
+export const listDeploys = (stage: string, query: Query<'/api/stages/{id}/deploys'> = { limit: 20 }, signal?: AbortSignal) =>
+  ok(api.GET('/api/stages/{id}/deploys', { params: { path: { id: stage }, query }, signal }));
+export const getDeploy = (id: string) => ok(api.GET('/api/deploys/{id}', byId(id)));
+export const getDeployLog = (id: string, after: number): Promise<S['DeployLineList']> =>
+  ok(api.GET('/api/deploys/{id}/log', { params: { path: { id }, query: { after } }, headers: { accept: 'application/json' } })) as Promise<
+    S['DeployLineList']
+  >;
+export const cancelDeploy = (id: string) => ok(api.POST('/api/deploys/{id}/cancel', byId(id)));
+export const rollBack = (stage: string, to: string) => ok(api.POST('/api/stages/{id}/rollback', { ...byId(stage), body: { to } }));
+export const tryRule = (stage: string, body: S['TryRuleRequest'], signal?: AbortSignal) =>
+  ok(api.POST('/api/stages/{id}/rule/try', { ...byId(stage), body, signal }));
 
 // Events.
 export const listEvents = (query: EventQuery, signal?: AbortSignal) => ok(api.GET('/api/events', { params: { query }, signal }));

@@ -24,4 +24,6 @@ export const tabs = 4;
 
 /** Whether a place of the menu is where we are. */
 export const current = (path: string, here: string) =>
-  path === '/' ? here === '/' : here === path || here.startsWith(path + '/') || (path === '/projects' && here.startsWith('/instances/'));
+  path === '/'
+    ? here === '/'
+    : here === path || here.startsWith(path + '/') || (path === '/projects' && /^\/(instances|deploys)\//.test(here));

@@ -83,6 +83,7 @@ export const titles = {
   foreign: 'Foreign containers',
   settings: 'Settings',
   instance: 'Instance',
+  deploy: 'Deploy',
   notFound: 'Not found',
   signIn: 'Sign in',
   setUp: 'Set up',

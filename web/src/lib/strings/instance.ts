@@ -65,6 +65,7 @@ export const instance = {
     container: 'Container ID',
     host: 'Host',
     ports: 'Ports',
+    domains: 'Domains',
     started: 'Started',
     finished: 'Ended',
     exit: 'Exit code',

@@ -26,6 +26,8 @@ export const projects = {
 export const project = {
   crumb: 'Projects',
   deploy: 'Deploy',
+  deploysOf: 'Its deploys',
+  rollBack: 'Roll back…',
   stages: 'Stages',
   addStage: 'Add stage',
   firstStage: 'No stage yet',
@@ -105,36 +107,4 @@ export const stage = {
   removeFailed: 'The stage could not be removed',
   addFailed: 'The stage could not be added',
   wrongLine: (field: string, line: string, how: string) => `${field}: “${line}” is not written ${how}`,
-};
-
-export const deploy = {
-  title: (project: string) => `Deploy ${project}`,
-  to: (stage: string, tag: string | undefined) => (tag ? `to ${stage}, in place of ${tag}` : `to ${stage}, where nothing runs yet`),
-  stage: 'Stage',
-  tag: 'Image tag',
-  tagPlaceholder: 'Choose or type a tag, or a digest',
-  how: 'The new container starts beside the old one and takes over when it is healthy. If it does not become healthy, what served keeps serving.',
-  kept: (n: number | null) =>
-    n === null
-      ? 'The old one is kept for a rollback, as the policy says.'
-      : n > 0
-        ? `The last ${plural(n, 'good one')} ${n === 1 ? 'is' : 'are'} kept for a rollback.`
-        : 'No former one is kept for a rollback.',
-  production: 'This is a production stage.',
-  submit: (tag: string) => (tag ? `Deploy ${tag}` : 'Deploy'),
-  failed: 'The deploy could not be started',
-  steps: {
-    queued: 'Queued',
-    pulling: 'Pulling the image',
-    starting: 'Starting',
-    checking: 'Waiting until it is healthy',
-    switching: 'Switching over',
-    draining: 'Letting the former one end',
-    done: 'Done',
-    failed: 'Failed',
-  } as Record<string, string>,
-  running: 'You can close this; it goes on.',
-  done: (tag: string, stage: string) => `${tag} serves ${stage}`,
-  open: 'Open the instance',
-  bytes: (done: string, all: string) => `${done} of ${all}`,
 };

@@ -1,4 +1,5 @@
 import { listEvents, type Event, type EventQuery } from '$lib/api/client';
+import { save as offer } from '$lib/save';
 import { events as words } from '$lib/strings/events';
 import { attempt, toast } from '$lib/toast.svelte';
 
@@ -15,15 +16,7 @@ export async function save(query: EventQuery): Promise<void> {
       cursor = page.next_cursor;
     } while (cursor && all.length < most);
     if (cursor) toast({ tone: 'warn', title: words.exportCut(all.length) });
-    offer(`events-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.jsonl`, all.map((e) => JSON.stringify(e)).join('\n') + '\n');
+    const name = `events-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.jsonl`;
+    offer(name, all.map((e) => JSON.stringify(e)).join('\n') + '\n', 'application/jsonl');
   });
-}
-
-function offer(name: string, text: string) {
-  const url = URL.createObjectURL(new Blob([text], { type: 'application/jsonl' }));
-  const a = document.createElement('a');
-  a.href = url;
-  a.download = name;
-  a.click();
-  URL.revokeObjectURL(url);
 }
