@@ -101,7 +101,7 @@ function slugLike(name: string): string {
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '');
-  return plain === name && plain.length <= 63 ? plain : `${plain.slice(0, 56)}-…`;
+  return plain === name && plain.length <= 63 ? plain : `${plain.slice(0, 56)}-(hash)`;
 }
 
 /** The domain that a tag will get by the template of its stage, as far as that is plain. */
@@ -136,19 +136,26 @@ export type Forecast = { does: string[]; warns: string[] };
 
 /** What a deploy would do, in the order in which it does it, and what to think of before. */
 export function forecast(a: Asked): Forecast {
-  const parallel = a.stage.strategy === 'parallel';
-  const does = [words.pulls(a.tag, a.stage.host), ...(parallel ? besides(a) : replaces(a)), words.ifNot];
+  const does = [words.pulls(a.tag, a.stage.host), ...(a.stage.strategy === 'parallel' ? besides(a) : replaces(a))];
   return { does, warns: warnings(a) };
 }
 
 function replaces({ stage, served }: Asked): string[] {
   const health = words.healthy(stage.spec.health);
-  if (!served) return [words.startsAlone(health)];
+  if (!served) return [words.startsAlone(health), words.ifNotAlone];
   const way = inTheWay(served.spec, stage.spec);
+  if (way)
+    return [
+      words.stopsFirst(served.name, way),
+      words.takesOver(health),
+      words.staysStopped(served.name, stage.keep_last),
+      words.ifNotAgain(served.name),
+    ];
   return [
-    way ? words.stopsFirst(served.name, way) : words.startsBeside(served.name, served.image_tag),
+    words.startsBeside(served.name, served.image_tag),
     words.takesOver(health),
-    way ? words.keptAfter(stage.keep_last) : words.drains(served.name, stage.drain, stage.keep_last),
+    words.drains(served.name, stage.drain, stage.keep_last),
+    words.ifNot,
   ];
 }
 
@@ -159,12 +166,13 @@ function besides({ stage, tag, instances }: Asked): string[] {
   for (const i of same) out.push(words.sameTag(i.name, stage.drain));
   for (const i of givesWay(stage, instances, tag)) out.push(words.tooMany(i.name, i.image_tag, stage.parallel_max));
   if (stage.domain) out.push(words.domain(domainLike(stage, tag)));
-  return out;
+  return [...out, running.length ? words.ifNot : words.ifNotAlone];
 }
 
-function warnings({ stage, tag, deploys, trial, instances }: Asked): string[] {
+function warnings({ stage, tag, deploys, trial, instances, served }: Asked): string[] {
   const out: string[] = [];
   if (stage.kind === 'production') out.push(words.production);
+  if (stage.strategy === 'replace' && served && inTheWay(served.spec, stage.spec)) out.push(words.gap);
   const open = deploys.filter((d) => d.stage_id === stage.id && !ended(d.state));
   const waits = open.find((d) => d.state === 'queued' && (stage.strategy !== 'parallel' || d.image_tag === tag));
   const runs = open.find((d) => d.state !== 'queued');

@@ -9,6 +9,14 @@ const idOf = async (query) => (await get(`/api/instances?${query}`)).items[0].id
 const alive = await idOf('project=checkout-api&stage=production&status=running');
 const dead = (await get('/api/containers/stale?sort=-bytes&limit=1')).items[0];
 
+const stageOf = async (project, name) => (await get(`/api/stages?project=${project}`)).items.find((s) => s.name === name).id;
+const [dev, production, preview] = [
+  await stageOf('checkout-api', 'dev'),
+  await stageOf('checkout-api', 'production'),
+  await stageOf('storefront', 'preview'),
+];
+const deployOf = async (stage, state) => (await get(`/api/stages/${stage}/deploys`)).items.find((d) => d.state === state).id;
+
 const key = (k) => (page) => page.keyboard.press(k);
 const select = async (page) => {
   for (const n of [0, 1, 2])
@@ -38,6 +46,19 @@ const screens = {
   events: ['/events'],
   projects: ['/projects'],
   project: ['/projects/checkout-api'],
+  previews: ['/projects/storefront'],
+  'deploy-dialog': [
+    `/projects/checkout-api?deploy=${production}&tag=4.13.0`,
+    (page) => page.getByRole('list', { name: 'Tags of the registry' }).waitFor(),
+  ],
+  'deploy-preview': [
+    `/projects/storefront?deploy=${preview}&tag=pr-219`,
+    (page) => page.getByRole('list', { name: 'Tags of the registry' }).waitFor(),
+  ],
+  rollback: [`/projects/checkout-api?rollback=${production}`, (page) => page.getByRole('radio').first().waitFor()],
+  deploys: ['/projects/checkout-api?tab=deploys'],
+  deploy: [`/deploys/${await deployOf(production, 'done')}`],
+  'deploy-failed': [`/deploys/${await deployOf(dev, 'failed')}`],
   policies: ['/projects/storefront?tab=policies'],
   instance: [`/instances/${alive}`, (page) => page.waitForTimeout(ALL_PICTURES === 'quick' ? 100 : 20_000)],
   'instance-stale': [`/instances/${dead.id}`],

@@ -63,6 +63,7 @@ func newWorld(t *testing.T, data string) *world {
 	w.update(func(ctx context.Context, tx *store.Tx) error { return tx.InsertHost(ctx, w.host) })
 	w.makeProjects()
 	w.makeInstances()
+	w.makePreviews()
 	w.makeHistory()
 	w.makeSettings()
 	w.update(func(ctx context.Context, tx *store.Tx) error { return tx.Emit(ctx, w.sorted()...) })
@@ -279,7 +280,66 @@ func (w *world) deployed(p past, project store.Project, s store.Stage, i store.I
 	} else {
 		w.happened(d.EndedAt, store.SeverityInfo, store.SourceDeployer, "deploy.done", fmt.Sprintf("deployed %s to %s: %s is healthy", reference, p.stage, i.Name), i, nil)
 	}
-	w.update(func(ctx context.Context, tx *store.Tx) error { return tx.InsertDeploy(ctx, d) })
+	w.update(func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.InsertDeploy(ctx, d); err != nil {
+			return err
+		}
+		for _, l := range logOf(d, i.Name, reference) {
+			if _, err := tx.AppendDeployLog(ctx, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// logOf is what the log of a deploy says that pulled 86 MiB.
+func logOf(d store.Deploy, name, reference string) []store.DeployLine {
+	last := store.DeployLine{State: d.State, Text: string(d.State)}
+	if d.Error != "" {
+		last.Text += ": " + d.Error
+	}
+	lines := []store.DeployLine{
+		{State: store.DeployQueued, Text: "queued: asked for by " + d.Actor},
+		{State: store.DeployPulling, Text: "pulling " + reference},
+		{State: store.DeployPulling, Text: "pulling " + reference + ": Download complete", DoneBytes: 86 * mib, TotalBytes: 86 * mib},
+		{State: store.DeployStarting, Text: "starting " + name},
+		{State: store.DeployChecking, Text: "checking: waiting until " + name + " is healthy"},
+		{State: store.DeploySwitching, Text: "switching: " + name + " is healthy"},
+		{State: store.DeployDraining, Text: "draining: " + name + " serves"},
+		last,
+	}
+	if d.State != store.DeployDone {
+		lines = append(lines[:5], last)
+	}
+	for n := range lines {
+		lines[n].DeployID, lines[n].Time = d.ID, d.CreatedAt.Add(d.EndedAt.Sub(d.CreatedAt)*time.Duration(n)/time.Duration(len(lines)-1))
+	}
+	return lines
+}
+
+// makePreviews lets the tags of one stage run side by side, each at a domain of its own.
+func (w *world) makePreviews() {
+	for n, tag := range []string{"pr-207", "pr-212"} {
+		w.add(past{stage: "storefront/preview", tag: tag, ran: 3.1 - float64(n)})
+	}
+	s := w.stages["storefront/preview"]
+	s.Strategy, s.ParallelMax, s.Domain = store.StrategyParallel, 3, "{{tag}}.{{project}}.acme.dev"
+	w.update(func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.UpdateStage(ctx, s); err != nil {
+			return err
+		}
+		live, _, err := tx.Instances(ctx, store.InstanceFilter{StageID: s.ID, Statuses: []store.Status{store.StatusRunning}}, store.Page{Limit: 10})
+		if err != nil {
+			return err
+		}
+		for _, i := range live {
+			if err := tx.PointDomain(ctx, i.Instance, i.ImageTag+".storefront.acme.dev", 8080); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (w *world) lived(p past, s store.Stage, i store.Instance, ended time.Time) {

@@ -35,9 +35,10 @@ export const deploy = {
   },
   startsAlone: (health: string) => `A container starts. It serves when ${health}.`,
   startsBeside: (name: string, tag: string) => `A new container starts beside ${name} (${tag}), which goes on serving.`,
-  stopsFirst: (name: string, why: string) => `${name} is stopped first, because ${why}: for that time nothing serves.`,
+  stopsFirst: (name: string, why: string) => `${name} is stopped first, because ${why}.`,
   takesOver: (health: string) => `When ${health}, what leads to the stage leads to the new one.`,
   drains: (name: string, drain: string, keep: number | null) => `${name} ${ends(drain)}. ${deploy.keptAfter(keep)}`,
+  staysStopped: (name: string, keep: number | null) => `${name} stays stopped. ${deploy.keptAfter(keep)}`,
   keptAfter: (keep: number | null) =>
     keep === null
       ? 'It is kept for a rollback as the policy says.'
@@ -53,6 +54,9 @@ export const deploy = {
     `${name} (${tag}) gives way and is stopped: at most ${most} run side by side, and it is the oldest.`,
   domain: (domain: string) => `It gets a domain of its own: ${domain}`,
   ifNot: 'If it does not become healthy, it is stopped, and what served goes on serving.',
+  ifNotAgain: (name: string) => `If it does not become healthy, it is stopped, and ${name} is started again.`,
+  ifNotAlone: 'If it does not become healthy, it is stopped.',
+  gap: 'Nothing serves from then until the new one is healthy.',
   samePort: (port: number) => `both publish the host port ${port}`,
   sameVolume: (source: string) => `both write to ${source}`,
   production: 'This is a production stage.',
@@ -104,10 +108,12 @@ export const deployPage = {
   goneAction: 'Projects',
 
   doneTitle: (tag: string, stage: string) => `${tag} serves ${stage}`,
+  wasDone: (tag: string, stage: string) => `${tag} came to serve ${stage}`,
+  noLonger: 'Its instance does not run any more.',
   doneBody: (replaced: boolean) => (replaced ? 'What served before was stopped, and can be gone back to.' : ''),
   failedTitle: 'It did not come to serve',
   cancelledTitle: (by: string) => `It was cancelled by ${who(by)}`,
-  cancelledBody: 'What served before serves on.',
+  servesOn: 'What served before serves on.',
   supersededTitle: 'A newer request took its place before its turn came',
   open: 'Open the instance',
   containerLog: 'Log of its container',
@@ -148,8 +154,6 @@ export const rollback = {
   else: 'If its container is no longer as it was, another is made of the same spec and the same image, wherever the tag points by now.',
   takes: 'When it is healthy, what leads to the stage leads to it.',
   drains: (name: string, drain: string) => `${name} ${ends(drain)}. You can come back to it in the same way.`,
-  stopsFirst: (name: string, why: string) => `${name} is stopped first, because ${why}: for that time nothing serves.`,
-  ifNot: 'If it does not become healthy, what served goes on serving.',
   submit: (tag: string) => `Roll back to ${tag}`,
 };
 
@@ -174,7 +178,7 @@ export const previews = {
   used: (n: number, most: number) => `${n} of ${most}`,
   cap: (n: number, most: number) => `${n} of at most ${plural(most, 'tag')} run`,
   full: 'Full: the next new tag makes the oldest give way',
-  columns: { tag: 'Tag', domain: 'Domain', status: 'Status', age: 'Runs since', next: 'What becomes of it' },
+  columns: { tag: 'Tag', domain: 'Domain', age: 'Runs since', next: 'What becomes of it' },
   none: 'No tag runs here now',
   noneBody: 'Deploy one; each runs in a container of its own, at a domain of its own.',
   noDomain: 'none',
