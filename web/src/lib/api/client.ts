@@ -59,7 +59,6 @@ export type Registry = S['Registry'];
 export type RegistryPreset = S['RegistryPreset'];
 export type RegistryTest = S['RegistryTest'];
 export type TagRule = S['TagRule'];
-export type RuleTrial = S['RuleTrial'];
 type Problem = S['Problem'];
 
 /** What the server refused, or that it could not be asked (status 0). The hint says what to do about it. */
@@ -304,8 +303,6 @@ export const testRegistry = (id: string, repository?: string) =>
   ok(api.POST('/api/registries/{id}/test', { ...byId(id), body: { repository } }));
 export const makeHook = (id: string) => ok(api.POST('/api/registries/{id}/hook', byId(id)));
 export const deleteHook = (id: string) => ok(api.DELETE('/api/registries/{id}/hook', byId(id)));
-export const tryRule = (stage: string, body: S['TryRuleRequest'], signal?: AbortSignal) =>
-  ok(api.POST('/api/stages/{id}/rule/try', { ...byId(stage), body, signal }));
 export const tryNewRule = (project: string, body: S['TryNewRuleRequest'], signal?: AbortSignal) =>
   ok(api.POST('/api/projects/{id}/rule/try', { ...byId(project), body, signal }));
 
