@@ -97,8 +97,8 @@ export const registries = {
 
   remove: 'Remove',
   removeTitle: (name: string) => `Remove ${name}`,
-  removeBody: (host: string) =>
-    `Its password and its webhook go. ${host} is asked without a login from then on; images that were pulled stay.`,
+  removeBody: (host: string, password: boolean, hook: boolean) =>
+    `${password && hook ? 'Its password and its webhook go. ' : password ? 'Its password goes. ' : hook ? 'Its webhook goes. ' : ''}${host} is asked without a login from then on; images that were pulled stay.`,
   removeUsed: 'These stages have their images from there:',
   removeUnused: 'No stage has its images from there.',
   follows: 'follows its tags',
@@ -115,7 +115,8 @@ export const registries = {
   hookOnce: 'The secret is shown this once. Copy it now; if it is lost, make another.',
   hookMake: 'Make a webhook',
   hookAnother: 'Make another secret',
-  hookAnotherHelp: 'The secret that is in use counts no more as soon as there is another.',
+  hookAnotherHelp:
+    'The secret that is in use counts no more as soon as there is another. Without a webhook the registry is asked when its time has come, and nothing that is sent counts.',
   hookRemove: 'Remove the webhook',
   hookRemoved: 'The webhook was removed',
   hookMade: 'made',
