@@ -1,19 +1,4 @@
-import type { EventQuery, Severity } from './api/client';
+import type { Severity } from './api/client';
 
 /** The shape and colour of a severity; info is grey, so that what is wrong stands out. */
 export const toneOf: Record<Severity, 'bad' | 'warn' | 'info'> = { error: 'bad', warn: 'warn', info: 'info' };
-
-/** The parts of the daemon that write events, as its API lists them: one that is missing here does not compile. */
-export type Source = NonNullable<EventQuery['source']>[number];
-const known: Record<Source, true> = {
-  scanner: true,
-  cleaner: true,
-  deployer: true,
-  poller: true,
-  engine: true,
-  auth: true,
-  settings: true,
-  api: true,
-  system: true,
-};
-export const sources = Object.keys(known) as Source[];

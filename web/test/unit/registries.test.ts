@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Registry, Stage } from '$lib/api/client';
 import { followingChange, followingOf, newFollowing, ruleOf } from '$lib/following';
 import { hostOf, notSetUp, repositoryOf, sightOf } from '$lib/registries';
-import { sources } from '$lib/severity';
+import { sources } from '$lib/sources';
 
 describe('the registry of an image', () => {
   it.each([

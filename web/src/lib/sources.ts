@@ -1,0 +1,16 @@
+import type { EventQuery } from './api/client';
+
+/** The parts of the daemon that write events, as its API lists them: one that is missing here does not compile. */
+export type Source = NonNullable<EventQuery['source']>[number];
+const known: Record<Source, true> = {
+  scanner: true,
+  cleaner: true,
+  deployer: true,
+  poller: true,
+  engine: true,
+  auth: true,
+  settings: true,
+  api: true,
+  system: true,
+};
+export const sources = Object.keys(known) as Source[];
