@@ -53,7 +53,7 @@ test('a registry is set up: what is wrong is said at its field', async () => {
   await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Registries' }).click();
   await page.getByRole('heading', { name: 'Registries' }).waitFor();
   await page.getByText('No registry is set up').waitFor();
-  await looks('registries-empty');
+  await fits('registries-empty');
   await button('Add registry').first().click();
   await dialog().getByLabel('Kind').selectOption({ label: 'GitHub Container Registry' });
   assert.equal(await dialog().getByLabel('Host').inputValue(), 'ghcr.io', 'a kind says its host');
