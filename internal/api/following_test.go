@@ -215,6 +215,33 @@ func TestARuleIsTried(t *testing.T) {
 	}
 }
 
+// Where tags run side by side, what the stage would make of the newest is decided for that tag alone.
+func TestARuleIsTriedWhereTagsRunSideBySide(t *testing.T) {
+	b := newBed(t)
+	st := b.shop("shop", "preview")
+	b.registry.tags = []string{"pr-1", "pr-2"}
+	rule := tagrule.Rule{Kind: tagrule.Glob, Pattern: "pr-*"}
+	kept, err := b.db.Stage(t.Context(), st.ID)
+	b.must(err)
+	kept.TagRule, kept.Mode, kept.Strategy, kept.ParallelMax = &rule, store.ModeAuto, store.StrategyParallel, 2
+	deployed := func(tag string) func(tx *store.Tx) error {
+		return func(tx *store.Tx) error {
+			return tx.InsertDeploy(t.Context(), store.Deploy{
+				ID: store.NewID(), ProjectID: st.ProjectID, StageID: st.ID, HostID: st.HostID, Image: "shop", ImageTag: tag, Digest: "sha256:" + tag, State: store.DeployDone,
+			})
+		}
+	}
+	b.update(func(tx *store.Tx) error { return errors.Join(tx.UpdateStage(t.Context(), kept), deployed("pr-9")(tx)) })
+	got, err := b.operator.TryRule(t.Context(), st.ID, client.RuleTry{})
+	if err != nil || got.Act != "deploy" || got.ReadyTag != "pr-2" {
+		t.Errorf("beside another: %+v, %v", got, err)
+	}
+	b.update(deployed("pr-2"))
+	if got, err = b.operator.TryRule(t.Context(), st.ID, client.RuleTry{}); err != nil || got.Act != "nothing" || !strings.Contains(got.Decision, "it was deployed") {
+		t.Errorf("what is there: %+v, %v", got, err)
+	}
+}
+
 func TestARuleIsTriedOnNamedTags(t *testing.T) {
 	b := newBed(t)
 	st := b.shop("shop", "preview")

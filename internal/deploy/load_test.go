@@ -34,7 +34,7 @@ func TestNoRequestFailsOverAHundredDeploys(t *testing.T) {
 		})
 		r.run()
 		r.deploy("1.0")
-		load := newLoad(t, led, 25*time.Millisecond)
+		load := newLoad(t, led, 40*time.Millisecond)
 		var last store.InstanceView
 		for n := range 100 {
 			last = r.deploy([]string{"1.1", "1.0"}[n%2])

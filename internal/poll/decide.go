@@ -36,6 +36,10 @@ func Decide(rule *tagrule.Matcher, f store.Follower, found Finding, now time.Tim
 	if found.Digest == "" {
 		return Decision{Act: Nothing, Why: "it is not known which image " + found.Ready + " points to"}
 	}
+	if eachTag(f.Stage) {
+		c := decideOne(Sighting{Tag: found.Ready, Digest: found.Digest}, f.Past, now)
+		return Decision{Act: c.Act, Why: fmt.Sprintf("%s is ready: %s; %s", found.Ready, found.Why, c.Why)}
+	}
 	if f.Done.Digest == found.Digest {
 		return Decision{Act: Nothing, Why: found.same(f.Done.ImageTag) + " is what the stage has", Has: true}
 	}

@@ -106,9 +106,13 @@ func (q queries) Followers(ctx context.Context, image string) ([]Follower, error
 	return list(ctx, q, "list the stages that follow "+image, scanFollower, followers+` WHERE p.image = $1 AND s.tag_rule <> '' ORDER BY s.id`, clean(image))
 }
 
-// Follower returns one stage as it follows its repository, with or without a rule.
+// Follower returns one stage as it follows its repository, with or without a rule; of one whose tags run side by side with its past.
 func (q queries) Follower(ctx context.Context, stageID string) (Follower, error) {
-	return one(ctx, q, "read how stage "+stageID+" follows its repository", scanFollower, followers+` WHERE s.id = $1`, stageID)
+	f, err := one(ctx, q, "read how stage "+stageID+" follows its repository", scanFollower, followers+` WHERE s.id = $1`, stageID)
+	if err == nil && f.Stage.Strategy == StrategyParallel {
+		f.Past, err = q.PastDeploys(ctx, stageID, f.Image)
+	}
+	return f, err
 }
 
 // HadDeploy reports whether there ever was a deploy of an image to a stage, however it ended: by its digest, or by its tag where
