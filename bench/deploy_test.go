@@ -150,5 +150,5 @@ func TestOwnPartOfADeploy(t *testing.T) {
 	}
 	note(t, figure{what: "our own part of a deploy that takes the place of another, on an engine that costs nothing", measured: short(typical(takes)), ok: true})
 	note(t, figure{what: "requests to the engine of it", measured: fmt.Sprint((len(pretend.Requests(".")) - asked) / deployRounds), ok: true})
-	note(t, figure{what: "write transactions of it", measured: fmt.Sprint((int(y.db.Commits() - written)) / deployRounds), ok: true})
+	note(t, figure{what: "write transactions of it", measured: fmt.Sprint(int(y.db.Commits()-written) / deployRounds), ok: true})
 }

@@ -27,7 +27,7 @@ func cmdRegistry(ts *testscript.TestScript, _ *world, _ []string) {
 }
 
 // push NAME:TAG...: images, made a moment ago, come into the registry.
-func cmdPush(ts *testscript.TestScript, _ *world, args []string) {
+func cmdPush(ts *testscript.TestScript, w *world, args []string) {
 	for _, a := range args {
 		ref, err := name.ParseReference(ts.Getenv("REGISTRY") + "/" + a)
 		ts.Check(err)
@@ -36,6 +36,9 @@ func cmdPush(ts *testscript.TestScript, _ *world, args []string) {
 		img, err = mutate.CreatedAt(img, v1.Time{Time: time.Now()})
 		ts.Check(err)
 		ts.Check(remote.Write(ref, img))
+		digest, err := img.Digest()
+		ts.Check(err)
+		w.knows(ref.String(), digest.String())
 	}
 }
 

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			}
 			// Sockets have short names; the script's own folder may be deep.
 			short := t.TempDir()
-			env.Values["world"] = &world{t: t, server: server, short: short, data: filepath.Join(env.WorkDir, "data")}
+			env.Values["world"] = &world{t: t, server: server, short: short, data: filepath.Join(env.WorkDir, "data"), published: map[string]dockertest.Image{}, pushed: map[string]string{}}
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("COLUMNS", "200")
@@ -116,6 +116,18 @@ type world struct {
 	engine *dockertest.Engine
 	proc   *exec.Cmd
 	ended  chan struct{}
+
+	published map[string]dockertest.Image // by their names
+	pushed    map[string]string           // digests of the registry, by name
+}
+
+// knows has an engine pull by the digest that the registry has of an image.
+func (w *world) knows(ref, digest string) {
+	w.pushed[ref] = digest
+	if image, there := w.published[ref]; there {
+		image.Digest = digest
+		w.engine.Publish(image)
+	}
 }
 
 // engine: a pretend engine begins to listen.
@@ -172,6 +184,8 @@ func cmdPublish(ts *testscript.TestScript, w *world, args []string) {
 			ts.Fatalf("publish: %q", a)
 		}
 	}
+	image.Digest = w.pushed[image.Ref]
+	w.published[image.Ref] = image
 	w.engine.Publish(image)
 }
 
