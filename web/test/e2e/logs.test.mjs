@@ -17,6 +17,7 @@ before(async () => {
 });
 after(async () => {
   await (await browser()).close();
+  await way.cut();
 });
 
 const engine = async (what, args = {}) => {

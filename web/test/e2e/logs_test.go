@@ -35,9 +35,8 @@ func TestLogsInABrowser(t *testing.T) {
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "logs.test.mjs")
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "CONTROL="+control.URL, "INSTANCE="+id)
-	out, err := flows.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
+	flows.Stdout, flows.Stderr = t.Output(), t.Output()
+	if err := flows.Run(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -46,6 +46,7 @@ const often = 100; // hits in one line
 /** Where a line holds it. */
 export function hits(text: string, find: RegExp): [number, number][] {
   const found: [number, number][] = [];
+  find.lastIndex = 0;
   for (const m of text.slice(0, longest).matchAll(find)) {
     if (m[0]) found.push([m.index, m.index + m[0].length]);
     if (found.length === often) break;
