@@ -251,16 +251,16 @@ func limitWords(r client.Resources) string {
 }
 
 func checkWords(h client.Healthcheck) string {
-	text := strings.Join(h.Test, " ")
+	parts := slices.Clone(h.Test)
 	for _, one := range []struct{ name, value string }{{"every", h.Interval}, {"within", h.Timeout}, {"after", h.StartPeriod}} {
 		if one.value != "" {
-			text += " " + one.name + " " + one.value
+			parts = append(parts, one.name, one.value)
 		}
 	}
 	if h.Retries > 0 {
-		text += fmt.Sprintf(" retries %d", h.Retries)
+		parts = append(parts, "retries", strconv.Itoa(h.Retries))
 	}
-	return strings.TrimSpace(text)
+	return strings.Join(parts, " ")
 }
 
 func powerWords(p client.Power) string {

@@ -69,7 +69,8 @@ func TestRead(t *testing.T) {
 	want := store.Spec{
 		Env: []store.EnvVar{{Name: "A", Value: "1"}, {Name: "GIVEN", Value: "yes"}, {Name: "LINES", Value: "one\ntwo"}, {Name: "PRICE", Value: "$5"}},
 		Ports: []store.Port{
-			{Container: 80, Host: 8080, HostIP: "0.0.0.0", Protocol: "tcp"}, {Container: 9000, HostIP: "127.0.0.1", Protocol: "udp"},
+			{Container: 80, Host: 8080, HostIP: "0.0.0.0", Protocol: "tcp"},
+			{Container: 9000, HostIP: "127.0.0.1", Protocol: "udp"},
 			{Container: 81, Host: 8081, HostIP: "0.0.0.0"},
 		},
 		Mounts: []store.Mount{

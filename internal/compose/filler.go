@@ -56,7 +56,7 @@ func (f *filler) fill(n *yaml.Node) (filling, error) {
 	var required *template.MissingRequiredError
 	switch {
 	case errors.As(err, &required):
-		text, err = "", nil // it is among the variables without a value
+		text = "" // it is among the variables without a value
 	case err != nil:
 		return filling{}, &Error{Line: n.Line, Reason: "a $ that begins no variable", Remedy: "write ${NAME}, or $$ for the sign itself"}
 	case len(text) > mostGrown:

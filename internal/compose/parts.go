@@ -74,18 +74,20 @@ func asTexts(words []any) []any {
 	return all
 }
 
+// selfReader is a type of compose-go that reads itself.
+type selfReader interface{ DecodeMapstructure(any) error }
+
 // decodeSelf lets the types of compose-go read themselves.
 func decodeSelf(from, to reflect.Value) (any, error) {
-	reads, ok := to.Interface().(interface{ DecodeMapstructure(any) error })
+	if to.Kind() == reflect.Pointer && to.IsNil() && to.Type().Implements(reflect.TypeFor[selfReader]()) {
+		to.Set(reflect.New(to.Type().Elem()))
+	}
+	reads, ok := reflect.TypeAssert[selfReader](to)
 	if !ok && to.CanAddr() {
-		reads, ok = to.Addr().Interface().(interface{ DecodeMapstructure(any) error })
+		reads, ok = reflect.TypeAssert[selfReader](to.Addr())
 	}
 	if !ok {
 		return from.Interface(), nil
-	}
-	if to.Kind() == reflect.Pointer && to.IsNil() {
-		to.Set(reflect.New(to.Type().Elem()))
-		reads, _ = to.Interface().(interface{ DecodeMapstructure(any) error })
 	}
 	if err := reads.DecodeMapstructure(from.Interface()); err != nil {
 		return nil, err

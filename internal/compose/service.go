@@ -191,7 +191,8 @@ func linesOf(f field) map[string]int {
 func nameForm(name string) bool {
 	for i, c := range name {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
-		if !letter && (i == 0 || !(c >= '0' && c <= '9' || c == '.' || c == '-')) {
+		later := c >= '0' && c <= '9' || c == '.' || c == '-'
+		if !letter && (i == 0 || !later) {
 			return false
 		}
 	}

@@ -172,6 +172,7 @@ func (g *grower) item(n *yaml.Node, depth int) (*item, error) {
 		return made, nil
 	case yaml.MappingNode:
 		return g.object(n, depth)
+	case yaml.StreamNode:
 	}
 	return nil, &Error{Line: n.Line, Reason: "it is no YAML that compose knows", Remedy: "mend that line"}
 }

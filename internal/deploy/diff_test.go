@@ -33,7 +33,8 @@ func TestCompare(t *testing.T) {
 		}},
 		{"what was secret stays so", env(secret("A", "1")), env(plain("A", "2")), []Difference{{Field: "env", Name: "A", Change: Changed, Secret: true}}},
 		{
-			"ports", store.Spec{Ports: []store.Port{{Container: 80, Host: 8080}, {Container: 53, Protocol: "udp"}}},
+			"ports",
+			store.Spec{Ports: []store.Port{{Container: 80, Host: 8080}, {Container: 53, Protocol: "udp"}}},
 			store.Spec{Ports: []store.Port{{Container: 80, Host: 8081, HostIP: "127.0.0.1", Protocol: "tcp"}}},
 			[]Difference{
 				{Field: "ports", Name: "53/udp", Change: Removed, Running: "127.0.0.1:a free one"},
@@ -42,33 +43,46 @@ func TestCompare(t *testing.T) {
 		},
 		{"the same port in other words", store.Spec{Ports: []store.Port{{Container: 80}}}, store.Spec{Ports: []store.Port{{Container: 80, HostIP: "127.0.0.1", Protocol: "tcp"}}}, nil},
 		{
-			"mounts", store.Spec{Mounts: []store.Mount{{Source: "data", Target: "/data"}}}, store.Spec{Mounts: []store.Mount{{Source: "data", Target: "/data", ReadOnly: true}}},
+			"mounts",
+			store.Spec{Mounts: []store.Mount{{Source: "data", Target: "/data"}}},
+			store.Spec{Mounts: []store.Mount{{Source: "data", Target: "/data", ReadOnly: true}}},
 			[]Difference{{Field: "mounts", Name: "/data", Change: Changed, Running: "data", Wanted: "data (read only)"}},
 		},
 		{
-			"networks", store.Spec{Networks: []store.Network{{Name: "front", Aliases: []string{"b", "a"}}}}, store.Spec{Networks: []store.Network{{Name: "front", Aliases: []string{"a", "b"}}, {Name: "back"}}},
+			"networks",
+			store.Spec{Networks: []store.Network{{Name: "front", Aliases: []string{"b", "a"}}}},
+			store.Spec{Networks: []store.Network{{Name: "front", Aliases: []string{"a", "b"}}, {Name: "back"}}},
 			[]Difference{{Field: "networks", Name: "back", Change: Added, Wanted: "in it"}},
 		},
 		{
-			"limits", store.Spec{Resources: store.Resources{Memory: 64 << 20, NanoCPUs: 500_000_000}}, store.Spec{Resources: store.Resources{Memory: 1536 << 20, Pids: 9}},
+			"limits",
+			store.Spec{Resources: store.Resources{Memory: 64 << 20, NanoCPUs: 500_000_000}},
+			store.Spec{Resources: store.Resources{Memory: 1536 << 20, Pids: 9}},
 			[]Difference{
 				{Field: "resources.memory", Change: Changed, Running: "64 MiB", Wanted: "1536 MiB"},
-				{Field: "resources.cpus", Change: Removed, Running: "0.5"}, {Field: "resources.pids", Change: Added, Wanted: "9"},
+				{Field: "resources.cpus", Change: Removed, Running: "0.5"},
+				{Field: "resources.pids", Change: Added, Wanted: "9"},
 			},
 		},
 		{"no restart in two words", store.Spec{Restart: "no"}, store.Spec{}, nil},
 		{"restart", store.Spec{Restart: "always"}, store.Spec{}, []Difference{{Field: "restart", Change: Changed, Running: "always", Wanted: "no"}}},
 		{
-			"words that look alike", store.Spec{Command: []string{"a b"}}, store.Spec{Command: []string{"a", "b"}},
+			"words that look alike",
+			store.Spec{Command: []string{"a b"}},
+			store.Spec{Command: []string{"a", "b"}},
 			[]Difference{{Field: "command", Change: Changed, Running: `"a b"`, Wanted: "a b"}},
 		},
 		{"the usual grace", store.Spec{StopGrace: 10 * time.Second}, store.Spec{}, nil},
 		{
-			"a health check", store.Spec{}, store.Spec{Healthcheck: store.Healthcheck{Test: []string{"CMD", "x"}, Interval: time.Second, Retries: 2}},
+			"a health check",
+			store.Spec{},
+			store.Spec{Healthcheck: store.Healthcheck{Test: []string{"CMD", "x"}, Interval: time.Second, Retries: 2}},
 			[]Difference{{Field: "healthcheck", Change: Added, Wanted: "CMD x every 1s retries 2"}},
 		},
 		{
-			"power", store.Spec{Power: store.Power{CapAdd: []string{"CAP_NET_ADMIN"}}}, store.Spec{Power: store.Power{Privileged: true, CapAdd: []string{"NET_ADMIN"}}},
+			"power",
+			store.Spec{Power: store.Power{CapAdd: []string{"CAP_NET_ADMIN"}}},
+			store.Spec{Power: store.Power{Privileged: true, CapAdd: []string{"NET_ADMIN"}}},
 			[]Difference{{Field: "power.privileged", Change: Added, Wanted: "yes"}},
 		},
 	}
@@ -131,7 +145,8 @@ func TestExplicit(t *testing.T) {
 	}
 	wanted.Env[0].Value, wanted.User, wanted.Entrypoint = "2", "1", []string{"/own"}
 	want := []Difference{
-		{Field: "env", Name: "A", Change: Changed, Secret: true}, {Field: "entrypoint", Change: Changed, Running: "/image", Wanted: "/own"},
+		{Field: "env", Name: "A", Change: Changed, Secret: true},
+		{Field: "entrypoint", Change: Changed, Running: "/image", Wanted: "/own"},
 		{Field: "user", Change: Added, Wanted: "1"},
 	}
 	if diff := cmp.Diff(want, Compare(Explicit(now, wanted), wanted)); diff != "" {

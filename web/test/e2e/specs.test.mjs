@@ -82,6 +82,11 @@ test('a stage is made with variables of two kinds, networks, limits and power ov
   await form.getByRole('checkbox', { name: 'MOTD is secret' }).uncheck();
   await button('Add variable', form).click();
   await button('Remove the new variable', form).click();
+  await shot(page, 'spec-env-desktop');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await form.getByLabel('Name of variable 1').scrollIntoViewIfNeeded();
+  await shot(page, 'spec-env-phone');
+  await page.setViewportSize({ width: 1360, height: 900 });
   await form.getByText('Networks and limits').click();
   await form.getByLabel('Networks', { exact: true }).fill('front: web, www');
   await form.getByLabel('Memory', { exact: true }).fill('lots');
