@@ -78,6 +78,9 @@ func (a *Adopter) Adopt(ctx context.Context, r Request) ([]Adopted, error) {
 		return nil, err
 	}
 	if !r.DryRun {
+		for _, one := range done {
+			a.hands.Follow(one.Host.ID, one.Instance.ContainerID, one.Instance.ID)
+		}
 		a.log.InfoContext(ctx, "containers adopted", "count", len(done), "actor", r.By.Actor)
 	}
 	return done, nil

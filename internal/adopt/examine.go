@@ -94,7 +94,7 @@ func (a *Adopter) examine(ctx context.Context, s *subject) (err error) {
 
 // mayAdopt says why a container is never ours to take.
 func (a *Adopter) mayAdopt(ctx context.Context, s *subject) (err error) {
-	v, err := a.db.InstanceByContainer(ctx, s.on.host.ID, s.c.ID)
+	v, err := a.db.InstanceOfContainer(ctx, s.c.ID)
 	if err == nil {
 		return fmt.Errorf("%s of %s/%s: %w", v.Name, v.Project, v.Stage, store.ErrTaken)
 	}

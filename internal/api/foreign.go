@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -223,8 +224,8 @@ func (s *server) adoptContainers(ctx context.Context, in *adoptIn) (*out[adoptio
 	for _, d := range done {
 		body.Items = append(body.Items, adoptedOf(ctx, d))
 	}
-	if !r.DryRun {
-		s.thresholdsChanged(ctx) // of stages that are new; and the scan that this asks for judges them
+	if !r.DryRun && slices.ContainsFunc(done, func(d adopt.Adopted) bool { return d.MadeStage }) {
+		s.thresholdsChanged(ctx)
 	}
 	return answer(body), nil
 }

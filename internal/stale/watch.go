@@ -46,6 +46,14 @@ func (s *Scanner) Watch(ctx context.Context) error {
 	return nil
 }
 
+// Follow has a container watched from now on that an instance has just become without a deploy, and its host looked at once: its
+// events carry no label by which they could be known as ours. It does not wait.
+func (s *Scanner) Follow(hostID, containerID, instanceID string) {
+	m := s.memory(hostID)
+	m.stream.follow(containerID, instanceID)
+	m.stream.poke()
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -355,3 +355,32 @@ func TestWatchLooksAgainAfterAClockThatWasOff(t *testing.T) {
 		}
 	})
 }
+
+// An adopted one has no label of ours: its row is why its events are ours to hear, and only as long as there is one.
+func TestAdoptedIsWatchedUntilItIsGivenBack(t *testing.T) {
+	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
+		ct := b.engine.Run(dockertest.Template{Name: "legacy", Image: "db:1"})
+		b.watch()
+		inst := b.adopt(ct, func(i *store.Instance) { i.Name, i.Ownership = "legacy", store.OwnershipAdopted })
+		b.scanner.Follow(b.host.ID, ct.ID, inst.ID)
+		b.pass(time.Hour)
+		end := time.Now()
+		ct.Exit(3)
+		b.settle()
+		b.want(inst, store.StatusStopped, store.ClassFailed, false, end)
+
+		storetest.Update(t, b.db, func(ctx context.Context, tx *store.Tx) error { return tx.Unadopt(ctx, inst.ID) })
+		ct.Start()
+		b.settle()
+		b.scan()
+		ct.Remove()
+		b.settle()
+		b.scan()
+		if _, err := b.db.Instance(t.Context(), inst.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("what was given back is known again: %v", err)
+		}
+		if told := b.events("instance.missing"); len(told) > 0 {
+			t.Errorf("what was given back is missed: %+v", told)
+		}
+	})
+}

@@ -23,10 +23,17 @@ func (q queries) ContainersOf(ctx context.Context, hostID string) (map[string]bo
 	return known, nil
 }
 
+// InstanceOfContainer returns the instance that a container is, on whichever host: two hosts may be one engine.
+func (q queries) InstanceOfContainer(ctx context.Context, containerID string) (InstanceView, error) {
+	return one(ctx, q, "find the instance of container "+containerID, scanView,
+		`SELECT `+viewColumns+` FROM instances i`+viewJoins+`
+		WHERE i.host_id IN (SELECT id FROM hosts) AND i.container_id = $1 AND i.container_id <> '' ORDER BY i.id LIMIT 1`, clean(containerID))
+}
+
 // Adopt adds the row of a container that somebody else made; ErrTaken when it has one. Whether it is on that host, and by
 // that full id, is for the caller to know.
 func (tx *Tx) Adopt(ctx context.Context, i Instance) error {
-	other, err := tx.InstanceByContainer(ctx, i.HostID, i.ContainerID)
+	other, err := tx.InstanceOfContainer(ctx, i.ContainerID)
 	switch {
 	case err == nil:
 		return fmt.Errorf("adopt container %s: %s of %s/%s: %w", i.Name, other.Name, other.Project, other.Stage, ErrTaken)
