@@ -55,7 +55,7 @@ func (f Foreign) Why() string {
 		return "it is a task of Docker Swarm, which looks after its own"
 	case MarkSelf:
 		return "docker-watcher itself runs in it"
-	case MarkNone, MarkStray, MarkInstallation:
+	case MarkNone, MarkStray, MarkInstallation, making:
 	}
 	return ""
 }
