@@ -116,15 +116,21 @@ func (b *bed) runStranger(adapter *docker.Engine, image string, labels map[strin
 	return id
 }
 
-// inspects are the whole facts of some containers, by id.
+// inspects are the whole facts of some containers, by id, but for what a health check does by itself. Mounts come in any order.
 func (b *bed) inspects(adapter *docker.Engine, ids []string) map[string]any {
 	b.t.Helper()
 	all := map[string]any{}
 	for _, id := range ids {
 		c, err := adapter.Inspect(b.t.Context(), id)
 		b.must(err)
-		var facts any
+		var facts map[string]any
 		b.must(json.Unmarshal(c.Raw, &facts))
+		delete(facts, "ExecIDs")
+		if state, ok := facts["State"].(map[string]any); ok {
+			delete(state, "Health")
+		}
+		mounts, _ := facts["Mounts"].([]any)
+		slices.SortFunc(mounts, func(a, b any) int { return strings.Compare(jsonText(a), jsonText(b)) })
 		all[id] = facts
 	}
 	return all
