@@ -56,7 +56,7 @@ type Instance struct {
 	Bytes              *int64      `json:"bytes"` // writable layer, when known
 	Ports              []Port      `json:"ports,omitempty"`
 	Domains            []string    `json:"domains,omitempty"` // of a single instance only
-	Spec               *Spec       `json:"spec,omitempty"` // of a single instance only
+	Spec               *Spec       `json:"spec,omitempty"`    // of a single instance only
 	CreatedAt          time.Time   `json:"created_at"`
 	UpdatedAt          time.Time   `json:"updated_at"`
 	Revision           int64       `json:"revision"`
