@@ -116,7 +116,7 @@ func TestForeignContainersAreListed(t *testing.T) {
 		"by compose project":   {client.ForeignFilter{Compose: "shop"}, []string{"db", "web"}},
 		"those that run":       {client.ForeignFilter{Classes: []string{"running"}}, []string{"web", "copy", "task", "theirs"}},
 		"by class":             {client.ForeignFilter{Classes: []string{"failed", "never_started"}}, []string{"fresh", "wiki"}},
-		"by host, by its name": {client.ForeignFilter{Host: "local", Text: "db"}, []string{"db"}},
+		"by host, by its name": {client.ForeignFilter{Host: "local", Text: "acme/db"}, []string{"db"}},
 		"nothing of that":      {client.ForeignFilter{Compose: "sho"}, nil},
 	} {
 		if diff := cmp.Diff(c.want, foreignNames(b.foreign(c.f))); diff != "" {
