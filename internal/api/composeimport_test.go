@@ -119,7 +119,7 @@ func TestComposeThatCannotBeImported(t *testing.T) {
 		})
 	}
 	// A huge one is refused before anything reads it, and an unknown key is none.
-	text, err := json.Marshal(map[string]any{"text": strings.Repeat("#", 10<<20), "dry_run": true})
+	text, err := json.Marshal(map[string]any{"text": strings.Repeat("#", maxBody), "dry_run": true})
 	b.must(err)
 	if status, _, body := b.raw(b.admin, post, "/api/import/compose", string(text)); status != http.StatusRequestEntityTooLarge || !strings.Contains(body, codeTooLarge) {
 		t.Errorf("%d %s", status, body)

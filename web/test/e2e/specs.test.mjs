@@ -163,6 +163,10 @@ test('a compose file is told line by line, and a service of it imported', async 
   await dialog().getByRole('alert').getByText('it is no YAML').waitFor();
   await dialog()
     .getByLabel('Choose a file')
+    .setInputFiles({ name: 'huge.yaml', mimeType: 'text/yaml', buffer: Buffer.alloc(10 << 20, '#') });
+  await dialog().getByRole('alert').getByText('larger than 1 MiB').waitFor();
+  await dialog()
+    .getByLabel('Choose a file')
     .setInputFiles({ name: 'compose.yaml', mimeType: 'text/yaml', buffer: Buffer.from(file) });
   await eventually(async () => assert.equal(await dialog().getByLabel('Compose file').inputValue(), file));
   await look('compose-text');
