@@ -75,8 +75,9 @@ func TestNewerRequestSupersedesTheOneThatWaits(t *testing.T) {
 		}
 		r.expectServing(t, third.InstanceID)
 		r.expectNoOrphan(t, 3)
-		if n := r.asked("^POST /images/create.*tag=1.1"); n != 1 {
-			t.Errorf("1.1 was pulled %d times: once for the other stage, never for the superseded one", n)
+		// Once for the other stage, and once at most ahead of the turn that the superseded one never had.
+		if n := r.asked("^POST /images/create.*tag=1.1"); n < 1 || n > 2 {
+			t.Errorf("1.1 was pulled %d times", n)
 		}
 	})
 }

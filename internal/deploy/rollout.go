@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -237,7 +236,7 @@ func (r *rollout) create(ctx context.Context) error {
 		return nil
 	}
 	opts := createOptions(r.inst, r.spec, r.db.InstallationID())
-	opts.Image = cmp.Or(r.inst.ImageID, r.wanted()) // its name may lead elsewhere by now
+	opts.Image = r.imageName(ctx)
 	failpoint("before-create")
 	id, err := r.eng.Create(ctx, opts)
 	if errors.Is(err, docker.ErrConflict) {
@@ -253,6 +252,23 @@ func (r *rollout) create(ctx context.Context) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
 	defer cancel()
 	return r.tookContainer(clean, id)
+}
+
+// imageName is what the container is made of, by a name that people know in the engine's own lists where there is one that means
+// the image that was fetched and no other; else by its id, for a name may lead elsewhere by now.
+func (r *rollout) imageName(ctx context.Context) string {
+	if r.inst.ImageID == "" {
+		return r.wanted()
+	}
+	name := reference(r.inst.Image, r.inst.ImageTag)
+	if digest := "@" + r.inst.Digest; digestForm.MatchString(r.inst.Digest) && !strings.HasSuffix(name, digest) {
+		name += digest
+	}
+	// An engine that does not know the name, or does not answer, takes the id.
+	if image, err := r.eng.InspectImage(ctx, name); err == nil && image.ID == r.inst.ImageID {
+		return name
+	}
+	return r.inst.ImageID
 }
 
 // makeRoom stops what serves now, if the new one could not run beside it. It stays intended to run:

@@ -148,6 +148,10 @@ func (e *Engine) imageFor(ref string) *image {
 }
 
 func (e *Engine) findImage(ref string) *image {
+	if name, digest, ok := strings.Cut(ref, "@"); ok { // the digest decides, whatever tag stands before it
+		repository, _ := splitRef(name)
+		ref = repository + "@" + digest
+	}
 	if img := e.images[ref]; img != nil {
 		return img
 	}
