@@ -42,7 +42,7 @@ func (s *server) stream(hc huma.Context, about string, tell func(context.Context
 	case errors.Is(err, events.ErrLagged):
 		s.log.InfoContext(ctx, "slow listener was dropped, it can resume", "addr", r.RemoteAddr)
 	default:
-		s.log.ErrorContext(ctx, about+" broke off", "path", r.URL.Path, "error", err)
+		s.log.ErrorContext(ctx, "a stream broke off", "stream", about, "path", r.URL.Path, "error", err)
 	}
 }
 

@@ -186,7 +186,9 @@ func TestFollowResumes(t *testing.T) {
 		ended, stop := b.follow(all, place, h)
 		time.Sleep(time.Second)
 		stop()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
 		got = append(got, h.lines...)
 		if len(got) != 210 {
 			t.Errorf("%d lines of 210", len(got))

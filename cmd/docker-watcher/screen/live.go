@@ -2,6 +2,7 @@ package screen
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -33,7 +34,7 @@ func (l *Live) Draw(head []string, t Table) {
 	paper := &Screen{Out: &text, Colour: l.s.Colour}
 	paper.Print(t)
 	width, height := l.Size()
-	lines := append(head[:len(head):len(head)], strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
+	lines := append(slices.Clip(head), strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
 	if len(lines) > height {
 		lines = lines[:max(0, height)]
 	}

@@ -125,7 +125,10 @@ test('a hundred thousand lines scroll, and few of them are in the page', async (
   await line('the first line').waitFor();
   await engine('flood', { n: 120_000 });
   await page.getByText('100,000 lines', { exact: true }).waitFor({ timeout: 120_000 });
-  await eventually(async () => assert.equal(await line('flood 120000 ').count(), 1));
+  await eventually(async () => assert.equal(await line('flood 120000 ').count(), 1)).catch(async (e) => {
+    await shot(page, 'logs-failed');
+    throw new Error(`at ${await top()}: ${(await log().innerText()).slice(-200)}`, { cause: e });
+  });
   assert.ok((await log().locator('div').count()) < 200, 'all lines are in the page');
   const [at, end] = await top();
   assert.ok(end - at < 40, `it stands at ${at} of ${end}`);

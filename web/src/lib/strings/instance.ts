@@ -23,7 +23,8 @@ export const instance = {
     ofCore: 'of one core',
     of: (limit: string) => `of ${limit}`,
     rate: (n: string) => `${n}/s`,
-    inOut: 'in and out',
+    in: (n: string) => `${n}/s in`,
+    out: (n: string) => `${n}/s out`,
     more: (read: string, write: string, processes: number) =>
       `Disk ${read}/s read, ${write}/s written. ${plural(processes, 'process', 'processes')}.`,
     hour: 'Last hour',
