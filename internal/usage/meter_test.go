@@ -87,7 +87,7 @@ const asks = `^GET /containers/[^/]+/stats`
 
 func TestTheLastHour(t *testing.T) {
 	inBubble(t, func(b *bed) {
-		pretend, those := b.host("local", 2)
+		pretend, those := b.host("local", 1)
 		defer b.run()()
 		pretend.Container("local-0").SetUsage(0.5, 64<<20)
 		time.Sleep(10 * time.Minute)
@@ -103,7 +103,7 @@ func TestTheLastHour(t *testing.T) {
 		if h.Step != 15*time.Second || time.Since(h.Since) < 10*time.Minute {
 			t.Errorf("%+v", h)
 		}
-		time.Sleep(2 * time.Hour)
+		time.Sleep(65 * time.Minute)
 		h = b.meter.History(those[0].ID, time.Now())
 		if n := len(h.Samples); n < 236 || n > 241 || time.Since(h.Samples[0].Time()) > usage.Kept {
 			t.Errorf("%d samples from %s on", n, h.Samples[0].Time())
@@ -117,16 +117,16 @@ func TestTheLastHour(t *testing.T) {
 // However many run, engines are asked twice a second at most, and nobody is forgotten.
 func TestManyCostNoMore(t *testing.T) {
 	inBubble(t, func(b *bed) {
-		pretend, those := b.host("local", 300)
+		pretend, those := b.host("local", 100)
 		defer b.run()()
 		time.Sleep(time.Minute)
 		pretend.ResetCalls()
-		time.Sleep(10 * time.Minute)
-		if n := len(pretend.Requests(asks)); n > 10*60*2+10 || n < 10*60*2-30 {
-			t.Errorf("asked %d times in ten minutes", n)
+		time.Sleep(4 * time.Minute)
+		if n := len(pretend.Requests(asks)); n > 4*60*2+10 || n < 4*60*2-30 {
+			t.Errorf("asked %d times in four minutes", n)
 		}
 		for _, i := range those {
-			if h := b.meter.History(i.ID, time.Now()); len(h.Samples) < 3 || h.Step != 150*time.Second {
+			if h := b.meter.History(i.ID, time.Now()); len(h.Samples) < 3 || h.Step != 50*time.Second {
 				t.Fatalf("%d samples, step %s", len(h.Samples), h.Step)
 			}
 		}
@@ -136,18 +136,18 @@ func TestManyCostNoMore(t *testing.T) {
 // An engine that hangs costs a gap, holds nobody up, and is asked little.
 func TestEngineThatHangs(t *testing.T) {
 	inBubble(t, func(b *bed) {
-		hangs, sick := b.host("sick", 20)
-		_, well := b.host("well", 5)
+		hangs, sick := b.host("sick", 8)
+		_, well := b.host("well", 1)
 		defer b.run()()
 		time.Sleep(2 * time.Minute)
 		before := len(b.meter.History(sick[0].ID, time.Now()).Samples)
 		clear := hangs.Fail(dockertest.Fault{On: asks, Hang: true})
 		hangs.ResetCalls()
-		time.Sleep(10 * time.Minute)
-		if n := len(hangs.Requests(asks)); n == 0 || n > 2*40+2 {
+		time.Sleep(5 * time.Minute)
+		if n := len(hangs.Requests(asks)); n == 0 || n > 2*20+2 {
 			t.Errorf("the engine that hangs was asked %d times", n)
 		}
-		if n := len(b.meter.History(well[0].ID, time.Now()).Samples); n < 40 {
+		if n := len(b.meter.History(well[0].ID, time.Now()).Samples); n < 20 {
 			t.Errorf("the other has %d samples", n)
 		}
 		clear()
