@@ -388,7 +388,7 @@ test('what is selected is in the address, and comes back from there', async () =
   const bar = many.getByRole('region', { name: 'Bulk actions' });
   const box = (n) => many.getByRole('checkbox', { name: `Select many-preview-${String(n).padStart(5, '0')}` });
   const says = async (n) => bar.getByText(`${n} selected`).waitFor();
-  await many.goto(MANY_URL + '/stale');
+  await many.goto(MANY_URL + '/stale?q=many-preview-0999'); // ten of them
   await box(9999).click();
   await box(9997).click();
   await says(2);
@@ -610,6 +610,10 @@ test('a stage is rolled back in one step to what it kept', async () => {
   await ended('1.0 serves live');
   await step('Pulling the image').getByText('not needed').waitFor();
   await eventually(() => assert.ok(running('live').length === 1 && running('live')[0] !== now));
+  const left = (await api('GET', `/api/stages/${lanes.live.id}/deploys`)).items.find((d) => d.image_tag === '1.1');
+  await page.goto(BASE_URL + `/deploys/${left.id}`);
+  await ended('1.1 came to serve live');
+  await page.getByText('Its instance does not run any more.').waitFor();
   await page.getByRole('link', { name: 'Deploys of the stage' }).click();
   const rows = page.getByRole('table', { name: 'Deploys' }).getByRole('row');
   await eventually(async () => assert.equal(await rows.count(), 6, 'five deploys and a head'));

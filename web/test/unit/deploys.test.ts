@@ -160,7 +160,7 @@ describe('what a deploy says that it will do', () => {
     expect(all(told)).toMatch(/stopped first, because both publish the host port 8080/);
     expect(all(told)).toMatch(/live-1\.0 is started again/);
     expect(all(told)).not.toMatch(/beside|goes on serving/);
-    expect(told.warns.join()).toMatch(/Nothing serves from then/);
+    expect(told.warns.join()).toMatch(/For a while nothing serves/);
   });
   it('names what gives way where tags run side by side', () => {
     const lanes = stage({ strategy: 'parallel', domain: '{{tag}}.{{project}}.example.com' });

@@ -56,7 +56,7 @@ export const deploy = {
   ifNot: 'If it does not become healthy, it is stopped, and what served goes on serving.',
   ifNotAgain: (name: string) => `If it does not become healthy, it is stopped, and ${name} is started again.`,
   ifNotAlone: 'If it does not become healthy, it is stopped.',
-  gap: 'Nothing serves from then until the new one is healthy.',
+  gap: 'For a while nothing serves: the former one is stopped before the new one is healthy.',
   samePort: (port: number) => `both publish the host port ${port}`,
   sameVolume: (source: string) => `both write to ${source}`,
   production: 'This is a production stage.',
