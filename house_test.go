@@ -29,7 +29,6 @@ var allowed = map[string][]string{
 	"internal/hook":     {},
 	"internal/tagrule":  {},
 	"internal/compose":  {"internal/store"},
-	"internal/proxy":    {},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
 	"internal/adopt":    {"internal/store", "internal/docker"},
@@ -48,7 +47,7 @@ var allowed = map[string][]string{
 	"cmd/server": {
 		"internal/config", "internal/store", "internal/docker", "internal/schedule", "internal/events",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/registry", "internal/deploy",
-		"internal/poll", "internal/api", "web", "internal/usage", "internal/proxy",
+		"internal/poll", "internal/api", "web", "internal/usage",
 	},
 	"cmd/docker-watcher":        {"client", "cmd/docker-watcher/screen"},
 	"cmd/docker-watcher/screen": {},

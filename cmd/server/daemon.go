@@ -41,13 +41,6 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer listener.Close() // in the ordinary course the server has closed it
-	door, err := openDoor(ctx, cfg.ProxyHTTP)
-	if err != nil {
-		return err
-	}
-	if door != nil {
-		defer door.Close() // as above
-	}
 
 	if err := checkFolder(cfg.Data); err != nil {
 		return err
@@ -125,14 +118,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopKeeping := background(ctx, events.NewPersister(bus, db, log).Run)
 	defer func() { err = errors.Join(err, stopKeeping()) }()
 
-	routing, err := routeBy(ctx, door, db, fleet, deployer, log)
-	if err != nil {
-		return err
-	}
 	group, running := errgroup.WithContext(ctx)
-	for _, part := range routing {
-		group.Go(func() error { return part(running) })
-	}
 	for _, part := range []func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
 		engines.Run, engines.Finish, meter.Run, leader(db), giveBackMemory(db, log),

@@ -17,8 +17,6 @@ var errFolder = errors.New("the data folder cannot be used")
 // hintFor says what a person can do about a fault that keeps the daemon from running; empty if nobody knows.
 func hintFor(err error, cfg config.Config) string {
 	switch {
-	case errors.Is(err, errDoor):
-		return fmt.Sprintf("%s must be free, an address of this machine, and one that this user may use: give another with --proxy-http, or none", cfg.ProxyHTTP)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Sprintf("something listens on %s already, perhaps another docker-watcher: stop it, or give another address with --listen", cfg.Listen)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -34,7 +34,6 @@ type Config struct {
 	LogLevel       slog.Level
 	LogFormat      LogFormat
 	AdminTokenFile string // "" or a file whose content is an admin API token
-	ProxyHTTP      string // "" or host:port at which routes are served over http
 }
 
 // LogFormat is the shape of a log line.
@@ -62,7 +61,6 @@ func options(dockerHost string) []option {
 		{"log-level", "LEVEL", "debug, info, warn or error", "info", func(c *Config, v string) error { return setLevel(&c.LogLevel, v) }},
 		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
-		{"proxy-http", "HOST:PORT", "where the routes of stages are served over http, such as 0.0.0.0:80; default: nowhere", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
 	}
 }
 
@@ -139,13 +137,6 @@ func setAddr(to *string, v string) error {
 func setOptional(to *string, v string) error {
 	*to = v
 	return nil
-}
-
-func setOptionalAddr(to *string, v string) error {
-	if v == "" {
-		return nil
-	}
-	return setAddr(to, v)
 }
 
 func setPath(to *string, v string) error {
@@ -236,7 +227,6 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP),
 	)
 }
 

@@ -116,10 +116,6 @@ func TestLeadBack(t *testing.T) {
 			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PointDomain(ctx, i, domain, 80) })
 		}
 		point(first, "old.example")
-		led, err := db.LedAddresses(t.Context())
-		if diff := cmp.Diff([]store.LedAddress{{Domain: "old.example", PathPrefix: "/", InstanceID: first.ID, Port: 80}}, led); diff != "" || err != nil {
-			t.Errorf("%s, %v", diff, err)
-		}
 		was, err := db.RouteLeads(t.Context(), s.ID)
 		if err != nil || len(was) != 1 || was[0].InstanceID != first.ID || was[0].Port != 80 {
 			t.Fatalf("%+v, %v", was, err)

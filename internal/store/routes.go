@@ -64,19 +64,3 @@ func (tx *Tx) LeadBack(ctx context.Context, from string, was []RouteLead, since 
 	_, err := tx.exec(ctx, what, `DELETE FROM routes WHERE instance_id = $1 AND created_at >= $2`, from, since.UnixMilli())
 	return err
 }
-
-// LedAddress is an address that an enabled route leads to an instance.
-type LedAddress struct {
-	Domain     string
-	PathPrefix string
-	InstanceID string
-	Port       int
-}
-
-// LedAddresses returns every address that leads to an instance now.
-func (q queries) LedAddresses(ctx context.Context) ([]LedAddress, error) {
-	return list(ctx, q, "read the table of routes", func(r row) (a LedAddress, err error) {
-		return a, r.Scan(&a.Domain, &a.PathPrefix, &a.InstanceID, &a.Port)
-	}, `SELECT d.domain, d.path_prefix, r.instance_id, r.port FROM domains d JOIN routes r ON r.id = d.route_id
-		WHERE r.enabled <> 0 AND r.instance_id IS NOT NULL ORDER BY d.domain, d.path_prefix`)
-}
