@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/hook":     {},
 	"internal/tagrule":  {},
 	"internal/compose":  {"internal/store"},
+	"internal/proxy":    {},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
 	"internal/adopt":    {"internal/store", "internal/docker"},

@@ -1,0 +1,139 @@
+package proxy
+
+import (
+	"net/http/httputil"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// compiled is a table made ready to answer by. It never changes.
+type compiled struct {
+	table   Table
+	hash    string
+	rules   index[*entry]
+	byID    map[string]*entry
+	targets map[upstreamKey]*upstream
+	policy  Policy
+}
+
+// entry is a rule made ready.
+type entry struct {
+	rule      Rule
+	upstreams []*upstream // those that can be reached
+	allow     []netip.Prefix
+	deny      []netip.Prefix
+	stats     *stats
+	forward   *httputil.ReverseProxy
+	turn      atomic.Uint64
+}
+
+// stats are the figures of a rule since the start; they outlive tables.
+type stats struct {
+	requests atomic.Int64
+	errors   atomic.Int64 // answers of 500 and above, and those that never came
+	last     atomic.Int64 // unix ms of the newest request; 0: none yet
+	open     atomic.Int64
+}
+
+func (s *stats) begin(now time.Time) {
+	s.requests.Add(1)
+	s.open.Add(1)
+	s.last.Store(now.UnixMilli())
+}
+
+// compile makes a table ready. What the former one knows of the same rules and targets is taken over.
+func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
+	if err := t.Validate(s.policy); err != nil {
+		return nil, err
+	}
+	hash, err := t.Hash()
+	if err != nil {
+		return nil, err
+	}
+	policy := s.policy
+	policy.Refused = append(slices.Clip(policy.Refused), t.Refused...)
+	c := &compiled{table: t, hash: hash, rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy}
+	for _, r := range t.Rules {
+		e, err := s.entryOf(c, r, former)
+		if err != nil {
+			return nil, err
+		}
+		c.byID[r.ID] = e
+		for _, a := range r.Addresses {
+			c.rules.add(a, e)
+		}
+	}
+	c.rules.sort()
+	return c, nil
+}
+
+func (s *Server) entryOf(c *compiled, r Rule, former *compiled) (*entry, error) {
+	e := &entry{rule: r, stats: &stats{}}
+	if old := former.entry(r.ID); old != nil {
+		e.stats = old.stats
+	}
+	for _, t := range r.Targets {
+		if t.URL == "" {
+			continue
+		}
+		u, err := ParseTarget(t.URL, c.policy)
+		if err != nil {
+			return nil, err
+		}
+		key := upstreamKey{r.ID, t.Ref, t.URL}
+		up := former.target(key)
+		if up == nil {
+			up = &upstream{rule: r.ID, ref: t.Ref, url: u, idle: s.wake}
+		}
+		c.targets[key] = up
+		e.upstreams = append(e.upstreams, up)
+	}
+	e.allow, e.deny = prefixesOf(r.Options.AllowIPs), prefixesOf(r.Options.DenyIPs)
+	e.forward = s.forwarder(e)
+	return e, nil
+}
+
+// prefixesOf reads what was validated.
+func prefixesOf(list []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range list {
+		if p, err := ParsePrefix(text); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (c *compiled) entry(id string) *entry {
+	if c == nil {
+		return nil
+	}
+	return c.byID[id]
+}
+
+func (c *compiled) target(key upstreamKey) *upstream {
+	if c == nil {
+		return nil
+	}
+	return c.targets[key]
+}
+
+// admits tells whether the IP lists let an address in.
+func (e *entry) admits(addr netip.Addr) bool {
+	if within(e.deny, addr) {
+		return false
+	}
+	return len(e.allow) == 0 || within(e.allow, addr)
+}
+
+// stopped is the target that explains why nothing answers: the one that stopped last, else the first that says why.
+func (e *entry) stopped() (t Target) {
+	for _, other := range e.rule.Targets {
+		if other.StoppedSince.After(t.StoppedSince) || t.Ref == "" {
+			t = other
+		}
+	}
+	return t
+}

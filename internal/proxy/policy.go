@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Policy says which addresses nobody may be led to. Private networks and this machine are allowed: that is where containers
+// are. It is asked when a rule is checked, and again when its target is dialled, of the address that its name stands for then.
+type Policy struct {
+	// Own are the listeners of docker-watcher itself, and the engines that it commands over the network.
+	Own []netip.AddrPort
+	// Refused are what the admin refuses beside.
+	Refused []netip.Prefix
+	// Local tells whether an address is one of this machine; nil: only loopback is.
+	Local func(netip.Addr) bool
+}
+
+// RefusedError says why an address may not be dialled.
+type RefusedError struct{ Addr, Reason string }
+
+func (e RefusedError) Error() string { return e.Addr + " is refused as a target: " + e.Reason }
+
+type refusal struct {
+	net    netip.Prefix
+	reason string
+}
+
+const (
+	reasonLink     = "a link-local address; clouds answer there with the machine's credentials"
+	reasonMetadata = "the metadata service of a cloud, which hands out credentials"
+	reasonNowhere  = "no address of a single machine"
+	reasonLoop     = "docker-watcher itself listens there: requests would go round in a circle"
+)
+
+var refusals = []refusal{
+	{netip.MustParsePrefix("169.254.0.0/16"), reasonLink},
+	{netip.MustParsePrefix("fe80::/10"), reasonLink},
+	{netip.MustParsePrefix("fd00:ec2::/32"), reasonMetadata},
+	{netip.MustParsePrefix("fd20:ce::254/128"), reasonMetadata},
+	{netip.MustParsePrefix("100.100.100.200/32"), reasonMetadata},
+	{netip.MustParsePrefix("168.63.129.16/32"), reasonMetadata},
+	{netip.MustParsePrefix("192.0.0.192/32"), reasonMetadata},
+	{netip.MustParsePrefix("0.0.0.0/8"), reasonNowhere},
+	{netip.MustParsePrefix("::/128"), reasonNowhere},
+	{netip.MustParsePrefix("224.0.0.0/4"), reasonNowhere},
+	{netip.MustParsePrefix("240.0.0.0/4"), reasonNowhere},
+	{netip.MustParsePrefix("ff00::/8"), reasonNowhere},
+}
+
+// Prefixes of IPv6 that carry an address of IPv4 inside: by it they are judged as well.
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	nat64Own  = netip.MustParsePrefix("64:ff9b:1::/48")
+	sixToFour = netip.MustParsePrefix("2002::/16")
+	compat    = netip.MustParsePrefix("::/96")
+)
+
+// Check says why an address may not be dialled; nil: it may.
+func (p Policy) Check(at netip.AddrPort) error {
+	for _, addr := range faces(at.Addr().WithZone("")) {
+		if reason := p.reason(addr, at.Port()); reason != "" {
+			return RefusedError{Addr: at.String(), Reason: reason}
+		}
+	}
+	return nil
+}
+
+func (p Policy) reason(addr netip.Addr, port uint16) string {
+	for _, r := range refusals {
+		if r.net.Contains(addr) {
+			return r.reason
+		}
+	}
+	if within(p.Refused, addr) {
+		return "the setting refused_targets refuses it"
+	}
+	for _, own := range p.Own {
+		if own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr) {
+			return reasonLoop
+		}
+	}
+	return ""
+}
+
+// same tells whether who listens at own is reached at addr.
+func (p Policy) same(own, addr netip.Addr) bool {
+	if !own.IsUnspecified() {
+		return own == addr
+	}
+	return addr.IsLoopback() || p.Local != nil && p.Local(addr)
+}
+
+// faces are all the addresses that one stands for.
+func faces(addr netip.Addr) []netip.Addr {
+	if addr.Is4() || addr.Is4In6() {
+		return []netip.Addr{addr.Unmap()}
+	}
+	b := addr.As16()
+	switch {
+	case nat64.Contains(addr), nat64Own.Contains(addr), compat.Contains(addr) && !addr.IsLoopback() && !addr.IsUnspecified():
+		return []netip.Addr{addr, netip.AddrFrom4([4]byte(b[12:16]))}
+	case sixToFour.Contains(addr):
+		return []netip.Addr{addr, netip.AddrFrom4([4]byte(b[2:6]))}
+	}
+	return []netip.Addr{addr}
+}
+
+// checkName says why a name may not be a target, before anybody looks it up.
+func checkName(host string) error {
+	switch name := strings.TrimSuffix(strings.ToLower(host), "."); name {
+	case "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal":
+		return fmt.Errorf("%s is refused as a target: %s", name, reasonMetadata)
+	}
+	return nil
+}

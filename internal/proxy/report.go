@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Report is how a rule does.
+type Report struct {
+	Requests    int64 // since the start of the proxy
+	Errors      int64 // answers of 500 and above, and those that never came
+	Open        int64
+	LastRequest time.Time // zero: none since the start
+	Targets     []TargetReport
+}
+
+// TargetReport is how a target does.
+type TargetReport struct {
+	Target
+	Down       bool   // its health check says so
+	Trouble    string // what is wrong with it
+	Open       int64
+	LastAnswer time.Time // zero: none since it is in the table
+}
+
+// Report tells how a rule of the table in force does; false: it is in none.
+func (s *Server) Report(rule string) (Report, bool) {
+	c := s.current.Load()
+	e := c.entry(rule)
+	if e == nil {
+		return Report{}, false
+	}
+	r := Report{Requests: e.stats.requests.Load(), Errors: e.stats.errors.Load(), Open: e.stats.open.Load(), LastRequest: timeOf(&e.stats.last)}
+	now := time.Now()
+	for _, t := range e.rule.Targets {
+		tr := TargetReport{Target: t, Trouble: t.Why}
+		if up := c.target(upstreamKey{rule, t.Ref, t.URL}); up != nil {
+			tr.Down, tr.Open, tr.LastAnswer = up.spared(now), up.open.Load(), timeOf(&up.lastGood)
+			if why := up.trouble.Load(); why != nil {
+				tr.Trouble = *why
+			}
+		}
+		r.Targets = append(r.Targets, tr)
+	}
+	return r, true
+}
+
+func timeOf(ms *atomic.Int64) time.Time {
+	if n := ms.Load(); n != 0 {
+		return time.UnixMilli(n).UTC()
+	}
+	return time.Time{}
+}

@@ -1,0 +1,304 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Of the connections from clients.
+const (
+	headTimeout = 10 * time.Second // to send the head of a request
+	idleTimeout = 2 * time.Minute
+	headSize    = 64 << 10 // bytes
+)
+
+// ServerOptions say what a server stands on.
+type ServerOptions struct {
+	// File keeps the last good table; empty: it is kept nowhere.
+	File   string
+	Policy Policy
+	// Flipped is told when a health check finds that a target is down, or up again.
+	Flipped func(Flip)
+	// Missed is told when a target could not be dialled: perhaps it is elsewhere by now. It must not block.
+	Missed func()
+	Log    *slog.Logger
+}
+
+// Server answers by the table that was applied last.
+type Server struct {
+	log        *slog.Logger
+	file       string
+	name       string // in the header Via, by which a circle is noticed
+	policy     Policy
+	flipped    func(Flip)
+	onMiss     func()
+	transports transports
+	buffers    bufferPool
+	logins     *logins
+	current    atomic.Pointer[compiled]
+
+	applying sync.Mutex
+	mu       sync.Mutex
+	retired  map[*upstream]struct{} // left the table, and something is open on them
+	changed  chan struct{}          // closed and made anew when the table or what is open on a retired target changes
+}
+
+// NewServer returns a server with an empty table.
+func NewServer(o ServerOptions) *Server {
+	s := &Server{
+		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, logins: newLogins(),
+		retired: map[*upstream]struct{}{}, changed: make(chan struct{}),
+	}
+	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, by: map[waits]*http.Transport{}}
+	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
+	return s
+}
+
+// Apply checks a table and answers by it from now on. An error means that all is answered as before. What is under way goes on.
+func (s *Server) Apply(t Table) (hash string, err error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	former := s.current.Load()
+	next, err := s.compile(t, former)
+	if err != nil {
+		return "", err
+	}
+	if next.hash == former.hash {
+		return next.hash, nil
+	}
+	s.swap(former, next)
+	if err := s.keep(t); err != nil {
+		s.log.Error("the table is served, but was not kept for the next start", "error", err)
+	}
+	return next.hash, nil
+}
+
+// swap puts a table in force.
+func (s *Server) swap(former, next *compiled) {
+	s.current.Store(next)
+	s.mu.Lock()
+	for key, up := range former.targets {
+		if next.targets[key] == nil {
+			up.retired.Store(true)
+			s.retired[up] = struct{}{}
+		}
+	}
+	s.mu.Unlock()
+	s.wake()
+}
+
+// wake tells those who wait that something has changed, and forgets retired targets on which nothing is open.
+func (s *Server) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for up := range s.retired {
+		if up.open.Load() == 0 {
+			delete(s.retired, up)
+		}
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Hash is of the table in force; empty: none was applied.
+func (s *Server) Hash() string { return s.current.Load().hash }
+
+// Table is the one in force.
+func (s *Server) Table() Table { return s.current.Load().table }
+
+// Drained waits until nothing is open on targets of this name that have left the table, or until ctx ends.
+func (s *Server) Drained(ctx context.Context, ref string) error {
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		if s.Open(ref) == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Open counts the requests and streams on targets of this name that have left the table.
+func (s *Server) Open(ref string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := int64(0)
+	for up := range s.retired {
+		if up.ref == ref {
+			open += up.open.Load()
+		}
+	}
+	return int(open)
+}
+
+// Serve takes connections until ctx ends; what is under way may end within patience, then it is cut.
+func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Duration) error {
+	srv := &http.Server{
+		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true,
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	defer s.transports.closeIdle()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if srv.Shutdown(late) == nil {
+		return nil
+	}
+	if err := srv.Close(); err != nil {
+		return fmt.Errorf("close the connections of the proxy: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if status, why := malformed(r); status != 0 {
+		page{status: status, title: http.StatusText(status), text: why}.write(w, r)
+		return
+	}
+	for _, via := range r.Header["Via"] {
+		if strings.Contains(via, s.name) {
+			loopPage.write(w, r)
+			return
+		}
+	}
+	now := time.Now()
+	for {
+		c := s.current.Load()
+		e, prefix, ok := c.rules.find(r.Host, r.URL.Path)
+		if !ok {
+			unknownPage.write(w, r)
+			return
+		}
+		v := &visit{e: e, prefix: prefix}
+		v.client, v.trusted, v.secure = origin(r, c.table.Trusted)
+		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
+			e.stats.begin(now)
+			s.answerAlone(w, r, v)
+			e.stats.open.Add(-1)
+			return
+		}
+		v.at.begin()
+		if s.current.Load() != c {
+			v.at.end() // by the new table, so that who waits for the old target to drain has waited for all
+			continue
+		}
+		e.stats.begin(now)
+		s.answerBy(w, r, v)
+		return
+	}
+}
+
+// answerAlone answers for a rule of which no target can be reached.
+func (s *Server) answerAlone(w http.ResponseWriter, r *http.Request, v *visit) {
+	if s.held(w, r, v) {
+		return
+	}
+	v.e.stats.errors.Add(1)
+	if t := v.e.stopped(); !t.StoppedSince.IsZero() {
+		stoppedPage(t.StoppedSince).write(w, r)
+		return
+	}
+	awayPage.write(w, r)
+}
+
+// answerBy asks a target.
+func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
+	defer func() {
+		v.at.end()
+		v.e.stats.open.Add(-1)
+	}()
+	if s.held(w, r, v) {
+		return
+	}
+	o := v.e.rule.Options
+	if o.MaxBodyBytes > 0 {
+		if r.ContentLength > o.MaxBodyBytes {
+			tooLargePage.write(w, r)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBodyBytes)
+	}
+	if r.ContentLength != 0 && r.Body != nil {
+		r.Body = patient{r.Body, http.NewResponseController(w)}
+	}
+	v.e.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+}
+
+// held answers what no target is to see, and tells whether it did.
+func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
+	o := v.e.rule.Options
+	if v.secure {
+		o.sayHSTS(w.Header())
+	}
+	switch {
+	case !v.e.admits(v.client):
+		forbidPage.write(w, r)
+	case o.RedirectHTTPS && !v.secure:
+		http.Redirect(w, r, secureURL(r), http.StatusPermanentRedirect)
+	case len(o.BasicAuth) > 0 && !s.logins.admit(r, o.BasicAuth):
+		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
+		loginPage.write(w, r)
+	case o.Maintenance:
+		maintenancePage(o.MaintenanceNote).write(w, r)
+	case o.RedirectTo != "":
+		to, code := o.redirectURL(r)
+		http.Redirect(w, r, to, code)
+	case o.NoWebSockets && upgrades(r):
+		upgradePage.write(w, r)
+	default:
+		w.Header().Del("Strict-Transport-Security") // the answer of the target gets it
+		return false
+	}
+	return true
+}
+
+// broken answers where a target did not.
+func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the client left
+	}
+	if tooLarge(err) {
+		tooLargePage.write(w, r)
+		return
+	}
+	e.stats.errors.Add(1)
+	s.log.Debug("a target did not answer", "rule_id", e.rule.ID, "error", err)
+	if v := visitOf(r.Context()); v != nil && v.secure {
+		e.rule.Options.sayHSTS(w.Header())
+	}
+	if timedOut(err) && !errors.Is(err, errDial) {
+		latePage.write(w, r)
+		return
+	}
+	awayPage.write(w, r)
+}
+
+func (s *Server) missed() {
+	if s.onMiss != nil {
+		s.onMiss()
+	}
+}

@@ -1,0 +1,80 @@
+// Package proxy is the built-in reverse proxy: a table of rules, checked as a whole, and the server that answers by it.
+//
+// The table is pure data (Table, Rule, Options): Validate says of every field what is wrong with it, and Policy says which
+// addresses nobody may be led to. A Server answers by one compiled table at a time, which Apply swaps whole: a bad table
+// changes nothing, requests and streams that are under way go on by the table that they began with, and the last good table is
+// kept on disk for the next start. Run checks the health of targets until its context ends; Serve takes the connections. Who knows what a
+// rule's target is called (a container, an instance) works out its address before the table comes here.
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Kind says whom a rule belongs to.
+type Kind string
+
+// The kinds of rules.
+const (
+	KindRoute Kind = "route" // of a stage
+	KindProxy Kind = "proxy" // made by hand
+)
+
+// Table is everything that is served, whole.
+type Table struct {
+	Rules []Rule `json:"rules"`
+	// Trusted are the proxies before us whose X-Forwarded headers are believed.
+	Trusted []netip.Prefix `json:"trusted_proxies,omitempty"`
+	// Refused are addresses that nobody may be led to, beside those of Policy.
+	Refused []netip.Prefix `json:"refused_targets,omitempty"`
+}
+
+// Rule leads some domains, from a path prefix on, to its targets.
+type Rule struct {
+	ID        string    `json:"id"`
+	Kind      Kind      `json:"kind"`
+	Addresses []Address `json:"addresses"`
+	Targets   []Target  `json:"targets,omitempty"`
+	Options   Options   `json:"options"`
+}
+
+// Address is a domain and the start of a path: what a rule answers for.
+type Address struct {
+	Domain     string `json:"domain"`      // as CleanDomain writes it
+	PathPrefix string `json:"path_prefix"` // as CleanPrefix writes it
+}
+
+func (a Address) String() string {
+	if a.PathPrefix == "/" {
+		return a.Domain
+	}
+	return a.Domain + a.PathPrefix
+}
+
+// Target is where requests are led to.
+type Target struct {
+	// Ref is what the target is called by whoever made the rule; it stays when the address changes.
+	Ref string `json:"ref"`
+	// URL is where it is reached now; empty: nowhere, for the reason in Why.
+	URL string `json:"url,omitempty"`
+	// Why it cannot be reached, and what to do about it, for the one who runs the proxy.
+	Why    string `json:"why,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+	// StoppedSince is since when what would answer does not run; zero: it runs, or nobody knows.
+	StoppedSince time.Time `json:"stopped_since,omitzero"`
+}
+
+// Hash tells tables apart.
+func (t Table) Hash() (string, error) {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return "", fmt.Errorf("hash the table: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	keepIdle       = 45 * time.Second // an unused connection to a target
+	idlePerTarget  = 64
+	tlsTimeout     = 10 * time.Second
+	expectTimeout  = time.Second
+	answerHeadSize = 256 << 10 // of a target's answer, bytes
+)
+
+// waits are the timeouts by which a transport differs from another.
+type waits struct{ connect, response time.Duration }
+
+// transports has one transport for each pair of timeouts: they are a matter of the whole transport.
+type transports struct {
+	policy func() Policy
+	mu     sync.Mutex
+	by     map[waits]*http.Transport
+}
+
+func (t *transports) of(o Options) *http.Transport {
+	w := waits{time.Duration(o.ConnectTimeout), time.Duration(o.ResponseTimeout)}
+	setDefault(&w.connect, DefaultConnectTimeout)
+	setDefault(&w.response, DefaultResponseTimeout)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.by[w]; known != nil {
+		return known
+	}
+	dialer := &net.Dialer{Timeout: w.connect, KeepAlive: 30 * time.Second, Control: t.control}
+	made := &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return dial(ctx, dialer, network, addr)
+		},
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: tlsTimeout, ResponseHeaderTimeout: w.response, ExpectContinueTimeout: expectTimeout,
+		MaxIdleConnsPerHost: idlePerTarget, IdleConnTimeout: keepIdle, MaxResponseHeaderBytes: answerHeadSize,
+		DisableCompression: true, // what the client can read is between it and the target
+	}
+	t.by[w] = made
+	return made
+}
+
+// closeIdle gives back connections that nobody uses.
+func (t *transports) closeIdle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, known := range t.by {
+		known.CloseIdleConnections()
+	}
+}
+
+// errDial is that nothing was sent, as nobody could be reached.
+var errDial = errors.New("dial")
+
+func dial(ctx context.Context, d *net.Dialer, network, addr string) (net.Conn, error) {
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, errors.Join(errDial, err)
+	}
+	return conn, nil
+}
+
+// control is asked of each address that a name was found to have, right before it is dialled: a name that leads elsewhere than when
+// its rule was checked does not get round the policy.
+func (t *transports) control(_, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return RefusedError{Addr: address, Reason: "it is no address of the network"}
+	}
+	return t.policy().Check(at)
+}
+
+// balanced sends a request to one target of a rule after the other until one can be dialled.
+type balanced struct {
+	s *Server
+	e *entry
+}
+
+// RoundTrip asks the target that the visit has chosen, and another one where nothing could be sent to it: one of the table that is in
+// force by then, as the target may have moved.
+func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
+	v := visitOf(req.Context())
+	transport := b.s.transports.of(b.e.rule.Options)
+	for {
+		up := v.at
+		resp, err := transport.RoundTrip(b.e.requestTo(up, req))
+		if err == nil {
+			up.answered(time.Now())
+			return resp, nil
+		}
+		if !errors.Is(err, errDial) || req.Context().Err() != nil {
+			return nil, err
+		}
+		up.missed(time.Now(), plainReason(err))
+		b.s.missed()
+		v.tried = append(v.tried, up)
+		if !b.s.moveOn(v) {
+			return nil, err
+		}
+	}
+}
+
+// requestTo is a request as one target gets it. What an attempt that sent nothing had of it is as it was.
+func (e *entry) requestTo(up *upstream, req *http.Request) *http.Request {
+	out := *req
+	out.URL = joined(up.url, req.URL)
+	if e.rule.Options.RewriteHost {
+		out.Host = up.url.Host
+	}
+	if req.Body != nil {
+		out.Body = keptOpen{req.Body}
+	}
+	return &out
+}
+
+// moveOn goes on with another target of the rule as it is now; false: there is none that was not tried.
+func (s *Server) moveOn(v *visit) bool {
+	for {
+		c := s.current.Load()
+		now := c.entry(v.e.rule.ID)
+		if now == nil {
+			return false
+		}
+		next := choose(now.upstreams, v.tried, now.turn.Add(1), time.Now())
+		if next == nil {
+			return false
+		}
+		v.moveTo(next)
+		if s.current.Load() == c {
+			return true
+		}
+	}
+}
+
+// keptOpen is a body that an attempt which sent nothing does not close; the server closes it in the end.
+type keptOpen struct{ io.ReadCloser }
+
+// Close does nothing.
+func (keptOpen) Close() error { return nil }
+
+// joined is where a request goes at a target: its path under that of the target.
+func joined(target, req *url.URL) *url.URL {
+	u := *req
+	u.Scheme, u.Host = target.Scheme, target.Host
+	if base := strings.TrimSuffix(target.EscapedPath(), "/"); base != "" {
+		escaped := base + req.EscapedPath()
+		u.Path, u.RawPath = strings.TrimSuffix(target.Path, "/")+req.Path, ""
+		if u.EscapedPath() != escaped {
+			u.RawPath = escaped
+		}
+	}
+	return &u
+}
+
+// plainReason is why nobody could be reached, in words without what went on inside.
+func plainReason(err error) string {
+	var refused RefusedError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Error()
+	case errors.As(err, &name):
+		return "its name " + name.Name + " is not known to DNS"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "there is no way to it over the network"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "it cut the connection off"
+	case timedOut(err):
+		return "it did not answer in time"
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "dial\n"), "\n", ": ")
+}
+
+func timedOut(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
