@@ -42,6 +42,7 @@ const (
 	CodeNotAdoptable     = "not_adoptable"
 	CodeNotAdopted       = "not_adopted"
 	CodeNotAccepted      = "not_accepted"
+	CodeNotServed        = "not_served"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).

@@ -18,6 +18,8 @@ type Settings struct {
 	AutoWarmUp           string    `json:"auto_warm_up"` // such as 1h
 	ArchiveLayerMaxBytes int64     `json:"archive_layer_max_bytes"`
 	PollInterval         string    `json:"poll_interval"` // such as 5m
+	TrustedProxies       string    `json:"trusted_proxies"`
+	RefusedTargets       string    `json:"refused_targets"`
 	UpdatedAt            time.Time `json:"updated_at,omitzero"`
 	// ScanIntervalSeconds is the interval in force.
 	ScanIntervalSeconds int64 `json:"scan_interval_seconds"`

@@ -41,6 +41,13 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer listener.Close() // in the ordinary course the server has closed it
+	proxyListener, err := listenProxy(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if proxyListener != nil {
+		defer proxyListener.Close() // as above
+	}
 
 	if err := checkFolder(cfg.Data); err != nil {
 		return err
@@ -78,6 +85,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer.LogInBy(login)
 	cleaner.LookUpTagsBy(tagsOf(registries))
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
+	policy := proxyPolicy(listener, proxyListener)
+	front := newFront(ctx, cfg, proxyListener, policy, db, fleet, bus, log)
+	front.serveDeploys(deployer)
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)
 	meter := usage.New(db, fleet, log)
@@ -107,6 +117,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
 		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter,
+		Routes:            front.routes(policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)
@@ -119,13 +130,14 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	defer func() { err = errors.Join(err, stopKeeping()) }()
 
 	group, running := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{
+	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
 		engines.Run, engines.Finish, meter.Run, leader(db), giveBackMemory(db, log),
-	} {
+	}, front.parts()...)
+	for _, part := range parts {
 		group.Go(func() error { return part(running) })
 	}
-	tell(stdout, "%s\n", readyLine(baseURL(listener.Addr()), setupCode))
+	tell(stdout, "%s\n%s", readyLine(baseURL(listener.Addr()), setupCode), front.proxyLine())
 	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil

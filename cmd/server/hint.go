@@ -17,6 +17,10 @@ var errFolder = errors.New("the data folder cannot be used")
 // hintFor says what a person can do about a fault that keeps the daemon from running; empty if nobody knows.
 func hintFor(err error, cfg config.Config) string {
 	switch {
+	case errors.Is(err, errProxyListen) && errors.Is(err, syscall.EACCES):
+		return fmt.Sprintf("%s may not be used by this user: a port above 1023 may, or give the program the right to (setcap cap_net_bind_service=+ep, or the service file's AmbientCapabilities)", cfg.ProxyHTTP)
+	case errors.Is(err, errProxyListen):
+		return fmt.Sprintf("see what listens on %s (ss -ltnp), or give another address with --proxy-http", cfg.ProxyHTTP)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Sprintf("something listens on %s already, perhaps another docker-watcher: stop it, or give another address with --listen", cfg.Listen)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

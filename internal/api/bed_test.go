@@ -58,7 +58,7 @@ func newBed(t *testing.T) *bed {
 }
 
 // newBedOn is a bed on any engine; that of a real one has no pretend engine.
-func newBedOn(t *testing.T, at docker.Options) *bed {
+func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 	t.Helper()
 	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100), registry: &tagBook{}}
 	log := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -97,6 +97,9 @@ func newBedOn(t *testing.T, at docker.Options) *bed {
 		_, err := b.deps.Scanner.Scan(ctx, hostID, "automatic")
 		return err
 	})
+	for _, add := range more {
+		add(b)
+	}
 	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
 	b.run("deployer", b.deps.Deployer.Run)
 	b.serve(New(b.deps))

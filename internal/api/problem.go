@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
+	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -86,14 +87,16 @@ const (
 	codeNotAdoptable     = "not_adoptable"
 	codeNotAdopted       = "not_adopted"
 	codeNotAccepted      = "not_accepted"
+	codeNotServed        = "not_served"
 )
 
 const (
-	hintEngine   = "see that the engine runs and that its socket may be opened by docker-watcher; 'docker-watcher hosts' says more"
-	hintStore    = "nothing was changed; the log of the daemon says more"
-	hintFrozen   = "see 'docker-watcher hosts': an admin can accept what changed"
-	hintDisabled = "an admin puts it to use again: docker-watcher hosts enable NAME"
-	hintThrottle = "wait a minute and try again"
+	hintEngine    = "see that the engine runs and that its socket may be opened by docker-watcher; 'docker-watcher hosts' says more"
+	hintStore     = "nothing was changed; the log of the daemon says more"
+	hintFrozen    = "see 'docker-watcher hosts': an admin can accept what changed"
+	hintNotServed = "it is saved; the former table is served meanwhile: 'docker-watcher proxy state' says what is in the way"
+	hintDisabled  = "an admin puts it to use again: docker-watcher hosts enable NAME"
+	hintThrottle  = "wait a minute and try again"
 )
 
 func newProblem(status int, code, detail string) *Problem {
@@ -244,6 +247,7 @@ var problems = []problemRule{
 	{err: adopt.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: adopt.ErrNotAdopted, status: http.StatusConflict, code: codeNotAdopted, hint: "what docker-watcher made is removed, not given back"},
 	{err: adopt.ErrInUse, status: http.StatusConflict, code: codeInUse},
+	{err: routing.ErrNotServed, status: http.StatusConflict, code: codeNotServed, hint: hintNotServed},
 
 	{err: deploy.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},

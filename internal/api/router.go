@@ -53,6 +53,8 @@ type Deps struct {
 	Meter      *usage.Meter
 	// Looker asks registries for tags; nil: none can be asked.
 	Looker *poll.Looker
+	// Routes are what the routes and standalone proxies are served by.
+	Routes Routes
 	// ThresholdsChanged is told after a change of the settings or of any policy. It
 	// sets the scan job anew and asks for a scan with trigger "settings", without waiting for it.
 	ThresholdsChanged func(context.Context) error
@@ -177,6 +179,25 @@ func (s *server) routes() []route {
 		{get, "/api/deploys/{id}", viewer, "get-deploy", "A deploy", to(s.getDeploy)},
 		{get, "/api/deploys/{id}/log", viewer, "get-deploy-log", "The log of a deploy, as a list or as it grows", streamable[list[deployLineJSON]]("the lines, oldest first; with Accept: text/event-stream as they come, until the deploy ends", s.deployLog)},
 		{post, "/api/deploys/{id}/cancel", operator, "cancel-deploy", "End a deploy before its new instance serves", accepted(s.cancelDeploy)},
+
+		{get, "/api/proxies", viewer, "list-proxies", "List the standalone proxies", to(s.listProxies)},
+		{post, "/api/proxies", operator, "create-proxy", "Lead domains to any target", created(s.createProxy)},
+		{post, "/api/proxies/test", operator, "try-proxy", "Look targets up, dial and ask them, before anything is saved", to(s.tryProxy)},
+		{get, "/api/proxies/{id}", viewer, "get-proxy", "A standalone proxy", to(s.getProxy)},
+		{patch, "/api/proxies/{id}", operator, "update-proxy", "Change a standalone proxy", to(s.updateProxy)},
+		{remove, "/api/proxies/{id}", operator, "delete-proxy", "Remove a standalone proxy", to(s.deleteProxy)},
+		{post, "/api/proxies/{id}/enable", operator, "enable-proxy", "Serve a standalone proxy again", to(s.enableProxy)},
+		{post, "/api/proxies/{id}/disable", operator, "disable-proxy", "Serve a standalone proxy no more, but keep it and its domains", to(s.disableProxy)},
+		{post, "/api/proxies/{id}/test", operator, "test-proxy", "Look its targets up, dial and ask them", to(s.testProxy)},
+		{get, "/api/proxies/{id}/health", viewer, "get-proxy-health", "How a standalone proxy and its targets do", to(s.proxyHealth)},
+		{get, "/api/routes", viewer, "list-routes", "List the routes of stages", to(s.listStageRoutes)},
+		{post, "/api/routes", operator, "create-route", "Lead domains to an instance of a stage", created(s.createRoute)},
+		{get, "/api/routes/{id}", viewer, "get-route", "A route of a stage", to(s.getRoute)},
+		{patch, "/api/routes/{id}", operator, "update-route", "Change a route of a stage", to(s.updateRoute)},
+		{remove, "/api/routes/{id}", operator, "delete-route", "Remove a route of a stage", to(s.deleteRoute)},
+		{post, "/api/routes/{id}/test", operator, "test-route", "Find its instance, dial and ask it", to(s.testRoute)},
+		{get, "/api/routes/{id}/health", viewer, "get-route-health", "How a route and its target do", to(s.routeHealth)},
+		{get, "/api/routing", viewer, "get-routing", "What is served, and whether it is what is asked for", to(s.routingState)},
 
 		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
 		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},

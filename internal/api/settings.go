@@ -20,6 +20,8 @@ type settingsJSON struct {
 	AutoWarmUp           string `json:"auto_warm_up" doc:"automatic cleanup waits so long after a start and after blind time"`
 	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes" doc:"a larger writable layer is not kept for an undo"`
 	PollInterval         string `json:"poll_interval" doc:"how often registries are asked for the tags of stages that do not say it themselves"`
+	TrustedProxies       string `json:"trusted_proxies" doc:"networks of the proxies before the built-in one whose X-Forwarded headers are believed"`
+	RefusedTargets       string `json:"refused_targets" doc:"networks that no route may lead to, beside those that never may"`
 	UpdatedAt            moment `json:"updated_at"`
 	ScanIntervalSeconds  int64  `json:"scan_interval_seconds" doc:"in force now"`
 }
@@ -36,6 +38,8 @@ type settingsChange struct {
 	AutoWarmUp           string `json:"auto_warm_up,omitempty" doc:"from 1m to 7d"`
 	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes,omitempty" minimum:"0" maximum:"1099511627776"`
 	PollInterval         string `json:"poll_interval,omitempty" doc:"from 30s to 7d"`
+	TrustedProxies       string `json:"trusted_proxies,omitempty" doc:"with commas between them, such as 10.0.0.0/8, 192.168.1.7"`
+	RefusedTargets       string `json:"refused_targets,omitempty" doc:"as trusted_proxies"`
 }
 
 func settingsBody[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
@@ -57,7 +61,8 @@ func (s *server) getSettings(ctx context.Context, _ *none) (*out[settingsJSON], 
 	return answer(settingsJSON{
 		StaleThresholdDays: now.StaleThresholdDays, ScanInterval: text, EventRetentionDays: now.EventRetentionDays,
 		ArchiveRetentionDays: now.ArchiveRetentionDays, PlanMaxItems: now.PlanMaxItems, MassChangePercent: now.MassChangePercent,
-		AutoCleanup: now.AutoCleanup, AutoWarmUp: warmUp, ArchiveLayerMaxBytes: now.ArchiveLayerMax, PollInterval: store.SpanText(now.PollInterval), UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
+		AutoCleanup: now.AutoCleanup, AutoWarmUp: warmUp, ArchiveLayerMaxBytes: now.ArchiveLayerMax, PollInterval: store.SpanText(now.PollInterval),
+		TrustedProxies: now.TrustedProxies, RefusedTargets: now.RefusedTargets, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
 	}), nil
 }
 
@@ -95,6 +100,11 @@ func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[setti
 	}
 	if len(changed) > 0 {
 		s.thresholdsChanged(ctx)
+	}
+	if slices.Contains(changed, "trusted_proxies") || slices.Contains(changed, "refused_targets") {
+		if err := s.serveRoutes(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return s.getSettings(ctx, &none{})
 }

@@ -34,6 +34,7 @@ type Config struct {
 	LogLevel       slog.Level
 	LogFormat      LogFormat
 	AdminTokenFile string // "" or a file whose content is an admin API token
+	ProxyHTTP      string // host:port of the proxy; "": there is none
 }
 
 // LogFormat is the shape of a log line.
@@ -61,6 +62,7 @@ func options(dockerHost string) []option {
 		{"log-level", "LEVEL", "debug, info, warn or error", "info", func(c *Config, v string) error { return setLevel(&c.LogLevel, v) }},
 		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
+		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
 	}
 }
 
@@ -132,6 +134,14 @@ func setAddr(to *string, v string) error {
 	}
 	*to = v
 	return nil
+}
+
+func setOptionalAddr(to *string, v string) error {
+	if v == "" {
+		*to = ""
+		return nil
+	}
+	return setAddr(to, v)
 }
 
 func setOptional(to *string, v string) error {
@@ -227,6 +237,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
+		slog.String("proxy_http", c.ProxyHTTP),
 	)
 }
 

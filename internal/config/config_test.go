@@ -36,6 +36,8 @@ func TestLoad(t *testing.T) {
 		{"twins", nil, map[string]string{"DOCKER_WATCHER_LISTEN": "[::1]:9", "DOCKER_WATCHER_ADMIN_TOKEN_FILE": "/run/token"}, with(func(c *config.Config) {
 			c.Listen, c.AdminTokenFile = "[::1]:9", "/run/token"
 		})},
+		{"a proxy", []string{"--proxy-http", ":80"}, nil, with(func(c *config.Config) { c.ProxyHTTP = ":80" })},
+		{"a proxy by its twin", nil, map[string]string{"DOCKER_WATCHER_PROXY_HTTP": "127.0.0.1:8081"}, with(func(c *config.Config) { c.ProxyHTTP = "127.0.0.1:8081" })},
 		{"a flag wins over its twin", []string{"--listen", "127.0.0.1:1"}, map[string]string{"DOCKER_WATCHER_LISTEN": "127.0.0.1:2"}, with(func(c *config.Config) { c.Listen = "127.0.0.1:1" })},
 		{"a flag wins even over a bad twin", []string{"--log-level", "warn"}, map[string]string{"DOCKER_WATCHER_LOG_LEVEL": "loud"}, with(func(c *config.Config) { c.LogLevel = slog.LevelWarn })},
 		{"DOCKER_HOST", nil, map[string]string{"DOCKER_HOST": "tcp://10.0.0.5:2375"}, with(func(c *config.Config) { c.DockerHost = "tcp://10.0.0.5:2375" })},
@@ -128,7 +130,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if _, err := config.Load([]string{"--version"}, env(nil)); !errors.Is(err, config.ErrVersion) {
 		t.Errorf("error = %v", err)
 	}
-	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file"} {
+	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "proxy-http"} {
 		twin := "DOCKER_WATCHER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		if !strings.Contains(config.Help(), "--"+name) || !strings.Contains(config.Help(), twin) {
 			t.Errorf("help tells nothing of --%s", name)

@@ -57,6 +57,7 @@ type Deployer struct {
 	crew       crew
 
 	switchTo Switch
+	drainBy  func(ctx context.Context, instanceID string) error
 }
 
 // New joins the parts; it starts nothing.

@@ -21,6 +21,12 @@ type Switch func(ctx context.Context, stage store.Stage, to store.InstanceView) 
 // SwitchBy sets who carries a change of routes out. Set before Run; without it the rows of the routes are all there is.
 func (d *Deployer) SwitchBy(s Switch) { d.switchTo = s }
 
+// DrainBy sets who knows when nothing is open any more on an instance that its routes have left: then the drain is over before its
+// time. Set before Run; without it all of the time passes.
+func (d *Deployer) DrainBy(drained func(ctx context.Context, instanceID string) error) {
+	d.drainBy = drained
+}
+
 // errLeftOpen ends the carrying out of a deploy that can neither go on nor back now: Run tries it again.
 var errLeftOpen = errors.New("left open")
 
@@ -119,12 +125,33 @@ func (r *rollout) drain(ctx context.Context, stage store.Stage, former []store.I
 	r.tell.note(ctx, fmt.Sprintf("%s: what it has begun may end, for %s", strings.Join(names, ", "), stage.Drain))
 	timer := time.NewTimer(stage.Drain)
 	defer timer.Stop()
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
 	select {
 	case <-timer.C:
+		return nil
+	case <-r.nothingOpen(waiting, former):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// nothingOpen is closed when nothing is open on any of the former ones; nil where nobody knows.
+func (r *rollout) nothingOpen(ctx context.Context, former []store.InstanceView) <-chan struct{} {
+	if r.drainBy == nil {
+		return nil
+	}
+	drained := make(chan struct{})
+	go func() {
+		for _, v := range former {
+			if r.drainBy(ctx, v.ID) != nil {
+				return
+			}
+		}
+		close(drained)
+	}()
+	return drained
 }
 
 // running names those that run, as far as the engine answers: in doubt one does.

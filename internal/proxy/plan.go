@@ -3,7 +3,6 @@ package proxy
 import (
 	"net/http/httputil"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -52,8 +51,7 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := s.policy
-	policy.Refused = append(slices.Clip(policy.Refused), t.Refused...)
+	policy := t.Policy(s.policy)
 	c := &compiled{table: t, hash: hash, rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy}
 	for _, r := range t.Rules {
 		e, err := s.entryOf(c, r, former)

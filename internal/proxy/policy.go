@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 )
@@ -9,8 +10,10 @@ import (
 // Policy says which addresses nobody may be led to. Private networks and this machine are allowed: that is where containers
 // are. It is asked when a rule is checked, and again when its target is dialled, of the address that its name stands for then.
 type Policy struct {
-	// Own are the listeners of docker-watcher itself, and the engines that it commands over the network.
+	// Own are the listeners of docker-watcher itself.
 	Own []netip.AddrPort
+	// Engines are where engines listen that it commands, as host:port: who comes to one is root there.
+	Engines []string
 	// Refused are what the admin refuses beside.
 	Refused []netip.Prefix
 	// Local tells whether an address is one of this machine; nil: only loopback is.
@@ -31,6 +34,7 @@ const (
 	reasonLink     = "a link-local address; clouds answer there with the machine's credentials"
 	reasonMetadata = "the metadata service of a cloud, which hands out credentials"
 	reasonNowhere  = "no address of a single machine"
+	reasonEngine   = "a Docker engine listens there, and whoever comes to it is root on that machine"
 	reasonLoop     = "docker-watcher itself listens there: requests would go round in a circle"
 )
 
@@ -76,6 +80,12 @@ func (p Policy) reason(addr netip.Addr, port uint16) string {
 	if within(p.Refused, addr) {
 		return "the setting refused_targets refuses it"
 	}
+	for _, e := range p.Engines {
+		at, err := netip.ParseAddrPort(e)
+		if err == nil && at.Port() == port && (at.Addr().Unmap() == addr || at.Addr().IsLoopback() && addr.IsLoopback()) {
+			return reasonEngine
+		}
+	}
 	for _, own := range p.Own {
 		if own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr) {
 			return reasonLoop
@@ -108,7 +118,12 @@ func faces(addr netip.Addr) []netip.Addr {
 }
 
 // checkName says why a name may not be a target, before anybody looks it up.
-func checkName(host string) error {
+func (p Policy) checkName(host, port string) error {
+	for _, e := range p.Engines {
+		if strings.EqualFold(net.JoinHostPort(strings.TrimSuffix(host, "."), port), e) {
+			return RefusedError{Addr: e, Reason: reasonEngine}
+		}
+	}
 	switch name := strings.TrimSuffix(strings.ToLower(host), "."); name {
 	case "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal":
 		return fmt.Errorf("%s is refused as a target: %s", name, reasonMetadata)

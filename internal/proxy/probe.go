@@ -93,3 +93,14 @@ func lookUp(ctx context.Context, policy Policy, host, port string) (string, erro
 	}
 	return strings.Join(found, ", "), nil
 }
+
+// Reachable tells whether something listens at an address, within the policy.
+func Reachable(ctx context.Context, policy Policy, at string) error {
+	t := transports{policy: func() Policy { return policy }}
+	d := net.Dialer{Control: t.control}
+	conn, err := d.DialContext(ctx, "tcp", at)
+	if err != nil {
+		return errors.New(plainReason(err))
+	}
+	return conn.Close()
+}

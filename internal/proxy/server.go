@@ -112,16 +112,19 @@ func (s *Server) wake() {
 // Hash is of the table in force; empty: none was applied.
 func (s *Server) Hash() string { return s.current.Load().hash }
 
-// Table is the one in force.
-func (s *Server) Table() Table { return s.current.Load().table }
+// InForce is the table that is answered by, and its hash.
+func (s *Server) InForce() (Table, string) {
+	c := s.current.Load()
+	return c.table, c.hash
+}
 
-// Drained waits until nothing is open on targets of this name that have left the table, or until ctx ends.
-func (s *Server) Drained(ctx context.Context, ref string) error {
+// Drained waits until nothing is open on targets that have left the table and whose names begin so, or until ctx ends.
+func (s *Server) Drained(ctx context.Context, prefix string) error {
 	for {
 		s.mu.Lock()
 		changed := s.changed
 		s.mu.Unlock()
-		if s.Open(ref) == 0 {
+		if s.Open(prefix) == 0 {
 			return nil
 		}
 		select {
@@ -132,13 +135,13 @@ func (s *Server) Drained(ctx context.Context, ref string) error {
 	}
 }
 
-// Open counts the requests and streams on targets of this name that have left the table.
-func (s *Server) Open(ref string) int {
+// Open counts the requests and streams on targets that have left the table and whose names begin so.
+func (s *Server) Open(prefix string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := int64(0)
 	for up := range s.retired {
-		if up.ref == ref {
+		if strings.HasPrefix(up.ref, prefix) {
 			open += up.open.Load()
 		}
 	}

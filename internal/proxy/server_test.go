@@ -280,7 +280,8 @@ func TestOpenStreamsOutliveTheirTable(t *testing.T) {
 		}
 	}
 	expect(0)
-	wsRef, sseRef := r.Table().Rules[0].Targets[0].Ref, r.Table().Rules[1].Targets[0].Ref
+	table, _ := r.InForce()
+	wsRef, sseRef := table.Rules[0].Targets[0].Ref, table.Rules[1].Targets[0].Ref
 	r.apply(rule("ws.example", says(t, "new")), rule("sse.example", says(t, "new")))
 	go func() { next <- "two" }()
 	expect(1)

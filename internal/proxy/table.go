@@ -32,6 +32,8 @@ type Table struct {
 	Trusted []netip.Prefix `json:"trusted_proxies,omitempty"`
 	// Refused are addresses that nobody may be led to, beside those of Policy.
 	Refused []netip.Prefix `json:"refused_targets,omitempty"`
+	// Engines are where engines listen, as host:port: nobody may be led there either.
+	Engines []string `json:"engines,omitempty"`
 }
 
 // Rule leads some domains, from a path prefix on, to its targets.

@@ -47,17 +47,21 @@ func TestPrefixesAreWrittenInOneWay(t *testing.T) {
 func TestAddressesThatNobodyIsLedTo(t *testing.T) {
 	p := Policy{
 		Own:     []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:8080"), netip.MustParseAddrPort("10.0.0.1:9090")},
+		Engines: []string{"10.0.0.9:2375", "127.0.0.1:2376", "engine.example:2375"},
 		Refused: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")},
 		Local:   func(a netip.Addr) bool { return a == netip.MustParseAddr("192.168.1.5") },
 	}
 	for _, at := range []string{
 		"169.254.169.254:80", "169.254.1.1:3000", "[fe80::1]:80", "[fd00:ec2::254]:80", "100.100.100.200:80", "168.63.129.16:80", "0.0.0.0:80", "[::]:80", "224.0.0.1:80",
 		"255.255.255.255:80", "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80", "[2002:a9fe:a9fe::1]:80", "[::a9fe:a9fe]:80", "10.66.1.1:80", "[::ffff:10.66.1.1]:80",
-		"127.0.0.1:8080", "127.9.9.9:8080", "[::1]:8080", "192.168.1.5:8080", "10.0.0.1:9090",
+		"127.0.0.1:8080", "127.9.9.9:8080", "[::1]:8080", "192.168.1.5:8080", "10.0.0.1:9090", "10.0.0.9:2375", "[::1]:2376",
 	} {
 		if err := p.Check(netip.MustParseAddrPort(at)); err == nil {
 			t.Errorf("%s is allowed", at)
 		}
+	}
+	if _, err := ParseTarget("http://Engine.example.:2375", p); err == nil {
+		t.Error("an engine is allowed by its name")
 	}
 	for _, at := range []string{"10.0.0.5:80", "172.17.0.2:3000", "192.168.1.5:8081", "127.0.0.1:3000", "127.0.0.1:9090", "[fd12::1]:80", "93.184.216.34:443", "192.168.1.6:8080", "[::1]:3000"} {
 		if err := p.Check(netip.MustParseAddrPort(at)); err != nil {

@@ -67,7 +67,7 @@ func (r Rule) Validate(p Policy) error {
 
 // Validate checks a table as a whole: each rule, and that no address leads to two.
 func (t Table) Validate(p Policy) error {
-	p.Refused = append(slices.Clone(p.Refused), t.Refused...)
+	p = t.Policy(p)
 	var wrong []error
 	holder, ids := map[Address]string{}, map[string]bool{}
 	for _, r := range t.Rules {
@@ -87,6 +87,13 @@ func (t Table) Validate(p Policy) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// Policy is a policy with what the table refuses beside.
+func (t Table) Policy(p Policy) Policy {
+	p.Refused = append(slices.Clip(p.Refused), t.Refused...)
+	p.Engines = append(slices.Clip(p.Engines), t.Engines...)
+	return p
 }
 
 func (c *checking) addresses(list []Address) {
@@ -158,7 +165,7 @@ func ParseTarget(text string, p Policy) (*url.URL, error) {
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return nil, errors.New("a port is a number from 1 to 65535")
 	}
-	if err := checkName(u.Hostname()); err != nil {
+	if err := p.checkName(u.Hostname(), port); err != nil {
 		return nil, err
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {

@@ -327,11 +327,12 @@ const (
 	SourceAPI      Source = "api"
 	SourceSystem   Source = "system"
 	SourcePoller   Source = "poller"
+	SourceProxy    Source = "proxy"
 )
 
 // Sources are all of them: whoever filters by source offers these.
 func Sources() []Source {
-	return []Source{SourceScanner, SourceCleaner, SourceDeployer, SourcePoller, SourceEngine, SourceAuth, SourceSettings, SourceAPI, SourceSystem}
+	return []Source{SourceScanner, SourceCleaner, SourceDeployer, SourcePoller, SourceProxy, SourceEngine, SourceAuth, SourceSettings, SourceAPI, SourceSystem}
 }
 
 // Event is one line of the event log. ID is zero until it is kept; ids rise in
@@ -362,6 +363,8 @@ type Settings struct {
 	AutoCleanup          bool
 	AutoWarmUp           time.Duration // automatic cleanup waits so long after a start and after blind time
 	ArchiveLayerMax      int64         // bytes: a larger writable layer is not archived; 0: none is
+	TrustedProxies       string        // networks of the proxies before ours whose X-Forwarded headers are believed; empty: none
+	RefusedTargets       string        // networks that no route may lead to, beside those that never may
 	PollInterval         time.Duration // how often registries are asked for the tags of stages that do not say it themselves
 	UpdatedAt            time.Time
 }

@@ -26,6 +26,10 @@ func (q queries) InstanceRevisions(ctx context.Context, hostID string) ([]Instan
 // While it stands still, every row read before is as it was: this process holds the store alone.
 func (db *DB) InstanceWrites() int64 { return db.instances.Load() }
 
+// RouteWrites counts the transactions that may have changed a route, a standalone proxy or an instance. While it stands still,
+// routes lead where they led.
+func (db *DB) RouteWrites() int64 { return db.routes.Load() }
+
 // Commits counts the transactions that may have changed anything. While it stands still, whatever was read before
 // is as it was.
 func (db *DB) Commits() int64 { return db.commits.Load() }
@@ -33,6 +37,11 @@ func (db *DB) Commits() int64 { return db.commits.Load() }
 // movesInstances reports whether a statement moves revisions of instances, or adds or removes some.
 func movesInstances(query string) bool {
 	return strings.Contains(query, "instances") && (strings.Contains(query, "revision") || strings.Contains(query, "DELETE FROM instances"))
+}
+
+// movesRoutes reports whether a statement changes routes, standalone proxies or their addresses.
+func movesRoutes(query string) bool {
+	return strings.Contains(query, " routes ") || strings.Contains(query, " domains ") || strings.Contains(query, " standalone_proxies ")
 }
 
 // TouchChecked notes that the engine was asked about these instances and said what is stored of them. No

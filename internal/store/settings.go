@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,6 +49,8 @@ const (
 	settingWarmUp     = "auto_warm_up"
 	settingLayerMax   = "archive_layer_max_bytes"
 	settingPoll       = "poll_interval"
+	settingTrusted    = "trusted_proxies"
+	settingRefused    = "refused_targets"
 	// settingPolicy is a row beside the settings: what the global policy says.
 	settingPolicy = "cleanup_policy"
 
@@ -97,12 +101,18 @@ func (s Settings) Validate() error {
 	if s.PollInterval < minPoll || s.PollInterval > maxPoll || s.PollInterval%time.Second != 0 {
 		errs = append(errs, FieldError{settingPoll, pollReason})
 	}
+	for _, n := range []struct{ name, text string }{{settingTrusted, s.TrustedProxies}, {settingRefused, s.RefusedTargets}} {
+		if clean, ok := networks(n.text); !ok || clean != n.text {
+			errs = append(errs, FieldError{n.name, networksReason})
+		}
+	}
 	return errors.Join(errs...)
 }
 
 const (
 	intervalReason = `must be "auto" or a duration from 10s to 30d, such as "36h" or "7d"`
 	warmUpReason   = `must be a duration from 1m to 7d, such as "30m" or "1h"`
+	networksReason = `must be a text of at most 500 addresses and networks with commas between them, such as "10.0.0.0/8, 192.168.1.7"`
 	layerMaxReason = `must be a whole number of bytes from 0 to 1099511627776 (1 TiB)`
 )
 
@@ -115,6 +125,7 @@ func (s Settings) JSON() map[string]any {
 	m := map[string]any{
 		settingInterval: interval, settingCleanup: s.AutoCleanup,
 		settingWarmUp: spanText(s.AutoWarmUp), settingLayerMax: s.ArchiveLayerMax, settingPoll: spanText(s.PollInterval),
+		settingTrusted: s.TrustedProxies, settingRefused: s.RefusedTargets,
 	}
 	for _, w := range wholes {
 		m[w.name] = *w.of(&s)
@@ -149,6 +160,10 @@ func (s *Settings) set(name string, raw json.RawMessage) (reason string) {
 		return s.setWarmUp(raw)
 	case settingPoll:
 		return s.setPoll(raw)
+	case settingTrusted:
+		return setNetworks(&s.TrustedProxies, raw)
+	case settingRefused:
+		return setNetworks(&s.RefusedTargets, raw)
 	case settingLayerMax:
 		n, ok := wholeNumber(raw)
 		if !ok || n < 0 || n > maxLayer {
@@ -230,6 +245,38 @@ func (s *Settings) setPoll(raw []byte) (reason string) {
 		return pollReason
 	}
 	s.PollInterval = d
+	return ""
+}
+
+// mostNetworks is how many networks a setting holds.
+const mostNetworks = 500
+
+// networks writes a list of addresses and networks in one way.
+func networks(text string) (clean string, ok bool) {
+	var out []string
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		p, err := netip.ParsePrefix(part)
+		if addr, addrErr := netip.ParseAddr(part); addrErr == nil && addr.Zone() == "" {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return "", false
+		}
+		out = append(out, p.Masked().String())
+	}
+	return strings.Join(out, ", "), len(out) <= mostNetworks
+}
+
+func setNetworks(to *string, raw []byte) (reason string) {
+	var text string
+	if json.Unmarshal(raw, &text) != nil || string(raw) == "null" {
+		return networksReason
+	}
+	clean, ok := networks(text)
+	if !ok {
+		return networksReason
+	}
+	*to = clean
 	return ""
 }
 

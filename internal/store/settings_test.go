@@ -25,13 +25,15 @@ func patch(t testing.TB, text string) map[string]json.RawMessage {
 func TestSettingsApply(t *testing.T) {
 	got, err := store.DefaultSettings().Apply(patch(t, `{"stale_threshold_days": 3650, "scan_interval": "36h", "event_retention_days": 1.0,
 		"archive_retention_days": 0, "plan_max_items": 5e2, "mass_change_percent": 100, "auto_cleanup": true,
-		"auto_warm_up": "90m", "archive_layer_max_bytes": 0, "poll_interval": "30s"}`))
+		"auto_warm_up": "90m", "archive_layer_max_bytes": 0, "poll_interval": "30s",
+		"trusted_proxies": "10.1.2.3/8,192.168.1.7 fd00::1", "refused_targets": ""}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := store.Settings{
 		StaleThresholdDays: 3650, ScanInterval: 36 * time.Hour, EventRetentionDays: 1, ArchiveRetentionDays: 0, PlanMaxItems: 500,
 		MassChangePercent: 100, AutoCleanup: true, AutoWarmUp: 90 * time.Minute, PollInterval: 30 * time.Second,
+		TrustedProxies: "10.0.0.0/8, 192.168.1.7/32, fd00::1/128",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -53,6 +55,8 @@ func TestSettingsRefuse(t *testing.T) {
 		"auto_warm_up":            {`"59s"`, `"8d"`, `"0s"`, `"auto"`, `3600`, `null`, `"1h30m"`},
 		"archive_layer_max_bytes": {`-1`, `1099511627777`, `"1GiB"`, `0.5`, `null`},
 		"poll_interval":           {`"29s"`, `"8d"`, `"auto"`, `300`, `null`, `""`},
+		"trusted_proxies":         {`"10.0.0.0/33"`, `"everybody"`, `null`, `["10.0.0.0/8"]`, `"fe80::1%eth0"`},
+		"refused_targets":         {`"10.0.0.0/8; 1.1.1.1"`, `7`},
 		"cleanup_policy":          {`{}`},
 		"stale_treshold_days":     {`7`},
 		"":                        {`7`},
@@ -212,6 +216,7 @@ func TestSettingsJSONNamesAreThoseOfTheIssue(t *testing.T) {
 		"stale_threshold_days": 7, "scan_interval": "auto", "event_retention_days": 90, "archive_retention_days": 14,
 		"plan_max_items": 50, "mass_change_percent": 50, "auto_cleanup": false, "auto_warm_up": "1h",
 		"archive_layer_max_bytes": int64(1 << 30), "poll_interval": "5m",
+		"trusted_proxies": "", "refused_targets": "",
 	}
 	if diff := cmp.Diff(want, store.DefaultSettings().JSON()); diff != "" {
 		t.Error(diff)

@@ -43,6 +43,7 @@ type DB struct {
 	reads        *statements
 	writes       *statements  // of the one connection that writes; nil where there are several
 	instances    atomic.Int64 // commits that changed an instance; see InstanceWrites
+	routes       atomic.Int64 // commits that may have changed where routes lead; see RouteWrites
 	commits      atomic.Int64
 	rules        atomic.Int64 // commits that may have changed a policy in force
 	ended        chan struct{}
@@ -56,6 +57,7 @@ type Tx struct {
 	events []Event
 	broken error // the first refusal of the database; the transaction is lost then, on both dialects
 	moves  bool  // it changes an instance
+	routes bool  // it may change where routes lead
 	rules  bool  // it may change a policy in force
 }
 
@@ -258,19 +260,22 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	}
 	_, write := db.base.pools()
 	var events []Event
-	var moves, rules bool
+	var moves, routes, rules bool
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
 		tx := &Tx{queries: queries{sql: db.writes.inside(raw), seal: db.seal}}
 		if err := fn(tx); err != nil {
 			return err
 		}
-		events, moves, rules = tx.events, tx.moves, tx.rules
+		events, moves, routes, rules = tx.events, tx.moves, tx.routes || tx.moves, tx.rules
 		return tx.broken
 	})
 	db.writes.prepareWanted(ctx)
 	db.commits.Add(1)
 	if moves { // also when it is not known whether it was committed
 		db.instances.Add(1)
+	}
+	if routes { // as above
+		db.routes.Add(1)
 	}
 	if rules {
 		db.rules.Add(1)
@@ -343,6 +348,7 @@ func ended(ctx context.Context, err error) error {
 // exec runs one statement of the transaction and returns how many rows it touched.
 func (tx *Tx) exec(ctx context.Context, what, query string, args ...any) (int, error) {
 	tx.moves = tx.moves || movesInstances(query)
+	tx.routes = tx.routes || movesRoutes(query)
 	tx.rules = tx.rules || movesPolicies(query)
 	res, err := tx.sql.ExecContext(ctx, query, args...)
 	if err == nil {

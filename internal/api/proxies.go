@@ -1,0 +1,280 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/routing"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// Routes are what routes and standalone proxies are served by. Without a listener they are only written down.
+type Routes struct {
+	Policy proxy.Policy
+	Router *routing.Router // nil: nothing is served
+	Proxy  *proxy.Server   // nil with Router
+	Listen string
+}
+
+// routeJSON is a standalone proxy or a route of a stage.
+type routeJSON struct {
+	ID         string   `json:"id"`
+	Domains    []string `json:"domains" nullable:"false"`
+	PathPrefix string   `json:"path_prefix"`
+	Enabled    bool     `json:"enabled"`
+	TLS        string   `json:"tls" enum:"off"`
+	State      string   `json:"state" enum:"served,disabled,not_served,no_listener" doc:"no_listener: the daemon was started without --proxy-http; not_served: see /api/routing"`
+
+	Targets []string `json:"targets,omitempty" doc:"of a standalone proxy"`
+	Owner   string   `json:"owner,omitempty" doc:"who made a standalone proxy"`
+	Notes   string   `json:"notes,omitempty"`
+
+	ProjectID      string `json:"project_id,omitempty"`
+	Project        string `json:"project,omitempty"`
+	StageID        string `json:"stage_id,omitempty"`
+	Stage          string `json:"stage,omitempty"`
+	InstanceID     string `json:"instance_id,omitempty" doc:"where a route leads; absent: its instance is gone"`
+	Instance       string `json:"instance,omitempty"`
+	InstanceStatus string `json:"instance_status,omitempty"`
+	StaleSince     moment `json:"stale_since" doc:"of the instance"`
+	LastAliveAt    moment `json:"last_alive_at" doc:"of the instance"`
+	Port           int    `json:"port,omitempty" doc:"of the container"`
+
+	StripPrefix     bool                      `json:"strip_prefix"`
+	RewriteHost     bool                      `json:"rewrite_host"`
+	WebSockets      bool                      `json:"websockets"`
+	RedirectHTTPS   bool                      `json:"redirect_https"`
+	HSTSSeconds     int                       `json:"hsts_seconds"`
+	RedirectTo      string                    `json:"redirect_to,omitempty"`
+	RedirectCode    int                       `json:"redirect_code,omitempty"`
+	RequestHeaders  []headerJSON              `json:"request_headers" nullable:"false"`
+	ResponseHeaders []headerJSON              `json:"response_headers" nullable:"false"`
+	BasicAuth       []string                  `json:"basic_auth" nullable:"false" doc:"the names; passwords are never answered"`
+	AllowIPs        []string                  `json:"allow_ips" nullable:"false"`
+	DenyIPs         []string                  `json:"deny_ips" nullable:"false"`
+	ConnectTimeout  string                    `json:"connect_timeout"`
+	ResponseTimeout string                    `json:"response_timeout"`
+	MaxBodyBytes    int64                     `json:"max_body_bytes"`
+	HealthCheck     nullable[healthCheckJSON] `json:"health_check"`
+	Maintenance     bool                      `json:"maintenance"`
+	MaintenanceNote string                    `json:"maintenance_note,omitempty"`
+
+	Health    nullable[routeHealthJSON] `json:"health" doc:"null while it is not served"`
+	CreatedAt stamp                     `json:"created_at"`
+	UpdatedAt stamp                     `json:"updated_at"`
+	Revision  int64                     `json:"revision"`
+}
+
+type headerJSON struct {
+	Name  string `json:"name" minLength:"1" maxLength:"200"`
+	Value string `json:"value,omitempty" maxLength:"8000" doc:"empty: the header is taken away"`
+}
+
+type healthCheckJSON struct {
+	Path     string `json:"path" minLength:"1" maxLength:"1000"`
+	Interval string `json:"interval,omitempty" maxLength:"20" doc:"1s to 1h, default 10s"`
+	Timeout  string `json:"timeout,omitempty" maxLength:"20" doc:"100ms to 1m, default 5s"`
+	Passes   int    `json:"passes,omitempty" minimum:"0" maximum:"100" doc:"good answers in a row that bring a target back, default 1"`
+	Fails    int    `json:"fails,omitempty" minimum:"0" maximum:"100" doc:"bad ones that take it out, default 3"`
+}
+
+type routeHealthJSON struct {
+	Requests      int64              `json:"requests" doc:"since the proxy was started"`
+	Errors        int64              `json:"errors" doc:"answers of 500 and above, and those that never came"`
+	Open          int64              `json:"open" doc:"requests and streams under way"`
+	LastRequestAt moment             `json:"last_request_at" doc:"null: none since the proxy was started"`
+	Targets       []targetHealthJSON `json:"targets" nullable:"false"`
+}
+
+type targetHealthJSON struct {
+	Target       string `json:"target"`
+	URL          string `json:"url,omitempty" doc:"where it is reached now"`
+	State        string `json:"state" enum:"up,down,stopped,unreachable"`
+	Detail       string `json:"detail,omitempty" doc:"what is wrong with it"`
+	Remedy       string `json:"remedy,omitempty" doc:"what to do about it"`
+	StoppedSince moment `json:"stopped_since"`
+	Open         int64  `json:"open"`
+	LastAnswerAt moment `json:"last_answer_at"`
+}
+
+func (s *server) routeOf(v store.RouteView) routeJSON {
+	j := routeJSON{
+		ID: v.ID, Domains: []string{}, PathPrefix: "/", Enabled: v.Enabled, TLS: v.TLS, Targets: v.Targets, Owner: v.Owner, Notes: v.Notes,
+		ProjectID: v.ProjectID, Project: v.Project, StageID: v.StageID, Stage: v.Stage, InstanceID: v.InstanceID, Instance: v.Instance,
+		InstanceStatus: string(v.Status), StaleSince: moment(v.StaleSince), LastAliveAt: moment(v.LastAliveAt), Port: v.Port,
+		CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt), Revision: v.Revision,
+	}
+	for _, d := range v.Domains {
+		j.Domains, j.PathPrefix = append(j.Domains, d.Domain), d.PathPrefix
+	}
+	if o, err := routing.ReadOptions(v.Options); err == nil {
+		j.showOptions(o)
+	}
+	j.State = s.stateOf(v)
+	if h, ok := s.healthOf(v.ID); ok && j.State == stateServed {
+		j.Health.value = &h
+	}
+	return j
+}
+
+// The states of a route.
+const (
+	stateServed     = "served"
+	stateDisabled   = "disabled"
+	stateNotServed  = "not_served"
+	stateNoListener = "no_listener"
+)
+
+func (s *server) stateOf(v store.RouteView) string {
+	switch {
+	case !v.Enabled:
+		return stateDisabled
+	case s.d.Routes.Router == nil:
+		return stateNoListener
+	}
+	// As long as another table is asked for than the one that is served, nobody knows of what is not in it.
+	if _, ok := s.d.Routes.Proxy.Report(v.ID); !ok || s.d.Routes.Router.State().Error != "" {
+		return stateNotServed
+	}
+	return stateServed
+}
+
+func (j *routeJSON) showOptions(o proxy.Options) {
+	j.StripPrefix, j.RewriteHost, j.WebSockets, j.RedirectHTTPS, j.HSTSSeconds = o.StripPrefix, o.RewriteHost, !o.NoWebSockets, o.RedirectHTTPS, o.HSTSSeconds
+	j.RedirectTo, j.RedirectCode, j.MaxBodyBytes, j.Maintenance, j.MaintenanceNote = o.RedirectTo, o.RedirectCode, o.MaxBodyBytes, o.Maintenance, o.MaintenanceNote
+	j.RequestHeaders, j.ResponseHeaders = headersOf(o.RequestHeaders), headersOf(o.ResponseHeaders)
+	j.AllowIPs, j.DenyIPs = append([]string{}, o.AllowIPs...), append([]string{}, o.DenyIPs...)
+	j.BasicAuth = []string{}
+	for _, c := range o.BasicAuth {
+		j.BasicAuth = append(j.BasicAuth, c.User)
+	}
+	j.ConnectTimeout, j.ResponseTimeout = spanOr(o.ConnectTimeout, proxy.DefaultConnectTimeout), spanOr(o.ResponseTimeout, proxy.DefaultResponseTimeout)
+	if h := o.HealthCheck; h != nil {
+		j.HealthCheck.value = &healthCheckJSON{
+			Path: h.Path, Interval: spanOr(h.Interval, proxy.DefaultCheckInterval), Timeout: spanOr(h.Timeout, proxy.DefaultCheckTimeout), Passes: h.Passes, Fails: h.Fails,
+		}
+	}
+}
+
+func headersOf(list []proxy.Header) []headerJSON {
+	out := make([]headerJSON, 0, len(list))
+	for _, h := range list {
+		out = append(out, headerJSON(h))
+	}
+	return out
+}
+
+func spanOr(s proxy.Span, fallback time.Duration) string {
+	if s == 0 {
+		return fallback.String()
+	}
+	return time.Duration(s).String()
+}
+
+func (s *server) healthOf(id string) (routeHealthJSON, bool) {
+	if s.d.Routes.Proxy == nil {
+		return routeHealthJSON{}, false
+	}
+	r, ok := s.d.Routes.Proxy.Report(id)
+	if !ok {
+		return routeHealthJSON{}, false
+	}
+	j := routeHealthJSON{Requests: r.Requests, Errors: r.Errors, Open: r.Open, LastRequestAt: moment(r.LastRequest), Targets: []targetHealthJSON{}}
+	for _, t := range r.Targets {
+		j.Targets = append(j.Targets, targetHealthJSON{
+			Target: t.Ref, URL: t.URL, State: targetState(t), Detail: t.Trouble, Remedy: t.Remedy, StoppedSince: moment(t.StoppedSince), Open: t.Open, LastAnswerAt: moment(t.LastAnswer),
+		})
+	}
+	return j, true
+}
+
+func targetState(t proxy.TargetReport) string {
+	switch {
+	case !t.StoppedSince.IsZero():
+		return "stopped"
+	case t.URL == "":
+		return "unreachable"
+	case t.Down || t.Why != "":
+		return "down"
+	}
+	return "up"
+}
+
+type listProxiesIn struct {
+	PageQuery
+	Text    string `query:"text" maxLength:"200" doc:"in a domain, a target or the notes"`
+	Enabled string `query:"enabled" enum:"true,false" doc:"only those that are, or are not"`
+}
+
+func (in listProxiesIn) filter() store.RouteFilter {
+	f := store.RouteFilter{Text: in.Text}
+	if in.Enabled != "" {
+		on := in.Enabled == "true"
+		f.Enabled = &on
+	}
+	return f
+}
+
+func (s *server) listProxies(ctx context.Context, in *listProxiesIn) (*out[list[routeJSON]], error) {
+	f := in.filter()
+	f.Standalone = true
+	return s.routesPage(ctx, f, in.page())
+}
+
+type listRoutesIn struct {
+	listProxiesIn
+	ProjectID  string `query:"project_id" maxLength:"100"`
+	StageID    string `query:"stage_id" maxLength:"100"`
+	InstanceID string `query:"instance_id" maxLength:"100"`
+}
+
+func (s *server) listStageRoutes(ctx context.Context, in *listRoutesIn) (*out[list[routeJSON]], error) {
+	f := in.filter()
+	f.ProjectID, f.StageID, f.InstanceID = in.ProjectID, in.StageID, in.InstanceID
+	return s.routesPage(ctx, f, in.page())
+}
+
+func (s *server) routesPage(ctx context.Context, f store.RouteFilter, p store.Page) (*out[list[routeJSON]], error) {
+	rows, next, err := s.d.DB.Routes(ctx, f, p)
+	if err != nil {
+		return nil, err
+	}
+	return answer(listOf(rows, next, s.routeOf)), nil
+}
+
+func (s *server) getProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
+	return s.routeNow(ctx, in.ID, true)
+}
+
+func (s *server) getRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
+	return s.routeNow(ctx, in.ID, false)
+}
+
+func (s *server) routeNow(ctx context.Context, id string, standalone bool) (*versioned[routeJSON], error) {
+	v, err := s.findRoute(ctx, id, standalone)
+	if err != nil {
+		return nil, err
+	}
+	return atRevision(s.routeOf(v), v.Revision), nil
+}
+
+// findRoute finds a route or a standalone proxy by its id or by its domain.
+func (s *server) findRoute(ctx context.Context, idOrDomain string, standalone bool) (store.RouteView, error) {
+	v, err := s.d.DB.Route(ctx, idOrDomain)
+	if errors.Is(err, store.ErrNotFound) {
+		v, err = s.d.DB.RouteByDomain(ctx, idOrDomain)
+	}
+	if err == nil && v.Standalone != standalone {
+		return v, newProblem(404, codeNotFound, "there is no such "+routeWord(standalone))
+	}
+	return v, err
+}
+
+func routeWord(standalone bool) string {
+	if standalone {
+		return "standalone proxy"
+	}
+	return "route"
+}

@@ -1,0 +1,417 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/routing"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// frontBed is a bed whose routes are served, at a port of its own.
+type frontBed struct {
+	*bed
+	addr string
+	file string
+}
+
+// withFront has the routes of a bed served as main does.
+func withFront(t *testing.T, f *frontBed) func(*bed) {
+	return func(b *bed) {
+		f.bed, f.file = b, filepath.Join(t.TempDir(), "table.json")
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		b.must(err)
+		f.addr = l.Addr().String()
+		// The addresses of the pretend engine may be somebody's on this machine.
+		policy := proxy.Policy{Own: []netip.AddrPort{netip.MustParseAddrPort(f.addr)}, Refused: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}}
+		var router *routing.Router
+		server := proxy.NewServer(proxy.ServerOptions{
+			File: f.file, Policy: policy, Log: b.deps.Log,
+			Flipped: func(flip proxy.Flip) { router.Flipped(t.Context(), flip) }, Missed: func() { router.Kick() },
+		})
+		router = routing.New(b.db, b.deps.Fleet, b.bus, server, policy, b.deps.Log)
+		b.deps.Routes = Routes{Policy: policy, Router: router, Proxy: server, Listen: f.addr}
+		b.deps.Deployer.SwitchBy(router.Switch)
+		b.deps.Deployer.DrainBy(router.Drained)
+		b.run("router", router.Run)
+		b.run("health checks", server.Run)
+		b.run("proxy", func(ctx context.Context) error { return server.Serve(ctx, l, time.Second) })
+	}
+}
+
+func newFrontBed(t *testing.T) *frontBed {
+	t.Helper()
+	f := &frontBed{}
+	pretend := dockertest.New(t, dockertest.Options{})
+	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial}, withFront(t, f))
+	b.engine = pretend
+	return f
+}
+
+// ask asks the proxy for a path of a domain.
+func (f *frontBed) ask(host, path string) (int, string) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, "http://"+f.addr+path, nil)
+	f.must(err)
+	req.Host = host
+	req.Header.Set("Accept", "text/html")
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	f.must(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	f.must(err)
+	return resp.StatusCode, string(text)
+}
+
+// expect asks until the answer has a status and a text in it.
+func (f *frontBed) expect(host string, status int, text string) {
+	f.t.Helper()
+	eventually(f.t, fmt.Sprintf("%s answers %d %s", host, status, text), func() bool {
+		got, body := f.ask(host, "/")
+		return got == status && strings.Contains(body, text)
+	})
+}
+
+// target is something to lead to.
+func target(t *testing.T, name string) string {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func leadsTo(domain string, targets ...string) client.ProxyFields {
+	return client.ProxyFields{Targets: &targets, RouteFields: client.RouteFields{Domains: &[]string{domain}}}
+}
+
+func TestStandaloneProxies(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	fields := leadsTo("Bücher.Example", target(t, "books"))
+	fields.BasicAuth = &[]client.Credential{{User: "anna", Password: "correct horse"}}
+	fields.HealthCheck = &client.HealthCheck{Path: "/"}
+	made, err := f.operator.CreateProxy(ctx, fields)
+	f.must(err)
+	if made.Domains[0] != "xn--bcher-kva.example" || made.State != "served" || made.Owner != "token:operator" || !slices.Equal(made.BasicAuth, []string{"anna"}) || !made.WebSockets || made.Health == nil || made.Revision != 1 || made.HealthCheck.Interval != "10s" {
+		t.Errorf("made %+v", made)
+	}
+	if status, _ := f.ask("bücher.example", "/"); status != http.StatusUnauthorized {
+		t.Errorf("without a password it answers %d", status)
+	}
+	none := []client.Credential{}
+	changed, err := f.operator.UpdateProxy(ctx, "xn--bcher-kva.example", 1, client.ProxyFields{RouteFields: client.RouteFields{BasicAuth: &none, HealthCheck: &client.HealthCheck{}, PathPrefix: new("/b/")}})
+	f.must(err)
+	if changed.PathPrefix != "/b" || len(changed.BasicAuth) != 0 || changed.HealthCheck != nil || changed.Revision != 2 || len(changed.Targets) != 1 {
+		t.Errorf("changed %+v", changed)
+	}
+	if status, body := f.ask("xn--bcher-kva.example", "/b/x"); status != 200 || body != "books" {
+		t.Errorf("it answers %d %s", status, body)
+	}
+	if status, _ := f.ask("xn--bcher-kva.example", "/x"); status != 404 {
+		t.Errorf("another path answers %d", status)
+	}
+	_, err = f.operator.UpdateProxy(ctx, made.ID, 1, leadsTo("other.example"))
+	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
+	h, err := f.viewer.ProxyHealth(ctx, made.ID)
+	f.must(err)
+	if h.Requests < 2 || h.LastRequestAt.IsZero() || h.Targets[0].State != "up" {
+		t.Errorf("its health is %+v", h)
+	}
+	off, err := f.operator.SwitchProxy(ctx, made.ID, false)
+	f.must(err)
+	if status, _ := f.ask("xn--bcher-kva.example", "/b"); status != 404 || off.State != "disabled" || off.Enabled {
+		t.Errorf("switched off it answers %d: %+v", status, off)
+	}
+	_, err = f.viewer.ProxyHealth(ctx, made.ID)
+	wantProblem(t, err, http.StatusConflict, client.CodeNotServed)
+	_, err = f.operator.SwitchProxy(ctx, made.ID, true)
+	f.must(err)
+	l, err := f.viewer.Proxies(ctx, client.RouteQuery{Text: "bcher", Enabled: new(true)})
+	f.must(err)
+	if len(l.Items) != 1 || l.Items[0].State != "served" {
+		t.Errorf("listed: %+v", l.Items)
+	}
+	if l, err = f.viewer.Routes(ctx, client.RouteQuery{}); err != nil || len(l.Items) != 0 {
+		t.Errorf("it is listed as the route of a stage: %+v, %v", l, err)
+	}
+	_, err = f.viewer.Route(ctx, made.ID)
+	wantProblem(t, err, http.StatusNotFound, client.CodeNotFound)
+	_, err = f.viewer.CreateProxy(ctx, leadsTo("viewer.example", target(t, "x")))
+	wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
+	f.must(f.operator.DeleteProxy(ctx, made.ID))
+	if status, _ := f.ask("xn--bcher-kva.example", "/b"); status != 404 {
+		t.Errorf("removed it answers %d", status)
+	}
+	for _, kind := range []string{"proxy.created", "proxy.updated", "proxy.disabled", "proxy.enabled", "proxy.removed", "routing.applied"} {
+		if e := f.event(kind); strings.Contains(fmt.Sprint(e), "correct horse") || strings.Contains(fmt.Sprint(e), "$2a$") {
+			t.Errorf("%s tells a password: %+v", kind, e)
+		}
+	}
+	if e := f.event("proxy.updated"); fmt.Sprint(e.Data["changed"]) != "[domains basic_auth health_check]" {
+		t.Errorf("the change says %+v", e.Data)
+	}
+}
+
+func TestWrongRoutesAreRefusedByField(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	good := target(t, "good")
+	_, err := f.operator.CreateProxy(ctx, leadsTo("a.example", good))
+	f.must(err)
+	before, err := f.viewer.Routing(ctx)
+	f.must(err)
+	with := func(change func(*client.ProxyFields)) client.ProxyFields {
+		p := leadsTo("b.example", good)
+		change(&p)
+		return p
+	}
+	for field, fields := range map[string]client.ProxyFields{
+		"body.domains":                {Targets: &[]string{good}},
+		"body.domains[0]":             leadsTo("http://b.example", good),
+		"body.targets":                leadsTo("b.example"),
+		"body.targets[1]":             leadsTo("b.example", good, "http://169.254.169.254/latest"),
+		"body.targets[0]":             leadsTo("b.example", "http://"+f.addr),
+		"body.path_prefix":            with(func(p *client.ProxyFields) { p.PathPrefix = new("/a/../b") }),
+		"body.redirect_code":          with(func(p *client.ProxyFields) { p.RedirectCode = new(200) }),
+		"body.connect_timeout":        with(func(p *client.ProxyFields) { p.ConnectTimeout = new("soon") }),
+		"body.response_timeout":       with(func(p *client.ProxyFields) { p.ResponseTimeout = new("2h") }),
+		"body.basic_auth[0]":          with(func(p *client.ProxyFields) { p.BasicAuth = &[]client.Credential{{User: "anna"}} }),
+		"body.basic_auth[0].password": with(func(p *client.ProxyFields) { p.BasicAuth = &[]client.Credential{{User: "anna", Password: "short"}} }),
+		"body.allow_ips[0]":           with(func(p *client.ProxyFields) { p.AllowIPs = &[]string{"here"} }),
+		"body.request_headers[0]":     with(func(p *client.ProxyFields) { p.RequestHeaders = &[]client.Header{{Name: "Host", Value: "x"}} }),
+		"body.health_check.path":      with(func(p *client.ProxyFields) { p.HealthCheck = &client.HealthCheck{Path: "x"} }),
+	} {
+		_, err := f.operator.CreateProxy(ctx, fields)
+		p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+		if len(p.Errors) == 0 || p.Errors[0].Location != field {
+			t.Errorf("%s: %+v", field, p.Errors)
+		}
+	}
+	_, err = f.operator.CreateProxy(ctx, leadsTo("c.example", "container:shop"))
+	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.targets[0]" {
+		t.Errorf("a container without a port: %+v", p)
+	}
+	_, err = f.operator.CreateProxy(ctx, leadsTo("A.example", good))
+	if p := problemIn(t, err, http.StatusConflict, client.CodeConflict); p.Errors[0].Location != "body.domains[0]" {
+		t.Errorf("a domain that is taken: %+v", p)
+	}
+	l, err := f.viewer.Proxies(ctx, client.RouteQuery{})
+	f.must(err)
+	after, err := f.viewer.Routing(ctx)
+	f.must(err)
+	if len(l.Items) != 1 || after.AppliedHash != before.AppliedHash || after.State != "in_step" {
+		t.Errorf("something of it was kept: %+v, %+v", l.Items, after)
+	}
+}
+
+// TestABadTableLeavesTheOldOneServed is acceptance test 28.
+func TestABadTableLeavesTheOldOneServed(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	made, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))
+	f.must(err)
+	kept, err := os.ReadFile(f.file)
+	f.must(err)
+	// What no path of ours writes: the options of a row are damaged.
+	row, err := f.db.Route(ctx, made.ID)
+	f.must(err)
+	bad := row.Route
+	bad.ID, bad.Options, bad.Domains, bad.Revision = store.NewID(), `{"hsts_seconds": -5}`, []store.RouteAddress{{Domain: "bad.example", PathPrefix: "/"}}, 1
+	f.update(func(tx *store.Tx) error { return tx.InsertRoute(ctx, bad) })
+
+	_, err = f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
+	p := problemIn(t, err, http.StatusConflict, client.CodeNotServed)
+	if !strings.Contains(p.Detail, "hsts_seconds") || !strings.Contains(p.Hint, "former table is served") {
+		t.Errorf("it says %+v", p)
+	}
+	state, err := f.viewer.Routing(ctx)
+	f.must(err)
+	if state.State != "refused" || !strings.Contains(state.Error, bad.ID) || state.DesiredHash == state.AppliedHash {
+		t.Errorf("the state is %+v", state)
+	}
+	if status, body := f.ask("a.example", "/"); status != 200 || body != "a" {
+		t.Errorf("the old route answers %d %s", status, body)
+	}
+	if status, _ := f.ask("b.example", "/"); status != 404 {
+		t.Errorf("the new route answers %d", status)
+	}
+	if now, err := os.ReadFile(f.file); err != nil || string(now) != string(kept) {
+		t.Errorf("the bad table was kept for the next start: %v", err)
+	}
+	if e := f.event("routing.refused"); e.Severity != "warn" || !strings.Contains(e.Message, "the former one is served") {
+		t.Errorf("the event is %+v", e)
+	}
+	// The bad one can be mended, and all of it is served then.
+	_, err = f.operator.UpdateProxy(ctx, bad.ID, 0, client.ProxyFields{RouteFields: client.RouteFields{HSTSSeconds: new(0)}})
+	f.must(err)
+	if status, body := f.ask("b.example", "/"); status != 200 || body != "b" {
+		t.Errorf("the new route answers %d %s", status, body)
+	}
+	if state, err = f.viewer.Routing(ctx); err != nil || state.State != "in_step" || state.DesiredHash != state.AppliedHash {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
+
+// serving puts a running container of a stage on the engine that is answered for by a target.
+func (f *frontBed) serving(st store.Stage, name, target string) (store.Instance, *dockertest.Container) {
+	f.t.Helper()
+	port := target[strings.LastIndexByte(target, ':')+1:]
+	inst, ct := f.plant(st, name, 0, func(_ *store.Instance, tpl *dockertest.Template) {
+		tpl.Ports = []string{"127.0.0.1:" + port + ":80/tcp"}
+	})
+	_, err := f.operator.StartInstance(f.t.Context(), inst.ID)
+	f.must(err)
+	return inst, ct
+}
+
+func routeTo(st store.Stage, domain string, port int) client.StageRouteFields {
+	return client.StageRouteFields{StageID: st.ID, Port: &port, RouteFields: client.RouteFields{Domains: &[]string{domain}}}
+}
+
+func TestRoutesOfStages(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	st := f.shop("shop", "preview")
+	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
+	if p := problemIn(t, err, http.StatusConflict, client.CodeWrongState); !strings.Contains(p.Hint, "deploy the stage first") {
+		t.Errorf("without an instance: %+v", p)
+	}
+	inst, ct := f.serving(st, "shop-1", target(t, "one"))
+	_, err = f.operator.CreateRoute(ctx, routeTo(store.Stage{ID: "none"}, "shop.example", 80))
+	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.stage_id" {
+		t.Errorf("without a stage: %+v", p)
+	}
+	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
+	f.must(err)
+	if made.InstanceID != inst.ID || made.Instance != "shop-1" || made.Project != "shop" || made.State != "served" || made.Health.Targets[0].State != "up" {
+		t.Errorf("made %+v", made)
+	}
+	f.expect("shop.example", 200, "one")
+
+	// It stops behind our back: the scan sees it, and the page says so.
+	ct.SetState(dockertest.Exited, 0)
+	f.scan()
+	f.expect("shop.example", 503, "Stopped since")
+	got, err := f.viewer.Route(ctx, "shop.example")
+	f.must(err)
+	if got.InstanceStatus != "stopped" || got.Health.Targets[0].State != "stopped" || got.Health.Targets[0].StoppedSince.IsZero() {
+		t.Errorf("stopped it is %+v", got)
+	}
+	_, err = f.operator.StartInstance(ctx, inst.ID)
+	f.must(err)
+	f.expect("shop.example", 200, "one")
+
+	// A port that it does not publish, where its own address must not be used: no way to it, and what to do.
+	wrong, err := f.operator.UpdateRoute(ctx, made.ID, made.Revision, client.StageRouteFields{Port: new(81)})
+	f.must(err)
+	if h := wrong.Health.Targets[0]; h.State != "unreachable" || !strings.Contains(h.Detail, "refused") || h.Remedy == "" {
+		t.Errorf("its health is %+v", h)
+	}
+	tried, err := f.operator.TestRoute(ctx, made.ID)
+	f.must(err)
+	if tried.OK || tried.Targets[0].Steps[0].Name != "find" || tried.Targets[0].Remedy == "" {
+		t.Errorf("tried: %+v", tried)
+	}
+	_, err = f.operator.UpdateRoute(ctx, made.ID, 0, client.StageRouteFields{Port: new(80)})
+	f.must(err)
+	if tried, err = f.operator.TestRoute(ctx, made.ID); err != nil || !tried.OK {
+		t.Errorf("tried: %+v, %v", tried, err)
+	}
+	if l, err := f.viewer.Routes(ctx, client.RouteQuery{StageID: st.ID}); err != nil || len(l.Items) != 1 {
+		t.Errorf("of the stage: %+v, %v", l, err)
+	}
+	if l, err := f.viewer.Routes(ctx, client.RouteQuery{StageID: "none"}); err != nil || len(l.Items) != 0 {
+		t.Errorf("of no stage: %+v, %v", l, err)
+	}
+	f.must(f.operator.DeleteRoute(ctx, made.ID))
+	f.expect("shop.example", 404, "Nothing is served here")
+}
+
+func TestAnEngineThatDoesNotAnswerMovesNoRoute(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	st := f.shop("shop", "preview")
+	inst, _ := f.serving(st, "shop-1", target(t, "one"))
+	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
+	f.must(err)
+	f.engine.Fail(dockertest.Fault{On: `^GET /containers/` + inst.ContainerID + `/json`, Status: 500})
+	f.deps.Routes.Router.Kick()
+	_, err = f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
+	f.must(err)
+	if status, body := f.ask("shop.example", "/"); status != 200 || body != "one" {
+		t.Errorf("it answers %d %s", status, body)
+	}
+}
+
+func TestTryingBeforeSaving(t *testing.T) {
+	f := newFrontBed(t)
+	st := f.shop("shop", "preview")
+	f.serving(st, "shop-1", target(t, "one"))
+	tried, err := f.operator.TryProxy(t.Context(), []string{target(t, "x"), "container:shop-1:80", "container:shop-1:80@local", "container:nobody:80", "container:shop-1:80@mars", "http://169.254.169.254"}, "", "")
+	f.must(err)
+	var got []bool
+	for _, r := range tried.Targets {
+		got = append(got, r.OK)
+	}
+	if tried.OK || !slices.Equal(got, []bool{true, true, true, false, false, false}) {
+		t.Errorf("tried: %+v", tried)
+	}
+	if l, err := f.viewer.Proxies(t.Context(), client.RouteQuery{}); err != nil || len(l.Items) != 0 {
+		t.Errorf("something was saved: %+v, %v", l, err)
+	}
+	_, err = f.operator.TryProxy(t.Context(), []string{"container:x"}, "", "")
+	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.targets[0]" {
+		t.Errorf("it says %+v", p)
+	}
+}
+
+func TestHealthFlipsAreEvents(t *testing.T) {
+	f := newFrontBed(t)
+	var sick atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if sick.Load() {
+			w.WriteHeader(500)
+		}
+	}))
+	defer srv.Close()
+	fields := leadsTo("a.example", srv.URL)
+	fields.HealthCheck = &client.HealthCheck{Path: "/", Interval: "1s", Fails: 1}
+	sick.Store(true)
+	made, err := f.operator.CreateProxy(t.Context(), fields)
+	f.must(err)
+	if e := f.event("target.down"); e.Severity != "warn" || e.Data["route_id"] != made.ID || e.Source != "proxy" {
+		t.Errorf("the event is %+v", e)
+	}
+	sick.Store(false)
+	f.event("target.up")
+}
+
+func TestWithoutAListenerRoutesAreWrittenDown(t *testing.T) {
+	b := newBed(t)
+	made, err := b.operator.CreateProxy(t.Context(), leadsTo("a.example", "http://10.0.0.5"))
+	b.must(err)
+	state, err := b.viewer.Routing(t.Context())
+	b.must(err)
+	if made.State != "no_listener" || made.Health != nil || state.State != "off" || state.Listen != "" {
+		t.Errorf("made %+v, %+v", made, state)
+	}
+	_, err = b.viewer.ProxyHealth(t.Context(), made.ID)
+	if p := problemIn(t, err, http.StatusConflict, client.CodeNotServed); !strings.Contains(p.Hint, "--proxy-http") {
+		t.Errorf("it says %+v", p)
+	}
+}

@@ -1,0 +1,104 @@
+package routing
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// ReadOptions reads the options of a row.
+func ReadOptions(text string) (proxy.Options, error) {
+	var o proxy.Options
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return o, fmt.Errorf("read the options of a route: %w", err)
+	}
+	return o, nil
+}
+
+// WriteOptions is how a row keeps options.
+func WriteOptions(o proxy.Options) (string, error) {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return "", fmt.Errorf("write the options of a route: %w", err)
+	}
+	return string(text), nil
+}
+
+// refOf names a port of an instance in a table.
+func refOf(instanceID string, port int) string { return refsOf(instanceID) + strconv.Itoa(port) }
+
+// refsOf is how the names of all ports of an instance begin.
+func refsOf(instanceID string) string { return "instance:" + instanceID + ":" }
+
+const containerScheme = "container:"
+
+// containerTarget is a target that names a container: container:NAME:PORT, or container:NAME:PORT@HOST.
+type containerTarget struct {
+	name string
+	port int
+	host string // name of the host; empty: the local one
+}
+
+// parseContainer reads such a target; false: it is another kind.
+func parseContainer(text string) (t containerTarget, ok bool, err error) {
+	rest, ok := strings.CutPrefix(text, containerScheme)
+	if !ok {
+		return t, false, nil
+	}
+	at, host, named := strings.Cut(rest, "@")
+	name, port, hasPort := strings.Cut(at, ":")
+	number, err := strconv.Atoi(port)
+	if name == "" || strings.ContainsAny(name, "/?#% ") || !hasPort || err != nil || number < 1 || number > 65535 || named && host == "" {
+		return t, true, errors.New("a container is named container:NAME:PORT, or container:NAME:PORT@HOST on another host")
+	}
+	return containerTarget{name: name, port: number, host: host}, true, nil
+}
+
+// ruleOf is the rule of a row. Targets that are URLs have their address; the others get it when they are looked for.
+func ruleOf(v store.RouteView) (proxy.Rule, error) {
+	o, err := ReadOptions(v.Options)
+	if err != nil {
+		return proxy.Rule{}, proxy.FieldError{Rule: v.ID, Field: "options", Reason: err.Error()}
+	}
+	r := proxy.Rule{ID: v.ID, Kind: proxy.KindRoute, Options: o}
+	for _, d := range v.Domains {
+		r.Addresses = append(r.Addresses, proxy.Address(d))
+	}
+	if !v.Standalone {
+		if o.RedirectTo == "" {
+			r.Targets = []proxy.Target{{Ref: refOf(v.InstanceID, v.Port)}}
+		}
+		return r, nil
+	}
+	r.Kind = proxy.KindProxy
+	for i, text := range v.Targets {
+		t := proxy.Target{Ref: text}
+		if _, named, err := parseContainer(text); err != nil {
+			return r, proxy.FieldError{Rule: v.ID, Field: fmt.Sprintf("targets[%d]", i), Reason: err.Error()}
+		} else if !named {
+			t.URL = text
+		}
+		r.Targets = append(r.Targets, t)
+	}
+	return r, nil
+}
+
+// networksOf reads a setting that was validated when it was saved.
+func networksOf(text string) ([]netip.Prefix, error) { return proxy.ParsePrefixes(text) }
+
+// enginesOf are where the engines of hosts listen on the network.
+func enginesOf(hosts []store.Host) (out []string) {
+	for _, h := range hosts {
+		if u, err := url.Parse(h.Endpoint); err == nil && u.Scheme == "tcp" && u.Port() != "" {
+			out = append(out, u.Host)
+		}
+	}
+	return out
+}
