@@ -202,19 +202,24 @@ func targetState(t proxy.TargetReport) string {
 	return "up"
 }
 
-type listProxiesIn struct {
-	PageQuery
+// RouteSelection asks for some of the routes or standalone proxies.
+type RouteSelection struct {
 	Text    string `query:"text" maxLength:"200" doc:"in a domain, a target or the notes"`
 	Enabled string `query:"enabled" enum:"true,false" doc:"only those that are, or are not"`
 }
 
-func (in listProxiesIn) filter() store.RouteFilter {
+func (in RouteSelection) filter() store.RouteFilter {
 	f := store.RouteFilter{Text: in.Text}
 	if in.Enabled != "" {
 		on := in.Enabled == "true"
 		f.Enabled = &on
 	}
 	return f
+}
+
+type listProxiesIn struct {
+	PageQuery
+	RouteSelection
 }
 
 func (s *server) listProxies(ctx context.Context, in *listProxiesIn) (*out[list[routeJSON]], error) {
@@ -224,7 +229,8 @@ func (s *server) listProxies(ctx context.Context, in *listProxiesIn) (*out[list[
 }
 
 type listRoutesIn struct {
-	listProxiesIn
+	PageQuery
+	RouteSelection
 	ProjectID  string `query:"project_id" maxLength:"100"`
 	StageID    string `query:"stage_id" maxLength:"100"`
 	InstanceID string `query:"instance_id" maxLength:"100"`

@@ -332,7 +332,7 @@ func TestRoutesOfStages(t *testing.T) {
 	if tried, err = f.operator.TestRoute(ctx, made.ID); err != nil || !tried.OK {
 		t.Errorf("tried: %+v, %v", tried, err)
 	}
-	if l, err := f.viewer.Routes(ctx, client.RouteQuery{StageID: st.ID}); err != nil || len(l.Items) != 1 {
+	if l, err := f.viewer.Routes(ctx, client.RouteQuery{StageID: st.ID, ProjectID: st.ProjectID, Text: "shop", Enabled: new(true), Limit: 10}); err != nil || len(l.Items) != 1 {
 		t.Errorf("of the stage: %+v, %v", l, err)
 	}
 	if l, err := f.viewer.Routes(ctx, client.RouteQuery{StageID: "none"}); err != nil || len(l.Items) != 0 {

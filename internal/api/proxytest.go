@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -40,8 +41,8 @@ type tryProxyIn struct {
 
 func (s *server) tryProxy(ctx context.Context, in *tryProxyIn) (*out[routeTestJSON], error) {
 	b := in.Body
-	path, err := proxy.CleanPrefix(b.Path)
-	if err != nil {
+	path := cmp.Or(b.Path, "/")
+	if err := proxy.CheckPath(path); err != nil {
 		return nil, invalid("body.path", err.Error())
 	}
 	options, err := routing.WriteOptions(proxy.Options{RewriteHost: b.RewriteHost || b.Domain == ""})

@@ -285,9 +285,17 @@ func (c *checking) span(field string, s Span, least, most time.Duration) {
 	}
 }
 
+// CheckPath says what is wrong with a path that targets are asked for; it may have a query.
+func CheckPath(text string) error {
+	if u, err := url.Parse(text); err != nil || !strings.HasPrefix(text, "/") || u.Host != "" || u.Fragment != "" {
+		return errors.New("a path such as /healthz is wanted")
+	}
+	return nil
+}
+
 func (c *checking) health(h HealthCheck) {
-	if u, err := url.Parse(h.Path); err != nil || !strings.HasPrefix(h.Path, "/") || u.Host != "" || u.Fragment != "" {
-		c.bad("health_check.path", "a path such as /healthz")
+	if err := CheckPath(h.Path); err != nil {
+		c.bad("health_check.path", "%v", err)
 	}
 	c.span("health_check.interval", h.Interval, time.Second, time.Hour)
 	c.span("health_check.timeout", h.Timeout, 100*time.Millisecond, time.Minute)
