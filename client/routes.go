@@ -65,6 +65,8 @@ type Route struct {
 type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value,omitempty"`
+	// Secret tells that it has a value that is not answered; sent back so, the value stays.
+	Secret bool `json:"secret,omitempty"`
 }
 
 // HealthCheck asks each target on and on.

@@ -199,6 +199,9 @@ func (a *app) printRoute(r client.Route) {
 }
 
 func headerText(h client.Header) string {
+	if h.Secret {
+		return h.Name + ": (not shown)"
+	}
 	if h.Value == "" {
 		return h.Name + " is taken away"
 	}

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
@@ -70,6 +72,8 @@ type routeJSON struct {
 type headerJSON struct {
 	Name  string `json:"name" minLength:"1" maxLength:"200"`
 	Value string `json:"value,omitempty" maxLength:"8000" doc:"empty: the header is taken away"`
+	// Secret is of a header by which a target is told who may come in.
+	Secret bool `json:"secret,omitempty" doc:"it has a value, which is not answered; sent back so, the value stays"`
 }
 
 type healthCheckJSON struct {
@@ -161,9 +165,19 @@ func (j *routeJSON) showOptions(o proxy.Options) {
 func headersOf(list []proxy.Header) []headerJSON {
 	out := make([]headerJSON, 0, len(list))
 	for _, h := range list {
-		out = append(out, headerJSON(h))
+		j := headerJSON{Name: h.Name, Value: h.Value}
+		if h.Value != "" && secretHeader(h.Name) {
+			j.Value, j.Secret = "", true
+		}
+		out = append(out, j)
 	}
 	return out
+}
+
+// secretHeader tells that the value of a header lets somebody in somewhere.
+func secretHeader(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"authorization", "cookie", "token", "secret", "password", "key"}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 func spanOr(s proxy.Span, fallback time.Duration) string {

@@ -105,6 +105,7 @@ func TestStandaloneProxies(t *testing.T) {
 	fields := leadsTo("Bücher.Example", target(t, "books"))
 	fields.BasicAuth = &[]client.Credential{{User: "anna", Password: "correct horse"}}
 	fields.HealthCheck = &client.HealthCheck{Path: "/"}
+	fields.RequestHeaders = &[]client.Header{{Name: "Authorization", Value: "Bearer " + canary}, {Name: "X-Tenant", Value: "a"}}
 	made, err := f.operator.CreateProxy(ctx, fields)
 	f.must(err)
 	if made.Domains[0] != "xn--bcher-kva.example" || made.State != "served" || made.Owner != "token:operator" || !slices.Equal(made.BasicAuth, []string{"anna"}) || !made.WebSockets || made.Health == nil || made.Revision != 1 || made.HealthCheck.Interval != "10s" {
@@ -113,10 +114,19 @@ func TestStandaloneProxies(t *testing.T) {
 	if status, _ := f.ask("bücher.example", "/"); status != http.StatusUnauthorized {
 		t.Errorf("without a password it answers %d", status)
 	}
-	none := []client.Credential{}
-	changed, err := f.operator.UpdateProxy(ctx, "xn--bcher-kva.example", 1, client.ProxyFields{RouteFields: client.RouteFields{BasicAuth: &none, HealthCheck: &client.HealthCheck{}, PathPrefix: new("/b/")}})
+	if h := made.RequestHeaders; len(h) != 2 || h[0].Value != "" || !h[0].Secret || h[1].Value != "a" {
+		t.Errorf("its headers are shown as %+v", h)
+	}
+	_, err = f.operator.UpdateProxy(ctx, made.ID, 0, client.ProxyFields{RouteFields: client.RouteFields{RequestHeaders: &made.RequestHeaders}})
 	f.must(err)
-	if changed.PathPrefix != "/b" || len(changed.BasicAuth) != 0 || changed.HealthCheck != nil || changed.Revision != 2 || len(changed.Targets) != 1 {
+	if row, err := f.db.Route(ctx, made.ID); err != nil || !strings.Contains(row.Options, canary) {
+		t.Errorf("sent back, the secret is lost: %v", err)
+	}
+	made.Revision++
+	none := []client.Credential{}
+	changed, err := f.operator.UpdateProxy(ctx, "xn--bcher-kva.example", 2, client.ProxyFields{RouteFields: client.RouteFields{BasicAuth: &none, HealthCheck: &client.HealthCheck{}, PathPrefix: new("/b/")}})
+	f.must(err)
+	if changed.PathPrefix != "/b" || len(changed.BasicAuth) != 0 || changed.HealthCheck != nil || changed.Revision != 3 || len(changed.Targets) != 1 {
 		t.Errorf("changed %+v", changed)
 	}
 	if status, body := f.ask("xn--bcher-kva.example", "/b/x"); status != 200 || body != "books" {
@@ -162,7 +172,7 @@ func TestStandaloneProxies(t *testing.T) {
 			t.Errorf("%s tells a password: %+v", kind, e)
 		}
 	}
-	if e := f.event("proxy.updated"); fmt.Sprint(e.Data["changed"]) != "[domains basic_auth health_check]" {
+	if e := f.event("proxy.updated"); fmt.Sprint(e.Data["changed"]) != "[domains basic_auth health_check]" || strings.Contains(fmt.Sprint(e), canary) {
 		t.Errorf("the change says %+v", e.Data)
 	}
 }

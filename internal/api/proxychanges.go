@@ -136,9 +136,13 @@ func setHeaders(to *[]proxy.Header, from *[]headerJSON) {
 	if from == nil {
 		return
 	}
+	former := *to
 	*to = nil
 	for _, h := range *from {
-		*to = append(*to, proxy.Header(h))
+		if at := slices.IndexFunc(former, func(f proxy.Header) bool { return f.Name == h.Name }); h.Secret && h.Value == "" && at >= 0 {
+			h.Value = former[at].Value
+		}
+		*to = append(*to, proxy.Header{Name: h.Name, Value: h.Value})
 	}
 }
 
