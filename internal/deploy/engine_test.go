@@ -15,7 +15,6 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
-	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -132,33 +131,6 @@ func TestRealEngine(t *testing.T) {
 				t.Errorf("%s is %s, %v, at %v", v.Name, c.State, err, routes)
 			}
 		}
-	})
-	t.Run("no request fails over ten deploys", func(t *testing.T) {
-		r := newRig(t, engine, image, store.Spec{Ports: random, Health: byHTTP, StopGrace: time.Second})
-		r.setDrain(t, 100*time.Millisecond)
-		led := proxy.New(func(ctx context.Context, instance string, port int) ([]string, error) {
-			v, err := r.db.Instance(ctx, instance)
-			if err != nil {
-				return nil, err
-			}
-			c, err := engine.Inspect(ctx, v.ContainerID)
-			return Addresses(engine, c, port), err
-		}, (&net.Dialer{}).DialContext, r.log)
-		r.SwitchBy(func(_ context.Context, _ store.Stage, to store.InstanceView) error {
-			led.Apply([]proxy.Route{{Domain: "shop.example", Path: "/", Instance: to.ID, Port: enginetest.AppPort}})
-			return nil
-		})
-		r.run()
-		t.Cleanup(func() {
-			r.stop()
-			r.removeAll(engine)
-		})
-		r.deploy("1.0")
-		load := newLoad(t, led, 10*time.Millisecond)
-		for n := range 10 {
-			r.deploy([]string{"1.1", "1.0"}[n%2])
-		}
-		load.stop(t)
 	})
 	t.Run("healthy by HEALTHCHECK, by TCP", func(t *testing.T) {
 		r := rig(t, store.Spec{Ports: random})

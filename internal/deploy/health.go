@@ -172,11 +172,6 @@ func (w *watch) asks(ctx context.Context, c docker.Container, ask func(context.C
 	return false
 }
 
-// Addresses are the ways to a port of a container of an engine, the best first.
-func Addresses(e *docker.Engine, c docker.Container, port int) []string {
-	return addresses(c, port, engineHost(e.Endpoint()))
-}
-
 // addresses are the ways to a container's port: where it is published, then the container's own addresses, or those of a
 // host whose network it uses.
 func addresses(c docker.Container, port int, host string) []string {

@@ -24,13 +24,9 @@ func TestNoRequestFailsOverAHundredDeploys(t *testing.T) {
 		r.setDrain(t, 200*time.Millisecond)
 		inside := containers{rig: r, doors: map[string]chan net.Conn{}}
 		defer inside.stop()
-		led := proxy.New(func(ctx context.Context, instance string, _ int) ([]string, error) {
-			v, err := r.db.Instance(ctx, instance)
-			return []string{v.ContainerID}, err
-		}, inside.dial, r.log)
+		led := proxy.NewServer(proxy.ServerOptions{Dial: inside.dial, Log: r.log})
 		r.SwitchBy(func(_ context.Context, _ store.Stage, to store.InstanceView) error {
-			led.Apply([]proxy.Route{{Domain: "shop.example", Path: "/", Instance: to.ID, Port: 80}})
-			return nil
+			return lead(led, proxy.Target{Ref: to.ID, URL: "http://" + nameInside(to.ContainerID)})
 		})
 		r.run()
 		r.deploy("1.0")
@@ -41,9 +37,22 @@ func TestNoRequestFailsOverAHundredDeploys(t *testing.T) {
 		}
 		load.stop(t)
 		r.expectServing(t, last.ID)
-		led.Apply(nil)
+		if _, err := led.Apply(proxy.Table{}); err != nil { // idle connections end with it
+			t.Error(err)
+		}
 	})
 }
+
+// lead has all requests go to one target.
+func lead(by *proxy.Server, to proxy.Target) error {
+	_, err := by.Apply(proxy.Table{Rules: []proxy.Rule{{
+		ID: "shop", Kind: proxy.KindRoute, Addresses: []proxy.Address{{Domain: "shop.example", PathPrefix: "/"}}, Targets: []proxy.Target{to},
+	}}})
+	return err
+}
+
+// nameInside is a name of the network for a container, which only containers.dial knows.
+func nameInside(id string) string { return "c" + id[:32] }
 
 // containers answer requests in the place of the processes in the pretend ones: each as long as its container runs.
 type containers struct {
@@ -81,8 +90,14 @@ func (c *containers) runs(id string) bool {
 	return found != nil && found.Facts().State == "running"
 }
 
-func (c *containers) dial(ctx context.Context, _, id string) (net.Conn, error) {
-	if !c.runs(id) {
+func (c *containers) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	id := ""
+	for _, one := range c.pretend.Containers() {
+		if addr == nameInside(one.ID)+":80" {
+			id = one.ID
+		}
+	}
+	if id == "" || !c.runs(id) {
 		return nil, errors.New("connection refused")
 	}
 	near, far := net.Pipe()

@@ -30,7 +30,9 @@ type ServerOptions struct {
 	Flipped func(Flip)
 	// Missed is told when a target could not be dialled: perhaps it is elsewhere by now. It must not block.
 	Missed func()
-	Log    *slog.Logger
+	// Dial replaces the way to targets, for tests in memory: the policy is not asked then. Nil: over the network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Log  *slog.Logger
 }
 
 // Server answers by the table that was applied last.
@@ -58,7 +60,7 @@ func NewServer(o ServerOptions) *Server {
 		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, logins: newLogins(),
 		retired: map[*upstream]struct{}{}, changed: make(chan struct{}),
 	}
-	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, by: map[waits]*http.Transport{}}
+	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
 	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
 	return s
 }

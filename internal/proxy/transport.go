@@ -27,9 +27,10 @@ type waits struct{ connect, response time.Duration }
 
 // transports has one transport for each pair of timeouts: they are a matter of the whole transport.
 type transports struct {
-	policy func() Policy
-	mu     sync.Mutex
-	by     map[waits]*http.Transport
+	policy  func() Policy
+	instead func(ctx context.Context, network, addr string) (net.Conn, error) // of the network; nil: by it
+	mu      sync.Mutex
+	by      map[waits]*http.Transport
 }
 
 func (t *transports) of(o Options) *http.Transport {
@@ -41,10 +42,13 @@ func (t *transports) of(o Options) *http.Transport {
 	if known := t.by[w]; known != nil {
 		return known
 	}
-	dialer := &net.Dialer{Timeout: w.connect, KeepAlive: 30 * time.Second, Control: t.control}
+	way := (&net.Dialer{Timeout: w.connect, KeepAlive: 30 * time.Second, Control: t.control}).DialContext
+	if t.instead != nil {
+		way = t.instead
+	}
 	made := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return dial(ctx, dialer, network, addr)
+			return dial(ctx, way, network, addr)
 		},
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: tlsTimeout, ResponseHeaderTimeout: w.response, ExpectContinueTimeout: expectTimeout,
@@ -67,8 +71,8 @@ func (t *transports) closeIdle() {
 // errDial is that nothing was sent, as nobody could be reached.
 var errDial = errors.New("dial")
 
-func dial(ctx context.Context, d *net.Dialer, network, addr string) (net.Conn, error) {
-	conn, err := d.DialContext(ctx, network, addr)
+func dial(ctx context.Context, way func(ctx context.Context, network, addr string) (net.Conn, error), network, addr string) (net.Conn, error) {
+	conn, err := way(ctx, network, addr)
 	if err != nil {
 		return nil, errors.Join(errDial, err)
 	}

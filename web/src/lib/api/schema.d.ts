@@ -73,6 +73,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/containers/foreign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is on the hosts and not ours */
+        get: operations["list-foreign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/containers/foreign/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take containers over, all or nothing, or tell what that would make */
+        post: operations["adopt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/containers/stale": {
         parameters: {
             query?: never;
@@ -237,6 +271,40 @@ export interface paths {
         get: operations["history"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A registry says that something was pushed; whoever shows the secret has what is named polled */
+        post: operations["hear-hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hooks/{id}/{secret}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same, of senders that can neither sign nor send a header */
+        post: operations["hear-hook-at"];
         delete?: never;
         options?: never;
         head?: never;
@@ -417,6 +485,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/import/compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a service of a compose file a stage, or tell what that would take */
+        post: operations["import-compose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances": {
         parameters: {
             query?: never;
@@ -452,6 +537,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/instances/{id}/adoption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give an adopted container back without touching it */
+        delete: operations["unadopt-instance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances/{id}/logs": {
         parameters: {
             query?: never;
@@ -459,7 +561,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The log of an instance, as text */
+        /** The log of an instance, as text, as a file or as a stream */
         get: operations["get-logs"];
         put?: never;
         post?: never;
@@ -547,6 +649,23 @@ export interface paths {
         };
         /** What an instance uses now */
         get: operations["get-instance-stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}/stats/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an instance used in the last hour */
+        get: operations["get-instance-stats-history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -832,6 +951,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/rule/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same for a stage that is yet to be made */
+        post: operations["try-new-rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/proxies": {
         parameters: {
             query?: never;
@@ -1006,6 +1142,24 @@ export interface paths {
         head?: never;
         /** Change a registry */
         patch: operations["update-registry"];
+        trace?: never;
+    };
+    "/api/registries/{id}/hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a registry a webhook, or its webhook another secret, which is told once */
+        post: operations["make-hook"];
+        /** Take the webhook of a registry away */
+        delete: operations["delete-hook"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/registries/{id}/test": {
@@ -1256,6 +1410,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stages/{id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What runs against what is wanted */
+        get: operations["diff-stage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stages/{id}/policy": {
         parameters: {
             query?: never;
@@ -1302,6 +1473,23 @@ export interface paths {
         put?: never;
         /** Which tags a rule takes, in which order, and which one would be deployed; nothing is written */
         post: operations["try-rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the running instances use now */
+        get: operations["list-stats"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1398,6 +1586,85 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AdoptCompose: {
+            /** @description id or name */
+            host_id: string;
+            project: string;
+        };
+        AdoptItem: {
+            /** @description full: 64 hex digits */
+            container_id: string;
+            /** @description id or name */
+            host_id: string;
+            /** @description repository of a project that is made; absent: the container's */
+            image?: string;
+            /**
+             * @description of a stage that is made; default production
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name */
+            project: string;
+            /** @description its name in the project */
+            stage: string;
+            /** @description of a stage that is made: 10s, 36h, 7d or never; absent: as the project */
+            stale_after?: string;
+        };
+        AdoptRequest: {
+            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to */
+            compose?: components["schemas"]["AdoptCompose"];
+            /** @description tell what would be made, and make nothing */
+            dry_run?: boolean;
+            /** @description which containers, and where to */
+            items?: components["schemas"]["AdoptItem"][] | null;
+            /** @description projects and stages that do not exist may be made */
+            make?: boolean;
+        };
+        Adopted: {
+            class?: string;
+            container_id: string;
+            /** Format: int64 */
+            days_stale: number;
+            evidence?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            image: string;
+            image_tag: string;
+            /** @description absent in a dry run */
+            instance_id?: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /** @description what the next deploy would do without; an undo makes it whole */
+            left: string[];
+            /** @description the project did not exist before */
+            makes_project: boolean;
+            makes_stage: boolean;
+            /** @description of the container */
+            name: string;
+            /** @description its name */
+            project: string;
+            project_id?: string;
+            reason: string;
+            /** @description as far as the next deploy can make it again */
+            spec: components["schemas"]["Spec"];
+            /** @description its name */
+            stage: string;
+            stage_id?: string;
+            /** @enum {string} */
+            stage_kind: "dev" | "staging" | "production" | "preview";
+            /** @description the next scan calls it stale */
+            stale: boolean;
+            /** @description the threshold in force for it */
+            stale_after: string;
+            status: string;
+            warnings: string[];
+        };
+        Adoption: {
+            /** @description nothing was made */
+            dry_run: boolean;
+            items: components["schemas"]["Adopted"][];
+        };
         AgeBucket: {
             /** Format: int64 */
             count: number;
@@ -1625,6 +1892,49 @@ export interface components {
             tag_gone?: true;
             /** @description in name, tag, image or container id */
             text?: string;
+        };
+        ComposeImport: {
+            compose_project?: string;
+            /** @description on what stands outside of services */
+            notes: components["schemas"]["ComposeNote"][];
+            services: components["schemas"]["ComposeService"][];
+            /** @description that was made or changed; absent in a dry run */
+            stage?: components["schemas"]["Stage"];
+            variables: components["schemas"]["Variable"][];
+        };
+        ComposeNote: {
+            key?: string;
+            /**
+             * @description blocked: to be mended first; unsupported: it does not come along; told: it does, in another way
+             * @enum {string}
+             */
+            kind: "blocked" | "unsupported" | "told";
+            /**
+             * Format: int64
+             * @description from 1
+             */
+            line: number;
+            remedy?: string;
+            what: string;
+        };
+        ComposeService: {
+            /** @description something must be mended before it can be imported */
+            blocked: boolean;
+            /** @description repository */
+            image?: string;
+            /** Format: int64 */
+            line: number;
+            name: string;
+            notes: components["schemas"]["ComposeNote"][];
+            /** @description which power over the host its container would get */
+            power: string[];
+            /** @description proposed */
+            project: string;
+            spec: components["schemas"]["Spec"];
+            /** @description proposed */
+            stage: string;
+            /** @description to deploy after the import */
+            tag?: string;
         };
         Conflict: {
             /** @description keys of the request that would settle it; none: nothing does */
@@ -1907,8 +2217,11 @@ export interface components {
             image_tag: string;
             /** @description the new one; of a rollback that is queued the one to go back to */
             instance_id?: string;
-            /** @enum {string} */
-            kind: "deploy" | "rollback";
+            /**
+             * @description adoption: a container that ran already was taken over
+             * @enum {string}
+             */
+            kind: "deploy" | "rollback" | "adoption";
             project_id: string;
             /** @description the instance that served when it began */
             replaces?: string;
@@ -1945,9 +2258,23 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
+        Difference: {
+            /** @enum {string} */
+            change: "added" | "removed" | "changed";
+            /** @description of the spec, such as env or resources.memory; image for the image */
+            field: string;
+            /** @description which one of them: a variable, a port, a path */
+            name?: string;
+            running?: string;
+            /** @description its values were compared and are not shown */
+            secret?: boolean;
+            wanted?: string;
+        };
         Env: {
             name: string;
-            /** @description sent, never answered; when a spec is changed, a variable without a value keeps the one it has */
+            /** @description its value is never answered; absent: as it was, and true for a new one. A secret one becomes plain only with its value sent anew */
+            secret?: boolean;
+            /** @description answered only where secret is false, and to operators; when a spec is changed, a variable without a value keeps the one it has */
             value?: string;
         };
         Event: {
@@ -2008,6 +2335,67 @@ export interface components {
              */
             takes: number;
         };
+        Foreign: {
+            adoptable: boolean;
+            /** @description why it could not be asked about: nothing is known of its age */
+            check_error?: string;
+            /**
+             * @description in which way it is not alive
+             * @enum {string}
+             */
+            class?: "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead";
+            compose_project?: string;
+            compose_service?: string;
+            /** @description full */
+            container_id: string;
+            /** Format: date-time */
+            created_at: string | null;
+            /**
+             * Format: int64
+             * @description whole days since it was last alive, by the engine's clock
+             */
+            days_stale: number;
+            /** @enum {string} */
+            evidence?: "observed" | "finished_at" | "first_seen_stopped" | "created_at";
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /** @description as given when it was made */
+            image: string;
+            /** Format: date-time */
+            last_alive_at: string | null;
+            /**
+             * @description what is particular about it: a task of Swarm; the container of docker-watcher itself; our label, but no row of ours; the label of another docker-watcher
+             * @enum {string}
+             */
+            mark?: "swarm_task" | "self" | "label_without_row" | "other_installation";
+            name: string;
+            proposal: components["schemas"]["Proposal"];
+            /** @description the same in words */
+            reason: string;
+            /** @description by the global threshold */
+            stale: boolean;
+            /** @description as its engine says: running, exited, created, paused, restarting, dead, removing */
+            state: string;
+            /** @description what a scan would call it, were it ours; absent: it could not be asked about */
+            status?: string;
+            /** @description last_alive_at may be later than the truth, never earlier */
+            upper_bound: boolean;
+            /** @description why it can never be adopted */
+            why?: string;
+        };
+        ForeignList: {
+            items: components["schemas"]["Foreign"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
+            /** @description hosts that could not be asked: nothing is known of what is on them */
+            not_asked: components["schemas"]["NotAsked"][];
+            /**
+             * Format: int64
+             * @description how many match all but the class, on the hosts that were asked
+             */
+            total: number;
+        };
         Header: {
             name: string;
             /** @description it has a value, which is not answered; sent back so, the value stays */
@@ -2047,6 +2435,20 @@ export interface components {
             /** @description 100ms to 1m, default 5s */
             timeout?: string;
         };
+        Healthcheck: {
+            /** @description such as 30s; absent: as the image or the engine has it, as the next */
+            interval?: string;
+            /** Format: int64 */
+            retries?: number;
+            start_period?: string;
+            /** @description CMD and words, CMD-SHELL and one line, or NONE; absent: the image's */
+            test?: string[] | null;
+            timeout?: string;
+        };
+        Heard: {
+            /** @description the repositories that will be polled at once: those that were named and that a stage follows */
+            asked: string[];
+        };
         HistoryDay: {
             /**
              * Format: int64
@@ -2080,6 +2482,10 @@ export interface components {
             items: components["schemas"]["HistoryDay"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
+        };
+        HookRequest: {
+            /** @description the repository that something was pushed to, such as acme/shop; the messages of distribution, GitHub, Gitea, Forgejo, GitLab, Harbor, Docker Hub, Quay and Azure are understood, too */
+            repository?: string;
         };
         Host: {
             /** @description negotiated */
@@ -2141,17 +2547,17 @@ export interface components {
              * @description how long the event stream has been unbroken; 0: it is down
              */
             stream_age_seconds: number;
+            uses: components["schemas"]["HostUses"];
             /** @description of the engine */
             version?: string;
         };
         HostChange: {
             endpoint?: string;
             name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            /** @description what is absent stays; a new key forgets the passphrase of the former one */
-            ssh?: components["schemas"]["HostSSHChange"];
-            /** @description what is absent stays */
-            tls?: components["schemas"]["HostTLSChange"];
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
         };
         HostFacts: {
             /** @description unix:///path, tcp://host:port or ssh://user@host:port, with the path of the socket behind if it is not /var/run/docker.sock */
@@ -2218,31 +2624,68 @@ export interface components {
         HostSSH: {
             /** @description the server's public key, such as ssh-ed25519 AAAA...; a test shows it, and sending it is the yes to it */
             host_key?: string;
-            /** @description private, in PEM or OpenSSH's form; never answered */
+            /** @description private, in PEM or OpenSSH's form; never answered. A new one forgets the passphrase of the former */
             key?: string;
             /** @description of the key; never answered */
             passphrase?: string;
         };
-        HostSSHChange: {
-            host_key?: string;
-            key?: string;
-            passphrase?: string;
-        };
         HostTLS: {
-            /** @description PEM: who signed the engine's certificate; absent: whom this machine trusts */
+            /** @description PEM: who signed the engine's certificate; empty: whom this machine trusts */
             ca?: string;
             /** @description PEM: ours */
             cert?: string;
             /** @description PEM: ours; never answered */
             key?: string;
-            /** @description in the engine's certificate; absent: the endpoint's host */
+            /** @description in the engine's certificate; empty: the endpoint's host */
             server_name?: string;
         };
-        HostTLSChange: {
-            ca?: string;
-            cert?: string;
-            key?: string;
-            server_name?: string;
+        HostUses: {
+            /**
+             * Format: int64
+             * @description of removed instances, to be restored there
+             */
+            archives: number;
+            /** Format: int64 */
+            instances: number;
+            /**
+             * Format: int64
+             * @description that can still be applied, or are
+             */
+            plans: number;
+            /** Format: int64 */
+            stages: number;
+            /**
+             * Format: int64
+             * @description deploys, and cleanups and restores that have not ended
+             */
+            under_way: number;
+        };
+        ImportComposeRequest: {
+            /** @description what does not come along was seen, and may be lost */
+            accept?: boolean;
+            /** @description what compose calls networks and volumes after; absent: the file's name: */
+            compose_project?: string;
+            /** @description tell only; nothing is written */
+            dry_run?: boolean;
+            /** @description of a new stage, id or name; absent: the host of --docker-host, or the only one */
+            host_id?: string;
+            /**
+             * @description of a new stage; absent: as its name says, or dev
+             * @enum {string}
+             */
+            kind?: "dev" | "staging" | "production" | "preview";
+            /** @description id or name; made if there is none of that name */
+            project?: string;
+            /** @description the one to import; absent: the only one */
+            service?: string;
+            /** @description its name; made if there is none, else its spec is replaced */
+            stage?: string;
+            /** @description the compose file; no other file is read */
+            text: string;
+            /** @description of its variables: nobody's environment is read */
+            values?: {
+                [key: string]: string;
+            };
         };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
@@ -2271,6 +2714,8 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             digest?: string;
+            /** @description what leads to it by its routes, each with its path; of a single instance */
+            domains?: string[] | null;
             engine_error?: string;
             /** @description what last_alive_at rests on */
             evidence?: string;
@@ -2346,8 +2791,38 @@ export interface components {
             /** @description last_alive_at may be later than the truth, never earlier */
             upper_bound: boolean;
         };
+        InstanceDiff: {
+            differences: components["schemas"]["Difference"][];
+            id: string;
+            image_tag: string;
+            name: string;
+            status: string;
+            /** @description its engine could not be asked, and why: it is compared as it was deployed */
+            unsure?: string;
+        };
         InstanceList: {
             items: components["schemas"]["Instance"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
+        };
+        InstanceUsage: {
+            host: string;
+            host_id: string;
+            id: string;
+            image_tag: string;
+            name: string;
+            project: string;
+            /** Format: int64 */
+            restart_count: number;
+            stage: string;
+            /** Format: date-time */
+            started_at: string | null;
+            status: string;
+            /** @description absent: not known (yet); of very many some are a little old, as their time tells */
+            usage?: components["schemas"]["Usage"];
+        };
+        InstanceUsageList: {
+            items: components["schemas"]["InstanceUsage"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
@@ -2459,6 +2934,72 @@ export interface components {
             status: "ok";
             version: string;
         };
+        LogLine: {
+            /**
+             * Format: int64
+             * @description bytes of a very long line that are left out at its end
+             */
+            cut?: number;
+            /** @enum {string} */
+            stream: "stdout" | "stderr";
+            text: string;
+            /**
+             * Format: date-time
+             * @description by the engine's clock
+             */
+            time: string | null;
+        };
+        LogLines: {
+            /** @description none: so far has been looked */
+            lines: components["schemas"]["LogLine"][];
+            /**
+             * Format: int64
+             * @description lines of the chosen streams that were looked at, since the stream began
+             */
+            looked: number;
+            /**
+             * Format: int64
+             * @description those of them that hold what was searched for
+             */
+            matched: number;
+        };
+        LogTurn: {
+            /**
+             * Format: int64
+             * @description of what ended
+             */
+            exit_code: number;
+            /** Format: date-time */
+            finished_at: string | null;
+            /** @enum {string} */
+            kind: "skipped" | "stopped" | "started" | "read" | "ended" | "gone";
+            /**
+             * Format: int64
+             * @description how many were skipped
+             */
+            lines?: number;
+            oom_killed: boolean;
+            /** Format: date-time */
+            started_at: string | null;
+            /** @description for people */
+            text: string;
+        };
+        MadeHook: {
+            /**
+             * Format: date-time
+             * @description when somebody last brought the secret; null: never
+             */
+            heard_at: string | null;
+            /**
+             * Format: date-time
+             * @description when its secret was made
+             */
+            made_at: string;
+            /** @description where the registry sends to, behind the address of this daemon */
+            path: string;
+            /** @description told once, by the answer that made it */
+            secret: string;
+        };
         MendRequest: {
             /** @description the full id of the container that is to be removed */
             yes?: string;
@@ -2469,6 +3010,19 @@ export interface components {
             source: string;
             /** @description absolute */
             target: string;
+        };
+        Network: {
+            /** @description names that it has there beside its own */
+            aliases?: string[] | null;
+            /** @description of a network of the host */
+            name: string;
+        };
+        NotAsked: {
+            hint?: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            why: string;
         };
         Overview: {
             /**
@@ -2840,6 +3394,16 @@ export interface components {
             /** @enum {string} */
             protocol?: "tcp" | "udp";
         };
+        Power: {
+            /** @description capabilities such as NET_ADMIN, or ALL */
+            cap_add?: string[] | null;
+            host_ipc?: boolean;
+            /** @description the host's network instead of its own */
+            host_network?: boolean;
+            /** @description it sees the host's processes */
+            host_pid?: boolean;
+            privileged?: boolean;
+        };
         Problem: {
             /** @description what is wrong, for programs */
             code: string;
@@ -2897,6 +3461,18 @@ export interface components {
             /** @description its name */
             project: string;
             project_id: string;
+        };
+        Proposal: {
+            /** @description repository; absent: its image has no name */
+            image?: string;
+            /** @description or digest */
+            image_tag?: string;
+            /** @enum {string} */
+            kind: "dev" | "staging" | "production" | "preview";
+            project: string;
+            project_exists: boolean;
+            stage: string;
+            stage_exists: boolean;
         };
         Protection: {
             by?: string;
@@ -2979,6 +3555,8 @@ export interface components {
             ca?: string;
             /** Format: date-time */
             created_at: string;
+            /** @description where it may say that something was pushed; null: it may not */
+            hook: components["schemas"]["Webhook"] | null;
             /** @description what stands before the first / in the names of its images */
             host: string;
             id: string;
@@ -2993,8 +3571,13 @@ export interface components {
             preset: string;
             /** Format: int64 */
             revision: number;
+            /** @description whose images come from it; only of one registry that is asked for by itself */
+            stages?: components["schemas"]["RegistryStage"][] | null;
+            /** @description what it was asked; null: nothing since the daemon started */
+            traffic: components["schemas"]["Traffic"] | null;
             /** Format: date-time */
             updated_at: string;
+            use: components["schemas"]["RegistryUse"];
             username?: string;
         };
         RegistryList: {
@@ -3018,6 +3601,14 @@ export interface components {
             items: components["schemas"]["RegistryPreset"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
+        };
+        RegistryStage: {
+            /** @description it follows tags */
+            follows: boolean;
+            id: string;
+            image: string;
+            project: string;
+            stage: string;
         };
         RegistryTest: {
             /** Format: date-time */
@@ -3049,6 +3640,62 @@ export interface components {
             tags?: number;
             /** Format: int64 */
             took_ms: number;
+        };
+        RegistryUse: {
+            /**
+             * Format: int64
+             * @description stages for which it could not be asked
+             */
+            blind: number;
+            /** @description why not */
+            error?: string;
+            /**
+             * Format: int64
+             * @description of them follow tags, so that it is asked
+             */
+            following: number;
+            /**
+             * Format: date-time
+             * @description when it was last asked for tags; null: never
+             */
+            last_at: string | null;
+            /**
+             * Format: date-time
+             * @description the next check; null: in the next round, or nothing follows it
+             */
+            next_at: string | null;
+            /**
+             * Format: int64
+             * @description that those follow
+             */
+            repositories: number;
+            /**
+             * Format: date-time
+             * @description since when it could not be asked, for any of them; null: it could
+             */
+            since: string | null;
+            /**
+             * Format: int64
+             * @description whose images come from it
+             */
+            stages: number;
+        };
+        Resources: {
+            /**
+             * Format: double
+             * @description processors, such as 0.5; 0: no limit
+             */
+            cpus?: number;
+            /**
+             * Format: int64
+             * @description bytes; 0: no limit
+             */
+            memory?: number;
+            /**
+             * Format: int64
+             * @description processes and threads; 0: no limit
+             */
+            pids?: number;
         };
         Restore: {
             /** @description of a dry run */
@@ -3086,7 +3733,7 @@ export interface components {
             start?: boolean;
         };
         RollbackRequest: {
-            /** @description the tag, the digest, the name or the id of a former instance; absent: the newest that is kept */
+            /** @description the tag, the digest, the name or the id of a former instance; absent: the kept one that led up to what serves */
             to?: string;
         };
         Route: {
@@ -3424,18 +4071,39 @@ export interface components {
             until?: string;
         };
         Spec: {
+            /** @description capabilities taken away, such as NET_RAW, or ALL */
+            cap_drop?: string[] | null;
+            /** @description absent: the image's */
             command?: string[] | null;
+            /** @description absent: the image's */
+            entrypoint?: string[] | null;
             env?: components["schemas"]["Env"][] | null;
+            /** @description how a deploy proves that a new container is healthy */
             health?: components["schemas"]["Health"];
+            /** @description what the engine runs in the container to know its health; absent: the image's */
+            healthcheck?: components["schemas"]["Healthcheck"];
+            /** @description a small first process reaps what the program leaves behind */
+            init?: boolean;
             labels?: {
                 [key: string]: string;
             };
             mounts?: components["schemas"]["Mount"][] | null;
+            /** @description absent: the engine's default one */
+            networks?: components["schemas"]["Network"][] | null;
             ports?: components["schemas"]["Port"][] | null;
+            /** @description power over the host: needs an admin */
+            power?: components["schemas"]["Power"];
+            /** @description nothing but its volumes can be written to */
+            read_only?: boolean;
+            resources?: components["schemas"]["Resources"];
             /** @description no, always, unless-stopped or on-failure[:n] */
             restart?: string;
             /** @description such as 10s, which is the default */
             stop_grace?: string;
+            /** @description NAME or UID, with :GROUP or :GID; absent: the image's */
+            user?: string;
+            /** @description absolute, in the container; absent: the image's */
+            workdir?: string;
         };
         Stage: {
             /** Format: date-time */
@@ -3489,6 +4157,15 @@ export interface components {
             tag_rule: components["schemas"]["TagRule"] | null;
             /** Format: date-time */
             updated_at: string;
+        };
+        StageDiff: {
+            /** @description the repository that is wanted */
+            image: string;
+            /** @description those that have a process; none: nothing runs */
+            instances: components["schemas"]["InstanceDiff"][];
+            stage_id: string;
+            /** @description the tag that is compared with; absent: that of each instance */
+            tag?: string;
         };
         StageList: {
             items: components["schemas"]["Stage"][];
@@ -3693,6 +4370,20 @@ export interface components {
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
+        Traffic: {
+            /**
+             * Format: int64
+             * @description of them were answered with 304: nothing new
+             */
+            not_modified: number;
+            /** Format: int64 */
+            requests: number;
+            /**
+             * Format: date-time
+             * @description it is counted from here: a start of the daemon, or a change of how it is reached
+             */
+            since: string;
+        };
         Trial: {
             /**
              * Format: int64
@@ -3765,6 +4456,13 @@ export interface components {
             /** @description it matches, or does not */
             why: string;
         };
+        TryNewRuleRequest: {
+            /** @description absent: 0s */
+            min_image_age?: string;
+            /** @description what the registry said within the last minute is good enough: for trying while somebody types */
+            recent?: boolean;
+            tag_rule: components["schemas"]["TagRule"];
+        };
         TryProxyRequest: {
             /** @description to ask for; default the target's own name */
             domain?: string;
@@ -3777,6 +4475,8 @@ export interface components {
         TryRuleRequest: {
             /** @description absent: the stage's own */
             min_image_age?: string;
+            /** @description what the registry said within the last minute is good enough: for trying while somebody types */
+            recent?: boolean;
             /** @description absent: the stage's own */
             tag_rule?: components["schemas"]["TagRule"];
             /** @description absent: those that the registry has */
@@ -3785,11 +4485,10 @@ export interface components {
         UpdateHostRequest: {
             endpoint?: string;
             name?: string;
+            /** @description allow tcp:// without TLS: whoever is on the way can command the engine */
             plain?: boolean;
-            /** @description what is absent stays; a new key forgets the passphrase of the former one */
-            ssh?: components["schemas"]["HostSSHChange"];
-            /** @description what is absent stays */
-            tls?: components["schemas"]["HostTLSChange"];
+            ssh?: components["schemas"]["HostSSH"];
+            tls?: components["schemas"]["HostTLS"];
             /** @description keep it although nobody has reached it so */
             untested?: boolean;
         };
@@ -4017,9 +4716,21 @@ export interface components {
             pids: number;
             /**
              * Format: int64
+             * @description read from block devices since it started
+             */
+            read_bytes: number;
+            /** Format: double */
+            read_rate: number;
+            /**
+             * Format: int64
              * @description received since it started
              */
             rx_bytes: number;
+            /**
+             * Format: double
+             * @description bytes a second now
+             */
+            rx_rate: number;
             /**
              * Format: date-time
              * @description of the sample, by the engine's clock; null: it does not run
@@ -4030,6 +4741,76 @@ export interface components {
              * @description sent since it started
              */
             tx_bytes: number;
+            /** Format: double */
+            tx_rate: number;
+            /**
+             * Format: int64
+             * @description written to block devices since it started
+             */
+            write_bytes: number;
+            /** Format: double */
+            write_rate: number;
+        };
+        UsageHistory: {
+            /** @description of the last hour, oldest first; where a host could not be asked there is a gap */
+            items: components["schemas"]["UsageSample"][];
+            /**
+             * Format: date-time
+             * @description nothing was measured before: the daemon began then
+             */
+            since: string;
+            /**
+             * Format: int64
+             * @description between two samples while nobody looks: more where very many run
+             */
+            step_seconds: number;
+        };
+        UsageSample: {
+            /** Format: double */
+            cpu_percent: number;
+            /** Format: int64 */
+            memory_bytes: number;
+            /** Format: int64 */
+            memory_limit: number;
+            /** Format: double */
+            read_rate: number;
+            /**
+             * Format: double
+             * @description bytes a second since the sample before
+             */
+            rx_rate: number;
+            /** Format: date-time */
+            time: string;
+            /** Format: double */
+            tx_rate: number;
+            /** Format: double */
+            write_rate: number;
+        };
+        Variable: {
+            /** @description it does without one */
+            default: boolean;
+            /** @description a value was sent */
+            given: boolean;
+            /**
+             * Format: int64
+             * @description of its first use
+             */
+            line: number;
+            name: string;
+        };
+        Webhook: {
+            /**
+             * Format: date-time
+             * @description when somebody last brought the secret; null: never
+             */
+            heard_at: string | null;
+            /**
+             * Format: date-time
+             * @description when its secret was made
+             */
+            made_at: string;
+            /** @description where the registry sends to, behind the address of this daemon */
+            path: string;
         };
         Window: {
             /** @description absent: every day */
@@ -4408,6 +5189,170 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-foreign": {
+        parameters: {
+            query?: {
+                /** @description how many a page */
+                limit?: number;
+                /** @description next_cursor of the page before */
+                cursor?: string;
+                /** @description id or name */
+                host?: string;
+                /** @description in name, image, id, compose project or service */
+                text?: string;
+                class?: ("running" | "exited" | "failed" | "oom" | "never_started" | "paused" | "crash_looping" | "dead")[] | null;
+                /** @description name of a compose project */
+                compose?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForeignList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adopt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adoption"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5103,7 +6048,7 @@ export interface operations {
                 /** @description next_cursor of the page before */
                 cursor?: string;
                 severity?: ("info" | "warn" | "error")[] | null;
-                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system" | "poller" | "proxy")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "poller" | "proxy" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
                 /** @description id or name */
                 project?: string;
                 /** @description id, or name together with project */
@@ -5176,7 +6121,7 @@ export interface operations {
         parameters: {
             query?: {
                 severity?: ("info" | "warn" | "error")[] | null;
-                source?: ("scanner" | "cleaner" | "deployer" | "engine" | "auth" | "settings" | "api" | "system" | "poller" | "proxy")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "poller" | "proxy" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
                 /** @description id or name */
                 project?: string;
                 /** @description id, or name together with project */
@@ -5297,6 +6242,228 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "hear-hook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the secret, bare, as Bearer, or as the password of Basic */
+                Authorization?: string;
+                /** @description the secret */
+                "X-Gitlab-Token"?: string;
+                /** @description sha256=HEX: HMAC-SHA256 of the body under the secret */
+                "X-Hub-Signature-256"?: string;
+                /** @description the same without sha256= */
+                "X-Gitea-Signature"?: string;
+                /** @description the same */
+                "X-Forgejo-Signature"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HookRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heard"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "hear-hook-at": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the secret, bare, as Bearer, or as the password of Basic */
+                Authorization?: string;
+                /** @description the secret */
+                "X-Gitlab-Token"?: string;
+                /** @description sha256=HEX: HMAC-SHA256 of the body under the secret */
+                "X-Hub-Signature-256"?: string;
+                /** @description the same without sha256= */
+                "X-Gitea-Signature"?: string;
+                /** @description the same */
+                "X-Forgejo-Signature"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+                /** @description for senders that can neither sign nor send a header */
+                secret: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HookRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heard"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5570,6 +6737,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5861,6 +7029,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6038,6 +7207,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6142,6 +7312,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6622,6 +7793,102 @@ export interface operations {
             };
         };
     };
+    "import-compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportComposeRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComposeImport"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-instances": {
         parameters: {
             query?: {
@@ -6868,16 +8135,9 @@ export interface operations {
             };
         };
     };
-    "get-logs": {
+    "unadopt-instance": {
         parameters: {
-            query?: {
-                /** @description the last lines only; 0: all */
-                tail?: number;
-                since?: string;
-                /** @description go on with what comes */
-                follow?: boolean;
-                timestamps?: boolean;
-            };
+            query?: never;
             header?: never;
             path: {
                 /** @description its id */
@@ -6887,12 +8147,142 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description written as it comes */
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-logs": {
+        parameters: {
+            query?: {
+                /** @description only this one; absent: both */
+                stream?: "stdout" | "stderr";
+                /** @description look at the last lines only; 0: at all */
+                tail?: number;
+                /** @description a time, or a span before now such as 10m or 7d */
+                since?: string;
+                /** @description the same; not with follow */
+                until?: string;
+                /** @description go on with what comes */
+                follow?: boolean;
+                /** @description of text: begin each line with its time */
+                timestamps?: boolean;
+                /** @description only lines that hold it */
+                search?: string;
+                /** @description search is a regular expression (RE2) */
+                regex?: boolean;
+                /** @description upper and lower case differ */
+                match_case?: boolean;
+                /** @description as a file */
+                download?: "text" | "gzip";
+                /** @description the same, for who cannot set a header */
+                last_event_id?: string;
+            };
+            header?: {
+                /** @description of a stream: go on after this place; tail and since do not count then */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the lines as they come; with Accept: text/event-stream in messages: lines (LogLines), skipped, stopped, started and the last, end (LogTurn) */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/gzip": string;
+                    "text/event-stream": string;
                     "text/plain": string;
                 };
             };
@@ -7488,13 +8878,82 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description one sample; with Accept: text/event-stream one every two seconds */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-instance-stats-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageHistory"];
                 };
             };
             /** @description Unauthorized */
@@ -9311,6 +10770,114 @@ export interface operations {
             };
         };
     };
+    "try-new-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryNewRuleRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleTrial"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-proxies": {
         parameters: {
             query?: {
@@ -10702,6 +12269,212 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "make-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeHook"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12781,6 +14554,77 @@ export interface operations {
             };
         };
     };
+    "diff-stage": {
+        parameters: {
+            query?: {
+                /** @description compare with this tag; absent: with the one that is ready, or that of each instance */
+                tag?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageDiff"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-stage-policy": {
         parameters: {
             query?: never;
@@ -13178,6 +15022,73 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-stats": {
+        parameters: {
+            query?: {
+                /** @description how many a page */
+                limit?: number;
+                /** @description next_cursor of the page before */
+                cursor?: string;
+                /** @description id or name */
+                project?: string;
+                /** @description id, or name together with project */
+                stage?: string;
+                /** @description id */
+                host?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstanceUsageList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
