@@ -7,6 +7,7 @@ const known: Record<Source, true> = {
   cleaner: true,
   deployer: true,
   poller: true,
+  proxy: true,
   engine: true,
   auth: true,
   settings: true,

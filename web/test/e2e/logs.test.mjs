@@ -199,7 +199,7 @@ test('what it uses is plotted live, and over the last hour', async () => {
       await page.getByRole('img', { name: /Memory: 96\.0 MiB/ }).waitFor();
       await page.getByText(/Measured since/).waitFor();
       await button('Last minutes').click();
-      await page.getByText('live').first().waitFor();
+      await page.getByText('live', { exact: true }).waitFor();
       assert.deepEqual((await new AxeBuilder(page).analyze()).violations, []);
       await button('Last hour').click();
       await shot(page, `usage-${theme}-${size}`);

@@ -56,6 +56,7 @@ export async function follow(way: Way, signal: AbortSignal, place = ''): Promise
         dead = setTimeout(end, silence);
         tries = 0;
         for (const m of messages.take(value)) {
+          if (signal.aborted) return place;
           if (m.id) place = m.id;
           if (way.take(m)) return place;
         }
