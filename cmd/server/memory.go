@@ -43,6 +43,9 @@ func giveBackMemory(db *store.DB, log *slog.Logger) func(context.Context) error 
 					log.Warn("the database keeps its memory", "error", err)
 				}
 				debug.FreeOSMemory()
+				if err := giveBackPages(); err != nil {
+					log.Debug("the program keeps all its pages in memory", "error", err)
+				}
 				givenBack = now
 			}
 			last = now
