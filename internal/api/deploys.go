@@ -55,18 +55,22 @@ func (s *server) startDeploy(ctx context.Context, in *startDeployIn) (*out[deplo
 		}
 	}
 	request := deploy.Request{StageID: st.ID, Tag: in.Body.Tag, Image: in.Body.Image, Actor: actorOf(ctx)}
-	given := st.Spec
+	o := override{given: st.Spec, stage: st.Spec}
+	if in.Body.Image != "" {
+		p, err := s.d.DB.Project(ctx, st.ProjectID)
+		if err != nil {
+			return nil, err
+		}
+		o.otherImage = in.Body.Image != p.Image
+	}
 	if in.Body.Spec != nil {
-		if given, err = in.Body.Spec.read(st.Spec); err != nil {
+		if o.given, err = in.Body.Spec.read(st.Spec); err != nil {
 			return nil, err
 		}
-		if err := s.mayUse(ctx, given, st.Spec); err != nil {
-			return nil, err
-		}
-		request.Spec = &given
+		request.Spec = &o.given
 	}
 	if in.Body.Spec != nil || in.Body.Image != "" {
-		if err := s.mayOverride(ctx, given, st.Spec); err != nil {
+		if err := s.mayOverride(ctx, o); err != nil {
 			return nil, err
 		}
 	}

@@ -91,14 +91,28 @@ func (s *server) mayUse(ctx context.Context, spec, former store.Spec) error {
 	return s.onlyAdmin(ctx, freshPower(spec, former))
 }
 
-// mayOverride refuses to all but admins another image or another spec than the stage's where the container would be
-// given the stage's own secret variables: whoever chooses the program may read them, and the API never shows them.
-func (s *server) mayOverride(ctx context.Context, given, stage store.Spec) error {
-	var fresh []string
-	for _, v := range stage.Env {
+// override is what a single deploy does otherwise than its stage.
+type override struct {
+	given, stage store.Spec
+	otherImage   bool
+}
+
+// mayOverride refuses to all but admins a deploy of another image or another spec than the stage's where whoever chooses the program
+// would get what was not given to them: the stage's secret variables, which the API never shows, its power over the host or
+// its folders there, or more of these than the stage has.
+func (s *server) mayOverride(ctx context.Context, o override) error {
+	fresh := deploy.Beyond(deploy.HostAccess, o.given, o.stage)
+	for _, v := range o.stage.Env {
 		same := func(g store.EnvVar) bool { return g.Name == v.Name && g.Value == v.Value }
-		if v.Value != "" && !v.Plain && slices.ContainsFunc(given.Env, same) {
+		if v.Value != "" && !v.Plain && slices.ContainsFunc(o.given.Env, same) {
 			fresh = append(fresh, "it would hand "+v.Name+" of the stage to another program")
+		}
+	}
+	if o.otherImage || len(deploy.Compare(o.stage, o.given)) > 0 {
+		for _, why := range deploy.HostAccess(o.given) {
+			if !slices.Contains(fresh, why) {
+				fresh = append(fresh, why+", which the stage gives to its own program only")
+			}
 		}
 	}
 	return s.onlyAdmin(ctx, fresh)
@@ -119,8 +133,7 @@ func (s *server) onlyAdmin(ctx context.Context, reasons []string) error {
 
 // freshPower says which power over the host a spec gives that the former one did not.
 func freshPower(spec, former store.Spec) []string {
-	approved := deploy.Dangerous(former)
-	return slices.DeleteFunc(deploy.Dangerous(spec), func(why string) bool { return slices.Contains(approved, why) })
+	return deploy.Beyond(deploy.Dangerous, spec, former)
 }
 
 // seesPlain tells whether the caller is shown the values of variables that are not secret.

@@ -148,3 +148,56 @@ func TestPowerNeedsAnAdmin(t *testing.T) {
 	_, err = b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Power: &client.Power{Privileged: true, HostPID: true}}})
 	wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
 }
+
+// TestStagePowerIsForItsOwnProgram: what an admin gave to the program of a stage no operator gives to another, or takes more of.
+func TestStagePowerIsForItsOwnProgram(t *testing.T) {
+	b := newBed(t)
+	st := b.shop("shop", "preview")
+	set := func(spec client.Spec) {
+		_, err := b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{Spec: &spec})
+		b.must(err)
+	}
+	try := func(image string, spec *client.Spec) error {
+		_, err := b.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: "1.0", Image: image, Spec: spec})
+		return err
+	}
+	bind := func(source string, readOnly bool) []client.Mount {
+		return []client.Mount{{Source: source, Target: "/x", ReadOnly: readOnly}}
+	}
+	refused := func(name, why string, err error) {
+		t.Helper()
+		if p, ok := client.AsProblem(err); !ok || p.Status != http.StatusForbidden || !strings.Contains(p.Detail, why) {
+			t.Errorf("%s: %v, want it forbidden: %s", name, err, why)
+		}
+	}
+	taken := func(name string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	privileged := client.Power{Privileged: true}
+	set(client.Spec{Power: &privileged})
+	refused("another image", "it is privileged", try("evil", nil))
+	refused("another command", "it is privileged", try("", &client.Spec{Power: &privileged, Command: []string{"sh"}}))
+	refused("another entrypoint", "it is privileged", try("", &client.Spec{Power: &privileged, Entrypoint: []string{"sh"}}))
+	refused("a variable that its program obeys", "it is privileged", try("", &client.Spec{Power: &privileged, Env: []client.EnvVar{client.Env("LD_PRELOAD", "/x")}}))
+	refused("a check that is run in it", "it is privileged", try("", &client.Spec{Power: &privileged, Healthcheck: &client.Healthcheck{Test: []string{"CMD", "sh"}}}))
+	taken("its own program", try("", nil))
+	taken("its own program, spelt out", try("shop", &client.Spec{Power: &privileged}))
+	taken("another program without the power", try("evil", &client.Spec{}))
+
+	set(client.Spec{Mounts: bind("/var/run/docker.sock", true)})
+	refused("another image", "it mounts /var/run/docker.sock of the host", try("evil", nil))
+
+	set(client.Spec{Mounts: bind("/", true)})
+	refused("the host's files to write", "it mounts the host's root folder to write", try("", &client.Spec{Mounts: bind("/", false)}))
+
+	set(client.Spec{})
+	for _, folder := range []string{"/home/alice", "/home/alice/.ssh", "/mnt/engine/volumes", "/srv/shop"} {
+		refused("a folder that the stage does not have", "it mounts "+folder+" of the host", try("", &client.Spec{Mounts: bind(folder, false)}))
+	}
+	taken("a named volume", try("", &client.Spec{Mounts: bind("data", false)}))
+	taken("another image where there is no power", try("evil", nil))
+}

@@ -11,17 +11,45 @@ import (
 // Dangerous says, for each option of a spec that gives the container power over its host, what that
 // option is; empty for a harmless spec. Such a spec needs an admin.
 func Dangerous(s store.Spec) []string {
-	why := powers(s.Power)
-	for _, m := range s.Mounts {
+	return append(powers(s.Power), binds(s.Mounts, powerful)...)
+}
+
+// HostAccess is Dangerous with every folder of the host: what is harmless to whoever chose the folder need not be so to whoever
+// did not. A root process that writes into any folder can leave a program there that makes its caller root.
+func HostAccess(s store.Spec) []string {
+	return append(powers(s.Power), binds(s.Mounts, func(string) bool { return true })...)
+}
+
+// Beyond are those of the reasons that a rule finds in a spec and not in the former one, which an admin has said yes to. What could
+// be written to there may be read as well.
+func Beyond(rule func(store.Spec) []string, spec, former store.Spec) []string {
+	read := former
+	read.Mounts = slices.Clone(former.Mounts)
+	for i := range read.Mounts {
+		read.Mounts[i].ReadOnly = true
+	}
+	approved := append(rule(former), rule(read)...)
+	return slices.DeleteFunc(rule(spec), func(why string) bool { return slices.Contains(approved, why) })
+}
+
+// binds says which folders of the host that count are mounted, and how.
+func binds(mounts []store.Mount, counts func(folder string) bool) []string {
+	var why []string
+	for _, m := range mounts {
 		if !path.IsAbs(m.Source) {
 			continue
 		}
-		switch src := path.Clean(m.Source); {
-		case src == "/":
-			why = append(why, "it mounts the host's root folder")
-		case powerful(src):
-			why = append(why, "it mounts "+src+" of the host")
+		src := path.Clean(m.Source)
+		what := "it mounts " + src + " of the host"
+		if src == "/" {
+			what = "it mounts the host's root folder"
+		} else if !counts(src) {
+			continue
 		}
+		if !m.ReadOnly {
+			what += " to write"
+		}
+		why = append(why, what)
 	}
 	return why
 }
@@ -53,9 +81,10 @@ var (
 	hostFolders = []string{
 		"/etc", "/root", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/dev", "/proc", "/sys", "/run", "/var/run",
 		"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/spool",
+		"/home", // of people, whose keys and shells are there
 	}
 	// hostParents hold such folders beside harmless ones.
-	hostParents   = []string{"/var", "/var/lib", "/home"}
+	hostParents   = []string{"/var", "/var/lib"}
 	engineSockets = []string{"docker.sock", "podman.sock", "containerd.sock"}
 )
 

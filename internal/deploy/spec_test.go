@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -69,10 +70,34 @@ func TestDangerous(t *testing.T) {
 	for source, want := range map[string]bool{
 		"/": true, "/var/run/docker.sock": true, "/run/podman/podman.sock": true, "/etc": true, "/var/lib/docker": true, "/var/run/": true,
 		"/etc/cron.d": true, "/root/.ssh": true, "/home/anna/.ssh": true, "/home": true, "/var/lib/docker/volumes": true, "/dev/sda": true,
-		"data": false, "/srv/shop": false, "/home/anna/site": false, "/etcetera": false, "/var/lib/shop": false,
+		"/home/anna": true, "/home/anna/site": true, "data": false, "/srv/shop": false, "/homes": false, "/etcetera": false, "/var/lib/shop": false,
 	} {
 		if got := len(Dangerous(store.Spec{Mounts: []store.Mount{{Source: source, Target: "/x"}}})) > 0; got != want {
 			t.Errorf("%s: dangerous %v, want %v", source, got, want)
+		}
+	}
+}
+
+func TestBeyond(t *testing.T) {
+	mounts := func(source string, readOnly bool) store.Spec {
+		return store.Spec{Mounts: []store.Mount{{Source: source, Target: "/x", ReadOnly: readOnly}}}
+	}
+	for name, c := range map[string]struct {
+		rule         func(store.Spec) []string
+		spec, former store.Spec
+		want         []string
+	}{
+		"the same":                {Dangerous, mounts("/etc", false), mounts("/etc", false), nil},
+		"read what was written":   {Dangerous, mounts("/etc", true), mounts("/etc", false), nil},
+		"write what was read":     {Dangerous, mounts("/etc", false), mounts("/etc", true), []string{"it mounts /etc of the host to write"}},
+		"the root folder, too":    {Dangerous, mounts("/", false), mounts("/", true), []string{"it mounts the host's root folder to write"}},
+		"below what was approved": {Dangerous, mounts("/etc/cron.d", true), mounts("/etc", false), []string{"it mounts /etc/cron.d of the host"}},
+		"a harmless folder":       {Dangerous, mounts("/srv/shop", false), store.Spec{}, nil},
+		"any folder":              {HostAccess, mounts("/srv/shop", true), store.Spec{}, []string{"it mounts /srv/shop of the host"}},
+		"a volume":                {HostAccess, mounts("data", false), store.Spec{}, nil},
+	} {
+		if diff := cmp.Diff(c.want, Beyond(c.rule, c.spec, c.former), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
