@@ -115,7 +115,7 @@ func (y *deployYard) bare(image string, former docker.Owned) docker.Owned {
 	must(t, y.engine.Start(ctx, own))
 	c, err := y.engine.Inspect(ctx, id)
 	must(t, err)
-	url := "http://" + deploy.Addresses(y.engine, c, enginetest.AppPort)[0] + "/healthz"
+	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", c.Ports[0].Host)
 	for tick := time.Tick(time.Millisecond); ; <-tick {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		must(t, err)

@@ -157,7 +157,7 @@ func (w *watch) stays(c docker.Container, now time.Time) error {
 func (w *watch) asks(ctx context.Context, c docker.Container, ask func(context.Context, string, string) error) bool {
 	addrs := addresses(c, w.rule.Port, w.host)
 	if len(addrs) == 0 {
-		w.why = fmt.Sprintf("port %d is not published and the container has no address", w.rule.Port)
+		w.why = unreached(w.rule.Port, w.host)
 		return false
 	}
 	var whys []string
@@ -172,8 +172,16 @@ func (w *watch) asks(ctx context.Context, c docker.Container, ask func(context.C
 	return false
 }
 
+// unreached says that there is no way to a port, and what to do where the engine's machine is another one.
+func unreached(port int, host string) string {
+	if elsewhere(host) {
+		return fmt.Sprintf("port %d cannot be reached from here: on %s it is published at a loopback address or not at all; publish it on an address that reaches this machine (host_ip of the port)", port, host)
+	}
+	return fmt.Sprintf("port %d is not published and the container has no address", port)
+}
+
 // addresses are the ways to a container's port: where it is published, then the container's own addresses, or those of a
-// host whose network it uses.
+// host whose network it uses. What only another machine can dial is none: here somebody else may answer at it.
 func addresses(c docker.Container, port int, host string) []string {
 	var list []string
 	for _, p := range c.Ports {
@@ -182,10 +190,9 @@ func addresses(c docker.Container, port int, host string) []string {
 		}
 		ip := p.HostIP
 		if ip == "" || ip == "0.0.0.0" || ip == "::" {
-			ip = "127.0.0.1"
-			if host != "" {
-				ip = host
-			}
+			ip = cmp.Or(host, "127.0.0.1")
+		} else if elsewhere(host) && loopback(ip) {
+			continue
 		}
 		list = append(list, net.JoinHostPort(ip, strconv.Itoa(p.Host)))
 	}
@@ -193,14 +200,21 @@ func addresses(c docker.Container, port int, host string) []string {
 		if name == "host" {
 			list = append(list, net.JoinHostPort(cmp.Or(host, "127.0.0.1"), strconv.Itoa(port)))
 		}
-		if ip != "" {
+		if ip != "" && !elsewhere(host) {
 			list = append(list, net.JoinHostPort(ip, strconv.Itoa(port)))
 		}
 	}
 	return list
 }
 
-// engineHost is the machine of an engine that is reached over TCP.
+// elsewhere tells that the host of an engine is another machine than this one.
+func elsewhere(host string) bool { return host != "" && !loopback(host) }
+
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// engineHost is the machine of an engine that is reached over TCP or ssh; empty: this one.
 func engineHost(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme == "unix" {

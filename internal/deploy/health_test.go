@@ -147,8 +147,22 @@ func TestAddresses(t *testing.T) {
 	if diff := cmp.Diff([]string{"127.0.0.1:49153", "10.0.0.5:8080", "172.17.0.2:80"}, addresses(c, 80, "")); diff != "" {
 		t.Errorf("on this machine (-want +got):\n%s", diff)
 	}
-	if got := addresses(c, 80, engineHost("tcp://engine.example:2375"))[0]; got != "engine.example:49153" {
-		t.Errorf("on another machine: %s", got)
+	// Another machine's loopback and its containers' addresses mean somebody else here.
+	c.Ports = append(c.Ports, docker.Port{Container: 80, Host: 8082, HostIP: "127.0.0.1", Protocol: "tcp"}, docker.Port{Container: 80, Host: 8083, HostIP: "::1"},
+		docker.Port{Container: 80, Host: 8084, HostIP: "127.0.0.53"})
+	for _, endpoint := range []string{"tcp://engine.example:2375", "ssh://me@engine.example"} {
+		if diff := cmp.Diff([]string{"engine.example:49153", "10.0.0.5:8080"}, addresses(c, 80, engineHost(endpoint))); diff != "" {
+			t.Errorf("at %s (-want +got):\n%s", endpoint, diff)
+		}
+	}
+	for _, endpoint := range []string{"tcp://127.0.0.1:2375", "tcp://[::1]:2375", "ssh://me@localhost"} {
+		if got := addresses(c, 80, engineHost(endpoint)); len(got) != 6 || got[5] != "172.17.0.2:80" {
+			t.Errorf("%s is this machine: %v", endpoint, got)
+		}
+	}
+	onHost := docker.Container{Networks: map[string]string{"host": ""}}
+	if diff := cmp.Diff([]string{"engine.example:80"}, addresses(onHost, 80, "engine.example")); diff != "" {
+		t.Errorf("on another machine's network (-want +got):\n%s", diff)
 	}
 	if got := engineHost("unix:///var/run/docker.sock"); got != "" {
 		t.Errorf("a socket is no other machine: %q", got)
@@ -182,7 +196,11 @@ func TestAsksEveryWay(t *testing.T) {
 	if healthy, _ := w.look(ended, c, time.Now()); healthy {
 		t.Error("healthy after the deploy was called off")
 	}
-	w.rule.Port = 9
+	w.host = "engine.example"
+	if healthy, _ := w.look(t.Context(), c, time.Now()); healthy || !strings.Contains(w.why, "on an address that reaches this machine") {
+		t.Errorf("this machine answered for another one: %v, %q", healthy, w.why)
+	}
+	w.rule.Port, w.host = 9, ""
 	if healthy, _ := w.look(t.Context(), docker.Container{State: docker.StateRunning}, time.Now()); healthy || !strings.Contains(w.why, "not published") {
 		t.Errorf("no way to its port: %v, %q", healthy, w.why)
 	}
