@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -115,11 +119,15 @@ func (s *server) restore(ctx context.Context, in *restoreIn) (*out[restoreJSON],
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.d.DB.Archive(ctx, in.ID); err != nil {
+	a, err := s.d.DB.Archive(ctx, in.ID)
+	if err != nil {
 		return nil, err
 	}
 	if dryRun {
 		return s.checkRestore(ctx, in.ID, choices)
+	}
+	if err := s.mayBringBack(ctx, a); err != nil {
+		return nil, err
 	}
 	acting, cancel := s.beyondCaller(ctx, actionTimeout)
 	defer cancel()
@@ -129,6 +137,32 @@ func (s *server) restore(ctx context.Context, in *restoreIn) (*out[restoreJSON],
 	}
 	item := instanceOf(v)
 	return answer(restoreJSON{Instance: nullable[instanceJSON]{&item}}), nil
+}
+
+// mayBringBack refuses to all but admins a container with power over its host that its stage does not give: an admin may have taken
+// it from the stage since. It comes back by its inspect where there is one, which knows more than the spec of one that was adopted.
+func (s *server) mayBringBack(ctx context.Context, a store.Archive) error {
+	st, err := s.d.DB.Stage(ctx, a.StageID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // a conflict that nothing settles
+	}
+	if err != nil {
+		return err
+	}
+	contents, err := s.d.DB.ArchiveContents(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	fresh := freshPower(contents.Instance.Spec, st.Spec)
+	if len(contents.Inspect) > 0 {
+		made, err := docker.ReadSetup(contents.Inspect)
+		if err != nil {
+			return fmt.Errorf("read how %s was made: %w", a.Name, err)
+		}
+		fresh = append(fresh, freshPower(deploy.Explicit(made, store.Spec{}), st.Spec)...)
+	}
+	slices.Sort(fresh)
+	return s.onlyAdmin(ctx, slices.Compact(fresh))
 }
 
 func (s *server) checkRestore(ctx context.Context, id string, choices stale.Choices) (*out[restoreJSON], error) {

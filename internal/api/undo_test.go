@@ -145,6 +145,53 @@ func TestViewersSeeNoSecretsOfArchives(t *testing.T) {
 	}
 }
 
+// TestRestoreOfPowerNeedsAnAdmin: what the stage of a removed container does not give any more comes back by an admin only, whether
+// the spec says so or the engine's own word on one that was adopted.
+func TestRestoreOfPowerNeedsAnAdmin(t *testing.T) {
+	b := newBed(t)
+	st := b.shop("shop", "preview")
+	for name, change := range map[string]func(*store.Instance, *dockertest.Template){
+		"shop-preview-a": func(inst *store.Instance, _ *dockertest.Template) { inst.Spec.Power.Privileged = true },
+		"shop-preview-b": func(inst *store.Instance, tpl *dockertest.Template) {
+			inst.Ownership, tpl.Volumes = store.OwnershipAdopted, []string{"/etc:/host"}
+			tpl.Labels = nil
+		},
+		"shop-preview-c": func(_ *store.Instance, tpl *dockertest.Template) {
+			tpl.Volumes = []string{"/srv/shop:/srv", "data:/data"}
+		},
+	} {
+		b.plant(st, name, 20, change)
+	}
+	b.scan()
+	ids := map[string]string{}
+	for _, item := range b.cleaned().Items {
+		ids[item.Name] = item.ArchiveID
+	}
+	for name, why := range map[string]string{"shop-preview-a": "it is privileged", "shop-preview-b": "it mounts /etc of the host to write"} {
+		for _, start := range []bool{true, false} { // it could be started later
+			_, err := b.operator.Restore(t.Context(), ids[name], client.RestoreChoices{Start: start})
+			if p := problemIn(t, err, http.StatusForbidden, client.CodeForbidden); !strings.Contains(p.Detail, why) {
+				t.Errorf("%s: %v", name, p)
+			}
+		}
+		if b.engine.Container(name) != nil {
+			t.Errorf("%s was made", name)
+		}
+		if _, err := b.operator.CheckRestore(t.Context(), ids[name], client.RestoreChoices{}); err != nil {
+			t.Errorf("a look at %s: %v", name, err)
+		}
+	}
+	_, err := b.operator.Restore(t.Context(), ids["shop-preview-c"], client.RestoreChoices{Start: true})
+	b.must(err)
+	_, err = b.admin.Restore(t.Context(), ids["shop-preview-a"], client.RestoreChoices{Start: true})
+	b.must(err)
+	// What the stage gives itself an operator brings back.
+	_, err = b.admin.UpdateStage(t.Context(), st.ID, client.StageChange{Spec: &client.Spec{Mounts: []client.Mount{{Source: "/etc", Target: "/host"}}}})
+	b.must(err)
+	_, err = b.operator.Restore(t.Context(), ids["shop-preview-b"], client.RestoreChoices{})
+	b.must(err)
+}
+
 func TestRestoreTellsItsConflicts(t *testing.T) {
 	b := newBed(t)
 	inst, _ := b.plant(b.shop("shop", "preview"), "shop-preview-a", 20, func(_ *store.Instance, tpl *dockertest.Template) {
