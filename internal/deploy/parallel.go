@@ -108,7 +108,7 @@ func (d *Deployer) RetirePreviews(ctx context.Context, grace time.Duration) (int
 		live, err := liveOf(ctx, d.db, stage, "")
 		failed = append(failed, err)
 		for _, v := range live {
-			if overdue(v, grace, time.Now()) == "" {
+			if overdue(v, true, grace, time.Now()) == "" {
 				continue
 			}
 			switch err := d.retirePreview(ctx, v.ID, grace); {
@@ -123,11 +123,12 @@ func (d *Deployer) RetirePreviews(ctx context.Context, grace time.Duration) (int
 }
 
 // overdue says why a preview that has a process is to be retired; empty: it is not. That a tag is gone counts from when polling saw it
-// first to when it saw it last: while its registry could not be asked no time passes.
-func overdue(v store.InstanceView, grace time.Duration, now time.Time) string {
+// first to when it saw it last: while its registry could not be asked no time passes. Of one that no deploy brought it says nothing:
+// its registry may never have had the tag.
+func overdue(v store.InstanceView, brought bool, grace time.Duration, now time.Time) string {
 	switch {
 	case heldByHand(v, now):
-	case !v.TagGoneSince.IsZero() && v.TagCheckedAt.Sub(v.TagGoneSince) > grace:
+	case brought && !v.TagGoneSince.IsZero() && v.TagCheckedAt.Sub(v.TagGoneSince) > grace:
 		return fmt.Sprintf("its tag %s has not been in the registry since %s", v.ImageTag, v.TagGoneSince.UTC().Format(time.RFC3339))
 	case !v.StaleSince.IsZero() && v.Status != store.StatusRunning:
 		return fmt.Sprintf("it is %s, and stale since %s", v.Status, v.StaleSince.UTC().Format(time.RFC3339))
@@ -140,7 +141,11 @@ func (d *Deployer) retirePreview(ctx context.Context, id string, grace time.Dura
 	return d.act(ctx, id, "retire", func(t target) error {
 		v := t.view
 		v.Status = statusOf(t.now.State)
-		why := overdue(v, grace, time.Now())
+		brought, err := d.db.CameByDeploy(ctx, v.Instance)
+		if err != nil {
+			return err
+		}
+		why := overdue(v, brought, grace, time.Now())
 		if why == "" || !hasProcess(t.now) {
 			return wrongState(t, "there is nothing to stop")
 		}

@@ -234,6 +234,28 @@ func TestRetireWhatIsGoneFromTheRegistry(t *testing.T) {
 		listed("fresh", "there") // it is back in time
 		retires(0, "fresh", "pinned", "there")
 	})
+	t.Run("not what was adopted and no registry ever had", func(t *testing.T) {
+		sideBySideRig(t, 10, func(t *testing.T, r *rig) {
+			c := r.pretend.Run(dockertest.Template{Name: "built-here", Image: "sha256:" + strings.Repeat("4", 64)})
+			v := storetest.Instance(t, r.db, r.stage, func(i *store.Instance) {
+				i.Name, i.ContainerID, i.Ownership, i.Image, i.ImageTag = "built-here", c.ID, store.OwnershipAdopted, repository, "untagged"
+				// As the look at the registry of one that is stale leaves it, before somebody started it again.
+				i.TagGoneSince, i.TagCheckedAt = time.Now().Add(-72*time.Hour), time.Now()
+			})
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+				return errors.Join(tx.InsertDeploy(ctx, store.Deploy{
+					ID: store.NewID(), Kind: store.DeployAdoption, ProjectID: v.ProjectID, StageID: v.StageID, HostID: v.HostID, InstanceID: v.ID,
+					Image: v.Image, ImageTag: v.ImageTag, State: store.DeployDone, Actor: "user:anna", CreatedAt: time.Now(), EndedAt: time.Now(),
+				}), tx.NoteTags(ctx, r.stage.ID, repository, []string{"1.0"}, time.Now()))
+			})
+			if n, err := r.RetirePreviews(t.Context(), GoneFor); err != nil || n != 0 {
+				t.Errorf("%d retired: %v", n, err)
+			}
+			if diff := cmp.Diff([]string{"untagged"}, r.side(t)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	})
 	t.Run("not where one takes the place of the other", func(t *testing.T) {
 		bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 			r.publish("1.0")

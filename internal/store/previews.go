@@ -38,8 +38,20 @@ func (q queries) WantedTags(ctx context.Context, stageID string) ([]string, erro
 	return slices.Concat(rows...), err
 }
 
+// byDeploy are the instances of stage $1 that a deploy has made of an image of its registry. One that was adopted need not have come
+// from there: its tag, if it has one, may never have been pushed.
+const byDeploy = `SELECT instance_id FROM deploys WHERE stage_id = $1 AND kind = '` + string(DeployForward) + `'`
+
+// CameByDeploy tells that a deploy has made an instance of an image of its registry.
+func (q queries) CameByDeploy(ctx context.Context, i Instance) (bool, error) {
+	found, err := list(ctx, q, "look whether a deploy has made instance "+i.ID, func(r row) (id string, err error) { return id, r.Scan(&id) },
+		byDeploy+` AND instance_id = $2 LIMIT 1`, i.StageID, i.ID)
+	return len(found) > 0, err
+}
+
 // NoteTags writes on the instances of a stage that run, and were deployed from an image, whether its registry has their tags: it
-// listed these. From when the registry was first seen to have one no more is kept as it is. Only what is news is written.
+// listed these. From when the registry was first seen to have one no more is kept as it is. Only what is news is written, and nothing
+// on what no deploy has made: nobody knows that the registry ever had its tag.
 func (tx *Tx) NoteTags(ctx context.Context, stageID, image string, listed []string, at time.Time) error {
 	what := "note which tags of stage " + stageID + " are gone"
 	type running struct {
@@ -48,7 +60,7 @@ func (tx *Tx) NoteTags(ctx context.Context, stageID, image string, listed []stri
 	}
 	all, err := list(ctx, tx.queries, what, func(r row) (i running, err error) { return i, r.Scan(&i.id, &i.tag, truth{&i.gone}) },
 		`SELECT id, image_tag, CASE WHEN tag_gone_since IS NULL THEN 0 ELSE 1 END FROM instances
-		WHERE stage_id = $1 AND image = $2 AND status IN ($3, $4, $5) AND image_tag NOT LIKE 'sha256:%'`,
+		WHERE stage_id = $1 AND image = $2 AND status IN ($3, $4, $5) AND image_tag NOT LIKE 'sha256:%' AND id IN (`+byDeploy+`)`,
 		stageID, clean(image), string(StatusRunning), string(StatusPaused), string(StatusRestarting))
 	if err != nil {
 		return err

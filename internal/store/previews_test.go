@@ -41,6 +41,9 @@ func TestNoteTags(t *testing.T) {
 			"stopped": func(i *store.Instance) { i.Status = store.StatusStopped },
 			"other":   func(i *store.Instance) { i.Image = "elsewhere" },
 			"digest":  func(i *store.Instance) { i.ImageTag = "sha256:1" },
+			"adopted": func(i *store.Instance) { i.Ownership = store.OwnershipAdopted },
+			"unnamed": func(i *store.Instance) { i.Ownership, i.ImageTag = store.OwnershipAdopted, "untagged" },
+			"undone":  func(i *store.Instance) { i.Ownership = store.OwnershipCreated }, // one that was adopted came back by an undo
 		} {
 			made[name] = storetest.Instance(t, db, s, func(i *store.Instance) {
 				i.Status, i.Image, i.ImageTag = store.StatusRunning, "shop", name
@@ -48,6 +51,21 @@ func TestNoteTags(t *testing.T) {
 					change(i)
 				}
 			})
+		}
+		for name, i := range made {
+			kind := store.DeployForward
+			if name == "adopted" || name == "unnamed" || name == "undone" {
+				kind = store.DeployAdoption
+			}
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.InsertDeploy(ctx, store.Deploy{
+					ID: store.NewID(), Kind: kind, ProjectID: s.ProjectID, StageID: s.ID, HostID: s.HostID, InstanceID: i.ID, Image: i.Image, ImageTag: i.ImageTag,
+					State: store.DeployDone, Actor: "user:anna", CreatedAt: noon, EndedAt: noon,
+				})
+			})
+			if brought, err := db.CameByDeploy(t.Context(), i); err != nil || brought != (kind == store.DeployForward) {
+				t.Errorf("%s came by a deploy: %v, %v", name, brought, err)
+			}
 		}
 		note := func(after time.Duration, listed ...string) {
 			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
