@@ -240,11 +240,12 @@ func (s *server) pollNamed(ctx context.Context, r store.Registry, named []hook.N
 	}
 	images := slices.DeleteFunc(followed, func(image string) bool { return registry.HostOf(image) != r.Host || !isNamed(image, r.Host, named) })
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
-		moved, err := tx.PollImagesAtOnce(ctx, images)
+		now := time.Now()
+		moved, err := tx.PollImagesAtOnce(ctx, images, now)
 		if err != nil {
 			return err
 		}
-		if err := tx.NoteHookHeard(ctx, r.ID, time.Now()); err != nil || moved == 0 {
+		if err := tx.NoteHookHeard(ctx, r.ID, now); err != nil || moved == 0 {
 			return err // what is due anyway is no news
 		}
 		e := hookEvent(ctx, r, "registry.hook_heard", fmt.Sprintf("registry %s says that something was pushed to %s: it is asked now", r.Name, strings.Join(images, ", ")))

@@ -68,7 +68,7 @@ func (b *hookBed) due() (images []string) {
 	polls, err := b.db.StagePolls(b.t.Context())
 	b.must(err)
 	for image, id := range b.stages {
-		if polls[id].NextAt.IsZero() {
+		if !polls[id].NextAt.After(time.Now()) {
 			images = append(images, image)
 		}
 	}

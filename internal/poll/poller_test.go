@@ -404,6 +404,50 @@ func TestAStageThatIsChangedMeanwhile(t *testing.T) {
 	b.want("dev 2.0.0")
 }
 
+// What was pushed while the registry was asked is not forgotten with what that brought: it was asked before.
+func TestAPushWhileTheRegistryIsAsked(t *testing.T) {
+	for name, c := range map[string]struct {
+		polled bool // before
+		fails  error
+	}{"never polled": {}, "polled": {polled: true}, "could not be asked": {polled: true, fails: errNoAnswer}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			st := b.stage("dev", store.ModeAuto, versions)
+			if c.polled {
+				b.round()
+				b.update(func(ctx context.Context, tx *store.Tx) error { return tx.PollAtOnce(ctx, st.ID) })
+			}
+			b.pushed("1.0.0")
+			heard := time.Now().UTC().Truncate(time.Millisecond)
+			b.registry.set(func(p *pretended) {
+				if c.fails != nil {
+					p.fails[image] = c.fails
+				}
+				p.gate = func(string) {
+					p.gate = nil
+					b.update(func(ctx context.Context, tx *store.Tx) error {
+						_, err := tx.PollImagesAtOnce(ctx, []string{image}, heard)
+						return err
+					})
+				}
+			})
+			b.poll()
+			if row := b.row(st); !row.NextAt.Equal(heard) || row.LastAt.IsZero() || (row.Error == "") != (c.fails == nil) {
+				t.Errorf("after the round that began before: %+v", row)
+			}
+			b.registry.set(func(p *pretended) { p.tags[image] = []string{"1.0.0", "1.1.0"}; clear(p.fails) })
+			b.poll()
+			if row := b.row(st); row.ReadyTag != "1.1.0" || !row.NextAt.After(time.Now()) {
+				t.Errorf("after the next: %+v", row)
+			}
+			b.poll() // and once is enough
+			if n := b.registry.count("tags"); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
 // A poll that is cut off by the end of the daemon says nothing of the registry.
 func TestAPollThatIsCutOff(t *testing.T) {
 	b := newBed(t)

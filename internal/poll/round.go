@@ -26,7 +26,8 @@ type round struct {
 
 // outcome is what looking brought for one stage.
 type outcome struct {
-	revision int64 // of the stage that was looked at
+	revision int64     // of the stage that was looked at
+	due      time.Time // when that was to be polled, as its row said before the registry was asked
 	rule     *tagrule.Matcher
 	found    Finding
 	tags     []string // that the registry listed
@@ -113,7 +114,7 @@ func (r *round) leftAlone() error {
 
 // lookFor looks for one stage. Without a visit only its rule is read.
 func (r *round) lookFor(ctx context.Context, visit *Visit, f store.Follower) outcome {
-	o := outcome{revision: f.Stage.Revision}
+	o := outcome{revision: f.Stage.Revision, due: f.Poll.NextAt}
 	if o.rule, o.err = tagrule.Compile(*f.Stage.TagRule); o.err != nil {
 		o.err = fmt.Errorf("its tag rule cannot be used: %w", o.err)
 		return o
@@ -175,12 +176,14 @@ func (r *round) write(ctx context.Context, outcomes map[string]outcome) (deploys
 // settle keeps what looking brought for one stage, and returns its row and the deploys to be asked for.
 func (r *round) settle(ctx context.Context, tx *store.Tx, f store.Follower, o outcome, jitter float64) (store.StagePoll, []store.StagePoll, error) {
 	row := f.Poll
-	row.NextAt = r.now.Add(time.Duration(float64(r.every(f)) * jitter))
 	if !errors.Is(o.err, errNotAsked) {
 		row.LastAt = r.now
 	}
 	if o.err != nil {
-		row = r.fail(row, r.every(f), o.err)
+		row = r.fail(row, o.err)
+	}
+	row.NextAt = r.next(f, o, row.Since, jitter)
+	if o.err != nil {
 		return row, nil, tx.SavePoll(ctx, row)
 	}
 	if f.Stage.Strategy == store.StrategyParallel && len(o.tags) > 0 { // an empty list says nothing
@@ -215,17 +218,30 @@ func (r *round) settle(ctx context.Context, tx *store.Tx, f store.Follower, o ou
 }
 
 // fail keeps that the registry could not be asked, and all that was known before.
-func (r *round) fail(row store.StagePoll, every time.Duration, err error) store.StagePoll {
+func (r *round) fail(row store.StagePoll, err error) store.StagePoll {
 	if row.Since.IsZero() {
 		row.Since = r.now
 	}
 	row.Error = err.Error()
-	wait := min(r.now.Sub(row.Since), longestWait) // it doubles: as long as it has lasted
-	row.NextAt = later(row.NextAt, r.now.Add(max(wait, every)))
-	if _, refused := errors.AsType[Refused](err); refused {
-		row.NextAt = later(row.NextAt, r.poller.heldUntil(r.registry, r.now))
-	}
 	return row
+}
+
+// next is when a stage is polled again; since is since when its registry could not be asked. What somebody set meanwhile
+// stays: it may be of a push that the registry did not know of when it was asked.
+func (r *round) next(f store.Follower, o outcome, since time.Time, jitter float64) time.Time {
+	if !f.Poll.NextAt.Equal(o.due) {
+		return f.Poll.NextAt
+	}
+	at := r.now.Add(time.Duration(float64(r.every(f)) * jitter))
+	if o.err == nil {
+		return at
+	}
+	wait := min(r.now.Sub(since), longestWait) // it doubles: as long as it has lasted
+	at = later(at, r.now.Add(max(wait, r.every(f))))
+	if _, refused := errors.AsType[Refused](o.err); refused {
+		at = later(at, r.poller.heldUntil(r.registry, r.now))
+	}
+	return at
 }
 
 func later(a, b time.Time) time.Time {

@@ -53,15 +53,24 @@ func (tx *Tx) NoteHookHeard(ctx context.Context, id string, at time.Time) error 
 		`UPDATE registries SET hook_heard_at = $1 WHERE id = $2 AND hook_secret IS NOT NULL`, millis(at), id)
 }
 
-// PollImagesAtOnce makes the stages due that follow one of these repositories, and returns how many were not due anyway.
-func (tx *Tx) PollImagesAtOnce(ctx context.Context, images []string) (int, error) {
+// PollImagesAtOnce makes the stages due that follow one of these repositories, as of now, and returns how many were not due
+// anyway. The moment is written for all of them: by it a round that is under way knows that it began before.
+func (tx *Tx) PollImagesAtOnce(ctx context.Context, images []string, at time.Time) (int, error) {
 	if len(images) == 0 {
 		return 0, nil
 	}
-	var a arguments
-	n, err := tx.exec(ctx, "have repositories polled", `UPDATE stage_polls SET next_at = NULL WHERE next_at IS NOT NULL AND stage_id IN
-		(SELECT s.id FROM stages s JOIN projects p ON p.id = s.project_id WHERE s.tag_rule <> '' AND p.image IN `+in(&a, images)+`)`, a...)
-	return int(n), err
+	a := arguments{at.UnixMilli()}
+	following := ` FROM stages s JOIN projects p ON p.id = s.project_id LEFT JOIN stage_polls k ON k.stage_id = s.id
+		WHERE s.tag_rule <> '' AND p.image IN ` + in(&a, images)
+	n, err := one(ctx, tx.queries, "count the stages to poll", func(r row) (n int, err error) { return n, r.Scan(&n) },
+		`SELECT COUNT(*)`+following+` AND k.next_at > $1`, a...)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.exec(ctx, "have repositories polled", `INSERT INTO stage_polls (stage_id, next_at, error, newest_tag, newest_digest, ready_tag, ready_digest,
+		why, told_digest, asked_tag, asked_digest, asked_done) SELECT s.id, CAST($1 AS BIGINT), '', '', '', '', '', '', '', '', '', 0`+following+`
+		ON CONFLICT (stage_id) DO UPDATE SET next_at = excluded.next_at`, a...)
+	return n, err
 }
 
 // ImageUse is a stage as it uses a repository.

@@ -92,9 +92,11 @@ func TestPollImagesAtOnce(t *testing.T) {
 				return tx.SavePoll(ctx, store.StagePoll{StageID: st.ID, NextAt: later, Error: "why " + name})
 			})
 		}
+		now := time.Now().UTC().Truncate(time.Millisecond)
 		ask := func(images ...string) (n int) {
 			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) (err error) {
-				n, err = tx.PollImagesAtOnce(ctx, images)
+				now = now.Add(time.Millisecond)
+				n, err = tx.PollImagesAtOnce(ctx, images, now)
 				return err
 			})
 			return n
@@ -114,7 +116,7 @@ func TestPollImagesAtOnce(t *testing.T) {
 		}
 		var due, follow []string
 		for _, u := range uses {
-			if u.Poll.NextAt.IsZero() {
+			if u.Poll.NextAt.Equal(now) { // of the last time that they were asked for
 				due = append(due, u.Stage)
 			}
 			if u.Follows {
