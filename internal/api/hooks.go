@@ -144,14 +144,13 @@ func noHook() error {
 // heard takes a message: it has the repositories polled that it names and that stages follow, and believes nothing else of it.
 func (s *server) heard(ctx context.Context, in *Message, secret string) (*out[heardJSON], error) {
 	now, addr := time.Now(), visitOf(ctx).addr
-	if !s.hooks.Patience(in.ID, addr, now) {
-		return nil, tooMany()
-	}
 	r, err := s.provenHook(ctx, in, secret)
 	if errors.Is(err, store.ErrNotFound) {
-		tell := s.hooks.Refused(in.ID, addr, now)
-		if tell && r.ID != "" {
+		if r.ID != "" && s.hooks.Tell(r.ID, now) {
 			s.tellRefusedHook(r, in.proof(secret).Given(), addr)
+		}
+		if !s.hooks.Refused(addr, now) {
+			return nil, tooMany()
 		}
 		return nil, noHook()
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -245,6 +246,29 @@ func TestAWebhookIsSlowedDown(t *testing.T) {
 	until(hookBase+"no-such-id", http.StatusNotFound)
 	if status, _, text := b.raw(nil, post, b.hook.Path+"/"+b.hook.Secret, strings.Repeat("x", maxBody+1)); status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a large one: %d %.80s", status, text)
+	}
+}
+
+// Strangers cannot switch webhooks off, not even from the address of a sender: neither by what they make up nor by the webhook itself. What they
+// are answered does not tell what there is.
+func TestStrangersDoNotSwitchAWebhookOff(t *testing.T) {
+	b := newHookBed(t)
+	const body = `{"repository":"acme/shop"}`
+	for n := range 40 {
+		status, _, text := b.raw(nil, post, fmt.Sprintf("%smade-up-%d/x", hookBase, n), body)
+		if status != http.StatusNotFound && status != http.StatusTooManyRequests {
+			t.Fatalf("%d %s", status, text)
+		}
+		if n == 39 && status != http.StatusTooManyRequests {
+			t.Error("made-up addresses are never too many")
+		}
+	}
+	if status, _, text := b.raw(nil, post, b.hook.Path+"/wrong", body); status != http.StatusTooManyRequests {
+		t.Errorf("it is answered otherwise where there is a webhook: %d %s", status, text)
+	}
+	b.event("registry.hook_refused") // told, all the same
+	if status, _, text := b.raw(nil, post, b.hook.Path+"/"+b.hook.Secret, body); status != http.StatusAccepted {
+		t.Errorf("who knows the secret is refused: %d %s", status, text)
 	}
 }
 

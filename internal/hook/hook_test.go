@@ -118,23 +118,19 @@ func TestProof(t *testing.T) {
 func TestLimits(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	l := NewLimits()
-	told := 0
 	for n := range strangerBurst + 5 {
-		if may := l.Patience("a", "10.0.0.1", now); may != (n < strangerBurst) {
+		if may := l.Refused("10.0.0.1", now); may != (n < strangerBurst) {
 			t.Errorf("try %d: %v", n, may)
 		}
-		if l.Refused("a", "10.0.0.1", now) {
-			told++
+		if tell := l.Tell("a", now); tell != (n == 0) {
+			t.Errorf("try %d is told: %v", n, tell)
 		}
 	}
-	if told != 1 {
-		t.Errorf("told %d times", told)
-	}
-	if !l.Patience("a", "10.0.0.2", now) || !l.Patience("b", "10.0.0.1", now) {
+	if !l.Refused("10.0.0.2", now) || !l.Tell("b", now) {
 		t.Error("others pay for it")
 	}
 	now = now.Add(time.Hour + time.Second)
-	if !l.Patience("a", "10.0.0.1", now) || !l.Refused("a", "10.0.0.1", now) || l.Refused("a", "10.0.0.9", now) {
+	if !l.Refused("10.0.0.1", now) || !l.Tell("a", now) || l.Tell("a", now) {
 		t.Error("an hour later it is told once more")
 	}
 	heard := 0
@@ -146,16 +142,32 @@ func TestLimits(t *testing.T) {
 	if heard != senderBurst || !l.Heard("b", now) || !l.Heard("a", now.Add(senderPace)) {
 		t.Errorf("heard %d at once", heard)
 	}
+}
+
+// However many strangers there are, they cost senders nothing, and are not all remembered.
+func TestManyStrangers(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	l := NewLimits()
 	for n := range 3 * mostKept {
-		l.Refused(fmt.Sprint(n), "10.0.0.1", now)
+		l.Refused(fmt.Sprint(n), now)
 	}
-	if len(l.kept) > mostKept {
-		t.Errorf("%d are remembered", len(l.kept))
+	if n := len(l.strangers.kept); n > mostKept {
+		t.Errorf("%d are remembered", n)
+	}
+	if l.Refused("one more", now) {
+		t.Error("those who are too many have no allowance in common")
+	}
+	for n := range senderBurst {
+		if !l.Heard("a", now) || !l.Heard("b", now) {
+			t.Fatalf("senders pay for it at message %d", n)
+		}
+	}
+	if !l.Tell("a", now) {
+		t.Error("it is not told of a registry")
 	}
 	now = now.Add(24 * time.Hour)
-	l.Refused("again", "10.0.0.1", now)
-	if len(l.kept) > 2 || !l.Patience("new", "10.0.0.1", now) {
-		t.Errorf("%d are remembered after a day", len(l.kept))
+	if !l.Refused("again", now) || len(l.strangers.kept) > 2 {
+		t.Errorf("%d are remembered after a day", len(l.strangers.kept))
 	}
 }
 

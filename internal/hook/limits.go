@@ -22,62 +22,70 @@ const (
 	sweepEvery = time.Second
 )
 
-// Limits slow senders and strangers down. It holds no more than some thousand of them; past that, all new ones share one
-// allowance.
+// Limits slow senders and strangers down. What strangers do costs no sender anything: neither their tries nor how many they
+// are, for each kind is counted by itself, and an address that is made up names nobody.
 type Limits struct {
-	mu    sync.Mutex
+	mu        sync.Mutex
+	senders   allowances // by registry
+	strangers allowances // by address, whatever they tried to reach
+	told      allowances // by registry
+}
+
+// NewLimits returns limits that have seen nobody.
+func NewLimits() *Limits {
+	return &Limits{
+		senders: newAllowances(senderBurst, senderPace), strangers: newAllowances(strangerBurst, strangerPace), told: newAllowances(1, tellEvery),
+	}
+}
+
+// Heard counts a message to the webhook of a registry from somebody who knew the secret; false: it has too many.
+func (l *Limits) Heard(registryID string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.senders.of(registryID, now).AllowN(now, 1)
+}
+
+// Refused counts a try without the secret of somebody at an address; false: they have too many.
+func (l *Limits) Refused(addr string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.strangers.of(addr, now).AllowN(now, 1)
+}
+
+// Tell reports whether it is to be told that the webhook of a registry, of one that there is, was tried without its secret:
+// once in a while.
+func (l *Limits) Tell(registryID string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told.of(registryID, now).AllowN(now, 1)
+}
+
+// allowances are those of one kind. No more than some thousand are held; past that, all new ones share one.
+type allowances struct {
+	burst int
+	pace  time.Duration
 	kept  map[string]*rate.Limiter
 	rest  *rate.Limiter
 	swept time.Time
 }
 
-// NewLimits returns limits that have seen nobody.
-func NewLimits() *Limits {
-	return &Limits{kept: map[string]*rate.Limiter{}, rest: rate.NewLimiter(rate.Every(strangerPace), strangerBurst)}
+func newAllowances(burst int, pace time.Duration) allowances {
+	return allowances{burst: burst, pace: pace, kept: map[string]*rate.Limiter{}, rest: rate.NewLimiter(rate.Every(pace), burst)}
 }
 
-// Heard counts a message to a webhook from somebody who knew the secret; false: it has too many.
-func (l *Limits) Heard(id string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.get("heard "+id, senderBurst, senderPace, now).AllowN(now, 1)
-}
-
-// Patience reports whether somebody at an address may try to reach a webhook once more.
-func (l *Limits) Patience(id, addr string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k, known := l.kept[tries(id, addr)]
-	if !known && len(l.kept) >= mostKept {
-		k, known = l.rest, true
-	}
-	return !known || k.TokensAt(now) >= 1
-}
-
-// Refused counts a try without the secret. Tell says whether that is to be told: once in a while for each webhook.
-func (l *Limits) Refused(id, addr string, now time.Time) (tell bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.get(tries(id, addr), strangerBurst, strangerPace, now).AllowN(now, 1)
-	k := l.get("told "+id, 1, tellEvery, now)
-	return k != l.rest && k.AllowN(now, 1)
-}
-
-func tries(id, addr string) string { return "tries " + id + " " + addr }
-
-// get finds a limit, or makes one. When there are too many, those are forgotten that have all of their allowance.
-func (l *Limits) get(key string, burst int, pace time.Duration, now time.Time) *rate.Limiter {
-	if k, known := l.kept[key]; known {
+// of finds an allowance, or makes one. When there are too many, those are forgotten of which nothing is used.
+func (a *allowances) of(key string, now time.Time) *rate.Limiter {
+	if k, known := a.kept[key]; known {
 		return k
 	}
-	if len(l.kept) >= mostKept && now.Sub(l.swept) >= sweepEvery {
-		l.swept = now
-		maps.DeleteFunc(l.kept, func(_ string, k *rate.Limiter) bool { return k.TokensAt(now) >= float64(k.Burst()) })
+	if len(a.kept) >= mostKept && now.Sub(a.swept) >= sweepEvery {
+		a.swept = now
+		maps.DeleteFunc(a.kept, func(_ string, k *rate.Limiter) bool { return k.TokensAt(now) >= float64(a.burst) })
 	}
-	if len(l.kept) >= mostKept {
-		return l.rest
+	if len(a.kept) >= mostKept {
+		return a.rest
 	}
-	k := rate.NewLimiter(rate.Every(pace), burst)
-	l.kept[key] = k
+	k := rate.NewLimiter(rate.Every(a.pace), a.burst)
+	a.kept[key] = k
 	return k
 }
