@@ -183,6 +183,27 @@ func TestNothingIsDropped(t *testing.T) {
 	}
 }
 
+// TestAnEmptyValueIsNotEnough where a variable must have one; where it must only be given, it is.
+func TestAnEmptyValueIsNotEnough(t *testing.T) {
+	for text, lacks := range map[string]bool{
+		"${A:?told}": true, "x ${A:?}": true, "${A:-b}${A:?told}": true, "${B:-${A:?told}}": true,
+		"${A?told}": false, "${A}": false, "${A:-b}": false, "${B:-b}": false, "$$A": false,
+	} {
+		f := read(t, "services:\n  web:\n    image: shop\n    environment: ['V="+text+"']\n", map[string]string{"A": ""})
+		s := f.Services[0]
+		told := slices.ContainsFunc(s.Notes, func(n Note) bool { return n.Kind == Blocked && n.Line == 4 && strings.Contains(n.What, "variable A ") })
+		if told != lacks || s.Blocked() != lacks {
+			t.Errorf("%s: %+v of %+v", text, s.Notes, s.Spec.Env)
+		}
+		if at := slices.IndexFunc(f.Variables, func(v Variable) bool { return v.Name == "A" }); lacks && (at < 0 || !f.Variables[at].Given || f.Variables[at].Default) {
+			t.Errorf("%s: %+v", text, f.Variables)
+		}
+		if slices.ContainsFunc(f.Variables, func(v Variable) bool { return v.Name == "" }) {
+			t.Errorf("%s: a variable without a name: %+v", text, f.Variables)
+		}
+	}
+}
+
 // TestNoFileIsRead: whatever a file names, and whatever the process has in its environment, nothing of it comes in.
 func TestNoFileIsRead(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")

@@ -55,14 +55,17 @@ func (f *filler) fill(n *yaml.Node) (filling, error) {
 	}, template.WithoutLogging)
 	var required *template.MissingRequiredError
 	switch {
-	case errors.As(err, &required):
-		text = "" // it is among the variables without a value
-	case err != nil:
+	case err != nil && !errors.As(err, &required):
 		return filling{}, &Error{Line: n.Line, Reason: "a $ that begins no variable", Remedy: "write ${NAME}, or $$ for the sign itself"}
 	case len(text) > mostGrown:
 		return filling{}, &Error{Line: n.Line, Reason: "its variables unfold to more than is read", Remedy: "write out what they stand for"}
 	}
-	f.done[n] = filling{text, true, f.bare(n.Value, missing)}
+	bare := f.bare(n.Value, missing)
+	if required != nil && !slices.Contains(bare, required.Variable) { // it was given, but empty, which is not enough here
+		f.asked[required.Variable].Default = false
+		bare = append(bare, required.Variable)
+	}
+	f.done[n] = filling{text, true, bare}
 	return f.done[n], nil
 }
 
