@@ -15,7 +15,7 @@ import (
 
 type importComposeIn struct {
 	Body struct {
-		Text           string            `json:"text" minLength:"1" maxLength:"1048576" doc:"the compose file; no other file is read"`
+		Text           string            `json:"text" minLength:"1" doc:"the compose file, at most 1 MiB; no other file is read"`
 		Values         map[string]string `json:"values,omitempty" doc:"of its variables: nobody's environment is read"`
 		ComposeProject string            `json:"compose_project,omitempty" maxLength:"100" doc:"what compose calls networks and volumes after; absent: the file's name:"`
 		DryRun         bool              `json:"dry_run,omitempty" doc:"tell only; nothing is written"`

@@ -1,12 +1,12 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/compose"
 )
 
 const composeFile = `name: acme
@@ -118,18 +118,42 @@ func TestComposeThatCannotBeImported(t *testing.T) {
 			}
 		})
 	}
-	// A huge one is refused before anything reads it, and an unknown key is none.
-	text, err := json.Marshal(map[string]any{"text": strings.Repeat("#", maxBody), "dry_run": true})
-	b.must(err)
-	if status, _, body := b.raw(b.admin, post, "/api/import/compose", string(text)); status != http.StatusRequestEntityTooLarge || !strings.Contains(body, codeTooLarge) {
-		t.Errorf("%d %s", status, body)
-	}
+	// An unknown key is none.
 	if status, _, body := b.raw(b.admin, post, "/api/import/compose", `{"text":"services: {}","dryrun":true}`); status != http.StatusUnprocessableEntity || !strings.Contains(body, "body.dryrun") {
 		t.Errorf("%d %s", status, body)
 	}
 	if all, err := b.admin.Projects(t.Context(), client.Page{}); err != nil || len(all.Items) > 0 {
 		t.Errorf("something was made: %+v, %v", all, err)
 	}
-	_, err = b.operator.ImportCompose(t.Context(), client.ComposeImport{Text: composeFile, DryRun: true})
+	_, err := b.operator.ImportCompose(t.Context(), client.ComposeImport{Text: composeFile, DryRun: true})
 	wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
+}
+
+// However large a file is, it is said where that is and what to do. One that is just small enough is read, whatever JSON makes of it.
+func TestALargeComposeFile(t *testing.T) {
+	b := newBed(t)
+	const end = "\nservices: {web: {image: shop}}\n"
+	look := func(text string) error {
+		_, err := b.admin.ImportCompose(t.Context(), client.ComposeImport{Text: text, DryRun: true})
+		return err
+	}
+	for what, c := range map[string]struct {
+		text   string
+		status int
+		code   string
+	}{
+		"a byte too many":   {strings.Repeat("#", compose.MostBytes+1-len(end)) + end, http.StatusUnprocessableEntity, client.CodeInvalid},
+		"of wide signs":     {strings.Repeat("#", 2) + strings.Repeat("ü", compose.MostBytes/2) + end, http.StatusUnprocessableEntity, client.CodeInvalid},
+		"more than is read": {strings.Repeat("#", maxComposeBody+1-len(`{"text":"","dry_run":true}`)), http.StatusRequestEntityTooLarge, client.CodeTooLarge},
+	} {
+		p := problemIn(t, look(c.text), c.status, c.code)
+		if len(p.Errors) != 1 || p.Errors[0].Location != "body.text" || !strings.Contains(p.Errors[0].Message, "larger than 1 MiB") || !strings.Contains(p.Hint, "only the services") {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	b.must(look(strings.Repeat("# \"\n", (compose.MostBytes-len(end))/4) + end))
+	status, _, body := b.raw(b.admin, post, "/api/projects", `{"name":"`+strings.Repeat("a", maxBody-10)+`"}`)
+	if status != http.StatusRequestEntityTooLarge || strings.Contains(body, "body.text") || !strings.Contains(body, `"hint"`) {
+		t.Errorf("of another kind: %d %s", status, body)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -12,12 +13,35 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/compose"
 )
 
 const (
 	maxBody     = 1 << 20
 	bodyTimeout = 10 * time.Second
+
+	// A compose file is judged by its own size, with words of its own, and JSON makes more of it.
+	composePath    = "/api/import/compose"
+	maxComposeBody = 4 * compose.MostBytes
 )
+
+// mostBody is how large the body of a request may be.
+func mostBody(path string) int64 {
+	if path == composePath {
+		return maxComposeBody
+	}
+	return maxBody
+}
+
+// tooLarge is a request whose body is larger than that.
+func tooLarge(path string) *Problem {
+	p := newProblem(http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is larger than %d MiB, nothing was done", mostBody(path)>>20))
+	if path == composePath {
+		return p.field("body.text", "the file is larger than 1 MiB").hint("give only the services that are to be imported")
+	}
+	return p.hint("send less at once")
+}
 
 // guard is what stands before every route.
 func (s *server) guard(mux *http.ServeMux) http.Handler {
@@ -118,9 +142,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Problem) {
 	control := http.NewResponseController(w)
 	// A connection without deadlines (a test's) is read without one.
 	timed := control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, newProblem(http.StatusRequestEntityTooLarge, codeTooLarge, "the body is larger than 1 MiB")
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBody(r.URL.Path)))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, tooLarge(r.URL.Path)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, newProblem(http.StatusRequestTimeout, codeTimeout, "the body did not come within 10 seconds")

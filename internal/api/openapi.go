@@ -51,9 +51,10 @@ func (r route) operation() huma.Operation {
 	op := huma.Operation{
 		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag()},
 		Metadata: map[string]any{metaRole: r.need},
-		// The guard has read the body already. A deadline left on the connection would
+		// The guard has read the body already, within its size. A deadline left on the connection would
 		// cut a handler short that works for longer than it.
 		BodyReadTimeout: -1,
+		MaxBodyBytes:    -1,
 		Errors:          r.errors(),
 	}
 	if r.need == anyone {

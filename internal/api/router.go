@@ -148,7 +148,7 @@ func (s *server) routes() []route {
 		{get, "/api/stages/{id}/diff", viewer, "diff-stage", "What runs against what is wanted", to(s.diffStage)},
 		{remove, "/api/stages/{id}", admin, "delete-stage", "Remove a stage without instances", to(s.deleteStage)},
 
-		{post, "/api/import/compose", admin, "import-compose", "Make a service of a compose file a stage, or tell what that would take", to(s.importCompose)},
+		{post, composePath, admin, "import-compose", "Make a service of a compose file a stage, or tell what that would take", to(s.importCompose)},
 
 		{get, "/api/registry-presets", viewer, "list-registry-presets", "What to write where, by kind of registry", to(s.listPresets)},
 		{get, "/api/registries", viewer, "list-registries", "List the registries, without passwords", to(s.listRegistries)},

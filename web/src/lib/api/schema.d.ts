@@ -2680,7 +2680,7 @@ export interface components {
             service?: string;
             /** @description its name; made if there is none, else its spec is replaced */
             stage?: string;
-            /** @description the compose file; no other file is read */
+            /** @description the compose file, at most 1 MiB; no other file is read */
             text: string;
             /** @description of its variables: nobody's environment is read */
             values?: {
