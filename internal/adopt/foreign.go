@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -191,7 +190,7 @@ func (a *Adopter) on(ctx context.Context, h store.Host) ([]Foreign, error) {
 		return nil, err
 	}
 	// Read after the lists: what a deploy makes meanwhile has its row before it is in them.
-	known, err := a.known(ctx, h)
+	known, err := a.db.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -222,27 +221,6 @@ func (a *Adopter) on(ctx context.Context, h store.Host) ([]Foreign, error) {
 		})
 	}
 	return all, nil
-}
-
-// known are the full ids of the containers on a host that have a row, also under another name of ours for the same engine.
-func (a *Adopter) known(ctx context.Context, h store.Host) (map[string]bool, error) {
-	hosts, err := a.db.Hosts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	known := map[string]bool{}
-	for _, other := range hosts {
-		twin := h.EngineID != "" && other.EngineID == h.EngineID && other.DataRoot == h.DataRoot
-		if other.ID != h.ID && !twin {
-			continue
-		}
-		ids, err := a.db.ContainersOf(ctx, other.ID)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(known, ids)
-	}
-	return known, nil
 }
 
 // listAll asks for those that run and the others apart, so that the engine filters by status. One that moved between the two

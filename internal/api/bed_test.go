@@ -51,7 +51,13 @@ type bed struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	pretend := dockertest.New(t, dockertest.Options{})
+	return newBedOf(t, dockertest.Options{})
+}
+
+// newBedOf is a bed on a pretend engine of some kind.
+func newBedOf(t *testing.T, o dockertest.Options) *bed {
+	t.Helper()
+	pretend := dockertest.New(t, o)
 	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial})
 	b.engine = pretend
 	return b

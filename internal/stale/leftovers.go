@@ -112,7 +112,7 @@ func (p *pass) realStrays(ctx context.Context, tx *store.Tx) ([]store.Leftover, 
 		if s.Labels[docker.LabelSwarmTask] != "" || p.at.Sub(s.Created) < p.s.strayAge {
 			continue
 		}
-		owner, why, err := strayOf(ctx, tx, p.m.hostID, s.ID, s.Labels[docker.LabelInstance])
+		owner, why, err := strayOf(ctx, tx, s.ID, s.Labels[docker.LabelInstance])
 		if err != nil {
 			return nil, err
 		}
@@ -127,10 +127,10 @@ func (p *pass) realStrays(ctx context.Context, tx *store.Tx) ([]store.Leftover, 
 	return found, nil
 }
 
-// strayOf says why a container with our label belongs to no row; empty if it does, or is about to. owner is the instance that its
-// labels name, if there is one.
-func strayOf(ctx context.Context, tx *store.Tx, hostID, containerID, instanceID string) (owner store.InstanceView, why string, err error) {
-	if _, err = tx.InstanceByContainer(ctx, hostID, containerID); !errors.Is(err, store.ErrNotFound) {
+// strayOf says why a container with our label belongs to no row; empty if it does, under whichever host, or is about to. owner is
+// the instance that its labels name, if there is one.
+func strayOf(ctx context.Context, tx *store.Tx, containerID, instanceID string) (owner store.InstanceView, why string, err error) {
+	if _, err = tx.InstanceOfContainer(ctx, containerID); !errors.Is(err, store.ErrNotFound) {
 		return owner, "", err
 	}
 	if instanceID == "" {

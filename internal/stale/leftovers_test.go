@@ -67,6 +67,13 @@ func (b *scanBed) newCleaner() *Cleaner {
 	return NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler))
 }
 
+// underTwin puts a row under another host of ours, which may be the same engine.
+func (b *scanBed) underTwin() func(*store.Instance) {
+	b.t.Helper()
+	twin := storetest.Host(b.t, b.db, func(h *store.Host) { h.Name = "twin" })
+	return func(i *store.Instance) { i.HostID, i.Ownership = twin.ID, store.OwnershipAdopted }
+}
+
 // beginRemoval leaves an instance as a removal does that hangs.
 func (b *scanBed) beginRemoval(i store.Instance) {
 	b.t.Helper()
@@ -115,6 +122,7 @@ func TestLeftoversAreFound(t *testing.T) {
 		{"of another installation", func(b *scanBed) {
 			b.stray("theirs", "06theirs", func(tpl *dockertest.Template) { tpl.Labels[docker.LabelInstallation] = "another" })
 		}, nil},
+		{"with a row under another host on the same engine", func(b *scanBed) { b.adopt(b.stray("lost", "06gone"), b.underTwin()) }, nil},
 		{"a task of Swarm", func(b *scanBed) {
 			b.stray("task", "06gone", func(tpl *dockertest.Template) { tpl.Labels[docker.LabelSwarmTask] = "task" })
 		}, nil},

@@ -107,7 +107,7 @@ func (c *Cleaner) stillStray(ctx context.Context, l store.Leftover, ct docker.Co
 	}
 	var why string
 	err := c.db.Update(ctx, func(tx *store.Tx) (err error) {
-		_, why, err = strayOf(ctx, tx, l.HostID, ct.ID, ct.Labels[docker.LabelInstance])
+		_, why, err = strayOf(ctx, tx, ct.ID, ct.Labels[docker.LabelInstance])
 		return err
 	})
 	if err != nil {

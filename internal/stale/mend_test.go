@@ -41,6 +41,7 @@ func TestMendContainer(t *testing.T) {
 		}, full, "label of this installation", false},
 		{"Swarm has taken it", nil, func(_ *scanBed, ct *dockertest.Container) { ct.Label(docker.LabelSwarmTask, "task") }, full, "Swarm", false},
 		{"it has got a row", nil, func(b *scanBed, ct *dockertest.Container) { b.adopt(ct) }, full, "has a row now", false},
+		{"it has got a row, by another host", nil, func(b *scanBed, ct *dockertest.Container) { b.adopt(ct, b.underTwin()) }, full, "has a row now", false},
 		{"a frozen host", nil, func(b *scanBed, _ *dockertest.Container) { b.freeze() }, full, "frozen", false},
 		{"another engine", nil, func(b *scanBed, _ *dockertest.Container) { b.engine.SetEngineID("another") }, full, "another engine", false},
 		{"it cannot be asked", nil, func(b *scanBed, _ *dockertest.Container) {

@@ -12,7 +12,7 @@ import (
 func TestAdoptAndUnadopt(t *testing.T) {
 	storetest.Both(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
-		stage, ours := storetest.Shop(t, db, full)
+		_, ours := storetest.Shop(t, db, full)
 		update := func(fn func(tx *store.Tx) error) error { return db.Update(ctx, fn) }
 		theirs := ours
 		theirs.ID, theirs.Name, theirs.ContainerID = store.NewID(), "wiki", "another-container"
@@ -37,8 +37,14 @@ func TestAdoptAndUnadopt(t *testing.T) {
 		if err != nil || spec.Env[0].Value != theirs.Spec.Env[0].Value {
 			t.Errorf("the spec is %+v, %v", spec, err)
 		}
-		known, err := db.ContainersOf(ctx, stage.HostID)
-		if err != nil || len(known) != 2 || !known[ours.ContainerID] || !known[theirs.ContainerID] {
+		there := theirs
+		there.ID, there.HostID, there.ContainerID = store.NewID(), twin.ID, "on-the-other-host"
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertInstance(ctx, there) })
+		unmade := theirs
+		unmade.ID, unmade.ContainerID = store.NewID(), ""
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertInstance(ctx, unmade) })
+		known, err := db.Containers(ctx)
+		if err != nil || len(known) != 3 || !known[ours.ContainerID] || !known[theirs.ContainerID] || !known[there.ContainerID] {
 			t.Errorf("known are %v, %v", known, err)
 		}
 
