@@ -466,6 +466,30 @@ func TestComposeProjectIsAdoptedWhole(t *testing.T) {
 	}
 }
 
+// A variable that the stage calls plain may have had a value of its own in the container, and nobody has called that one plain.
+func TestDiffKeepsTheSecretsOfAnAdopted(t *testing.T) {
+	b := newBed(t)
+	ct := b.stranger("wiki", -1, func(tpl *dockertest.Template) { tpl.Env = []string{"PASSWORD=" + canary, "MODE=one"} })
+	made, err := b.admin.Adopt(t.Context(), client.AdoptRequest{Items: []client.AdoptItem{item(ct, "local", "wiki", "production")}, Make: true})
+	b.must(err)
+	stage := made.Items[0].StageID
+	_, err = b.admin.UpdateStage(t.Context(), stage, client.StageChange{Spec: &client.Spec{
+		Env: []client.EnvVar{client.PlainEnv("PASSWORD", "public"), client.PlainEnv("MODE", "one")}, Restart: "no",
+	}})
+	b.must(err)
+	for _, who := range []*client.Client{b.viewer, b.operator, b.admin} {
+		d, err := who.DiffStage(t.Context(), stage, "")
+		b.must(err)
+		want := []client.Difference{{Field: "env", Name: "PASSWORD", Change: "changed", Secret: true}}
+		if diff := cmp.Diff(want, d.Instances[0].Differences); d.Instances[0].Unsure != "" || diff != "" {
+			t.Errorf("unsure %q (-want +got):\n%s", d.Instances[0].Unsure, diff)
+		}
+		if _, _, text := b.raw(who, get, "/api/stages/"+stage+"/diff", ""); strings.Contains(text, canary) {
+			t.Error("a secret of an adopted container is answered")
+		}
+	}
+}
+
 // An adopted one is warned of, planned, removed and restored like ours; what comes back carries our labels.
 func TestAdoptedIsCleanedUpAndRestored(t *testing.T) {
 	b := newBed(t)

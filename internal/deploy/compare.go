@@ -59,7 +59,7 @@ func (d *Deployer) compare(ctx context.Context, c *Comparison, deployed store.Sp
 	case err != nil:
 		c.Unsure = err.Error()
 	case c.Instance.Ownership == store.OwnershipAdopted:
-		deployed = Explicit(now, w.Spec)
+		deployed = Explicit(now, w.Spec, deployed)
 	default:
 		deployed = AsItRuns(deployed, now)
 	}

@@ -140,7 +140,8 @@ func TestExplicit(t *testing.T) {
 		Restart: "no", Pids: 2048, StopGrace: 10, Check: &docker.Healthcheck{Test: []string{"CMD", "x"}}, Mounts: []docker.Mount{{Source: "data", Target: "/data"}},
 	}
 	wanted := store.Spec{Env: []store.EnvVar{{Name: "A", Value: "1"}}, Labels: map[string]string{"team": "shop"}, Mounts: []store.Mount{{Source: "data", Target: "/data"}}}
-	if diff := Compare(Explicit(now, wanted), wanted); len(diff) > 0 {
+	var written store.Spec
+	if diff := Compare(Explicit(now, wanted, written), wanted); len(diff) > 0 {
 		t.Errorf("what the image gives is a difference: %+v", diff)
 	}
 	wanted.Env[0].Value, wanted.User, wanted.Entrypoint = "2", "1", []string{"/own"}
@@ -149,8 +150,19 @@ func TestExplicit(t *testing.T) {
 		{Field: "entrypoint", Change: Changed, Running: "/image", Wanted: "/own"},
 		{Field: "user", Change: Added, Wanted: "1"},
 	}
-	if diff := cmp.Diff(want, Compare(Explicit(now, wanted), wanted)); diff != "" {
+	if diff := cmp.Diff(want, Compare(Explicit(now, wanted, written), wanted)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// That the value which is wanted may be seen opens none that the container had before.
+	wanted.Env[0].Plain = true
+	written.Env = []store.EnvVar{{Name: "A", Value: "1"}, {Name: "OF", Value: "the image", Plain: true}}
+	if diff := cmp.Diff(want, Compare(Explicit(now, wanted, written), wanted)); diff != "" {
+		t.Errorf("a secret one (-want +got):\n%s", diff)
+	}
+	written.Env[0].Plain = true
+	want[0] = Difference{Field: "env", Name: "A", Change: Changed, Running: "1", Wanted: "2", Plain: true}
+	if diff := cmp.Diff(want, Compare(Explicit(now, wanted, written), wanted)); diff != "" {
+		t.Errorf("a plain one (-want +got):\n%s", diff)
 	}
 }
 

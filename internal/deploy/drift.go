@@ -38,7 +38,9 @@ func networksNow(deployed []store.Network, now []docker.Attachment) []store.Netw
 
 // Explicit is what an inspect says of a container that was made without a spec of ours, as far as wanted says something of
 // the same: what the image gave and what was asked for cannot be told apart, so that nothing is compared that wanted leaves open.
-func Explicit(now docker.Setup, wanted store.Spec) store.Spec {
+// What is written of it (written) says which of its variables are plain: that wanted calls a variable plain says nothing of the
+// value that it had before.
+func Explicit(now docker.Setup, wanted, written store.Spec) store.Spec {
 	s := store.Spec{
 		Resources: store.Resources{Memory: now.Memory, NanoCPUs: now.NanoCPUs, Pids: wanted.Resources.Pids}, Restart: now.Restart,
 		Init: now.Init, ReadOnly: now.ReadOnly, CapDrop: now.CapDrop, StopGrace: wanted.StopGrace, Health: wanted.Health,
@@ -50,10 +52,11 @@ func Explicit(now docker.Setup, wanted store.Spec) store.Spec {
 	if wanted.Resources.Pids != 0 {
 		s.Resources.Pids = now.Pids
 	}
+	asked, known := envByName(wanted.Env), envByName(written.Env)
 	for _, kv := range now.Env {
 		name, value, _ := strings.Cut(kv, "=")
-		if at := slices.IndexFunc(wanted.Env, func(e store.EnvVar) bool { return e.Name == name }); at >= 0 {
-			s.Env = append(s.Env, store.EnvVar{Name: name, Value: value, Plain: wanted.Env[at].Plain})
+		if _, is := asked[name]; is {
+			s.Env = append(s.Env, store.EnvVar{Name: name, Value: value, Plain: known[name].Plain})
 		}
 	}
 	for _, p := range now.Ports {
