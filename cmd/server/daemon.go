@@ -78,7 +78,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	reclaimer := reclaim.New(db, fleet, log)
 	adopter := adopt.New(db, fleet, adopt.Hands{
 		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
-		Follow: scanner.Follow, Claim: deployer.Claim,
+		Differing: deploy.Differing, Follow: scanner.Follow, Claim: deployer.Claim,
 	}, adopt.Self(), log)
 	cleaner.ClaimBy(deployer.Claim)
 	registries, login := registry.New(accessFrom(db)), loginFrom(db)

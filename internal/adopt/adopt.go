@@ -47,6 +47,8 @@ type Hands struct {
 	CheckReference func(repository, tag string) error
 	// Dangerous says which power over its host a spec gives to a container.
 	Dangerous func(store.Spec) []string
+	// Differing names the parts in which what runs is not what is wanted, without their values.
+	Differing func(running, wanted store.Spec) []string
 	// Follow has a container watched that has just become an instance; it does not wait.
 	Follow func(hostID, containerID, instanceID string)
 	// Claim keeps everybody else's hands off an instance until release is called.

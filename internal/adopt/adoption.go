@@ -128,7 +128,7 @@ func (t *taking) take(ctx context.Context, s subject) (Adopted, error) {
 		return one, err
 	}
 	one.StaleAfter = view.StaleAfter
-	one.Warnings = append(warningsOf(s, one, t.a.hands.CheckSpec), one.Warnings...)
+	one.Warnings = append(warningsOf(s, one, t.a.hands), one.Warnings...)
 	return one, t.tell(ctx, s, one)
 }
 
@@ -191,8 +191,8 @@ func (t *taking) mayJoin(ctx context.Context, s subject, one *Adopted) error {
 			return fmt.Errorf("adopt %s: %w: a deploy of %s is %s; wait until it ends", s.name(), ErrBusy, place, dep.State)
 		}
 	}
-	if names := differing(one.Stage.Spec, s.spec); len(names) > 0 {
-		one.Warnings = append(one.Warnings, fmt.Sprintf("%s has a spec of its own, and the next deploy goes by that: the %s differ from this container's", place, strings.Join(names, ", ")))
+	if names := t.a.hands.Differing(s.spec, one.Stage.Spec); len(names) > 0 {
+		one.Warnings = append(one.Warnings, fmt.Sprintf("%s has a spec of its own, and the next deploy goes by that: it differs from this container in %s", place, strings.Join(names, ", ")))
 	}
 	live, _, err := t.tx.Instances(ctx, store.InstanceFilter{StageID: one.Stage.ID, Statuses: []store.Status{store.StatusRunning}}, store.Page{Limit: 1})
 	if err == nil && len(live) > 0 && one.Stage.Strategy != store.StrategyParallel {
@@ -272,7 +272,7 @@ func event(by By, kind, message string, one Adopted) store.Event {
 }
 
 // warningsOf says what to know of a container before the yes.
-func warningsOf(s subject, one Adopted, check func(store.Spec) error) []string {
+func warningsOf(s subject, one Adopted, hands Hands) []string {
 	var said []string
 	say := func(is bool, format string, args ...any) {
 		if is {
@@ -285,8 +285,11 @@ func warningsOf(s subject, one Adopted, check func(store.Spec) error) []string {
 	say(s.rm, "the engine removes it by itself when it ends (--rm): then there is nothing to go back to and nothing to undo")
 	say(s.repository == "", "its image has no name, so that no deploy and no undo can pull it again")
 	say(s.repository != "" && s.repository != one.Project.Image, "project %s deploys %s, and this container was made of %s", one.Project.Name, one.Project.Image, s.repository)
+	power := strings.Join(hands.Dangerous(s.spec), ", ")
+	say(power != "" && one.MadeStage, "it has power over its host, and so will all that is deployed to %s/%s, by operators too: %s", one.Project.Name, one.Stage.Name, power)
+	say(power != "" && !one.MadeStage, "it has power over its host: %s", power)
 	if one.MadeStage {
-		if err := check(s.spec); err != nil {
+		if err := hands.CheckSpec(s.spec); err != nil {
 			say(true, "no deploy of %s/%s will be taken before its spec is mended: %v", one.Project.Name, one.Stage.Name, err)
 		}
 	}

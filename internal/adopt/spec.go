@@ -2,9 +2,9 @@ package adopt
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -13,7 +13,15 @@ import (
 // specOf is the spec of a container that somebody else made, as far as a spec has words for it; left says, a line each, what
 // the next deploy would do without. An undo needs none of it: it makes the container of its whole inspect.
 func specOf(m docker.Made) (spec store.Spec, left []string) {
-	spec = store.Spec{Command: m.Command, Restart: m.Restart, StopGrace: m.StopGrace}
+	spec = store.Spec{
+		Entrypoint: m.Entrypoint, Command: m.Command, User: m.User, WorkDir: m.WorkDir, Restart: m.Restart, Init: m.Init, ReadOnly: m.ReadOnly,
+		Resources: store.Resources{Memory: m.Memory, NanoCPUs: m.NanoCPUs, Pids: m.Pids}, CapDrop: m.CapDrop,
+		Networks: networksOf(m), Labels: labelsOf(m.Labels), StopGrace: time.Duration(max(m.StopGrace, 0)) * time.Second,
+		Power: store.Power{Privileged: m.Privileged, HostNetwork: m.HostNetwork, HostPID: m.HostPID, HostIPC: m.HostIPC, CapAdd: m.CapAdd},
+	}
+	if h := m.Check; h != nil {
+		spec.Healthcheck = store.Healthcheck{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+	}
 	for _, v := range m.Env {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok || name == "" {
@@ -30,30 +38,25 @@ func specOf(m docker.Made) (spec store.Spec, left []string) {
 		}
 		spec.Ports = append(spec.Ports, store.Port{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol})
 	}
+	// An anonymous volume is named by its name, so that what is in it is there again in the next container.
 	for _, mount := range m.Mounts {
-		if source := sourceOf(mount); source != "" {
-			spec.Mounts = append(spec.Mounts, store.Mount{Source: source, Target: mount.Target, ReadOnly: mount.ReadOnly})
-		} else if mount.Type != "tmpfs" { // said with what else was asked for
-			left = append(left, fmt.Sprintf("what is mounted at %s (%s)", mount.Target, mount.Type))
-		}
-	}
-	spec.Labels = labelsOf(m.Labels)
-	if len(m.Networks) > 0 {
-		left = append(left, "its networks and its names in them: "+strings.Join(m.Networks, ", "))
+		spec.Mounts = append(spec.Mounts, store.Mount{Source: mount.Source, Target: mount.Target, ReadOnly: mount.ReadOnly})
 	}
 	return spec, append(left, m.Others...)
 }
 
-// sourceOf is the volume or folder of a mount; empty for what a spec has no words for. An anonymous volume is named by its
-// name, so that what is in it is there again in the next container.
-func sourceOf(m docker.Mount) string {
-	switch {
-	case m.Type == "volume":
-		return m.Name
-	case m.Type == "bind" && path.IsAbs(m.Source):
-		return path.Clean(m.Source)
+// networksOf are its networks. Its own name is one of its names there: the next container is called otherwise, and others
+// may know this one by it.
+func networksOf(m docker.Made) []store.Network {
+	var networks []store.Network
+	for _, a := range m.Networks {
+		n := store.Network{Name: a.Network, Aliases: slices.Clone(a.Aliases)}
+		if m.Name != "" && !slices.Contains(n.Aliases, m.Name) {
+			n.Aliases = append(n.Aliases, m.Name)
+		}
+		networks = append(networks, n)
 	}
-	return ""
+	return networks
 }
 
 // labelsOf are the labels that somebody has written: compose would take a container that carries its own for one of its own,
@@ -73,32 +76,4 @@ func labelsOf(all map[string]string) map[string]string {
 		labels[name] = value
 	}
 	return labels
-}
-
-// differing names the parts in which two specs are not the same, without their values.
-func differing(a, b store.Spec) []string {
-	var names []string
-	for _, part := range []struct {
-		name string
-		a, b any
-	}{
-		{"environment", a.Env, b.Env},
-		{"ports", a.Ports, b.Ports},
-		{"volumes", a.Mounts, b.Mounts},
-		{"command", a.Command, b.Command},
-		{"restart policy", restartOf(a), restartOf(b)},
-		{"labels", a.Labels, b.Labels},
-	} {
-		if fmt.Sprint(part.a) != fmt.Sprint(part.b) {
-			names = append(names, part.name)
-		}
-	}
-	return names
-}
-
-func restartOf(s store.Spec) string {
-	if s.Restart == "" {
-		return "no"
-	}
-	return s.Restart
 }

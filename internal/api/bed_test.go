@@ -95,7 +95,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 	b.deps.Registries = registry.New(b.access)
 	b.deps.Adopter = adopt.New(b.db, fleet, adopt.Hands{
 		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
-		Follow: b.deps.Scanner.Follow, Claim: b.deps.Deployer.Claim,
+		Differing: deploy.Differing, Follow: b.deps.Scanner.Follow, Claim: b.deps.Deployer.Claim,
 	}, "", log)
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
 	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance, Options: b.deps.Deployer.Options})

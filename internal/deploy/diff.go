@@ -68,6 +68,19 @@ func Compare(running, wanted store.Spec) []Difference {
 	return c.found
 }
 
+// Differing names the parts in which a container that was not deployed differs from one that a deploy would make of wanted. How
+// a deploy proves health is of no container.
+func Differing(running, wanted store.Spec) []string {
+	running.Health = wanted.Health
+	var names []string
+	for _, d := range Compare(running, wanted) {
+		if !slices.Contains(names, d.Field) {
+			names = append(names, d.Field)
+		}
+	}
+	return names
+}
+
 type comparison struct{ found []Difference }
 
 // one compares a part that there is once.

@@ -166,6 +166,43 @@ func TestExplicit(t *testing.T) {
 	}
 }
 
+// What a container is adopted with is no difference from it, in whichever words its engine shows that.
+func TestExplicitInOtherWords(t *testing.T) {
+	anonymous := strings.Repeat("ab", 32)
+	now := docker.Setup{
+		Name: "web", Restart: "no", Command: []string{"sh", "-l"}, Networks: []docker.Attachment{{Network: "front", Aliases: []string{"shop"}}},
+		Ports:  []docker.Port{{Container: 80, HostIP: "0.0.0.0", Protocol: "tcp"}, {Container: 9, HostIP: "0.0.0.0", Protocol: "sctp"}},
+		Mounts: []docker.Mount{{Source: anonymous, Target: "/cache", Anonymous: true}, {Source: strings.Repeat("cd", 32), Target: "/of-image", Anonymous: true}},
+		Check:  &docker.Healthcheck{Test: []string{"CMD", "/of-image"}, Interval: 5 * time.Second, Timeout: 30 * time.Second, Retries: 3},
+	}
+	wanted := store.Spec{
+		Entrypoint: []string{"sh"}, Command: []string{"-l"}, Networks: []store.Network{{Name: "front", Aliases: []string{"shop", "web"}}},
+		Ports: []store.Port{{Container: 80, HostIP: "0.0.0.0"}}, Mounts: []store.Mount{{Source: anonymous, Target: "/cache"}}, Healthcheck: store.Healthcheck{Interval: 5 * time.Second},
+	}
+	if diff := Compare(Explicit(now, wanted), wanted); len(diff) > 0 {
+		t.Errorf("it differs from itself: %+v", diff)
+	}
+	wanted.Entrypoint, wanted.Healthcheck.Interval, wanted.Networks[0].Aliases = []string{"bash"}, time.Second, []string{"other"}
+	var fields []string
+	for _, d := range Compare(Explicit(now, wanted), wanted) {
+		fields = append(fields, d.Field)
+	}
+	if diff := cmp.Diff([]string{"networks", "entrypoint", "healthcheck"}, fields); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDiffering(t *testing.T) {
+	a := store.Spec{Env: []store.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "1"}}, Restart: "no"}
+	b := store.Spec{Env: []store.EnvVar{{Name: "A", Value: "2"}}, Ports: []store.Port{{Container: 80}}}
+	if diff := cmp.Diff([]string{"env", "ports"}, Differing(a, b)); diff != "" {
+		t.Error(diff)
+	}
+	if got := Differing(a, store.Spec{Env: a.Env, Health: store.Health{Kind: store.HealthTCP, Port: 80}}); got != nil {
+		t.Errorf("no policy and the policy no differ, or how a deploy proves health: %v", got)
+	}
+}
+
 func TestCompareImage(t *testing.T) {
 	i := store.Instance{Image: "shop", ImageTag: "1.0", Digest: "sha256:aa"}
 	for name, c := range map[string]struct {

@@ -223,6 +223,7 @@ func (s *subject) obey(t *testing.T) {
 		{"tail of the log", logTail},
 		{"published ports", publishedPorts},
 		{"how it was made", howMade},
+		{"how all of it was made", howAllWasMade},
 		{"a leftover of ours", leftover},
 		{"events", eventsInOrder},
 		{"events after a break", eventsAfterABreak},

@@ -119,6 +119,9 @@ func (e *Engine) InspectImage(ctx context.Context, ref string) (Image, error) {
 				Env: c.Env, Command: c.Cmd, Entrypoint: c.Entrypoint, Labels: c.Labels,
 				User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal,
 			}
+			if h := c.Healthcheck; h != nil && len(h.Test) > 0 {
+				out.Defaults.Check = &Healthcheck{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+			}
 		}
 		return out, nil
 	})

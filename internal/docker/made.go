@@ -4,156 +4,162 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moby/moby/api/types/mount"
 )
 
 // Made is how a container was made by whoever made it: what was asked for, without what its image gives by itself.
 type Made struct {
-	Env       []string // NAME=value
-	Command   []string
-	Labels    map[string]string
-	Ports     []Port // as asked for; an empty address of the engine is all of them, 0.0.0.0
-	Mounts    []Mount
-	Restart   string // no | always | unless-stopped | on-failure[:n]
-	StopGrace time.Duration
-	Networks  []string // but for the engine's own
+	Setup
 	// RemovedAtEnd: the engine removes it by itself when it ends (--rm).
 	RemovedAtEnd bool
-	// Others are what else was asked for, in words, each one a line of its own.
+	// Others are what else was asked for and Setup has no words for, each one a line of its own.
 	Others []string
 }
 
 // Made reads how the container was made. Image are the defaults of its image; the zero value takes all as asked for.
 func (c Container) Made(image Defaults) (Made, error) {
+	asked, err := ReadSetup(c.Raw)
+	if err != nil {
+		return Made{}, fmt.Errorf("read how container %s was made: %w", c.Name, err)
+	}
 	var in madeInspect
 	if err := json.Unmarshal(c.Raw, &in); err != nil {
 		return Made{}, fmt.Errorf("read how container %s was made: %w", c.Name, err)
 	}
-	m := Made{
-		Env: slices.DeleteFunc(without(in.Config.Env, image.Env), func(v string) bool { return ownVariable(v, c.ID) }), Labels: notIn(in.Config.Labels, image.Labels), Mounts: c.Mounts,
-		Ports: in.HostConfig.ports(), Restart: in.HostConfig.restart(), RemovedAtEnd: in.HostConfig.AutoRemove,
+	m := Made{Setup: asked, RemovedAtEnd: in.HostConfig.AutoRemove}
+	m.Env = slices.DeleteFunc(without(asked.Env, image.Env), func(v string) bool { return ownVariable(v, c.ID) })
+	m.Labels = notIn(asked.Labels, image.Labels)
+	m.Entrypoint, m.Command = program(asked, image)
+	if asked.User == image.User {
+		m.User = ""
 	}
-	if !slices.Equal(in.Config.Cmd, image.Command) {
-		m.Command = in.Config.Cmd
+	if strings.TrimSuffix(asked.WorkDir, "/") == strings.TrimSuffix(image.WorkingDir, "/") {
+		m.WorkDir = ""
 	}
-	if in.Config.StopTimeout != nil && *in.Config.StopTimeout > 0 {
-		m.StopGrace = time.Duration(*in.Config.StopTimeout) * time.Second
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Networks)) {
-		if !slices.Contains(engineNetworks, name) {
-			m.Networks = append(m.Networks, name)
+	m.Check = asked.Check.without(image.Check)
+	if slices.Contains(asked.Env, podmanMark) {
+		if asked.Pids == podmanPids {
+			m.Pids = 0
+		}
+		if asked.ReadOnly {
+			maps.DeleteFunc(in.HostConfig.Tmpfs, func(at, _ string) bool { return slices.Contains(podmanFolders, at) })
 		}
 	}
-	m.Others = append(in.Config.others(image, c.ID), in.HostConfig.others()...)
+	m.Others = slices.Concat(in.Config.others(image, in.hostNames(c.ID)), in.HostConfig.others(), in.unmountable(), in.placed())
 	return m, nil
 }
 
-// madeInspect are the parts of an inspect that say what was asked for.
+// program is what must be asked for so that the same runs again. An image's command goes with the image's entrypoint only.
+func program(asked Setup, image Defaults) (entrypoint, command []string) {
+	switch {
+	case len(asked.Entrypoint) == 0 && len(image.Entrypoint) > 0 && len(asked.Command) > 0:
+		return asked.Command[:1:1], asked.Command[1:] // the image's was turned off
+	case !slices.Equal(asked.Entrypoint, image.Entrypoint):
+		return asked.Entrypoint, asked.Command
+	case slices.Equal(asked.Command, image.Command):
+		return nil, nil
+	case len(asked.Command) == 0:
+		return asked.Entrypoint, nil
+	}
+	return nil, asked.Command
+}
+
+// without is what was asked for of a check, part by part: an engine fills in from the image what was left open.
+func (h *Healthcheck) without(image *Healthcheck) *Healthcheck {
+	if h == nil || image == nil {
+		return h
+	}
+	left := *h
+	if slices.Equal(h.Test, image.Test) {
+		left.Test = nil
+	}
+	for _, part := range []struct {
+		is *time.Duration
+		of time.Duration
+	}{{&left.Interval, image.Interval}, {&left.Timeout, image.Timeout}, {&left.StartPeriod, image.StartPeriod}} {
+		if *part.is == part.of {
+			*part.is = 0
+		}
+	}
+	if left.Retries == image.Retries {
+		left.Retries = 0
+	}
+	if len(left.Test) == 0 && left.Interval == 0 && left.Timeout == 0 && left.StartPeriod == 0 && left.Retries == 0 {
+		return nil
+	}
+	return &left
+}
+
+// madeInspect are the parts of an inspect that say what was asked for, beside those of Setup.
 type madeInspect struct {
-	Config     madeConfig
-	HostConfig madeHost
+	State           struct{ Running bool }
+	Config          madeConfig
+	HostConfig      madeHost
+	Mounts          []mountPoint
+	NetworkSettings struct{ Networks map[string]*oldEndpoint }
 }
 
 type madeConfig struct {
-	Env, Cmd, Entrypoint []string
-	Labels               map[string]string
-	User, WorkingDir     string
 	Hostname, Domainname string
 	StopSignal           string
-	StopTimeout          *int
 	Tty, OpenStdin       bool
-	Healthcheck          *struct{ Test []string }
+	Healthcheck          *struct{ StartInterval time.Duration }
 }
 
 // others are what of the container itself was asked for, and is neither its image's nor of Made's own fields.
-func (c madeConfig) others(image Defaults, id string) []string {
+func (c madeConfig) others(image Defaults, hostNames []string) []string {
 	var said []string
 	say := func(is bool, format string, args ...any) {
 		if is {
 			said = append(said, fmt.Sprintf(format, args...))
 		}
 	}
-	say(len(c.Entrypoint) > 0 && !slices.Equal(c.Entrypoint, image.Entrypoint), "the entrypoint %q", c.Entrypoint)
-	say(len(c.Entrypoint) == 0 && len(image.Entrypoint) > 0, "that the entrypoint of its image is not used")
-	say(c.User != image.User, "the user %q", c.User)
-	say(strings.TrimSuffix(c.WorkingDir, "/") != strings.TrimSuffix(image.WorkingDir, "/"), "the working folder %q", c.WorkingDir)
-	say(c.Hostname != "" && c.Hostname != shortID(id), "the host name %q", c.Hostname)
+	say(!slices.Contains(hostNames, c.Hostname), "the host name %q", c.Hostname)
 	say(c.Domainname != "", "the domain name %q", c.Domainname)
 	say(c.StopSignal != "" && c.StopSignal != image.StopSignal && c.StopSignal != "SIGTERM" && c.StopSignal != "15", "the stop signal %s", c.StopSignal)
 	say(c.Tty, "a terminal")
 	say(c.OpenStdin, "an open standard input")
+	say(c.Healthcheck != nil && c.Healthcheck.StartInterval > 0, "how often its health is looked at while it starts")
 	return said
 }
 
+// hostNames are those that say nothing: an engine calls a container after its id, or in the host's own network as the host.
+func (in madeInspect) hostNames(id string) []string {
+	names := []string{"", shortID(id)}
+	if in.HostConfig.NetworkMode == "host" {
+		names = append(names, in.Config.Hostname)
+	}
+	return names
+}
+
 type madeHost struct {
-	Privileged, PublishAllPorts, ReadonlyRootfs, AutoRemove, OomKillDisable bool
-	Init                                                                    *bool
-	CapAdd, CapDrop, SecurityOpt, ExtraHosts, DNS, Links, VolumesFrom       []string
-	GroupAdd                                                                []string
-	NetworkMode, PidMode, IpcMode, UTSMode, UsernsMode, Runtime             string
-	Devices, DeviceRequests                                                 []json.RawMessage
-	Memory, NanoCpus, CPUQuota, CPUShares, ShmSize                          int64
-	CpusetCpus                                                              string
-	PidsLimit                                                               *int64
-	Tmpfs, Sysctls                                                          map[string]string
-	LogConfig                                                               struct{ Config map[string]string }
-	RestartPolicy                                                           struct {
-		Name              string
-		MaximumRetryCount int
-	}
-	PortBindings map[string][]struct{ HostIP, HostPort string }
+	Privileged, PublishAllPorts, AutoRemove, OomKillDisable        bool
+	SecurityOpt, ExtraHosts, DNS, Links, VolumesFrom, GroupAdd     []string
+	NetworkMode, PidMode, IpcMode, UTSMode, UsernsMode, CpusetCpus string
+	Devices, DeviceRequests                                        []json.RawMessage
+	Memory, MemorySwap, MemoryReservation, CPUShares, ShmSize      int64
+	Tmpfs, Sysctls                                                 map[string]string
+	Mounts                                                         []mount.Mount
+	Ulimits                                                        []struct{ Name string }
+	LogConfig                                                      struct{ Config map[string]string }
 }
 
-func (h madeHost) restart() string {
-	switch p := h.RestartPolicy; {
-	case p.Name == "":
-		return "no"
-	case p.Name == "on-failure" && p.MaximumRetryCount > 0:
-		return p.Name + ":" + strconv.Itoa(p.MaximumRetryCount)
-	default:
-		return p.Name
-	}
-}
-
-// ports are those that were asked for, in order. What cannot be read is left to others.
-func (h madeHost) ports() []Port {
-	var ports []Port
-	for _, key := range slices.Sorted(maps.Keys(h.PortBindings)) {
-		number, protocol, _ := strings.Cut(key, "/")
-		container, err := strconv.Atoi(number)
-		if err != nil {
-			continue
-		}
-		for _, b := range h.PortBindings[key] {
-			host, err := strconv.Atoi(b.HostPort)
-			if err != nil {
-				host = 0 // empty: the engine chose
-			}
-			ports = append(ports, Port{Container: container, Host: host, HostIP: everyAddress(b.HostIP), Protocol: protocol})
-		}
-	}
-	return ports
-}
-
-// everyAddress is the address that an empty one stands for in an inspect.
-func everyAddress(ip string) string {
-	if _, err := netip.ParseAddr(ip); err != nil {
-		return "0.0.0.0"
-	}
-	return ip
-}
-
-// What engines give by themselves, Docker and podman.
-var (
-	usualShm  = []int64{64 << 20, 65_536_000} // bytes of /dev/shm
-	usualPids = []int64{0, -1, 2048}
+// What engines give by themselves.
+const (
+	podmanMark = "container=podman"
+	podmanPids = 2048
 )
 
-// others are what was asked of the host beside ports, mounts and restart policy.
+var (
+	usualShm      = []int64{64 << 20, 65_536_000}        // bytes of /dev/shm, Docker's and podman's
+	podmanFolders = []string{"/run", "/tmp", "/var/tmp"} // in memory, where the root folder cannot be written
+)
+
+// others are what was asked of the host, and is not in Setup.
 func (h madeHost) others() []string {
 	var said []string
 	say := func(is bool, format string, args ...any) {
@@ -162,32 +168,101 @@ func (h madeHost) others() []string {
 		}
 	}
 	list := func(what string, items []string) { say(len(items) > 0, "%s %s", what, strings.Join(items, ", ")) }
-	say(h.Privileged, "all power over its host (privileged)")
-	list("the added capabilities", h.CapAdd)
-	list("the dropped capabilities", h.CapDrop)
 	say(len(h.Devices)+len(h.DeviceRequests) > 0, "%d devices of the host", len(h.Devices)+len(h.DeviceRequests))
-	say(h.NetworkMode == "host" || h.NetworkMode == "none" || strings.HasPrefix(h.NetworkMode, "container:"), "the network mode %s", h.NetworkMode)
+	say(h.NetworkMode == "none" || strings.HasPrefix(h.NetworkMode, "container:"), "the network mode %s", h.NetworkMode)
 	for what, mode := range map[string]string{"process": h.PidMode, "IPC": h.IpcMode, "UTS": h.UTSMode, "user": h.UsernsMode} {
-		say(mode == "host" || strings.HasPrefix(mode, "container:"), "the %s namespace of %s", what, mode)
+		spoken := mode == "host" && (what == "process" || what == "IPC")
+		say(mode == "host" && !spoken || strings.HasPrefix(mode, "container:"), "the %s namespace of %s", what, mode)
 	}
 	say(h.PublishAllPorts, "every port of its image published")
-	say(h.ReadonlyRootfs, "a root folder that cannot be written")
 	say(h.OomKillDisable, "that the kernel does not kill it for want of memory")
-	say(h.Init != nil && *h.Init, "an init process")
-	say(h.Memory > 0, "a limit of %s of memory", roundBytes(h.Memory))
-	say(h.NanoCpus > 0 || h.CPUQuota > 0 || h.CPUShares > 0 || h.CpusetCpus != "", "a limit of processors")
-	say(h.PidsLimit != nil && !slices.Contains(usualPids, *h.PidsLimit), "a limit of processes")
+	say(h.MemoryReservation > 0, "a reservation of %s of memory", roundBytes(h.MemoryReservation))
+	say(h.MemorySwap != 0 && h.MemorySwap != 2*h.Memory, "how much it may swap")
+	say(h.CPUShares > 0, "a share of the processors")
+	say(h.CpusetCpus != "", "the processors %s and no others", h.CpusetCpus)
 	say(h.ShmSize > 0 && !slices.Contains(usualShm, h.ShmSize), "%s of shared memory", roundBytes(h.ShmSize))
-	list("the security options", h.SecurityOpt)
+	list("the security options", h.securityOptions())
 	list("the known hosts", h.ExtraHosts)
 	list("the name servers", h.DNS)
 	list("the links", h.Links)
 	list("the volumes of", h.VolumesFrom)
 	list("the groups", h.GroupAdd)
+	list("the limits", h.limits())
 	list("the kernel settings", slices.Sorted(maps.Keys(h.Sysctls)))
 	list("folders in memory at", slices.Sorted(maps.Keys(h.Tmpfs)))
 	list("options of its log:", slices.Sorted(maps.Keys(h.LogConfig.Config)))
 	slices.Sort(said)
+	return said
+}
+
+// securityOptions leaves out the one that engines add to what shares the host's own.
+func (h madeHost) securityOptions() []string {
+	if !h.Privileged && h.PidMode != "host" && h.IpcMode != "host" {
+		return h.SecurityOpt
+	}
+	return without(h.SecurityOpt, []string{"label=disable"})
+}
+
+// limits are called RLIMIT_NOFILE by podman, which gives some by itself, and nofile by Docker, which gives none.
+func (h madeHost) limits() []string {
+	var names []string
+	for _, l := range h.Ulimits {
+		if !strings.HasPrefix(l.Name, "RLIMIT_") {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
+// unmountable are the mounts that Setup has no words for, and what it has none for of the others.
+func (in madeInspect) unmountable() []string {
+	var said []string
+	for _, m := range in.Mounts {
+		_, inMemory := in.HostConfig.Tmpfs[m.Destination] // said already
+		if _, ok := m.request(); !ok && !inMemory {
+			said = append(said, fmt.Sprintf("what is mounted at %s (%s)", m.Destination, m.Type))
+		}
+		if m.Propagation != "" && m.Propagation != mount.PropagationRPrivate {
+			said = append(said, fmt.Sprintf("the propagation %s of %s", m.Propagation, m.Destination))
+		}
+	}
+	for _, m := range in.HostConfig.Mounts {
+		if m.VolumeOptions != nil && m.VolumeOptions.Subpath != "" {
+			said = append(said, fmt.Sprintf("that only %s of its volume is mounted at %s", m.VolumeOptions.Subpath, m.Target))
+		}
+	}
+	return said
+}
+
+// placed is what was asked for of its places in networks, beside being in them and its names there.
+func (in madeInspect) placed() []string {
+	var said []string
+	own, others := "", 0
+	for _, name := range slices.Sorted(maps.Keys(in.NetworkSettings.Networks)) {
+		end := in.NetworkSettings.Networks[name]
+		if EngineNetwork(name) {
+			own = name
+			continue
+		}
+		others++
+		if end == nil {
+			continue
+		}
+		for _, kind := range []string{"IPv4Address", "IPv6Address"} {
+			if address, _ := end.IPAMConfig[kind].(string); address != "" {
+				said = append(said, fmt.Sprintf("the address %s in %s", address, name))
+			}
+		}
+		if end.MacAddress != "" && !in.State.Running { // else it may be made up
+			said = append(said, fmt.Sprintf("the address %s in %s", end.MacAddress, name))
+		}
+		if len(end.Links)+len(end.DriverOpts) > 0 || end.GwPriority != 0 {
+			said = append(said, "options of its place in "+name)
+		}
+	}
+	if own != "" && others > 0 {
+		said = append(said, "its place in the network "+own+", beside the others")
+	}
 	return said
 }
 
@@ -202,7 +277,7 @@ func roundBytes(n int64) string {
 
 // ownVariable reports whether a variable is one that podman itself gives to a container.
 func ownVariable(v, id string) bool {
-	return v == "container=podman" || v == "HOSTNAME="+shortID(id)
+	return v == podmanMark || v == "HOSTNAME="+shortID(id)
 }
 
 func without(all, some []string) []string {

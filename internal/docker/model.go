@@ -136,6 +136,7 @@ type Defaults struct {
 	User       string
 	WorkingDir string
 	StopSignal string
+	Check      *Healthcheck // nil: it has none, or the engine does not tell (podman)
 }
 
 // engineTime reads a time of the engine's. Never happened (0001-01-01, empty) is zero, and so is what cannot be read.

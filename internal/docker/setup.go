@@ -1,18 +1,24 @@
 package docker
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
 )
 
+// usualPeriod is what a quota of processor time is of where nobody says otherwise, in microseconds.
+const usualPeriod = 100_000
+
 // Setup is what an inspect says that a container was made with, in the words of CreateOptions. What the image gave is in
 // it too: an engine does not tell the two apart.
 type Setup struct {
+	Name       string
 	Image      string
 	Env        []string
 	Entrypoint []string
@@ -20,11 +26,11 @@ type Setup struct {
 	User       string
 	WorkDir    string
 	Labels     map[string]string
-	Ports      []Port  // as asked for: Host is 0 where the engine may choose
-	Mounts     []Mount // without anonymous volumes, which the image asks for
-	Networks   []Attachment
-	Restart    string // no | always | unless-stopped | on-failure[:n]
-	StopGrace  int    // seconds; 0: the engine's
+	Ports      []Port       // as asked for: Host is 0 where the engine may choose, and an address that is left open is all of them, 0.0.0.0
+	Mounts     []Mount      // volumes, also anonymous ones, which the image may have asked for, and folders of the host
+	Networks   []Attachment // but for the engine's own
+	Restart    string       // no | always | unless-stopped | on-failure[:n]
+	StopGrace  int          // seconds; 0: the engine's
 	Check      *Healthcheck
 	Memory     int64
 	NanoCPUs   int64
@@ -47,9 +53,10 @@ func ReadSetup(inspect []byte) (Setup, error) {
 	if in.ID == "" || in.Config == nil || in.HostConfig == nil {
 		return Setup{}, fmt.Errorf("read an inspect: %w: it has no container in it", ErrInvalid)
 	}
-	s := Setup{Restart: restartWords(in.HostConfig.RestartPolicy)}
+	s := Setup{Name: strings.TrimPrefix(in.Name, "/"), Restart: restartWords(in.HostConfig.RestartPolicy)}
 	s.readConfig(in.Config)
 	s.readHost(in.HostConfig)
+	s.readMounts(in.Mounts)
 	s.readNetworks(in)
 	return s, nil
 }
@@ -66,10 +73,15 @@ func (s *Setup) readConfig(c *container.Config) {
 }
 
 func (s *Setup) readHost(h *container.HostConfig) {
-	s.Ports = toPorts(h.PortBindings)
+	if !h.NetworkMode.IsHost() { // there they mean nothing
+		s.Ports = toPorts(h.PortBindings)
+	}
+	for i := range s.Ports {
+		s.Ports[i].HostIP = cmp.Or(s.Ports[i].HostIP, "0.0.0.0")
+	}
 	s.Memory, s.NanoCPUs = h.Memory, h.NanoCPUs
-	if s.NanoCPUs == 0 && h.CPUQuota > 0 && h.CPUPeriod > 0 {
-		s.NanoCPUs = h.CPUQuota * 1_000_000_000 / h.CPUPeriod // podman keeps it in that way
+	if s.NanoCPUs == 0 && h.CPUQuota > 0 { // podman keeps it in that way
+		s.NanoCPUs = h.CPUQuota * 1_000_000_000 / cmp.Or(h.CPUPeriod, usualPeriod)
 	}
 	if h.PidsLimit != nil && *h.PidsLimit > 0 {
 		s.Pids = *h.PidsLimit
@@ -78,27 +90,26 @@ func (s *Setup) readHost(h *container.HostConfig) {
 	s.ReadOnly, s.Privileged = h.ReadonlyRootfs, h.Privileged
 	s.CapAdd, s.CapDrop = capabilities(h.CapAdd), capabilities(h.CapDrop)
 	s.HostNetwork, s.HostPID, s.HostIPC = h.NetworkMode.IsHost(), h.PidMode.IsHost(), h.IpcMode.IsHost()
-	for _, m := range h.Mounts {
-		if fullID(m.Source) {
-			continue
-		}
-		s.Mounts = append(s.Mounts, Mount{Type: string(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
-	}
-	for _, bind := range h.Binds { // podman, and containers that others made
-		parts := strings.SplitN(bind, ":", 3)
-		if len(parts) < 2 || fullID(parts[0]) {
-			continue
-		}
-		m := Mount{Type: "volume", Source: parts[0], Target: parts[1]}
-		if strings.HasPrefix(m.Source, "/") {
-			m.Type = "bind"
-		}
-		m.ReadOnly = len(parts) == 3 && slices.Contains(strings.Split(parts[2], ","), "ro")
-		s.Mounts = append(s.Mounts, m)
-	}
 }
 
-// readNetworks leaves the engine's own networks out, and the alias that engines make of the container's id.
+// readMounts leaves out what CreateOptions has no words for.
+func (s *Setup) readMounts(found []container.MountPoint) {
+	for _, point := range found {
+		m := toMount(point)
+		switch {
+		case m.Type == "volume" && m.Name != "":
+			m.Source = m.Name
+		case m.Type == "bind" && path.IsAbs(m.Source):
+			m.Source = path.Clean(m.Source)
+		default:
+			continue
+		}
+		s.Mounts = append(s.Mounts, m)
+	}
+	slices.SortFunc(s.Mounts, func(a, b Mount) int { return cmp.Compare(a.Target, b.Target) })
+}
+
+// readNetworks leaves the engine's own networks out, and of the aliases the container's id and its name: it has them anyway.
 func (s *Setup) readNetworks(in container.InspectResponse) {
 	if in.NetworkSettings == nil {
 		return
@@ -109,8 +120,9 @@ func (s *Setup) readNetworks(in container.InspectResponse) {
 		}
 		a := Attachment{Network: name}
 		if end := in.NetworkSettings.Networks[name]; end != nil {
-			a.Aliases = slices.DeleteFunc(slices.Clone(end.Aliases), func(alias string) bool { return alias == shortID(in.ID) || alias == strings.TrimPrefix(in.Name, "/") })
+			a.Aliases = slices.DeleteFunc(slices.Clone(end.Aliases), func(alias string) bool { return alias == shortID(in.ID) || alias == s.Name })
 			slices.Sort(a.Aliases)
+			a.Aliases = slices.Compact(a.Aliases)
 		}
 		s.Networks = append(s.Networks, a)
 	}
@@ -123,7 +135,7 @@ func capabilities(names []string) []string {
 		list = append(list, strings.TrimPrefix(strings.ToUpper(name), "CAP_"))
 	}
 	slices.Sort(list)
-	return list
+	return slices.Compact(list)
 }
 
 func restartWords(p container.RestartPolicy) string {
