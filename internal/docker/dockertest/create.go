@@ -148,11 +148,29 @@ func (e *Engine) create(name string, b createBody, api int) (id string, refusal 
 	if b.Healthcheck != nil && len(b.Healthcheck.Test) > 0 {
 		c.check = b.Healthcheck.Test[0] != "NONE"
 	}
+	if h, ok := c.config["Healthcheck"].(map[string]any); ok && img.check {
+		fillCheck(h)
+	}
 	c.life = c.obeyEnv(img.life)
 	c.bindPorts(b)
 	e.mountAll(c, b)
 	e.emit(c, "create", nil)
 	return c.ID, reply{}
+}
+
+// fillCheck takes from the image's HEALTHCHECK what was left open.
+func fillCheck(asked map[string]any) {
+	for part, value := range imageCheck() {
+		switch asked[part] {
+		case nil, float64(0):
+			asked[part] = value
+		}
+	}
+}
+
+// imageCheck is the HEALTHCHECK of every image that has one.
+func imageCheck() map[string]any {
+	return map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
 }
 
 // mergeEnv adds what only the image sets.

@@ -235,7 +235,7 @@ func (e *Engine) serveImage(w http.ResponseWriter, ref string) {
 	}
 	config := map[string]any{"Entrypoint": i.entry, "Cmd": i.cmd, "Env": i.env, "ExposedPorts": ports, "Volumes": i.volumeSet(), "Labels": i.labels}
 	if i.check && !e.o.podman() { // podman's Docker API keeps it to itself
-		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
+		config["Healthcheck"] = imageCheck()
 	}
 	body := map[string]any{
 		"Id": i.id, "RepoTags": append([]string{}, i.tags...), "RepoDigests": append([]string{}, i.digests...), "Size": i.size, "Os": "linux", "Architecture": cmp.Or(i.Arch, "amd64"),

@@ -76,7 +76,7 @@ func (c *Container) encode(size bool) []byte {
 		config["Labels"] = map[string]string{}
 	}
 	if c.check && c.config["Healthcheck"] == nil {
-		config["Healthcheck"] = map[string]any{"Test": []string{"CMD", "/app", "check"}, "Interval": int64(time.Second)}
+		config["Healthcheck"] = imageCheck()
 	}
 	if c.grace >= 0 {
 		config["StopTimeout"] = int(c.grace.Seconds())
