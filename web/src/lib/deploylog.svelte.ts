@@ -1,4 +1,5 @@
-import { getDeployLog, type DeployLine, type Event } from './api/client';
+import { type DeployLine, type Event } from './api/client';
+import { getDeployLog } from './api/deploys';
 import { appended, type Pull } from './deploys';
 import { stream } from './live/stream.svelte';
 

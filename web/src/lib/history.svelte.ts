@@ -1,4 +1,5 @@
-import { getHistory, type HistoryDay } from './api/client';
+import { type HistoryDay } from './api/client';
+import { getHistory } from './api/events';
 import { Resource } from './live/resource.svelte';
 
 const days = 30;

@@ -1,4 +1,4 @@
-import { pinInstance, snoozeInstance, unpinInstance, unsnoozeInstance } from './api/client';
+import { pinInstance, snoozeInstance, unpinInstance, unsnoozeInstance } from './api/actions';
 
 export type Kept = { id: string; protection?: { kind: string } | null };
 

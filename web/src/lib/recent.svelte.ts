@@ -1,4 +1,5 @@
-import { listEvents, type Event } from './api/client';
+import { type Event } from './api/client';
+import { listEvents } from './api/events';
 import { stream } from './live/stream.svelte';
 
 const held = 100;

@@ -1,4 +1,4 @@
-import { scanNow } from './api/client';
+import { scanNow } from './api/stale';
 import { scanWords } from './strings/scan';
 import { scans, summary } from './summary.svelte';
 import { attempt, toast } from './toast.svelte';

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ApiError, getSession, listProjects, ok, onSignedOut, planCleanup } from '$lib/api/client';
+import { ApiError, getSession, listProjects, ok, onSignedOut } from '$lib/api/client';
+import { planCleanup } from '$lib/api/plans';
 import { retrying } from '$lib/api/retry';
 
 afterEach(() => vi.unstubAllGlobals());

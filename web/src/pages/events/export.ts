@@ -1,4 +1,5 @@
-import { listEvents, type Event, type EventQuery } from '$lib/api/client';
+import { type Event, type EventQuery } from '$lib/api/client';
+import { listEvents } from '$lib/api/events';
 import { save as offer } from '$lib/save';
 import { events as words } from '$lib/strings/events';
 import { attempt, toast } from '$lib/toast.svelte';

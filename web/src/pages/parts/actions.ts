@@ -1,4 +1,4 @@
-import { restartInstance, startInstance, stopInstance } from '$lib/api/client';
+import { restartInstance, startInstance, stopInstance } from '$lib/api/actions';
 import { instance as words } from '$lib/strings/instance';
 import { attempt, toast } from '$lib/toast.svelte';
 

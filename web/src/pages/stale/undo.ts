@@ -1,4 +1,6 @@
-import { restoreArchive, restorePlan, type Plan } from '$lib/api/client';
+import { restoreArchive } from '$lib/api/archives';
+import { type Plan } from '$lib/api/client';
+import { restorePlan } from '$lib/api/plans';
 import { go } from '$lib/router.svelte';
 import { who } from '$lib/session.svelte';
 import { undo as words } from '$lib/strings/removed';
