@@ -1,6 +1,6 @@
 import { type DeployLine, type Event } from './api/client';
 import { getDeployLog } from './api/deploys';
-import { appended, type Pull } from './deploys';
+import { appended, type Pull } from './deploysteps';
 import { stream } from './live/stream.svelte';
 
 /** What an event says of a deploy; `logged`: its log has a new line, else it is how far a pull is. */

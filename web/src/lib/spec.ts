@@ -1,5 +1,5 @@
 import type { Spec } from './api/client';
-import { stage as words } from './strings/projects';
+import { stage as words } from './strings/stage';
 import { spec as more } from './strings/spec';
 
 /** One variable in a form. `was` says what is set: a secret whose value stays where none is written, or a plain one. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Deploy, DeployLine, Instance, RuleTrial, Stage } from '$lib/api/client';
-import { appended, domainLike, forecast, formersOf, givesWay, inTheWay, pullOf, stepsOf } from '$lib/deploys';
+import { domainLike, forecast, formersOf, inTheWay } from '$lib/deploys';
+import { appended, pullOf, stepsOf } from '$lib/deploysteps';
+import { givesWay } from '$lib/sidebyside';
 
 const at = (s: number) => `2026-11-29T12:00:${String(s).padStart(2, '0')}.000Z`;
 const deploy = (d: Partial<Deploy> = {}) =>

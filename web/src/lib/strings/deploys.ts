@@ -1,7 +1,6 @@
 import type { Spec } from '../api/client';
 import { plural } from '../format';
 
-const who = (actor: string) => actor.replace(/^(user|token):/, '').replace(/^system(:.*)?$/, 'docker-watcher');
 const ends = (drain: string) => (drain === '0s' ? 'is stopped' : `ends what it has begun for ${drain}, and is stopped`);
 
 export const deploy = {
@@ -66,74 +65,6 @@ export const deploy = {
   notListed: (tag: string) => `The registry does not list ${tag}.`,
   outside: (why: string, mode: string) =>
     `It is not what the stage follows: ${why}.${mode === 'auto' ? ' The next new tag that is takes its place by itself.' : ''}`,
-
-  steps: {
-    queued: 'Queued',
-    pulling: 'Pulling the image',
-    starting: 'Starting',
-    checking: 'Waiting until it is healthy',
-    switching: 'Switching over',
-    draining: 'Letting the former one end',
-    done: 'Done',
-    failed: 'Failed',
-    cancelled: 'Cancelled',
-    superseded: 'Superseded',
-  } as Record<string, string>,
-  bytes: (done: string, all: string) => `${done} of ${all}`,
-};
-
-export const deployPage = {
-  crumb: 'Projects',
-  title: (kind: string, tag: string, stage: string) => `${kind === 'rollback' ? 'Rollback' : 'Deploy'} of ${stage} to ${tag}`,
-  asked: (actor: string) => `asked for by ${who(actor)}`,
-  took: (span: string) => `took ${span}`,
-  brief: '< 1 s',
-  since: (span: string) => `for ${span}`,
-  steps: 'Steps',
-  never: 'not needed',
-  notReached: 'not reached',
-  pull: 'Pulled',
-  log: 'Log',
-  logOf: 'Log of the deploy',
-  lines: (n: number) => plural(n, 'line'),
-  noLines: 'Its log is no longer kept.',
-  live: 'live',
-  follow: 'Follow',
-  following: 'Following',
-  download: 'Download',
-  image: 'Image',
-  digest: 'Digest',
-  gone: 'This deploy is not known',
-  goneBody: 'Deploys go with their stage.',
-  goneAction: 'Projects',
-
-  doneTitle: (tag: string, stage: string) => `${tag} serves ${stage}`,
-  wasDone: (tag: string, stage: string) => `${tag} came to serve ${stage}`,
-  noLonger: 'Its instance does not run any more.',
-  doneBody: (replaced: boolean) => (replaced ? 'What served before was stopped, and can be gone back to.' : ''),
-  failedTitle: 'It did not come to serve',
-  cancelledTitle: (by: string) => `It was cancelled by ${who(by)}`,
-  servesOn: 'What served before serves on.',
-  supersededTitle: 'A newer request took its place before its turn came',
-  open: 'Open the instance',
-  containerLog: 'Log of its container',
-  again: 'Deploy again…',
-  back: 'Roll back…',
-  list: 'Deploys of the stage',
-
-  cancel: 'Cancel the deploy…',
-  cancelTitle: (tag: string) => `Cancel the deploy of ${tag}`,
-  cancelAction: 'Cancel the deploy',
-  keepOn: 'Let it go on',
-  cancelSays: {
-    queued: 'It is taken out of the queue. Nothing was made yet.',
-    pulling: 'The pull ends. Nothing that serves was touched.',
-    starting: 'Its new container is stopped; one that never ran is removed.',
-    checking: 'Its new container is stopped and stays, so that you can read its log.',
-  } as Record<string, string>,
-  cancelServes: 'What served before serves on, and is started again if it was stopped for this.',
-  cancelled: 'The deploy is being cancelled',
-  cancelling: (by: string) => `${who(by)} cancels it`,
 };
 
 export const rollback = {
@@ -155,38 +86,4 @@ export const rollback = {
   takes: 'When it is healthy, what leads to the stage leads to it.',
   drains: (name: string, drain: string) => `${name} ${ends(drain)}. You can come back to it in the same way.`,
   submit: (tag: string) => `Roll back to ${tag}`,
-};
-
-export const deploys = {
-  label: 'Deploys',
-  stage: 'Stage',
-  allStages: 'All stages',
-  state: 'State',
-  anyState: 'Any state',
-  states: { open: 'Under way', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', superseded: 'Superseded' } as Record<string, string>,
-  columns: { state: 'State', tag: 'Image tag', stage: 'Stage', by: 'Asked for by', when: 'When', took: 'Took' },
-  rollback: 'rollback',
-  more: 'Show older ones',
-  none: 'Nothing has been deployed yet.',
-  noMatch: 'No deploy is in this state.',
-  newest: (n: number) => `The newest ${n} of each stage. Choose a stage to see older ones.`,
-  who,
-};
-
-export const previews = {
-  title: (stage: string) => `Side by side in ${stage}`,
-  used: (n: number, most: number) => `${n} of ${most}`,
-  cap: (n: number, most: number) => `${n} of at most ${plural(most, 'tag')} run`,
-  full: 'Full: the next new tag makes the oldest give way',
-  columns: { tag: 'Tag', domain: 'Domain', age: 'Runs since', next: 'What becomes of it' },
-  none: 'No tag runs here now',
-  noneBody: 'Deploy one; each runs in a container of its own, at a domain of its own.',
-  noDomain: 'none',
-  stays: 'runs on',
-  next: 'gives way to the next new tag',
-  goneSince: 'its tag left the registry',
-  retires: 'it is stopped when that has lasted',
-  protectedBy: (what: string) => `never gives way: ${what}`,
-  retired: 'Stopped lately',
-  stopped: 'stopped',
 };

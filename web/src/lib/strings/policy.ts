@@ -15,11 +15,6 @@ export const policy = {
   columns: { stage: 'Stage', stale: 'Stale after', action: 'Then', grace: 'Grace', window: 'Window', keep: 'Rollback' },
   warn: 'only listed',
   cleanup: 'cleaned up',
-  level: { default: 'the built-in default', global: 'the general policy', project: 'its project', stage: 'the stage itself' } as Record<
-    string,
-    string
-  >,
-  from: (level: string) => `Decided by ${level}`,
   always: 'any time',
   window: (days: string, from: string, until: string, zone: string) =>
     [days, from || until ? `${from || '00:00'}–${until || '24:00'}` : '', zone].filter(Boolean).join(' '),

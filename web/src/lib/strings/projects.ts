@@ -28,6 +28,8 @@ export const project = {
   deploy: 'Deploy',
   deploysOf: 'Its deploys',
   rollBack: 'Roll back…',
+  compare: 'Compare with what runs',
+  compose: 'Import from compose',
   stages: 'Stages',
   addStage: 'Add stage',
   firstStage: 'No stage yet',
@@ -65,46 +67,11 @@ export const project = {
   notFound: (name: string) => `There is no project ${name}`,
 };
 
-export const stage = {
-  addTitle: 'Add a stage',
-  editTitle: (name: string) => `Edit ${name}`,
-  name: 'Name',
-  kind: 'Kind',
-  kindHelp: 'Of a production stage nothing is cleaned automatically unless the stage itself says so.',
-  host: 'Host',
-  staleAfter: 'Stale after',
-  staleAfterHelp: '10s, 36h, 7d or never. Empty: as the project.',
-  keepLast: 'Kept for rollback',
-  policyHelp: 'When it counts as stale and what is kept for rollback is in its policy, which shows first what a change would do.',
-  keepLastHelp: 'How many good former instances no cleanup touches. Empty: as its policy says.',
-  container: 'Container',
-  containerHelp: 'What every container of this stage is made with. A change counts from the next deploy on.',
-  ports: 'Ports',
-  portsHelp: '[[IP:]HOST:]CONTAINER[/udp], one a line',
-  mounts: 'Volumes and binds',
-  mountsHelp: 'VOLUME:/PATH or /HOST/PATH:/PATH, with :ro to only read, one a line',
-  command: 'Command',
-  commandHelp: 'Instead of the one of the image, one word a line',
-  restart: 'Restart policy',
-  restartNames: { '': 'Engine default (no)', always: 'Always', 'unless-stopped': 'Unless stopped', 'on-failure': 'On failure' } as Record<
-    string,
-    string
-  >,
-  health: 'Healthy when',
-  healthNames: { '': "Its image's HEALTHCHECK passes, or up for 10 s", http: 'An HTTP path answers', tcp: 'A TCP port answers' } as Record<
-    string,
-    string
-  >,
-  healthPort: 'Port of the container',
-  healthPath: 'Path',
-  add: 'Add stage',
-  menu: 'Stage',
+/** What can be done to a stage from the page of its project; what its form says is in stage.ts. */
+export const stageActs = {
   edit: 'Edit',
   remove: 'Remove',
   removeTitle: (name: string) => `Remove the stage ${name}`,
   removeBody: 'It has no instances, so no container is touched. Its events stay.',
   removeHasInstances: (n: number) => `It still has ${plural(n, 'instance')}. Remove those first.`,
-  removeFailed: 'The stage could not be removed',
-  addFailed: 'The stage could not be added',
-  wrongLine: (field: string, line: string, how: string) => `${field}: “${line}” is not written ${how}`,
 };

@@ -55,8 +55,4 @@ export const tagrule = {
   more: (n: number) => `and ${count(n)} more`,
   couldNotAsk: 'The registry could not be asked',
   writeFirst: 'Say which tags, and see here which match.',
-
-  follows: (kind: string, pattern: string) => (kind === 'moving' ? `follows ${pattern}` : `follows ${kind} ${pattern}`),
-  readyTag: (tag: string) => `${tag} is ready`,
-  blind: 'registry could not be asked',
 };

@@ -1,0 +1,15 @@
+export const madeWith = {
+  title: 'What it was made with',
+  ports: 'Ports',
+  env: 'Environment',
+  envHidden: 'Values of secret ones are not shown.',
+  mounts: 'Volumes and binds',
+  readOnly: 'read only',
+  labels: 'Labels',
+  command: 'Command',
+  restart: 'Restart policy',
+  grace: 'Stop grace',
+  health: 'Health',
+  none: 'none',
+  default: 'default',
+};
