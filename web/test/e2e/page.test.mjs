@@ -1,6 +1,7 @@
 // What people do with the page, in a real browser, on the real daemon and a real engine. The flows stand on one
 // another: they are one story, told in order. browser_test.go prepares the ground and runs it.
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { after, before, test } from 'node:test';
 import { AxeBuilder, browser, context, docker, eventually, names, open, shot, wayTo } from './lib.mjs';
 
@@ -112,6 +113,74 @@ test('a tag is deployed, and its instance is alive', async () => {
   await page.getByRole('link', { name: first }).first().click();
   await page.getByRole('heading', { name: first }).waitFor();
   await page.getByText('Running').first().waitFor();
+});
+
+/** What the proxy answers for a domain. */
+const throughProxy = (at, host) =>
+  new Promise((done, failed) => {
+    const [hostname, port] = at.split(':');
+    request({ hostname, port, headers: { host, accept: 'text/html' } }, (answer) => {
+      let text = '';
+      answer.on('data', (part) => (text += part)).on('end', () => done({ status: answer.statusCode, text }));
+    })
+      .on('error', failed)
+      .end();
+  });
+
+test('domains lead to a stage and to anything else, tried before they are saved', async () => {
+  await page.goto(BASE_URL + '/routes');
+  await page.getByText('No domain leads to a stage yet.').waitFor();
+  await button('Add proxy').click();
+  const sheet = dialog('Add a standalone proxy');
+  await sheet.getByLabel('Domains').fill('Wiki.example.com');
+  await sheet.getByLabel('Targets').fill('http://169.254.169.254');
+  await button('Add proxy', sheet).click();
+  await sheet.getByText(/refused as a target: a link-local address/).waitFor();
+  await sheet.getByLabel('Targets').fill(MANY_URL);
+  await button('Test', sheet).click();
+  await sheet.getByText('All targets answer.').waitFor();
+  assert.deepEqual((await new AxeBuilder(page).analyze()).violations, [], 'the sheet');
+  await shot(page, 'route-sheet');
+  await button('Add proxy', sheet).click();
+  await sheet.waitFor({ state: 'detached' });
+  const row = (name) => page.getByRole('listitem').filter({ hasText: name });
+  await row('wiki.example.com').getByText('Up', { exact: true }).waitFor();
+
+  await button('Add route').click();
+  await dialog().getByLabel('Domains').fill('wiki.example.com');
+  await dialog().getByLabel('Stage').selectOption({ label: 'page/production' });
+  await dialog().getByLabel('Port of the container').fill('8080');
+  await button('Add route', dialog()).click();
+  await dialog()
+    .getByText(/leads elsewhere already|it is taken/)
+    .first()
+    .waitFor();
+  await dialog().getByLabel('Domains').fill('page.example.com');
+  await button('Add route', dialog()).click();
+  await dialog().waitFor({ state: 'detached' });
+  await row('page.example.com')
+    .getByRole('link', { name: /^page-production-/ })
+    .waitFor();
+  const at = (await page.getByText(/served at/).textContent()).match(/served at (\S+)/)[1];
+  assert.equal((await throughProxy(at, 'page.example.com')).status, 200);
+  await row('page.example.com')
+    .getByText(/1 request/)
+    .waitFor({ timeout: 30_000 });
+
+  await shot(page, 'routes-list');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await shot(page, 'routes-list-phone');
+  await page.setViewportSize({ width: 1360, height: 850 });
+
+  await button('Actions for wiki.example.com').click();
+  await page.getByRole('menuitem', { name: 'Switch off' }).click();
+  await row('wiki.example.com').getByText('Off', { exact: true }).waitFor();
+  assert.equal((await throughProxy(at, 'wiki.example.com')).status, 404);
+  await button('Actions for page.example.com').click();
+  await page.getByRole('menuitem', { name: 'Remove' }).click();
+  await button('Remove', dialog()).click();
+  await row('page.example.com').waitFor({ state: 'detached' });
+  assert.equal((await throughProxy(at, 'page.example.com')).status, 404);
 });
 
 let looked; // a second look at the instance, by somebody who then looks elsewhere
@@ -694,6 +763,7 @@ const screens = {
   policies: '/projects/page?tab=policies',
   instance: () => `/instances/${living}`,
   reclaim: '/reclaim',
+  routes: '/routes',
   hosts: '/hosts',
   settings: '/settings',
   tokens: '/settings/tokens',

@@ -59,6 +59,9 @@ export type Registry = S['Registry'];
 export type RegistryPreset = S['RegistryPreset'];
 export type RegistryTest = S['RegistryTest'];
 export type TagRule = S['TagRule'];
+export type Route = S['Route'];
+export type RouteChange = Omit<S['UpdateProxyRequest'], '$schema' | 'targets' | 'notes'>;
+export type RouteTest = S['RouteTest'];
 type Problem = S['Problem'];
 
 /** What the server refused, or that it could not be asked (status 0). The hint says what to do about it. */

@@ -10,6 +10,7 @@ export type Topic =
   | 'projects'
   | 'reclaim'
   | 'registries'
+  | 'routes'
   | 'scans'
   | 'settings'
   | 'stages'
@@ -26,11 +27,15 @@ const byFamily: Record<string, Topic[]> = {
   policy: ['policies', 'settings', 'stale'],
   poll: ['registries', 'stages'],
   project: ['projects', 'registries'],
+  proxy: ['routes'],
   reclaim: ['reclaim'],
   registry: ['registries'],
+  route: ['routes'],
+  routing: ['routes'],
   scan: ['hosts', 'scans', 'stale'],
   settings: ['hosts', 'scans', 'settings', 'stale'],
   stage: ['registries', 'stages', 'stale'],
+  target: ['routes'],
   system: ['hosts', 'scans'],
   token: ['tokens'],
   volume: ['reclaim'],

@@ -6,6 +6,7 @@ import Recycle from '@lucide/svelte/icons/recycle';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
 import Server from '@lucide/svelte/icons/server';
 import Settings2 from '@lucide/svelte/icons/settings-2';
+import Waypoints from '@lucide/svelte/icons/waypoints';
 import { nav as words } from '../strings/common';
 
 export const nav = [
@@ -14,6 +15,7 @@ export const nav = [
   { path: '/stale', label: words.stale, icon: ArchiveX, keys: 'g s' },
   { path: '/events', label: words.events, icon: ScrollText, keys: 'g e' },
   { path: '/reclaim', label: words.reclaim, icon: Recycle, keys: 'g r' },
+  { path: '/routes', label: words.routes, icon: Waypoints, keys: 'g d' },
   { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h' },
   { path: '/registries', label: words.registries, icon: Package, keys: 'g i' },
   { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },

@@ -81,6 +81,7 @@ export const titles = {
   hosts: 'Hosts',
   registries: 'Registries',
   foreign: 'Foreign containers',
+  routes: 'Routes',
   settings: 'Settings',
   instance: 'Instance',
   deploy: 'Deploy',
@@ -97,6 +98,7 @@ export const nav = {
   reclaim: 'Reclaim',
   hosts: 'Hosts',
   registries: 'Registries',
+  routes: 'Routes',
   settings: 'Settings',
 };
 
