@@ -77,7 +77,7 @@ func newFront(ctx context.Context, cfg config.Config, l net.Listener, policy pro
 	f.server = proxy.NewServer(proxy.ServerOptions{
 		File: filepath.Join(cfg.Data, tableFile), Policy: policy, Log: log,
 		Flipped: func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
-		Missed:  func() { f.router.Kick() },
+		Missed:  func(ref string) { f.router.Missed(ref) },
 	})
 	if err := f.server.Resume(); err != nil {
 		log.Warn("the last good table of the proxy cannot be used: nothing is served until a new one is made", "error", err)

@@ -43,7 +43,7 @@ func withFront(t *testing.T, f *frontBed) func(*bed) {
 		var router *routing.Router
 		server := proxy.NewServer(proxy.ServerOptions{
 			File: f.file, Policy: policy, Log: b.deps.Log,
-			Flipped: func(flip proxy.Flip) { router.Flipped(t.Context(), flip) }, Missed: func() { router.Kick() },
+			Flipped: func(flip proxy.Flip) { router.Flipped(t.Context(), flip) }, Missed: func(ref string) { router.Missed(ref) },
 		})
 		router = routing.New(b.db, b.deps.Fleet, b.bus, server, policy, b.deps.Log)
 		b.deps.Routes = Routes{Policy: policy, Router: router, Proxy: server, Listen: f.addr}
@@ -360,7 +360,7 @@ func TestAnEngineThatDoesNotAnswerMovesNoRoute(t *testing.T) {
 	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
 	f.must(err)
 	f.engine.Fail(dockertest.Fault{On: `^GET /containers/` + inst.ContainerID + `/json`, Status: 500})
-	f.deps.Routes.Router.Kick()
+	f.deps.Routes.Router.Missed("instance:" + inst.ID + ":80")
 	_, err = f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
 	f.must(err)
 	if status, body := f.ask("shop.example", "/"); status != 200 || body != "one" {

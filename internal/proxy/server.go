@@ -28,8 +28,8 @@ type ServerOptions struct {
 	Policy Policy
 	// Flipped is told when a health check finds that a target is down, or up again.
 	Flipped func(Flip)
-	// Missed is told when a target could not be dialled: perhaps it is elsewhere by now. It must not block.
-	Missed func()
+	// Missed is told the name of a target that could not be dialled: perhaps it is elsewhere by now. It must not block.
+	Missed func(ref string)
 	// Dial replaces the way to targets, for tests in memory: the policy is not asked then. Nil: over the network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log  *slog.Logger
@@ -42,7 +42,7 @@ type Server struct {
 	name       string // in the header Via, by which a circle is noticed
 	policy     Policy
 	flipped    func(Flip)
-	onMiss     func()
+	onMiss     func(ref string)
 	transports transports
 	buffers    bufferPool
 	logins     *logins
@@ -302,8 +302,8 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err er
 	awayPage.write(w, r)
 }
 
-func (s *Server) missed() {
+func (s *Server) missed(ref string) {
 	if s.onMiss != nil {
-		s.onMiss()
+		s.onMiss(ref)
 	}
 }

@@ -111,7 +111,7 @@ func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		up.missed(time.Now(), plainReason(err))
-		b.s.missed()
+		b.s.missed(up.ref)
 		v.tried = append(v.tried, up)
 		if !b.s.moveOn(v) {
 			return nil, err

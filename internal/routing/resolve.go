@@ -131,9 +131,24 @@ type settingsOnly struct{ *store.DB }
 // EnabledRoutes are none.
 func (settingsOnly) EnabledRoutes(context.Context) ([]store.RouteView, error) { return nil, nil }
 
-// unchanged tells that the row of an instance is as it was when it was found well.
+// unchanged tells that the row of an instance is as it was when it was found well, or stopped as the row says it.
 func (s subject) unchanged(f found) bool {
-	return s.row != nil && f.target.Why == "" && f.container == s.row.Container && f.status == s.row.Status && f.started.Equal(s.row.StartedAt)
+	if s.row == nil || f.container != s.row.Container || f.status != s.row.Status || !f.started.Equal(s.row.StartedAt) {
+		return false
+	}
+	return f.target.Why == "" || !f.target.StoppedSince.IsZero() && s.row.Status != store.StatusRunning
+}
+
+// unsettled tells that something runs and could not be reached, or was not found: it may be by now, and no row will tell.
+func (r *Router) unsettled() bool {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	for _, f := range r.found {
+		if f.target.Why != "" && f.target.StoppedSince.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // find asks the engine for one.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ const (
 
 const (
 	applyTimeout = 25 * time.Second // within the time of a switch
-	recheck      = 10 * time.Second // looks whether rows have changed that no event told of
+	recheck      = 10 * time.Second // looks for what no event tells of
 	leastPause   = 2 * time.Second  // between two looks for targets that could not be dialled
 )
 
@@ -71,11 +72,12 @@ type Router struct {
 	mu     sync.Mutex
 	state  State
 	served map[string]struct{} // instances that requests came to since the start
+	missed map[string]struct{} // names of targets that are to be looked for
 }
 
 // New joins the parts; it starts nothing.
 func New(db *store.DB, fleet *docker.Fleet, bus *events.Bus, p Proxy, policy proxy.Policy, log *slog.Logger) *Router {
-	r := &Router{db: db, fleet: fleet, bus: bus, proxy: p, policy: policy, log: log, kick: make(chan struct{}, 1), found: map[string]found{}, served: map[string]struct{}{}}
+	r := &Router{db: db, fleet: fleet, bus: bus, proxy: p, policy: policy, log: log, kick: make(chan struct{}, 1), found: map[string]found{}, served: map[string]struct{}{}, missed: map[string]struct{}{}}
 	kept, _ := p.InForce() // of the last start: where things were while no engine answers yet
 	for _, rule := range kept.Rules {
 		for _, t := range rule.Targets {
@@ -94,8 +96,15 @@ func (r *Router) State() State {
 	return s
 }
 
-// Kick asks for targets that could not be dialled to be looked for. It does not wait.
-func (r *Router) Kick() {
+// Missed asks for a target that could not be dialled to be looked for. It does not wait. A URL is where it is: there is nothing to
+// look for.
+func (r *Router) Missed(ref string) {
+	if strings.Contains(ref, "://") {
+		return
+	}
+	r.mu.Lock()
+	r.missed[ref] = struct{}{}
+	r.mu.Unlock()
 	select {
 	case r.kick <- struct{}{}:
 	default: // it was asked for already
@@ -110,7 +119,7 @@ func (r *Router) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	seen, looked := int64(-1), time.Time{}
 	for {
-		writes, afresh := r.db.RouteWrites(), false
+		writes, afresh, again := r.db.RouteWrites(), false, false
 		if writes == seen {
 			select {
 			case <-ctx.Done():
@@ -125,8 +134,9 @@ func (r *Router) Run(ctx context.Context) error {
 					sub = r.bus.Subscribe(1)
 				}
 			case <-ticker.C:
+				again = r.unsettled()
 			}
-			if writes = r.db.RouteWrites(); writes == seen && !afresh {
+			if writes = r.db.RouteWrites(); writes == seen && !afresh && !again {
 				continue
 			}
 		}
@@ -139,10 +149,23 @@ func (r *Router) Run(ctx context.Context) error {
 			looked = time.Now()
 		}
 		seen = writes
-		if err := r.apply(ctx, func(subject) bool { return afresh }); err != nil && ctx.Err() == nil {
+		missed := r.takeMissed()
+		if err := r.apply(ctx, func(s subject) bool { return missed[s.ref] }); err != nil && ctx.Err() == nil {
 			r.log.ErrorContext(ctx, "the table of routes was not applied; the former one is served", "error", err)
 		}
 	}
+}
+
+// takeMissed are the targets to be looked for.
+func (r *Router) takeMissed() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := make(map[string]bool, len(r.missed))
+	for ref := range r.missed {
+		taken[ref] = true
+	}
+	clear(r.missed)
+	return taken
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
