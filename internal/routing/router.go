@@ -35,8 +35,6 @@ const (
 
 const (
 	applyTimeout = 25 * time.Second // within the time of a switch
-	recheck      = 10 * time.Second // looks for what no event tells of
-	leastPause   = 2 * time.Second  // between two looks for targets that could not be dialled
 )
 
 // Proxy answers by a table.
@@ -113,47 +111,15 @@ func (r *Router) Missed(ref string) {
 
 // Run keeps the proxy in step until ctx ends.
 func (r *Router) Run(ctx context.Context) error {
-	sub := r.bus.Subscribe(1)
-	defer func() { sub.Close() }()
-	ticker := time.NewTicker(recheck)
-	defer ticker.Stop()
-	seen, looked := int64(-1), time.Time{}
-	for {
-		writes, afresh, again := r.db.RouteWrites(), false, false
-		if writes == seen {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-r.kick:
-				afresh = true
-			case _, open := <-sub.C():
-				if !open && !sub.Lagged() {
-					return nil // the bus is closed
-				}
-				if !open { // what it missed is in the rows
-					sub = r.bus.Subscribe(1)
-				}
-			case <-ticker.C:
-				again = r.unsettled()
-			}
-			if writes = r.db.RouteWrites(); writes == seen && !afresh && !again {
-				continue
-			}
-		}
-		if afresh && time.Since(looked) < leastPause {
-			if !pause(ctx, leastPause-time.Since(looked)) {
-				return nil
-			}
-		}
-		if afresh {
-			looked = time.Now()
-		}
-		seen = writes
+	w := r.watch()
+	defer w.end()
+	for w.next(ctx) {
 		missed := r.takeMissed()
 		if err := r.apply(ctx, func(s subject) bool { return missed[s.ref] }); err != nil && ctx.Err() == nil {
 			r.log.ErrorContext(ctx, "the table of routes was not applied; the former one is served", "error", err)
 		}
 	}
+	return nil
 }
 
 // takeMissed are the targets to be looked for.
@@ -166,17 +132,6 @@ func (r *Router) takeMissed() map[string]bool {
 	}
 	clear(r.missed)
 	return taken
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Apply has the proxy answer by what the rows say now. ErrNotServed, with why, when it answers by what it did before.
