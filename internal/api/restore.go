@@ -159,7 +159,7 @@ func (s *server) mayBringBack(ctx context.Context, a store.Archive) error {
 		if err != nil {
 			return fmt.Errorf("read how %s was made: %w", a.Name, err)
 		}
-		fresh = append(fresh, freshPower(deploy.Explicit(made, store.Spec{}), st.Spec)...)
+		fresh = append(fresh, freshPower(deploy.Explicit(made, store.Spec{}, store.Spec{}), st.Spec)...)
 	}
 	slices.Sort(fresh)
 	return s.onlyAdmin(ctx, slices.Compact(fresh))

@@ -179,12 +179,12 @@ func TestExplicitInOtherWords(t *testing.T) {
 		Entrypoint: []string{"sh"}, Command: []string{"-l"}, Networks: []store.Network{{Name: "front", Aliases: []string{"shop", "web"}}},
 		Ports: []store.Port{{Container: 80, HostIP: "0.0.0.0"}}, Mounts: []store.Mount{{Source: anonymous, Target: "/cache"}}, Healthcheck: store.Healthcheck{Interval: 5 * time.Second},
 	}
-	if diff := Compare(Explicit(now, wanted), wanted); len(diff) > 0 {
+	if diff := Compare(Explicit(now, wanted, store.Spec{}), wanted); len(diff) > 0 {
 		t.Errorf("it differs from itself: %+v", diff)
 	}
 	wanted.Entrypoint, wanted.Healthcheck.Interval, wanted.Networks[0].Aliases = []string{"bash"}, time.Second, []string{"other"}
 	var fields []string
-	for _, d := range Compare(Explicit(now, wanted), wanted) {
+	for _, d := range Compare(Explicit(now, wanted, store.Spec{}), wanted) {
 		fields = append(fields, d.Field)
 	}
 	if diff := cmp.Diff([]string{"networks", "entrypoint", "healthcheck"}, fields); diff != "" {
