@@ -152,6 +152,7 @@ func (r *rollout) stopNew(ctx context.Context) (*docker.Container, error) {
 		}
 		return nil, err
 	}
+	r.stayDown(ctx, r.inst.Instance)
 	if !c.Running {
 		return &c, nil
 	}

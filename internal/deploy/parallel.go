@@ -150,6 +150,9 @@ func (d *Deployer) retirePreview(ctx context.Context, id string, grace time.Dura
 			return wrongState(t, "there is nothing to stop")
 		}
 		return d.wanted(ctx, t, store.IntendedStopped, func() error {
+			if err := d.stayStopped(ctx, t.eng, t.view.Instance); err != nil {
+				d.log.WarnContext(ctx, "a retired preview keeps its restart policy", "instance_id", t.view.ID, "error", err)
+			}
 			_, err := d.stopContainer(ctx, t.eng, t.view, store.Event{
 				Kind: "instance.stopped", Actor: "system", Message: fmt.Sprintf("stopped %s: %s", v.Name, why),
 			})

@@ -332,6 +332,11 @@ func (r *rollout) start(ctx context.Context) error {
 		if err := r.joinNetworks(ctx); err != nil {
 			return err
 		}
+		if r.reused() {
+			if err := r.restartAsAsked(ctx, r.eng, r.inst.Instance, r.spec); err != nil {
+				r.tell.note(ctx, fmt.Sprintf("%s keeps the restart policy %s: %v", r.inst.Name, staysStopped, err))
+			}
+		}
 		if err := r.eng.Start(ctx, r.owned(r.inst.Instance)); err != nil {
 			return because(fmt.Errorf("%s: %w", r.inst.Name, err), startAdvice(err))
 		}
@@ -403,6 +408,7 @@ func (r *rollout) finish(ctx context.Context) error {
 		if err := r.wantStopped(ctx, former.ID); err != nil {
 			return err
 		}
+		r.stayDown(ctx, former.Instance)
 	}
 	return r.done(ctx, stage, left)
 }
@@ -417,6 +423,7 @@ func (r *rollout) retire(ctx context.Context, former store.InstanceView, why str
 		return err
 	}
 	r.tell.note(ctx, "stopping "+former.Name)
+	r.stayDown(ctx, former.Instance)
 	_, err := r.stopContainer(ctx, r.eng, former, store.Event{
 		Kind: "instance.stopped", Actor: r.dep.Actor,
 		Message: fmt.Sprintf("stopped %s: %s", former.Name, why),

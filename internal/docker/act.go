@@ -61,6 +61,19 @@ func (e *Engine) Restart(ctx context.Context, c Owned, grace time.Duration) erro
 	})
 }
 
+// SetRestart gives it another restart policy: no, always, unless-stopped or on-failure[:n]. Older podmans cannot.
+func (e *Engine) SetRestart(ctx context.Context, c Owned, policy string) error {
+	doing := "change the restart policy of container " + c.ID
+	p, err := restartPolicy(policy)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return e.act(ctx, doing, c, pauseTimeout, func(ctx context.Context, s *session) error {
+		_, err := s.cli.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &p})
+		return err
+	})
+}
+
 // Pause freezes its processes.
 func (e *Engine) Pause(ctx context.Context, c Owned) error {
 	return e.act(ctx, "pause container "+c.ID, c, pauseTimeout, func(ctx context.Context, s *session) error {

@@ -357,6 +357,31 @@ func restart(t *testing.T, s *subject) {
 	}
 }
 
+// anotherRestart: the policy of a container can be changed while it runs, or it is said that it cannot and all stays as it was.
+func anotherRestart(t *testing.T, s *subject) {
+	id := s.create(t, func(o *docker.CreateOptions) { o.Restart = "always" })
+	if err := s.Start(t.Context(), own(id)); err != nil {
+		t.Fatal(err)
+	}
+	err := s.SetRestart(t.Context(), own(id), "unless-stopped")
+	want := "unless-stopped"
+	if !s.changesRestart {
+		want = "always"
+	}
+	if (err == nil) != s.changesRestart {
+		t.Errorf("change it: %v", err)
+	}
+	if c := s.inspect(t, id); c.RestartPolicy != want || c.State != docker.StateRunning {
+		t.Errorf("it is %s with the policy %s, want %s", c.State, c.RestartPolicy, want)
+	}
+	if err := s.SetRestart(t.Context(), own(id), "sometimes"); !errors.Is(err, docker.ErrInvalid) {
+		t.Errorf("a policy that there is not: %v", err)
+	}
+	if err := s.Stop(t.Context(), own(id), time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func remove(t *testing.T, s *subject) {
 	id := s.run(t)
 	if err := s.Remove(t.Context(), own(id)); !errors.Is(err, docker.ErrConflict) {

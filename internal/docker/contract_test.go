@@ -34,12 +34,13 @@ type abilities struct {
 	tellsShared     bool          // what images share is known
 	tellsFixedIP    bool          // an inspect shows an address that was asked for
 	sharesIPC       bool          // it heeds the wish for the host's IPC
+	changesRestart  bool          // it can give a container another restart policy
 }
 
 var (
 	dockerAbilities = abilities{
 		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
-		tellsShared: true, tellsFixedIP: true, sharesIPC: true,
+		tellsShared: true, tellsFixedIP: true, sharesIPC: true, changesRestart: true,
 	}
 	podmanAbilities = abilities{startLag: time.Second}
 )
@@ -193,6 +194,7 @@ func (s *subject) obey(t *testing.T) {
 		{"on-failure is used up", onFailureUsedUp},
 		{"a start that fails", failedStart},
 		{"restart", restart},
+		{"another restart policy", anotherRestart},
 		{"remove", remove},
 		{"removed by many at once", removedByMany},
 		{"volumes stay", volumesStay},

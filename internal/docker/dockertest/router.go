@@ -177,6 +177,8 @@ func (e *Engine) routeContainers(w http.ResponseWriter, r *request) {
 		e.servePause(w, p[1])
 	case "POST unpause":
 		e.serveUnpause(w, p[1])
+	case "POST update":
+		e.serveUpdate(w, r, p[1])
 	case "POST rename":
 		e.serveRename(w, r, p[1])
 	case "POST wait":
