@@ -177,6 +177,42 @@ func TestKeepsAnewWhenThePolicyChanges(t *testing.T) {
 	})
 }
 
+// A container that was adopted into a stage beside what serves pushes nothing out of what is kept for a rollback.
+func TestAdoptionLeavesWhatIsKept(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1", "2", "3")
+		r.run()
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+			stage, err := tx.Stage(ctx, r.stage.ID)
+			if err != nil {
+				return err
+			}
+			stage.KeepLast = 1
+			return tx.UpdateStage(ctx, stage)
+		})
+		oldest, first, second := r.deploy("1"), r.deploy("2"), r.deploy("3")
+		c := r.pretend.Run(dockertest.Template{Name: "by-hand", Image: repository + ":1"})
+		adopted := storetest.Instance(t, r.db, r.stage, func(i *store.Instance) {
+			i.Name, i.ContainerID, i.Ownership, i.Image, i.ImageTag = "by-hand", c.ID, store.OwnershipAdopted, repository, "0"
+		})
+		storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertDeploy(ctx, store.Deploy{
+				ID: store.NewID(), Kind: store.DeployAdoption, ProjectID: adopted.ProjectID, StageID: adopted.StageID, HostID: adopted.HostID, InstanceID: adopted.ID,
+				Image: adopted.Image, ImageTag: adopted.ImageTag, State: store.DeployDone, Actor: "user:anna", CreatedAt: time.Now(), EndedAt: time.Now(),
+			})
+		})
+		if err := r.KeepForRollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !r.instance(first.ID).RollbackKept || r.instance(oldest.ID).RollbackKept {
+			t.Errorf("the adoption took the place of %s", first.ImageTag)
+		}
+		if d := r.rollback(""); d.InstanceID != first.ID || r.instance(second.ID).Status != store.StatusStopped {
+			t.Errorf("gone back to %+v", d)
+		}
+	})
+}
+
 func TestKeepsTheLastGoodOnesOnly(t *testing.T) {
 	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
 		r.publish("1", "2", "3", "4", "5")

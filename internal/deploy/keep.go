@@ -87,7 +87,8 @@ func (d *Deployer) GoodOnes(ctx context.Context, stageID string, most int) ([]st
 }
 
 // goodOnes are those whose deploy was done and whose container is still there, but for the one that serves: first those that a
-// rollback would go back to, one after the other, then those that were rolled back from.
+// rollback would go back to, one after the other, then those that were rolled back from. One that has a process, as where another
+// container was adopted into the stage beside it, is kept and takes no place of theirs: nobody can go back to it now.
 func goodOnes(ctx context.Context, in former, stage store.Stage, live string, most int) (keep []string, err error) {
 	if stage.Strategy == store.StrategyParallel {
 		return nil, nil // there is nothing to go back to: what ended may become stale
@@ -100,36 +101,27 @@ func goodOnes(ctx context.Context, in former, stage store.Stage, live string, mo
 	if live == "" && len(line) > 0 {
 		live = line[0]
 	}
+	places := most
 	for _, id := range slices.Concat(line, left) {
-		if len(keep) == most {
+		if places == 0 {
 			break
 		}
 		if id == live || slices.Contains(keep, id) {
 			continue
 		}
-		there, err := stillThere(ctx, in, id)
-		if err != nil {
-			return nil, err
+		v, err := in.Instance(ctx, id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("read former instance %s: %w", id, err)
 		}
-		if there {
+		switch {
+		case err != nil: // it is gone
+		case v.Status == store.StatusStopped:
 			keep = append(keep, id)
+			places--
+		case lives(v):
+			keep = append(keep, id)
+		default: // the others have no container to go back to
 		}
 	}
 	return keep, nil
-}
-
-func stillThere(ctx context.Context, in former, id string) (bool, error) {
-	inst, err := in.Instance(ctx, id)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("read former instance %s: %w", id, err)
-	}
-	switch inst.Status {
-	case store.StatusRunning, store.StatusStopped, store.StatusPaused, store.StatusRestarting:
-		return true, nil
-	default: // the others have no container to go back to
-		return false, nil
-	}
 }
