@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -93,13 +95,35 @@ const GoneFor = 24 * time.Hour
 
 // RetirePreviews stops the previews whose tag has been gone from its registry for longer than the grace, as polling has seen, and those
 // that are stale. One that somebody protects stays, and so does one that is being worked on, until the next time. It goes on after
-// errors, and returns how many it stopped.
+// errors, asks each host by a worker of its own, for an engine may hang, and returns how many it stopped.
 func (d *Deployer) RetirePreviews(ctx context.Context, grace time.Duration) (int, error) {
+	hosts, err := d.overduePreviews(ctx, grace)
+	failed := []error{err}
+	var (
+		stopped int
+		mu      sync.Mutex
+		workers sync.WaitGroup
+	)
+	for _, ids := range hosts {
+		workers.Go(func() {
+			n, err := d.retireAll(ctx, ids, grace)
+			mu.Lock()
+			defer mu.Unlock()
+			stopped += n
+			failed = append(failed, err)
+		})
+	}
+	workers.Wait()
+	return stopped, errors.Join(failed...)
+}
+
+// overduePreviews are the ids of those that seem overdue, by their host; with an error those that could be read.
+func (d *Deployer) overduePreviews(ctx context.Context, grace time.Duration) (map[string][]string, error) {
 	stages, err := d.db.Stages(ctx, "")
 	if err != nil {
-		return 0, fmt.Errorf("retire previews: %w", err)
+		return nil, fmt.Errorf("retire previews: %w", err)
 	}
-	stopped := 0
+	hosts := map[string][]string{}
 	var failed []error
 	for _, stage := range stages {
 		if stage.Strategy != store.StrategyParallel {
@@ -108,15 +132,27 @@ func (d *Deployer) RetirePreviews(ctx context.Context, grace time.Duration) (int
 		live, err := liveOf(ctx, d.db, stage, "")
 		failed = append(failed, err)
 		for _, v := range live {
-			if overdue(v, true, grace, time.Now()) == "" {
-				continue
+			if overdue(v, true, grace, time.Now()) != "" {
+				hosts[v.HostID] = append(hosts[v.HostID], v.ID)
 			}
-			switch err := d.retirePreview(ctx, v.ID, grace); {
-			case err == nil:
-				stopped++
-			case !errors.Is(err, ErrBusy) && !errors.Is(err, ErrWrongState):
-				failed = append(failed, err)
-			}
+		}
+	}
+	return hosts, errors.Join(failed...)
+}
+
+// retireAll retires previews of one host. One that is out of use is left alone, and so are the rest of one that does not answer.
+func (d *Deployer) retireAll(ctx context.Context, ids []string, grace time.Duration) (stopped int, err error) {
+	var failed []error
+	for _, id := range ids {
+		switch err := d.retirePreview(ctx, id, grace); {
+		case err == nil:
+			stopped++
+		case errors.Is(err, docker.ErrAbsent):
+			return stopped, errors.Join(failed...)
+		case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout):
+			return stopped, errors.Join(append(failed, err)...)
+		case !errors.Is(err, ErrBusy) && !errors.Is(err, ErrWrongState):
+			failed = append(failed, err)
 		}
 	}
 	return stopped, errors.Join(failed...)

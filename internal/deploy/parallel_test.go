@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -272,6 +273,54 @@ func TestRetireWhatIsGoneFromTheRegistry(t *testing.T) {
 			}
 			r.expectServing(t, v.ID)
 		})
+	})
+}
+
+// A host that hangs holds up the retirement on no other, and one that is out of use is no error.
+func TestRetireBesideAHostThatHangs(t *testing.T) {
+	sideBySideRig(t, 10, func(t *testing.T, r *rig) {
+		hung := dockertest.New(t, dockertest.Options{})
+		adapter, err := docker.New(docker.Options{Endpoint: hung.Endpoint(), Dial: hung.Dial, Log: r.log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = adapter.Close() }()
+		far, unused := storetest.Host(t, r.db), storetest.Host(t, r.db)
+		r.fleet.Add(far.ID, adapter)
+		hung.Fail(dockertest.Fault{On: ".", Hang: true})
+		overdueAt := func(st store.Stage, container string) store.Instance {
+			v := storetest.Instance(t, r.db, st, func(i *store.Instance) {
+				i.TagGoneSince, i.TagCheckedAt = time.Now().Add(-72*time.Hour), time.Now()
+				if container != "" {
+					i.ContainerID, i.Ownership = container, store.OwnershipAdopted
+				}
+			})
+			storetest.Update(t, r.db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.InsertDeploy(ctx, store.Deploy{
+					ID: store.NewID(), ProjectID: v.ProjectID, StageID: v.StageID, HostID: v.HostID, InstanceID: v.ID, Image: v.Image, ImageTag: v.ImageTag,
+					State: store.DeployDone, Actor: "user:anna", CreatedAt: time.Now(), EndedAt: time.Now(),
+				})
+			})
+			return v
+		}
+		// Whichever stage comes first, and however many wait there.
+		for name, host := range map[string]store.Host{"a": far, "z": far, "0": unused} {
+			st := storetest.Stage(t, r.db, host, r.project, func(s *store.Stage) { s.Name, s.Strategy, s.ParallelMax = name, store.StrategyParallel, 10 })
+			overdueAt(st, "")
+			overdueAt(st, "")
+		}
+		near := overdueAt(r.stage, r.pretend.Run(dockertest.Template{Name: "near", Image: "shop:1.0"}).ID)
+		begun := time.Now()
+		n, err := r.RetirePreviews(t.Context(), GoneFor)
+		if n != 1 || errors.Is(err, docker.ErrAbsent) || !errors.Is(err, docker.ErrUnavailable) && !errors.Is(err, docker.ErrTimeout) {
+			t.Errorf("%d retired: %v", n, err)
+		}
+		if e := r.event("instance.stopped"); e.InstanceID != near.ID || e.Time.Sub(begun) > 2*time.Second {
+			t.Errorf("%s was stopped after %s", e.InstanceID, e.Time.Sub(begun))
+		}
+		if took := time.Since(begun); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
 	})
 }
 
