@@ -108,8 +108,18 @@ type AdoptRequest struct {
 
 // Adoption is what was taken over, or would be.
 type Adoption struct {
-	DryRun bool      `json:"dry_run"`
-	Items  []Adopted `json:"items"`
+	DryRun  bool      `json:"dry_run"`
+	Items   []Adopted `json:"items"`
+	LeftOut []LeftOut `json:"left_out"`
+}
+
+// LeftOut is a container of a compose project that cannot be adopted with the rest of it.
+type LeftOut struct {
+	HostID      string `json:"host_id"`
+	Host        string `json:"host"`
+	ContainerID string `json:"container_id"`
+	Name        string `json:"name"`
+	Why         string `json:"why"`
 }
 
 // Adopted is one container of an adoption.

@@ -210,7 +210,8 @@ func (a *app) adoptCompose() *cobra.Command {
 		Use: "compose [HOST/]PROJECT", Short: "Take all containers of a compose project over, or none",
 		Long: `Takes over all that a compose project has on a host and that is not docker-watcher's already: each
 into the stage that "adopt ls" says, which is made if it does not exist. All of them or, if
-one cannot be taken, none. What would be made is shown first. Needs an admin.`,
+one cannot be taken now, none; what can never be adopted, such as docker-watcher itself, is left
+out and named. What would be made is shown first. Needs an admin.`,
 		Example: `  docker-watcher adopt compose shop --dry-run
   docker-watcher adopt compose build-2/shop --yes`,
 		Args:              takes(1, 1),
@@ -292,6 +293,9 @@ func (a *app) printAdoption(done client.Adoption) {
 		for _, l := range i.Left {
 			a.screen.Printf("  - %s\n", screen.Tame(l))
 		}
+	}
+	for _, l := range done.LeftOut {
+		a.screen.Printf("%s on %s is left out: %s\n", screen.Tame(l.Name), l.Host, screen.Tame(l.Why))
 	}
 	if !done.DryRun && len(done.Items) > 0 {
 		a.screen.Printf("Nothing on the engine was changed. Next: docker-watcher ps; docker-watcher adopt rm NAME gives one back\n")

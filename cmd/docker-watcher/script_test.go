@@ -325,8 +325,8 @@ func cmdReads(ts *testscript.TestScript, w *world, args []string) {
 	}
 }
 
-// stranger NAME [OF | compose=PROJECT/SERVICE | runs]...: a container is on the engine that somebody else made an hour ago; with
-// the labels of another one, or of a compose service; it ended then, or runs.
+// stranger NAME [OF | compose=PROJECT/SERVICE | runs | dead]...: a container is on the engine that somebody else made an hour ago; with
+// the labels of another one, or of a compose service; it ended then, runs, or could not be removed.
 func cmdStranger(ts *testscript.TestScript, w *world, args []string) {
 	t := dockertest.Template{Name: args[0], Image: "registry.example/other:1", State: dockertest.Exited, Created: w.engine.Now().Add(-time.Hour)}
 	for _, arg := range args[1:] {
@@ -337,6 +337,8 @@ func cmdStranger(ts *testscript.TestScript, w *world, args []string) {
 			t.Image = "registry.example/" + service + ":1"
 		case arg == "runs":
 			t.State = dockertest.Running
+		case arg == "dead":
+			t.State = dockertest.Dead
 		default:
 			t.Labels = w.labels(ts, arg)
 		}

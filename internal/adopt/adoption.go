@@ -22,6 +22,12 @@ const (
 // untagged stands for the tag of an image that has no name: no registry has it, so that no deploy can bring it again.
 const untagged = "untagged"
 
+// Adoption is what became of a request, or would become of it.
+type Adoption struct {
+	Items []Adopted
+	Left  []Foreign // of a whole compose project: what can never be adopted; its Why says why
+}
+
 // Adopted is what became of one wish, or would become of it.
 type Adopted struct {
 	Instance store.Instance // with its spec; without an id where nothing was made
@@ -40,17 +46,17 @@ var errDryRun = errors.New("nothing is to be made")
 
 // Adopt takes containers over: rows, and the projects and stages that they go into, in one transaction, all or nothing. Nothing
 // on an engine is changed. A dry run decides the same and makes nothing.
-func (a *Adopter) Adopt(ctx context.Context, r Request) ([]Adopted, error) {
-	r, err := a.complete(ctx, r)
+func (a *Adopter) Adopt(ctx context.Context, r Request) (Adoption, error) {
+	r, left, err := a.complete(ctx, r)
 	if err == nil {
 		err = r.check()
 	}
 	if err != nil {
-		return nil, err
+		return Adoption{}, err
 	}
 	subjects, err := a.examineAll(ctx, r.Items)
 	if err != nil {
-		return nil, err
+		return Adoption{}, err
 	}
 	var done []Adopted
 	err = a.db.Update(ctx, func(tx *store.Tx) error {
@@ -75,7 +81,7 @@ func (a *Adopter) Adopt(ctx context.Context, r Request) ([]Adopted, error) {
 		err = nil
 	}
 	if err != nil {
-		return nil, err
+		return Adoption{}, err
 	}
 	if !r.DryRun {
 		for _, one := range done {
@@ -83,7 +89,7 @@ func (a *Adopter) Adopt(ctx context.Context, r Request) ([]Adopted, error) {
 		}
 		a.log.InfoContext(ctx, "containers adopted", "count", len(done), "actor", r.By.Actor)
 	}
-	return done, nil
+	return Adoption{Items: done, Left: left}, nil
 }
 
 // forget takes the ids away of what was made by way of trial.

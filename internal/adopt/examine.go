@@ -108,11 +108,8 @@ func (a *Adopter) mayAdopt(ctx context.Context, s *subject) (err error) {
 	if s.mark == making {
 		return fmt.Errorf("%s: %w: a deploy or an undo is making it", s.c.Name, ErrBusy)
 	}
-	if why := (Foreign{Mark: s.mark}).Why(); why != "" {
+	if why := (Foreign{Mark: s.mark, State: s.c.State}).Why(); why != "" {
 		return fmt.Errorf("%s %w: %s", s.c.Name, ErrNotAdoptable, why)
-	}
-	if s.c.State == docker.StateRemoving || s.c.State == docker.StateDead {
-		return fmt.Errorf("%s %w: the engine is at its removal (%s)", s.c.Name, ErrNotAdoptable, s.c.State)
 	}
 	return nil
 }

@@ -56,6 +56,9 @@ func (f Foreign) Why() string {
 		return "docker-watcher itself runs in it"
 	case MarkNone, MarkStray, MarkInstallation, making:
 	}
+	if f.State == docker.StateRemoving || f.State == docker.StateDead {
+		return fmt.Sprintf("the engine is at its removal (%s)", f.State)
+	}
 	return ""
 }
 

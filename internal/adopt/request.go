@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -29,7 +30,7 @@ type Whole struct{ HostID, Project string }
 type Request struct {
 	Items []Wish
 	// Whole, if set, is all that a compose project has on a host and that is not ours yet: what Items do not name goes where it
-	// is proposed to.
+	// is proposed to. What can never be adopted is left out of it, save where Items name it.
 	Whole Whole
 	// Make allows projects and stages that do not exist to be made.
 	Make   bool
@@ -70,43 +71,69 @@ func (r Request) check() error {
 	return errors.Join(wrong...)
 }
 
-// complete adds what a whole compose project has and the items do not name.
-func (a *Adopter) complete(ctx context.Context, r Request) (Request, error) {
+// complete adds what a whole compose project has and the items do not name; left is what can never be adopted of it.
+func (a *Adopter) complete(ctx context.Context, r Request) (whole Request, left []Foreign, err error) {
 	if r.Whole == (Whole{}) {
-		return r, nil
+		return r, nil, nil
 	}
 	h, err := a.db.Host(ctx, r.Whole.HostID)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	all, err := a.on(ctx, h)
 	if err != nil {
-		return r, fmt.Errorf("list what compose project %s has on %s: %w", r.Whole.Project, h.Name, err)
+		return r, nil, fmt.Errorf("list what compose project %s has on %s: %w", r.Whole.Project, h.Name, err)
 	}
 	all = slices.DeleteFunc(all, func(f Foreign) bool { return f.Compose != r.Whole.Project })
 	sortByKey(all)
 	if len(all) == 0 {
-		return r, store.FieldError{Field: "compose", Reason: fmt.Sprintf("on %s there is nothing of compose project %q that is not ours already", h.Name, r.Whole.Project)}
+		return r, nil, store.FieldError{Field: "compose", Reason: fmt.Sprintf("on %s there is nothing of compose project %q that is not ours already", h.Name, r.Whole.Project)}
 	}
 	for i, w := range r.Items {
 		if !slices.ContainsFunc(all, func(f Foreign) bool { return f.ID == w.ContainerID && h.ID == w.HostID }) {
-			return r, field(i, "container_id", "it does not belong to compose project %s on %s, or is ours already", r.Whole.Project, h.Name)
+			return r, nil, field(i, "container_id", "it does not belong to compose project %s on %s, or is ours already", r.Whole.Project, h.Name)
 		}
 	}
 	all = slices.DeleteFunc(all, func(f Foreign) bool {
 		return slices.ContainsFunc(r.Items, func(w Wish) bool { return f.ID == w.ContainerID })
 	})
+	some, left, err := a.sortOut(ctx, all)
+	if err != nil {
+		return r, nil, err
+	}
+	for _, f := range some {
+		r.Items = append(r.Items, Wish{HostID: h.ID, ContainerID: f.ID, Project: f.Proposal.Project, Stage: f.Proposal.Stage, Kind: f.Proposal.Kind})
+	}
+	if len(r.Items) == 0 && len(left) > 0 {
+		return r, nil, fmt.Errorf("all that compose project %s has on %s %w: %s", r.Whole.Project, h.Name, ErrNotAdoptable, whyNot(left))
+	}
+	return r, left, nil
+}
+
+// sortOut looks at some containers, proposes where those go that can be adopted, and leaves out the others. What has gone
+// meanwhile is in neither.
+func (a *Adopter) sortOut(ctx context.Context, all []Foreign) (some, left []Foreign, err error) {
 	gone, err := a.look(ctx, all)
 	if err != nil {
-		return r, err
-	}
-	if err := a.proposeAll(ctx, all); err != nil {
-		return r, err
+		return nil, nil, err
 	}
 	for i, f := range all {
-		if !gone[i] {
-			r.Items = append(r.Items, Wish{HostID: h.ID, ContainerID: f.ID, Project: f.Proposal.Project, Stage: f.Proposal.Stage, Kind: f.Proposal.Kind})
+		switch {
+		case gone[i]:
+		case f.Why() != "":
+			left = append(left, f)
+		default:
+			some = append(some, f)
 		}
 	}
-	return r, nil
+	return some, left, a.proposeAll(ctx, some)
+}
+
+// whyNot says of each why it can never be adopted.
+func whyNot(left []Foreign) string {
+	said := make([]string, len(left))
+	for i, f := range left {
+		said[i] = f.Name + ": " + f.Why()
+	}
+	return strings.Join(said, "; ")
 }

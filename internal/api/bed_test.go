@@ -93,10 +93,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Registries = registry.New(b.access)
-	b.deps.Adopter = adopt.New(b.db, fleet, adopt.Hands{
-		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
-		Differing: deploy.Differing, Follow: b.deps.Scanner.Follow, Claim: b.deps.Deployer.Claim,
-	}, "", log)
+	b.deps.Adopter = b.adopter("")
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
 	b.deps.Cleaner.LendHands(stale.Hands{Stop: b.deps.Deployer.StopInstance, Start: b.deps.Deployer.StartInstance, Options: b.deps.Deployer.Options})
 	b.deps.Cleaner.ScanBy(func(ctx context.Context, hostID string) error {
@@ -111,6 +108,14 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 	b.serve(New(b.deps))
 	b.signIn()
 	return b
+}
+
+// adopter is as main makes it, in a daemon that runs in a container; empty: in none.
+func (b *bed) adopter(self string) *adopt.Adopter {
+	return adopt.New(b.db, b.deps.Fleet, adopt.Hands{
+		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
+		Follow: b.deps.Scanner.Follow, Claim: b.deps.Deployer.Claim,
+	}, self, b.deps.Log)
 }
 
 // access is how the registries of the bed are reached, as main does it.

@@ -143,7 +143,7 @@ func foreignOf(f adopt.Foreign, after stale.Policy) foreignJSON {
 type adoptIn struct {
 	Body struct {
 		Items   []adoptItem   `json:"items,omitempty" maxItems:"100" doc:"which containers, and where to"`
-		Compose *adoptCompose `json:"compose,omitempty" doc:"all that a compose project has on a host; what items do not name goes where it is proposed to"`
+		Compose *adoptCompose `json:"compose,omitempty" doc:"all that a compose project has on a host; what items do not name goes where it is proposed to, and what can never be adopted is left out"`
 		Make    bool          `json:"make,omitempty" doc:"projects and stages that do not exist may be made"`
 		DryRun  bool          `json:"dry_run,omitempty" doc:"tell what would be made, and make nothing"`
 	} `nameHint:"AdoptRequest"`
@@ -165,8 +165,17 @@ type adoptCompose struct {
 }
 
 type adoptionJSON struct {
-	DryRun bool          `json:"dry_run" doc:"nothing was made"`
-	Items  []adoptedJSON `json:"items" nullable:"false"`
+	DryRun  bool          `json:"dry_run" doc:"nothing was made"`
+	Items   []adoptedJSON `json:"items" nullable:"false"`
+	LeftOut []leftOutJSON `json:"left_out" nullable:"false" doc:"of a compose project: what can never be adopted"`
+}
+
+type leftOutJSON struct {
+	HostID      string `json:"host_id"`
+	Host        string `json:"host" doc:"its name"`
+	ContainerID string `json:"container_id"`
+	Name        string `json:"name" doc:"of the container"`
+	Why         string `json:"why"`
 }
 
 type adoptedJSON struct {
@@ -220,11 +229,14 @@ func (s *server) adoptContainers(ctx context.Context, in *adoptIn) (*out[adoptio
 	if err != nil {
 		return nil, wrongFields("body", err)
 	}
-	body := adoptionJSON{DryRun: r.DryRun, Items: make([]adoptedJSON, 0, len(done))}
-	for _, d := range done {
+	body := adoptionJSON{DryRun: r.DryRun, Items: make([]adoptedJSON, 0, len(done.Items)), LeftOut: make([]leftOutJSON, 0, len(done.Left))}
+	for _, d := range done.Items {
 		body.Items = append(body.Items, adoptedOf(ctx, d))
 	}
-	if !r.DryRun && slices.ContainsFunc(done, func(d adopt.Adopted) bool { return d.MadeStage }) {
+	for _, f := range done.Left {
+		body.LeftOut = append(body.LeftOut, leftOutJSON{HostID: f.Host.ID, Host: f.Host.Name, ContainerID: f.ID, Name: f.Name, Why: f.Why()})
+	}
+	if !r.DryRun && slices.ContainsFunc(done.Items, func(d adopt.Adopted) bool { return d.MadeStage }) {
 		s.thresholdsChanged(ctx)
 	}
 	return answer(body), nil

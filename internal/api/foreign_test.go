@@ -466,6 +466,58 @@ func TestComposeProjectIsAdoptedWhole(t *testing.T) {
 	}
 }
 
+// What can never be adopted keeps the rest of its compose project from nothing, and is named.
+func TestComposeProjectIsAdoptedWithoutWhatCannotBe(t *testing.T) {
+	b := newBed(t)
+	self, web := b.stranger("watcher", -1, composed("shop", "watcher")), b.stranger("web", -1, composed("shop", "web"))
+	b.deps.Adopter = b.adopter(self.ID)
+	b.serve(New(b.deps))
+	secret, _, err := b.deps.Auth.CreateToken(t.Context(), "again", admin, time.Time{}, "system")
+	b.must(err)
+	b.admin, b.viewer = b.nobody.As(secret), b.nobody.As(secret)
+	task := b.stranger("task", -1, composed("shop", "task"))
+	task.Label(docker.LabelSwarmTask, "t1")
+	b.stranger("half", 3, composed("shop", "half"), func(tpl *dockertest.Template) { tpl.State = dockertest.Dead })
+	b.stranger("going", 3, composed("shop", "going"), func(tpl *dockertest.Template) { tpl.State = dockertest.Removing })
+	b.stranger("alone", -1, composed("alone", "watcher"), func(tpl *dockertest.Template) { tpl.State = dockertest.Dead })
+	why := map[string]string{"watcher": "docker-watcher itself", "task": "Swarm", "half": "removal (dead)", "going": "removal (removing)"}
+	for _, f := range b.foreign(client.ForeignFilter{Compose: "shop"}).Items {
+		if f.Adoptable != (why[f.Name] == "") || !strings.Contains(f.Why, why[f.Name]) {
+			t.Errorf("%s: adoptable %v, why %q", f.Name, f.Adoptable, f.Why)
+		}
+	}
+
+	r := client.AdoptRequest{Compose: &client.AdoptCompose{HostID: "local", Project: "shop"}, Make: true, DryRun: true}
+	for _, r.DryRun = range []bool{true, false} {
+		a, err := b.admin.Adopt(t.Context(), r)
+		b.must(err)
+		if len(a.Items) != 1 || a.Items[0].ContainerID != web.ID || len(a.LeftOut) != len(why) {
+			t.Errorf("dry %v: %+v", r.DryRun, a)
+		}
+		for _, l := range a.LeftOut {
+			if why[l.Name] == "" || !strings.Contains(l.Why, why[l.Name]) || l.HostID != b.host.ID || l.Host != "local" || l.ContainerID != b.engine.Container(l.Name).ID {
+				t.Errorf("got %+v", l)
+			}
+		}
+	}
+	if l, err := b.viewer.Instances(t.Context(), client.InstanceFilter{}, client.Page{}); err != nil || len(l.Items) != 1 {
+		t.Errorf("got %+v, %v", l.Items, err)
+	}
+
+	// Who names one gets a no; and so does who asks for a project that has nothing else.
+	r.DryRun, r.Items = true, []client.AdoptItem{item(self, "local", "shop", "watcher")}
+	_, err = b.admin.Adopt(t.Context(), r)
+	wantProblem(t, err, http.StatusConflict, client.CodeNotAdoptable)
+	r.Items = nil
+	for _, project := range []string{"shop", "alone"} {
+		r.Compose.Project = project
+		_, err = b.admin.Adopt(t.Context(), r)
+		if p := problemIn(t, err, http.StatusConflict, client.CodeNotAdoptable); !strings.Contains(p.Detail, "removal (dead)") {
+			t.Errorf("%s: %v", project, p)
+		}
+	}
+}
+
 // A variable that the stage calls plain may have had a value of its own in the container, and nobody has called that one plain.
 func TestDiffKeepsTheSecretsOfAnAdopted(t *testing.T) {
 	b := newBed(t)

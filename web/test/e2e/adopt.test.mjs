@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { AxeBuilder, browser, context, docker, eventually, open, shot } from './lib.mjs';
 
 const { BASE_URL, TOKEN, IMAGE, COMPOSE } = process.env;
-const [web, db] = [`${COMPOSE}-web-1`, `${COMPOSE}-db-1`];
+const [web, db, task] = [`${COMPOSE}-web-1`, `${COMPOSE}-db-1`, `${COMPOSE}-task-1`];
 
 /** @type {import('playwright-core').Page} */
 let page;
@@ -34,12 +34,13 @@ before(async () => {
     ); // prettier-ignore
   run(web, 'web', '--env', 'PASSWORD=swordfish', '--memory', '64m', '--restart', 'unless-stopped');
   run(db, 'db');
+  run(task, 'task', '--label', 'com.docker.swarm.task.id=t1');
   docker('stop', '--time', '1', db);
   untouched = [facts(web), facts(db)];
   page = await as(TOKEN);
 });
 after(async () => {
-  docker('rm', '--force', web, db);
+  docker('rm', '--force', web, db, task);
   await (await browser()).close();
   assert.deepEqual(open.complaints, []);
 });
@@ -98,9 +99,12 @@ test('all of a compose project: where to, what it means, and only then it is don
   await dialog().getByRole('heading', { name: 'What adopting means' }).waitFor();
   await dialog().getByText('Nothing on the engine is changed', { exact: false }).first().waitFor();
   await dialog().getByText('a limit of 64 MiB of memory').waitFor();
+  await dialog().getByText(`${task} is left out: it is a task of Docker Swarm`, { exact: false }).waitFor();
+  await shot(page, 'adopt-left-out');
   assert.equal((await api('GET', '/api/projects')).items.length, 0, 'to look must make nothing');
   await button('Adopt 2 containers').click();
   await dialog().getByRole('heading', { name: '2 containers adopted' }).waitFor();
+  await dialog().getByText(`${task} is left out`, { exact: false }).waitFor();
   await shot(page, 'adopt-done');
   assert.deepEqual([facts(web), facts(db)], untouched, 'nothing on the engine is changed');
   await dialog()

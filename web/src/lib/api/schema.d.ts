@@ -1611,7 +1611,7 @@ export interface components {
             stale_after?: string;
         };
         AdoptRequest: {
-            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to */
+            /** @description all that a compose project has on a host; what items do not name goes where it is proposed to, and what can never be adopted is left out */
             compose?: components["schemas"]["AdoptCompose"];
             /** @description tell what would be made, and make nothing */
             dry_run?: boolean;
@@ -1664,6 +1664,8 @@ export interface components {
             /** @description nothing was made */
             dry_run: boolean;
             items: components["schemas"]["Adopted"][];
+            /** @description of a compose project: what can never be adopted */
+            left_out: components["schemas"]["LeftOut"][];
         };
         AgeBucket: {
             /** Format: int64 */
@@ -2879,6 +2881,15 @@ export interface components {
             used_by: string[];
             /** @description why it is not */
             why?: string;
+        };
+        LeftOut: {
+            container_id: string;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /** @description of the container */
+            name: string;
+            why: string;
         };
         LeftVolume: {
             anonymous: boolean;

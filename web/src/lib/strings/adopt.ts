@@ -59,6 +59,7 @@ export const adopt = {
     ],
     submit: (n: number) => (n === 1 ? 'Adopt' : `Adopt ${plural(n, 'container')}`),
     all: 'All of them are adopted, or none.',
+    leftOut: (name: string, why: string) => `${name} is left out: ${why}.`,
     doneTitle: (n: number) => `${plural(n, 'container')} adopted`,
     done: 'Nothing on the engine was changed.',
     open: 'Open',
