@@ -108,7 +108,9 @@ func wantWhole(t *testing.T, all map[string]client.Adopted, network, volume, fol
 
 func TestAdoptedSpecIsWhatRuns(t *testing.T) {
 	for name, options := range map[string]dockertest.Options{"docker 20.10": dockertest.Docker20(), "docker newest": dockertest.DockerNewest(), "podman 5.4": dockertest.Podman54()} {
-		t.Run(name, func(t *testing.T) { adoptsOnPretend(t, dockertest.Serve(t, options), strings.HasPrefix(name, "podman")) })
+		t.Run(name, func(t *testing.T) {
+			adoptsOnPretend(t, dockertest.Serve(t, options), strings.HasPrefix(name, "podman"))
+		})
 	}
 }
 

@@ -15,10 +15,10 @@ const madeFacts = `{"Id":"0123456789abcdef","Name":"/web","State":{"Running":tru
 	"HostConfig":{"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":3},"AutoRemove":true,"Privileged":true,"Memory":67108864,"MemorySwap":134217728,
 	"CpuQuota":50000,"CapAdd":["CAP_NET_ADMIN","NET_ADMIN"],"CapDrop":["all"],"Dns":["10.0.0.1"],"PidMode":"host","IpcMode":"private","UTSMode":"host","ShmSize":67108864,
 	"PidsLimit":90,"Tmpfs":{"/run":""},"Init":true,"ReadonlyRootfs":true,"SecurityOpt":["label=disable","no-new-privileges"],
-	"Ulimits":[{"Name":"nofile"},{"Name":"RLIMIT_NPROC"}],"Mounts":[{"Type":"volume","Source":"data","Target":"/data","VolumeOptions":{"Subpath":"inner"}}],
+	"Binds":["/srv/conf/:/conf:ro,rslave","data:/data","shared:/shared:rprivate,rbind"],"Ulimits":[{"Name":"nofile"},{"Name":"RLIMIT_NPROC"}],"Mounts":[{"Type":"volume","Source":"data","Target":"/data","VolumeOptions":{"Subpath":"inner"}}],
 	"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":""}],"53/udp":[{"HostIp":"::","HostPort":"53"}]}},
 	"Mounts":[{"Type":"volume","Name":"data","Source":"/var/lib/docker/volumes/data/_data","Destination":"/data","RW":true},
-	{"Type":"bind","Source":"/srv/conf/","Destination":"/conf","Propagation":"rslave"},{"Type":"tmpfs","Destination":"/run","RW":true},{"Type":"tmpfs","Destination":"/scratch","RW":true}],
+	{"Type":"bind","Source":"/srv/conf/","Destination":"/conf","Propagation":"rslave"},{"Type":"bind","Source":"/srv/auto","Destination":"/auto","RW":true,"Propagation":"rslave"},{"Type":"tmpfs","Destination":"/run","RW":true},{"Type":"tmpfs","Destination":"/scratch","RW":true}],
 	"NetworkSettings":{"Networks":{"bridge":{},"shop_default":{"Aliases":["web","0123456789ab","inner"],"IPAMConfig":{"IPv4Address":"10.9.0.5"},"MacAddress":"02:42:0a:09:00:05"},"back":null}}}`
 
 func TestMade(t *testing.T) {
@@ -39,7 +39,7 @@ func TestMade(t *testing.T) {
 			{Container: 80, Host: 8080, HostIP: "0.0.0.0", Protocol: "tcp"},
 			{Container: 80, HostIP: "127.0.0.1", Protocol: "tcp"},
 		},
-		Mounts:   []Mount{{Type: "bind", Source: "/srv/conf", Target: "/conf", ReadOnly: true}, {Type: "volume", Name: "data", Source: "data", Target: "/data"}},
+		Mounts:   []Mount{{Type: "bind", Source: "/srv/auto", Target: "/auto"}, {Type: "bind", Source: "/srv/conf", Target: "/conf", ReadOnly: true}, {Type: "volume", Name: "data", Source: "data", Target: "/data"}},
 		Networks: []Attachment{{Network: "back"}, {Network: "shop_default", Aliases: []string{"inner"}}},
 		Check:    &Healthcheck{Interval: 5 * time.Second}, Memory: 64 << 20, NanoCPUs: 500_000_000, Pids: 90, Init: true, ReadOnly: true,
 		CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Privileged: true, HostPID: true,
