@@ -120,7 +120,7 @@ test('it is given back from its page, and is foreign again, untouched', async ()
   await dialog()
     .getByText(/forgets this container and does not touch it/)
     .waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), 'Cancel');
+  await eventually(async () => assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), 'Cancel'));
   await shot(page, 'adopt-give');
   await button('Give back').click();
   await page.getByText(`${web} was given back, untouched`).waitFor();

@@ -35,15 +35,17 @@ async function look(name) {
       ['phone', 390, 844],
     ]) {
       await page.setViewportSize({ width, height });
-      const wide = await page.evaluate(() =>
-        Math.max(
-          document.documentElement.scrollWidth,
-          ...[...document.querySelectorAll('dialog *')].map((e) =>
-            e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === 'auto' ? e.scrollWidth : 0,
+      await eventually(async () => {
+        const wide = await page.evaluate(() =>
+          Math.max(
+            document.documentElement.scrollWidth,
+            ...[...document.querySelectorAll('dialog *')].map((e) =>
+              e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === 'auto' ? e.scrollWidth : 0,
+            ),
           ),
-        ),
-      );
-      assert.ok(wide <= width, `${name}: ${wide} px wide on a ${device}`);
+        );
+        assert.ok(wide <= width, `${name}: ${wide} px wide on a ${device}`);
+      });
       if ((theme === 'light') === (device === 'desktop')) {
         const { violations } = await new AxeBuilder(page).analyze();
         assert.deepEqual(violations, [], `${name}, ${theme}, ${device}`);
@@ -73,7 +75,9 @@ test('a stage is made with variables of two kinds, networks, limits and power ov
   const form = dialog();
   await form.getByLabel('Name', { exact: true }).fill('preview');
   await button('Add variable', form).click();
-  assert.ok(await form.getByLabel('Name of variable 1').evaluate((e) => e === document.activeElement), 'the new one has the focus');
+  await eventually(async () =>
+    assert.ok(await form.getByLabel('Name of variable 1').evaluate((e) => e === document.activeElement), 'the new one has the focus'),
+  );
   await form.getByLabel('Name of variable 1').fill('PASSWORD');
   await form.getByLabel('Value of PASSWORD').fill('s3cret');
   await button('Add variable', form).click();
