@@ -1,6 +1,6 @@
 import { plural } from '../format';
 
-// The cards of the overview that come after the page.
+// The cards of the overview that come after the page, each by itself.
 export const month = {
   title: 'Last 30 days',
   stale: 'Stale each day, kept ones included',
@@ -33,3 +33,11 @@ export const automatic = {
   archives: (n: number, bytes: string) =>
     n === 0 ? 'Nothing that was removed can be restored' : `${plural(n, 'removed container')} can be restored${bytes && `, ${bytes}`}`,
 };
+
+export const byAge = {
+  title: 'Stale by age',
+  span: (from: number, to?: number) => (!from ? `under ${to} days` : to ? `${from} to ${to} days` : `${from} days and more`),
+  review: 'Review',
+};
+
+export const byProject = 'Reclaimable by project';

@@ -55,15 +55,6 @@ export const overview = {
   paused: 'paused',
   allEvents: 'All events',
   noEvents: 'Nothing has happened yet.',
-  byProject: 'Reclaimable by project',
-  byAge: 'Stale by age',
-  ages: (from: number, to?: number) => (!from ? `under ${to} days` : to ? `${from} to ${to} days` : `${from} days and more`),
   lastFailed: (tag: string) => (tag ? `${tag} failed` : 'last deploy failed'),
   perHour: 'Events per hour',
-
-  none: 'No project yet',
-  noneBody: 'A project follows one image through its stages. Add the first one; what it deploys is watched from then on.',
-  add: 'Add a project',
-  noneAdopt: 'Take over what runs already',
-  noneViewer: 'An admin can add the first one.',
 };

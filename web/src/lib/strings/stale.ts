@@ -55,13 +55,6 @@ export const stale = {
   by: (who: string) => `by ${who}`,
 
   notListed: 'The container of this address is not in this list any more',
-  nothing: 'Nothing is stale',
-  nothingBody: 'Every managed container has been alive within its threshold.',
-  nothingScanned: 'Scanned',
-  nothingNext: 'next scan',
-  neverScanned: 'No scan has been made yet.',
-  nothingKept: 'Nothing is kept',
-  nothingKeptBody: 'Containers that are stale but pinned, or needed for a rollback, are listed here. No cleanup touches them.',
   noMatch: 'No container matches these filters',
   resetFilters: 'Reset filters',
 
