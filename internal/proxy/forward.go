@@ -73,7 +73,7 @@ func (s *Server) rewrite(e *entry, pr *httputil.ProxyRequest) {
 	}
 	out.Header.Set("X-Forwarded-Proto", proto)
 	out.Header.Set("X-Real-Ip", v.client.String())
-	out.Header.Add("Via", "1.1 "+s.name)
+	out.Header.Add("Via", s.via)
 	if len(e.rule.Options.BasicAuth) > 0 {
 		out.Header.Del("Authorization") // it was for us
 	}

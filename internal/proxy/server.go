@@ -40,6 +40,7 @@ type Server struct {
 	log        *slog.Logger
 	file       string
 	name       string // in the header Via, by which a circle is noticed
+	via        string // the whole of it
 	policy     Policy
 	flipped    func(Flip)
 	onMiss     func(ref string)
@@ -60,6 +61,7 @@ func NewServer(o ServerOptions) *Server {
 		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, logins: newLogins(),
 		retired: map[*upstream]struct{}{}, changed: make(chan struct{}),
 	}
+	s.via = "1.1 " + s.name
 	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
 	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
 	return s

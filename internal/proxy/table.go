@@ -73,10 +73,35 @@ type Target struct {
 
 // Hash tells tables apart.
 func (t Table) Hash() (string, error) {
-	text, err := json.Marshal(t)
+	head, rules, err := t.texts()
 	if err != nil {
-		return "", fmt.Errorf("hash the table: %w", err)
+		return "", err
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8]), nil
+	return hashOf(head, rules), nil
+}
+
+// texts are the table apart from its rules, and each rule, as JSON.
+func (t Table) texts() (head []byte, rules [][]byte, err error) {
+	apart := t
+	apart.Rules = nil
+	if head, err = json.Marshal(apart); err != nil {
+		return nil, nil, fmt.Errorf("write the table: %w", err)
+	}
+	for _, r := range t.Rules {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return nil, nil, fmt.Errorf("write rule %s: %w", r.ID, err)
+		}
+		rules = append(rules, text)
+	}
+	return head, rules, nil
+}
+
+func hashOf(head []byte, rules [][]byte) string {
+	sum := sha256.New()
+	sum.Write(head)
+	for _, text := range rules {
+		sum.Write(text)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }

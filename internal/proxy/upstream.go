@@ -10,9 +10,9 @@ import (
 // upstream is one target of one rule, with what is known of it. It outlives the tables that it is in: what is open on it goes on
 // when it has left the table.
 type upstream struct {
-	rule string
-	ref  string
-	url  *url.URL
+	key upstreamKey
+	ref string
+	url *url.URL
 
 	open    atomic.Int64 // requests and streams under way
 	retired atomic.Bool  // in no table any more

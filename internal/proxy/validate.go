@@ -67,12 +67,17 @@ func (r Rule) Validate(p Policy) error {
 
 // Validate checks a table as a whole: each rule, and that no address leads to two.
 func (t Table) Validate(p Policy) error {
+	return t.validate(p, func(int) bool { return false })
+}
+
+// validate is Validate without the rules that are known to be good by themselves.
+func (t Table) validate(p Policy, good func(n int) bool) error {
 	p = t.Policy(p)
 	var wrong []error
-	holder, ids := map[Address]string{}, map[string]bool{}
-	for _, r := range t.Rules {
-		if err := r.Validate(p); err != nil {
-			wrong = append(wrong, err)
+	holder, ids := make(map[Address]string, len(t.Rules)), make(map[string]bool, len(t.Rules))
+	for n, r := range t.Rules {
+		if !good(n) {
+			wrong = append(wrong, r.Validate(p))
 		}
 		if r.ID == "" || ids[r.ID] {
 			wrong = append(wrong, FieldError{Rule: r.ID, Field: "id", Reason: "each rule has one of its own", Taken: true})
