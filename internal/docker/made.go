@@ -2,6 +2,7 @@ package docker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,8 +25,11 @@ func (c Container) Made(image Defaults) (Made, error) {
 	if err != nil {
 		return Made{}, fmt.Errorf("read how container %s was made: %w", c.Name, err)
 	}
-	var in madeInspect
-	if err := json.Unmarshal(c.Raw, &in); err != nil {
+	var (
+		in   madeInspect
+		rest unspoken
+	)
+	if err := errors.Join(json.Unmarshal(c.Raw, &in), json.Unmarshal(c.Raw, &rest)); err != nil {
 		return Made{}, fmt.Errorf("read how container %s was made: %w", c.Name, err)
 	}
 	m := Made{Setup: asked, RemovedAtEnd: in.HostConfig.AutoRemove}
@@ -39,7 +43,8 @@ func (c Container) Made(image Defaults) (Made, error) {
 		m.WorkDir = ""
 	}
 	m.Check = asked.Check.without(image.Check)
-	if slices.Contains(asked.Env, podmanMark) {
+	podman := slices.Contains(asked.Env, podmanMark)
+	if podman {
 		if asked.Pids == podmanPids {
 			m.Pids = 0
 		}
@@ -47,7 +52,7 @@ func (c Container) Made(image Defaults) (Made, error) {
 			maps.DeleteFunc(in.HostConfig.Tmpfs, func(at, _ string) bool { return slices.Contains(podmanFolders, at) })
 		}
 	}
-	m.Others = slices.Concat(in.Config.others(image, in.hostNames(c.ID)), in.HostConfig.others(), in.unmountable(), in.placed())
+	m.Others = slices.Concat(in.Config.others(image, in.hostNames(c.ID)), in.HostConfig.others(), in.unmountable(), in.placed(), rest.others(podman))
 	return m, nil
 }
 
