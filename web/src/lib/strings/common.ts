@@ -7,7 +7,6 @@ export const errors = {
   status: (status: number) => `The server answered with status ${status}`,
   problemId: (id: string) => `Look for ${id} in the log of the daemon`,
   retry: 'Retry',
-  nothingChanged: 'Nothing was changed.',
 };
 
 export const common = {
@@ -18,8 +17,6 @@ export const common = {
   copyFailed: 'Your browser did not allow it. Select the text and copy it by hand.',
   dismiss: 'Dismiss',
   save: 'Save',
-  discard: 'Discard',
-  unsaved: 'Unsaved changes',
   never: 'never',
   none: 'none',
   unknown: 'not known',
@@ -64,8 +61,6 @@ export const shell = {
   openPalette: 'Open the command palette',
   showShortcuts: 'Show keyboard shortcuts',
   flipTheme: 'Switch light and dark',
-  singleKeys: 'Single-key shortcuts',
-  singleKeysHelp: 'Turn off if you use speech input or a screen reader.',
   then: 'then',
 };
 
@@ -102,12 +97,6 @@ export const nav = {
   settings: 'Settings',
 };
 
-export const notFound = {
-  title: 'This page does not exist',
-  body: 'The link may be old, or what it led to was removed.',
-  action: 'Go to the overview',
-};
-
 export const status: Record<string, string> = {
   pending: 'Pending',
   pulling: 'Pulling',
@@ -120,14 +109,6 @@ export const status: Record<string, string> = {
   missing: 'Missing',
   failed: 'Failed',
   removing: 'Removing',
-};
-
-export const protections: Record<string, string> = {
-  pinned: 'Pinned',
-  snoozed: 'Snoozed',
-  keep_label: 'Keep label',
-  rollback: 'Kept for rollback',
-  tag_gone: 'Tag gone from its registry',
 };
 
 export const kinds: Record<string, string> = { dev: 'Development', staging: 'Staging', production: 'Production', preview: 'Preview' };

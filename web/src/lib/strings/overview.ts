@@ -42,8 +42,6 @@ export const overview = {
 
   projects: 'Projects',
   allProjects: 'All projects',
-  project: 'Project',
-  stages: 'Stages',
   running: 'running',
   deploys14: 'Deploys, 14 days',
   deploysOf: (n: number) => `${plural(n, 'deploy')} in 14 days`,

@@ -1,6 +1,8 @@
 import { count, plural } from '../format';
 
 export const settings = {
+  unsaved: 'Unsaved changes',
+  discard: 'Discard',
   title: 'Settings',
   label: 'Settings',
   tabs: { stale: 'Stale and cleanup', policies: 'Policies', tokens: 'API tokens', general: 'This browser', about: 'About' },
