@@ -110,5 +110,3 @@ export const status: Record<string, string> = {
   failed: 'Failed',
   removing: 'Removing',
 };
-
-export const kinds: Record<string, string> = { dev: 'Development', staging: 'Staging', production: 'Production', preview: 'Preview' };
