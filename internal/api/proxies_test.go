@@ -425,3 +425,32 @@ func TestWithoutAListenerRoutesAreWrittenDown(t *testing.T) {
 		t.Errorf("it says %+v", p)
 	}
 }
+
+func TestADeployThatCannotBeReachedLeavesTheRoute(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	f.engine.Publish(dockertest.Image{Ref: "shop:1.1", Life: dockertest.Life{Health: true, HealthAfter: 10 * time.Millisecond}})
+	st := f.shop("shop", "preview")
+	former, _ := f.serving(st, "shop-1", target(t, "one"))
+	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
+	f.must(err)
+	d, err := f.operator.StartDeploy(ctx, st.ID, client.DeployRequest{Tag: "1.1"})
+	f.must(err)
+	eventually(t, "the deploy ends", func() bool {
+		if status, body := f.ask("shop.example", "/"); status != 200 || body != "one" {
+			t.Errorf("meanwhile it answers %d %s", status, body)
+		}
+		d, err = f.viewer.Deploy(ctx, d.ID)
+		f.must(err)
+		return d.Ended()
+	})
+	if d.State != "failed" || !strings.Contains(d.Error, "shop.example") || !strings.Contains(d.Error, "refused as a target") {
+		t.Errorf("it is %s: %s", d.State, d.Error)
+	}
+	got, err := f.viewer.Route(ctx, made.ID)
+	f.must(err)
+	if got.InstanceID != former.ID || got.State != "served" || got.Health.Targets[0].State != "up" {
+		t.Errorf("the route is %+v", got)
+	}
+	f.expect("shop.example", 200, "one")
+}
