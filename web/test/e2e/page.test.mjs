@@ -524,7 +524,7 @@ test('an open event, a period and a search in the log are in the address', async
   await page.getByRole('article').getByText('Kind', { exact: true }).waitFor();
   await page.goto(BASE_URL + '/hosts');
   await page.getByLabel(/period$/).selectOption({ label: 'Last 7 days' });
-  assert.match(page.url(), /blind=7$/);
+  await eventually(() => assert.match(page.url(), /blind=7$/));
   await page.reload();
   await eventually(async () => assert.equal(await page.getByLabel(/period$/).inputValue(), '7'));
 });
@@ -563,6 +563,13 @@ const running = (stage) =>
   )
     .split('\n')
     .filter(Boolean);
+/** The one that runs for a stage, once it is alone: the former may still be stopping when the next one serves already. */
+const alone = (stage) =>
+  eventually(() => {
+    const names = running(stage);
+    assert.equal(names.length, 1, `${names} run`);
+    return names[0];
+  });
 const step = (name) => page.getByRole('listitem').filter({ hasText: name });
 const ended = (title) => page.getByRole('heading', { name: title }).waitFor({ timeout: 60_000 });
 
@@ -603,10 +610,10 @@ test('a deploy is chosen from what the registry has, says what it will do, and i
   assert.equal(running('live').length, 1);
   for (const name of ['Pulling the image', 'Waiting until it is healthy', 'Done']) await step(name).waitFor();
   const lines = page.getByRole('log').getByText(/./);
-  assert.ok((await lines.count()) > 3, 'its log is there');
+  await eventually(async () => assert.ok((await lines.count()) > 3, 'its log is there'));
   await page.reload();
   await ended('1.0 serves live');
-  assert.ok((await lines.count()) > 3, 'and it was kept');
+  await eventually(async () => assert.ok((await lines.count()) > 3, 'and it was kept'));
   await lookedAt('deploy');
 
   await page.goto(BASE_URL + `/projects/lanes?deploy=${lanes.live.id}&tag=1.1`);
@@ -624,7 +631,7 @@ test('a deploy is chosen from what the registry has, says what it will do, and i
 });
 
 test('a deploy that fails says why and what to do, and what served serves on', async () => {
-  const before = running('live');
+  const before = [await alone('live')];
   await page.goto(BASE_URL + `/projects/lanes?deploy=${lanes.live.id}&tag=no-such-tag`);
   await dialog().getByText('The registry does not list no-such-tag.').waitFor();
   await button('Deploy no-such-tag', dialog()).click();
@@ -636,11 +643,11 @@ test('a deploy that fails says why and what to do, and what served serves on', a
   await eventually(async () => assert.equal(await dialog().getByLabel('Image tag').inputValue(), 'no-such-tag'));
   await page.keyboard.press('Escape');
   await dialog().waitFor({ state: 'detached' });
-  assert.ok(!page.url().includes('deploy='), 'what is closed leaves the address');
+  await eventually(() => assert.ok(!page.url().includes('deploy='), 'what is closed leaves the address'));
 });
 
 test('a deploy is cancelled with intent, and what served serves on', async () => {
-  const before = running('live');
+  const before = [await alone('live')];
   const slow = { ports: [{ container: 8080, host: 0 }], health: { kind: 'http', port: 8080, path: '/never', timeout: '5m' } };
   const d = await api('POST', `/api/stages/${lanes.live.id}/deploys`, { tag: '1.2', spec: slow });
   await page.goto(BASE_URL + `/deploys/${d.id}`);
@@ -733,7 +740,7 @@ test('how far a pull is, is seen while it goes on', async () => {
   await page.getByText('42.0 MiB of 100 MiB').waitFor();
   assert.equal(await bar.getAttribute('aria-valuenow'), '42');
   await lookedAt('deploy-pulling');
-  await page.unrouteAll();
+  await page.unrouteAll({ behavior: 'wait' });
 });
 
 test('a viewer follows a deploy and can neither cancel nor repeat it', async () => {
