@@ -32,7 +32,7 @@ before(async () => {
       'run', '--detach', '--name', name, '--label', `com.docker.compose.project=${COMPOSE}`, '--label', `com.docker.compose.service=${service}`,
       ...more, IMAGE,
     ); // prettier-ignore
-  run(web, 'web', '--env', 'PASSWORD=swordfish', '--memory', '64m', '--restart', 'unless-stopped');
+  run(web, 'web', '--env', 'PASSWORD=swordfish', '--memory', '64m', '--hostname', 'front', '--restart', 'unless-stopped');
   run(db, 'db');
   run(task, 'task', '--label', 'com.docker.swarm.task.id=t1');
   docker('stop', '--time', '1', db);
@@ -98,7 +98,7 @@ test('all of a compose project: where to, what it means, and only then it is don
   await button('Show what that means').click();
   await dialog().getByRole('heading', { name: 'What adopting means' }).waitFor();
   await dialog().getByText('Nothing on the engine is changed', { exact: false }).first().waitFor();
-  await dialog().getByText('a limit of 64 MiB of memory').waitFor();
+  await dialog().getByText('the host name "front"').waitFor();
   await dialog().getByText(`${task} is left out: it is a task of Docker Swarm`, { exact: false }).waitFor();
   await shot(page, 'adopt-left-out');
   assert.equal((await api('GET', '/api/projects')).items.length, 0, 'to look must make nothing');
