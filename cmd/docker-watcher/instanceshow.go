@@ -14,6 +14,8 @@ func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show INSTANCE",
 		Short: "All about one container: its state, how its last run ended, what it is made of",
+		Long: `Shows all that is known of one container: where it belongs, its state and since when, how its last run ended (exit code, out of
+memory), what it was made of, its ports and where it is reached. The log of it is shown by "docker-watcher logs", what it uses by "top".`,
 		Example: `  docker-watcher show shop-preview-a1b2c3
   docker-watcher show shop-preview-a1b2c3 -o json | jq .exit_code`,
 		Args:              takes(1, 1),

@@ -114,7 +114,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 func (b *bed) adopter(self string) *adopt.Adopter {
 	return adopt.New(b.db, b.deps.Fleet, adopt.Hands{
 		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
-		Follow: b.deps.Scanner.Follow, Claim: b.deps.Deployer.Claim,
+		Differing: deploy.Differing, Follow: b.deps.Scanner.Follow, Claim: b.deps.Deployer.Claim,
 	}, self, b.deps.Log)
 }
 

@@ -647,6 +647,7 @@ func databaseLost(t *testing.T, app string) {
 	}
 	stop()
 	b.wantThere(all...)
+	b.volumesThere(t)
 	for _, e := range allEvents(t, anew.db) {
 		if e.InstanceID != "" {
 			t.Errorf("an event of what is not its own: %s", e.Message)

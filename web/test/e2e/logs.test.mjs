@@ -65,6 +65,9 @@ test('what is looked for is marked, and jumped to', async () => {
   await page.getByText('1 of 5 lines').waitFor();
   await page.keyboard.press('Shift+Enter');
   await page.getByText('5 of 5 lines').waitFor();
+  await page.waitForURL(/[?&]q=ORDER/);
+  await page.reload();
+  await page.getByText('– of 5 lines').waitFor(); // it came back from the address
   await button('Match case').click();
   await page.getByText('No hit').waitFor();
   await button('Match case').click();
@@ -197,8 +200,10 @@ test('what it uses is plotted live, and over the last hour', async () => {
       await page.goto(`${way.url}/instances/${INSTANCE}`);
       await page.getByRole('img', { name: /CPU: 42 %/ }).waitFor();
       await page.getByRole('img', { name: /Memory: 96\.0 MiB/ }).waitFor();
+      await page.getByRole('img', { name: /^Network: .*\/s in .*\/s out/ }).waitFor();
       await page.getByText(/Measured since/).waitFor();
       await button('Last minutes').click();
+      await page.waitForURL(/[?&]use=minutes/);
       await page.getByText('live', { exact: true }).waitFor();
       assert.deepEqual((await new AxeBuilder(page).analyze()).violations, []);
       await button('Last hour').click();
