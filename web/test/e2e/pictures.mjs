@@ -17,6 +17,35 @@ const [dev, production, preview] = [
 ];
 const deployOf = async (stage, state) => (await get(`/api/stages/${stage}/deploys`)).items.find((d) => d.state === state).id;
 
+// What somebody has set up by hand.
+const post = async (method, path, body) => {
+  const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+  const answer = await fetch(BASE_URL + path, { method, headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+};
+const depot = (await get('/api/projects')).items[0].image.split('/')[0];
+await post('POST', '/api/registries', { name: 'depot', host: depot, plain_http: true });
+await post('PATCH', `/api/stages/${await stageOf('checkout-api', 'staging')}`, {
+  tag_rule: { kind: 'semver', pattern: '^4' },
+  mode: 'notify',
+});
+await post('POST', '/api/proxies', { domains: ['wiki.acme.dev'], targets: ['http://127.0.0.1:1'], notes: 'until it is adopted' });
+await post('POST', '/api/proxies', { domains: ['status.acme.dev'], targets: ['http://10.0.0.7:3000'], enabled: false });
+const compose = `services:
+  web:
+    image: \${REGISTRY:-ghcr.io/acme}/wiki:1.4
+    environment:
+      DATABASE_URL: \${DATABASE_URL:?}
+      LOG_LEVEL: info
+    ports: ["8080:8080"]
+    depends_on: [db]
+    deploy:
+      resources: { limits: { memory: 512M } }
+  db:
+    image: postgres:16
+`;
+
 const key = (k) => (page) => page.keyboard.press(k);
 const select = async (page) => {
   for (const n of [0, 1, 2])
@@ -24,6 +53,11 @@ const select = async (page) => {
       .getByRole('checkbox', { name: /^Select (?!all)/ })
       .nth(n)
       .click();
+};
+const chosen = (of, item) => async (page) => {
+  await page.getByRole('button', { name: `Actions for ${of}` }).click();
+  await page.getByRole('menuitem', { name: item }).first().click();
+  await page.getByRole('dialog').waitFor();
 };
 const screens = {
   overview: ['/'],
@@ -59,6 +93,36 @@ const screens = {
   deploys: ['/projects/checkout-api?tab=deploys'],
   deploy: [`/deploys/${await deployOf(production, 'done')}`],
   'deploy-failed': [`/deploys/${await deployOf(dev, 'failed')}`],
+  'deploy-diff': ['/projects/checkout-api', chosen('production', 'Compare with what runs')],
+  'tag-rule': [
+    '/projects/checkout-api',
+    async (page) => {
+      await chosen('staging', 'Edit')(page);
+      await page.getByText('For this stage now:').waitFor();
+      await page.getByLabel('Range').scrollIntoViewIfNeeded();
+    },
+  ],
+  'compose-import': [
+    '/projects/checkout-api',
+    async (page) => {
+      await chosen('checkout-api', 'Import from compose')(page);
+      await page.getByLabel('Compose file').fill(compose);
+      await page.getByRole('button', { name: 'Look at it' }).click();
+      await page.getByText('has no value').first().waitFor();
+    },
+  ],
+  logs: [`/instances/${alive}?tab=logs`],
+  registries: ['/registries'],
+  routes: ['/routes'],
+  foreign: ['/hosts/foreign'],
+  adopt: [
+    '/hosts/foreign',
+    async (page) => {
+      await page.getByRole('button', { name: 'Adopt all 2… of wiki' }).click();
+      await page.getByRole('button', { name: 'Show what that means' }).click();
+      await page.getByRole('heading', { name: 'What adopting means' }).waitFor();
+    },
+  ],
   policies: ['/projects/storefront?tab=policies'],
   instance: [`/instances/${alive}`, (page) => page.waitForTimeout(ALL_PICTURES === 'quick' ? 100 : 20_000)],
   'instance-stale': [`/instances/${dead.id}`],

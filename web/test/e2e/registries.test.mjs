@@ -239,7 +239,9 @@ test('that it could not be asked is shown, with since when, and what was known s
   assert.equal((await fetch(address, { method: 'POST', body: '{"repository":"acme/shop"}' })).status, 202);
   await page.goto(BASE_URL + '/registries');
   await card().getByText('Answers', { exact: true }).waitFor({ timeout: 40_000 });
-  await card().getByText(/\d+ with nothing new \(304\)/).waitFor();
+  await card()
+    .getByText(/\d+ with nothing new \(304\)/)
+    .waitFor();
   await card().getByText('Next check').waitFor();
   await looks('registries');
 });

@@ -64,6 +64,7 @@ func newWorld(t *testing.T, data string) *world {
 	w.makeProjects()
 	w.makeInstances()
 	w.makePreviews()
+	w.makeStrangers()
 	w.makeHistory()
 	w.makeSettings()
 	w.update(func(ctx context.Context, tx *store.Tx) error { return tx.Emit(ctx, w.sorted()...) })
@@ -316,6 +317,21 @@ func logOf(d store.Deploy, name, reference string) []store.DeployLine {
 		lines[n].DeployID, lines[n].Time = d.ID, d.CreatedAt.Add(d.EndedAt.Sub(d.CreatedAt)*time.Duration(n)/time.Duration(len(lines)-1))
 	}
 	return lines
+}
+
+// makeStrangers puts containers on the engine that are not ours.
+func (w *world) makeStrangers() {
+	compose := func(service string) map[string]string {
+		return map[string]string{"com.docker.compose.project": "wiki", "com.docker.compose.service": service}
+	}
+	for _, t := range []dockertest.Template{
+		{Name: "wiki-web-1", Image: "ghcr.io/acme/wiki:1.4", Labels: compose("web"), Restart: "always", Created: w.now.Add(90 * ago)},
+		{Name: "wiki-db-1", Image: "postgres:16", Labels: compose("db"), Restart: "always", Volumes: []string{"wiki-db:/var/lib/postgresql/data"}, Created: w.now.Add(90 * ago)},
+		{Name: "old-jenkins", Image: "jenkins/jenkins:2.401", State: dockertest.Exited, ExitCode: 143, Created: w.now.Add(400 * ago), Finished: w.now.Add(131 * ago)},
+		{Name: "try-redis", Image: "redis:7", State: dockertest.Exited, Created: w.now.Add(19 * ago), Finished: w.now.Add(18 * ago)},
+	} {
+		w.engine.Add(t)
+	}
 }
 
 // makePreviews lets the tags of one stage run side by side, each at a domain of its own.
