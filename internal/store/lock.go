@@ -60,7 +60,9 @@ func holder(f *os.File) string {
 }
 
 func (l *fileLock) release() error {
-	if err := l.file.Close(); err != nil {
+	// Given back by name: a process that is being started at this moment has a copy of every open file until it is, and a
+	// close alone would leave the lock with that.
+	if err := errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close()); err != nil {
 		return fmt.Errorf("release the lock file: %w", err)
 	}
 	return nil

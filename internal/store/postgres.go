@@ -98,6 +98,9 @@ func watchLock(ctx context.Context, conn *pgx.Conn) *pgLock {
 		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), pgConnTimeout)
 		defer cancel()
+		// Given back by name, for the server ends a connection a moment after it was closed, and whoever comes next would be
+		// refused. Where that fails the lock goes with the connection.
+		_, _ = conn.Exec(end, `SELECT pg_advisory_unlock($1::int, hashtext(current_schema()))`, pgLockClass)
 		l.done <- conn.Close(end)
 	}()
 	return l
