@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -45,19 +46,37 @@ func (a Allowance) after(status int, h http.Header, now time.Time) Allowance {
 	if limit, window, ok := quota(h.Get("Ratelimit-Limit")); ok {
 		a.Limit, a.Window, a.SeenAt = limit, window, now
 	}
-	if remaining, _, ok := quota(h.Get("Ratelimit-Remaining")); ok {
+	remaining, window, told := quota(h.Get("Ratelimit-Remaining"))
+	if told {
 		a.Remaining, a.SeenAt = remaining, now
 	}
 	if source := h.Get("Docker-Ratelimit-Source"); source != "" {
 		a.Source, a.SeenAt = source, now
 	}
-	switch status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if wait := retryAfter(h.Get("Retry-After"), now); wait > 0 {
-			a.RetryAt, a.SeenAt = now.Add(wait), now
-		}
+	wait := time.Duration(0)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		wait = retryAfter(h.Get("Retry-After"), now)
+	}
+	if wait > 0 {
+		a.RetryAt, a.SeenAt = now.Add(wait), now
+	} else if told && remaining == 0 {
+		a.RetryAt = later(a.RetryAt, now, a.share(window))
 	}
 	return a
+}
+
+// share is how long one request of the allowance takes to come back on the average: a registry with nothing left does not tell when
+// its window began, and is not left alone for the whole of it. 0: it has told no window.
+func (a Allowance) share(window time.Duration) time.Duration {
+	return min(cmp.Or(window, a.Window)/time.Duration(max(1, a.Limit)), longestRetry)
+}
+
+// later puts a moment off to a while from now, unless it is later already or there is no while.
+func later(at, now time.Time, while time.Duration) time.Time {
+	if end := now.Add(while); while > 0 && end.After(at) {
+		return end
+	}
+	return at
 }
 
 // quota reads 100;w=21600: how many, and in how many seconds.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -23,16 +24,24 @@ func TestAllowanceIsRead(t *testing.T) {
 		"Docker Hub": {200, http.Header{"Ratelimit-Limit": {"100;w=21600"}, "Ratelimit-Remaining": {"76;w=21600"}, "Docker-Ratelimit-Source": {"203.0.113.7"}}, func(a *Allowance) {
 			*a = Allowance{Limit: 100, Remaining: 76, Window: 6 * time.Hour, Source: "203.0.113.7", SeenAt: noon}
 		}},
-		"without a window":     {200, http.Header{"Ratelimit-Limit": {"50"}, "Ratelimit-Remaining": {"0"}}, func(a *Allowance) { a.Limit, a.Remaining, a.Window, a.SeenAt = 50, 0, 0, noon }},
-		"nonsense":             {200, http.Header{"Ratelimit-Limit": {`"default";q=100`}, "Ratelimit-Remaining": {"-3"}}, func(*Allowance) {}},
-		"seconds to wait":      {429, http.Header{"Retry-After": {"120"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(2*time.Minute), noon }},
-		"a moment to wait":     {503, http.Header{"Retry-After": {"Sun, 29 Nov 2026 12:10:00 GMT"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(10*time.Minute), noon }},
-		"a year to wait":       {429, http.Header{"Retry-After": {"31536000"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(longestRetry), noon }},
-		"for ever":             {429, http.Header{"Retry-After": {"99999999999999999"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(longestRetry), noon }},
-		"a moment in the past": {429, http.Header{"Retry-After": {"Sun, 29 Nov 2020 12:10:00 GMT"}}, func(*Allowance) {}},
-		"negative":             {429, http.Header{"Retry-After": {"-5"}}, func(*Allowance) {}},
-		"words":                {429, http.Header{"Retry-After": {"soon"}}, func(*Allowance) {}},
-		"of a good answer":     {200, http.Header{"Retry-After": {"120"}}, func(*Allowance) {}},
+		"without a window": {200, http.Header{"Ratelimit-Limit": {"50"}, "Ratelimit-Remaining": {"0"}}, func(a *Allowance) { a.Limit, a.Remaining, a.Window, a.SeenAt = 50, 0, 0, noon }},
+		"nothing left": {200, http.Header{"Ratelimit-Limit": {"100;w=21600"}, "Ratelimit-Remaining": {"0;w=21600"}}, func(a *Allowance) {
+			a.Limit, a.Remaining, a.Window, a.RetryAt, a.SeenAt = 100, 0, 6*time.Hour, noon.Add(216*time.Second), noon
+		}},
+		"nothing left of what was told before": {200, http.Header{"Ratelimit-Remaining": {"0"}}, func(a *Allowance) { a.Remaining, a.RetryAt, a.SeenAt = 0, noon.Add(18*time.Second), noon }},
+		"the one of a year": {200, http.Header{"Ratelimit-Limit": {"1;w=31536000"}, "Ratelimit-Remaining": {"0;w=31536000"}}, func(a *Allowance) {
+			a.Limit, a.Remaining, a.Window, a.RetryAt, a.SeenAt = 1, 0, 365*24*time.Hour, noon.Add(longestRetry), noon
+		}},
+		"nothing left, and when to come": {429, http.Header{"Ratelimit-Remaining": {"0;w=21600"}, "Retry-After": {"9"}}, func(a *Allowance) { a.Remaining, a.RetryAt, a.SeenAt = 0, noon.Add(9*time.Second), noon }},
+		"nonsense":                       {200, http.Header{"Ratelimit-Limit": {`"default";q=100`}, "Ratelimit-Remaining": {"-3"}}, func(*Allowance) {}},
+		"seconds to wait":                {429, http.Header{"Retry-After": {"120"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(2*time.Minute), noon }},
+		"a moment to wait":               {503, http.Header{"Retry-After": {"Sun, 29 Nov 2026 12:10:00 GMT"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(10*time.Minute), noon }},
+		"a year to wait":                 {429, http.Header{"Retry-After": {"31536000"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(longestRetry), noon }},
+		"for ever":                       {429, http.Header{"Retry-After": {"99999999999999999"}}, func(a *Allowance) { a.RetryAt, a.SeenAt = noon.Add(longestRetry), noon }},
+		"a moment in the past":           {429, http.Header{"Retry-After": {"Sun, 29 Nov 2020 12:10:00 GMT"}}, func(*Allowance) {}},
+		"negative":                       {429, http.Header{"Retry-After": {"-5"}}, func(*Allowance) {}},
+		"words":                          {429, http.Header{"Retry-After": {"soon"}}, func(*Allowance) {}},
+		"of a good answer":               {200, http.Header{"Retry-After": {"120"}}, func(*Allowance) {}},
 	} {
 		want := before
 		c.want(&want)
@@ -80,6 +89,41 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	if a := all.Allowance("elsewhere.example"); a != (Allowance{}) {
 		t.Errorf("of one that was never asked: %+v", a)
 	}
+}
+
+// A good answer that was the last one of the allowance holds everybody back as well, and no longer than one request takes to come back.
+func TestSpentAllowanceIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := newClient(Access{Host: "registry.example"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		c.conduit.next = roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r, Header: http.Header{}}
+			if strings.Contains(r.URL.Path, "/tags/list") {
+				asked++
+				resp.Body = io.NopCloser(strings.NewReader(`{"name":"shop","tags":["1.0"]}`))
+				resp.Header.Set("Ratelimit-Limit", "100;w=21600")
+				resp.Header.Set("Ratelimit-Remaining", "0;w=21600")
+			}
+			return resp, nil
+		})
+		if tags, err := c.Tags(t.Context(), "registry.example/shop"); err != nil || len(tags) != 1 {
+			t.Fatalf("the last answer: %v, %v", tags, err)
+		}
+		time.Sleep(215 * time.Second)
+		_, err = c.Tags(t.Context(), "registry.example/shop")
+		wantClass(t, err, ClassRateLimited)
+		_, err = c.Check(t.Context(), "shop")
+		if e := refusalIn(t, err, ClassRateLimited); time.Until(e.RetryAt) > time.Second || asked != 1 {
+			t.Errorf("held back until %s, and asked %d times", e.RetryAt, asked)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := c.Check(t.Context(), "shop"); err != nil || asked != 2 {
+			t.Errorf("after its time: %v, asked %d times", err, asked)
+		}
+	})
 }
 
 func TestAfterItsTimeItIsAskedAgain(t *testing.T) {
