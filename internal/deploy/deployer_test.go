@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -256,6 +257,16 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 		{name: "the disk is full while it is pulled", image: &dockertest.Image{PullFail: "write /var/lib/docker/tmp/x: no space left on device"}, reason: []string{"no space left", "free space on the host"}},
 		{name: "made for another platform", image: &dockertest.Image{Arch: "s390x"}, reason: []string{"made for linux/s390x", "for the engine's platform under this tag"}},
 		{name: "pull breaks off", image: &dockertest.Image{PullFail: "unexpected EOF"}, reason: []string{"unexpected EOF"}},
+		{
+			name:   "a registry that is nowhere",
+			image:  &dockertest.Image{PullFail: "Get https://nowhere.invalid/v2/: dial tcp: lookup nowhere.invalid: no such host"},
+			reason: []string{"no such host", "check the host in the project's image", "docker-watcher registry add"},
+		},
+		{
+			name:   "a registry that does not run",
+			image:  &dockertest.Image{PullFail: "Get https://registry.example/v2/: dial tcp 192.0.2.1:443: connect: connection refused"},
+			reason: []string{"connection refused", "that a registry answers there"},
+		},
 		{name: "crashes", image: &dockertest.Image{Life: never}, reason: []string{"ended with code 3", "exiting as told", "docker-watcher logs"}, made: true},
 		{name: "out of memory", image: &dockertest.Image{Life: dockertest.Life{ExitAfter: time.Second, OOM: true}}, reason: []string{"out of memory"}, made: true},
 		{
@@ -330,6 +341,16 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An engine that cannot be reached is not taken for a registry that cannot.
+func TestPullAdviceKnowsWhoDoesNotAnswer(t *testing.T) {
+	for _, kind := range []error{docker.ErrUnavailable, docker.ErrTimeout} {
+		advice := pullAdvice(fmt.Errorf("pull shop:1.0: %w: dial tcp 192.0.2.1:2376: connect: connection refused", kind))
+		if !strings.Contains(advice, "see that the engine runs") {
+			t.Errorf("%v: %s", kind, advice)
+		}
 	}
 }
 

@@ -34,10 +34,11 @@ const freeSpace = "free space on the host: 'docker-watcher reclaim' shows what r
 func diskFull(err error) bool { return strings.Contains(err.Error(), "no space left on device") }
 
 func pullAdvice(err error) string {
+	text := err.Error()
 	switch {
 	case errors.Is(err, errNoRoom), diskFull(err):
 		return freeSpace
-	case strings.Contains(err.Error(), "no matching manifest"), strings.Contains(err.Error(), "no image found in manifest list"):
+	case strings.Contains(text, "no matching manifest"), strings.Contains(text, "no image found in manifest list"):
 		return "push the image for the engine's platform under this tag, or deploy another tag"
 	case errors.Is(err, docker.ErrNotFound):
 		return "check the image and the tag, and that they were pushed: there is no such image in its registry"
@@ -45,6 +46,8 @@ func pullAdvice(err error) string {
 		return "the registry wants a login, or another one: see docker-watcher registry test, then deploy again"
 	case errors.Is(err, docker.ErrUnavailable), errors.Is(err, docker.ErrTimeout):
 		return "see that the engine runs and reaches the registry, then deploy again"
+	case strings.Contains(text, "no such host"), strings.Contains(text, "connection refused"): // of the engine's way to the registry: ours to the engine is above
+		return "check the host in the project's image (project.image), and that a registry answers there; one that wants a login is set up with docker-watcher registry add"
 	}
 	return "see that the engine reaches the registry and trusts it, then deploy again"
 }
