@@ -267,6 +267,14 @@ func TestFailedDeployLeavesWhatRan(t *testing.T) {
 			image:  &dockertest.Image{PullFail: "Get https://registry.example/v2/: dial tcp 192.0.2.1:443: connect: connection refused"},
 			reason: []string{"connection refused", "that a registry answers there"},
 		},
+		{
+			name: "pull does not come to its end", image: &dockertest.Image{PullTime: time.Hour, Layers: 10},
+			reason: []string{"pull registry.example/shop:2.0: the image was not there within 30m0s", "pull the image on the host by hand"},
+		},
+		{
+			name: "pull stalls", image: &dockertest.Image{PullTime: time.Hour},
+			reason: []string{"see that the engine runs and reaches the registry"},
+		},
 		{name: "crashes", image: &dockertest.Image{Life: never}, reason: []string{"ended with code 3", "exiting as told", "docker-watcher logs"}, made: true},
 		{name: "out of memory", image: &dockertest.Image{Life: dockertest.Life{ExitAfter: time.Second, OOM: true}}, reason: []string{"out of memory"}, made: true},
 		{

@@ -38,6 +38,8 @@ func pullAdvice(err error) string {
 	switch {
 	case errors.Is(err, errNoRoom), diskFull(err):
 		return freeSpace
+	case errors.Is(err, errSlow):
+		return "pull the image on the host by hand, where it may take longer, then deploy again; or see why the way to the registry is that slow"
 	case strings.Contains(text, "no matching manifest"), strings.Contains(text, "no image found in manifest list"):
 		return "push the image for the engine's platform under this tag, or deploy another tag"
 	case errors.Is(err, docker.ErrNotFound):

@@ -14,6 +14,9 @@ import (
 // pullWithin bounds one pull; a pull that stalls is noticed earlier by the adapter.
 const pullWithin = 30 * time.Minute
 
+// errSlow ends a pull that moves on and does not come to its end.
+var errSlow = fmt.Errorf("the image was not there within %s", pullWithin)
+
 // errNoRoom ends a pull that the engine has no room for.
 var errNoRoom = errors.New("the engine has not enough free space")
 
@@ -74,7 +77,7 @@ func (r *rollout) engineInfo(ctx context.Context) docker.Info {
 }
 
 func (r *rollout) pullImage(ctx context.Context, ref string, free int64) (docker.Image, error) {
-	ctx, cancel := context.WithTimeout(ctx, pullWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, pullWithin, errSlow)
 	defer cancel()
 	login, err := r.logIn(ctx)
 	if err != nil {

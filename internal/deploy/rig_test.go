@@ -98,7 +98,7 @@ func (r *rig) end(id string) store.Deploy {
 	r.t.Helper()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	late := time.After(20 * time.Minute)
+	late := time.After(pullWithin + 10*time.Minute) // the longest step is a pull
 	for {
 		d, err := r.db.Deploy(r.t.Context(), id)
 		if err != nil {
