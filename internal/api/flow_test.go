@@ -155,6 +155,7 @@ func TestSpecIsChecked(t *testing.T) {
 		where string
 	}{
 		"env name":            {`{"env":[{"name":"A=B","value":"x"}]}`, "body.spec.env[0].name"},
+		"env name of lines":   {`{"env":[{"name":"A\nB","value":"x"}]}`, "body.spec.env[0].name"},
 		"env name empty":      {`{"env":[{"name":"","value":"x"}]}`, "body.spec.env[0].name"},
 		"env without a value": {`{"env":[{"name":"NEW"}]}`, "body.spec.env[0].value"},
 		"env twice":           {`{"env":[{"name":"A","value":"1"},{"name":"A","value":"2"}]}`, "body.spec"},

@@ -34,6 +34,8 @@ func TestValidateSpec(t *testing.T) {
 	}{
 		{"env without a name", store.Spec{Env: []store.EnvVar{{Value: "x"}}}, "env name"},
 		{"env name with =", store.Spec{Env: []store.EnvVar{{Name: "A=B"}}}, "env name"},
+		{"env name with a line break", store.Spec{Env: []store.EnvVar{{Name: "A\nB"}}}, "line break"},
+		{"env name that ends in a line break", store.Spec{Env: []store.EnvVar{{Name: "A\n"}}}, "line break"},
 		{"env twice", store.Spec{Env: []store.EnvVar{{Name: "A"}, {Name: "A"}}}, "given twice"},
 		{"env with a zero byte", store.Spec{Env: []store.EnvVar{{Name: "A", Value: "\x00"}}}, "zero byte"},
 		{"port 0", store.Spec{Ports: []store.Port{{}}}, "container port"},
