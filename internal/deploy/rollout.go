@@ -275,7 +275,7 @@ func (r *rollout) imageName(ctx context.Context) string {
 // a deploy that fails starts it again.
 func (r *rollout) makeRoom(ctx context.Context) error {
 	former, why, err := r.formerInTheWay(ctx)
-	if err != nil || former == nil {
+	if err != nil || former == nil || r.endedWhileChecked(ctx) {
 		return err
 	}
 	r.tell.note(ctx, fmt.Sprintf("stopping %s first: %s", former.Name, why))
@@ -299,6 +299,16 @@ func (r *rollout) makeRoom(ctx context.Context) error {
 	}
 	failpoint("made-room")
 	return nil
+}
+
+// endedWhileChecked tells of a deploy that was left open that its new one was started and has no process any more: the check
+// will fail, and what a crash in the middle of that may have left serving again is not stopped for it. In doubt it has one.
+func (r *rollout) endedWhileChecked(ctx context.Context) bool {
+	if r.dep.State != store.DeployChecking {
+		return false
+	}
+	c, err := r.eng.Inspect(ctx, r.inst.ContainerID)
+	return errors.Is(err, docker.ErrNotFound) || err == nil && !hasProcess(c)
 }
 
 // formerInTheWay returns the instance that the deploy replaces, if it has a process and cannot run beside the new one.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,11 +27,13 @@ import (
 type scene string
 
 const (
-	forward   scene = "deploy"
-	makesRoom scene = "deploy with one host port" // the former must be stopped first
-	back      scene = "rollback"
-	another   scene = "rollback without the container"
-	cancel    scene = "cancel"
+	forward    scene = "deploy"
+	makesRoom  scene = "deploy with one host port" // the former must be stopped first
+	unhealthy  scene = "unhealthy with one host port"
+	sideBySide scene = "preview"
+	back       scene = "rollback"
+	another    scene = "rollback without the container"
+	cancel     scene = "cancel"
 )
 
 var kills = []struct {
@@ -43,7 +46,9 @@ var kills = []struct {
 		"draining", "after-stop", "before-done", "after-done",
 	}, []string{"after-create", "after-stop"}},
 	{makesRoom, []string{"made-room", "before-start", "after-start", "before-switch", "after-switch", "before-done"}, []string{"made-room"}},
-	{back, []string{"before-start", "after-start", "before-switch", "after-switch", "after-stop", "before-done"}, []string{"after-switch"}},
+	{unhealthy, []string{"new-stopped", "before-failed"}, nil},
+	{sideBySide, []string{"before-switch", "after-switch", "draining", "after-stop", "before-done"}, nil},
+	{back, []string{"before-start", "after-start", "before-switch", "after-switch", "draining", "after-stop", "before-done"}, []string{"after-switch"}},
 	{another, []string{"pulled", "after-create", "after-start", "after-switch"}, nil},
 	{cancel, []string{"cancel-taken-away"}, nil},
 }
@@ -57,6 +62,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		for _, tag := range []string{"1.0", "1.1", "1.2"} {
 			engine.Publish(dockertest.Image{Ref: "registry.example/shop:" + tag, Life: dockertest.Life{Health: true, HealthAfter: 20 * time.Millisecond}})
 		}
+		engine.Publish(dockertest.Image{Ref: "registry.example/shop:bad", Life: dockertest.Life{Health: true, HealthAfter: 20 * time.Millisecond, Unhealthy: true}})
 		for _, k := range kills {
 			for _, point := range k.points {
 				t.Run(string(k.scene)+" "+point, func(t *testing.T) {
@@ -78,28 +84,30 @@ func TestKilledAtEachStep(t *testing.T) {
 func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string) {
 	t.Parallel() // they wait most of the time
 	s := newSite(t, endpoint, image)
-	if what == makesRoom {
+	if what == makesRoom || what == unhealthy {
 		s.spec.Ports[0].Host = freePort(t)
 	}
 	s.open()
+	if what == sideBySide {
+		s.runTagsSideBySide(2)
+	}
 	s.start()
 	former := s.bring(s.begin("1.0"))
-	storetest.LayRoute(t, s.dir, former.Instance, "shop.example")
-	if what == back || what == another {
+	if what != sideBySide { // whose routes are made for it
+		storetest.LayRoute(t, s.dir, former.Instance, "shop.example")
+	}
+	if what == back || what == another || what == sideBySide {
 		s.bring(s.begin("1.1"))
+	}
+	if what == sideBySide {
+		s.runTagsSideBySide(1) // so that 1.0 gives way to the next of 1.1, as the 1.1 of now does
 	}
 	serves := s.serving()
 	if what == another {
 		s.remove(former.ContainerID)
 	}
 	s.stop()
-	var dep store.Deploy
-	switch what {
-	case forward, makesRoom, cancel:
-		dep = s.begin("1.2")
-	case back, another:
-		dep = s.rollback(former.ID)
-	}
+	dep := s.killed(what, former.ID)
 	s.leave()
 	mode := "carry-out"
 	if what == cancel {
@@ -108,26 +116,40 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 	killAt(t, point, killtest, s.dir, endpoint, s.host.ID, mode)
 
 	s.open()
-	if n := len(s.containers(docker.StateRunning)); n == 0 && what != makesRoom {
+	stopped := what == makesRoom || what == unhealthy && point == "new-stopped"
+	if n := len(s.containers(docker.StateRunning)); n == 0 && !stopped {
 		t.Error("nothing serves after the kill")
 	}
-	s.wantRoute("after the kill", what != makesRoom)
+	led := 1
+	if what == sideBySide {
+		led = 2
+		stopped = point == "before-done" // the one that gave way, whose domain still says where it was
+	}
+	s.wantRoute("after the kill", led, !stopped)
 	s.start()
 	dep = s.end(dep.ID)
 	want := store.DeployDone
-	if what == cancel {
+	switch what {
+	case cancel:
 		want = store.DeployCancelled
+	case unhealthy:
+		want = store.DeployFailed
+	case forward, makesRoom, sideBySide, back, another:
+		serves = []string{dep.InstanceID}
 	}
 	if dep.State != want {
 		t.Errorf("the deploy is %s: %s; want %s", dep.State, dep.Error, want)
 	}
-	if what != cancel {
-		serves = []string{dep.InstanceID}
-	}
 	if got := s.serving(); !slices.Equal(got, serves) {
 		t.Errorf("%v serve, want %v", got, serves)
 	}
-	s.wantRoute("at the end", true)
+	s.wantRoute("at the end", led, what != sideBySide)
+	if what == sideBySide {
+		s.wantDomain(dep.InstanceID, "1-1")
+	}
+	if what == unhealthy {
+		s.wantStoppedOnce(former.ID)
+	}
 	for _, c := range s.containers() {
 		if _, err := s.db.InstanceByContainer(t.Context(), s.host.ID, c.ID); err != nil {
 			t.Errorf("container %s has no row: %v", c.Name, err)
@@ -307,6 +329,34 @@ func (s *site) end(id string) store.Deploy {
 	}
 }
 
+// killed begins the deploy that is killed in the middle.
+func (s *site) killed(what scene, former string) store.Deploy {
+	s.t.Helper()
+	switch what {
+	case back, another:
+		return s.rollback(former)
+	case unhealthy:
+		return s.begin("bad")
+	case sideBySide:
+		return s.begin("1.1")
+	case forward, makesRoom, cancel:
+	}
+	return s.begin("1.2")
+}
+
+// runTagsSideBySide makes the stage one of previews, each at a domain of its own.
+func (s *site) runTagsSideBySide(most int) {
+	s.t.Helper()
+	storetest.Update(s.t, s.db, func(ctx context.Context, tx *store.Tx) error {
+		stage, err := tx.Stage(ctx, s.stage.ID)
+		if err != nil {
+			return err
+		}
+		stage.Strategy, stage.ParallelMax, stage.Domain = store.StrategyParallel, most, "{{tag}}.shop.example"
+		return tx.UpdateStage(ctx, stage)
+	})
+}
+
 // bring waits until a deploy is done and returns its instance.
 func (s *site) bring(d store.Deploy) store.InstanceView {
 	s.t.Helper()
@@ -344,8 +394,8 @@ func (s *site) serving() []string {
 	return ids
 }
 
-// wantRoute looks where the route of the stage leads: to a container that runs, if it must.
-func (s *site) wantRoute(when string, must bool) {
+// wantRoute looks where the routes of the stage lead: to so many instances, whose containers run, if they must.
+func (s *site) wantRoute(when string, want int, must bool) {
 	s.t.Helper()
 	all, _, err := s.db.Instances(s.t.Context(), store.InstanceFilter{StageID: s.stage.ID}, store.Page{Limit: 1000})
 	if err != nil {
@@ -365,8 +415,35 @@ func (s *site) wantRoute(when string, must bool) {
 			s.t.Errorf("%s the route leads to %s, which is %s, %v", when, v.Name, c.State, err)
 		}
 	}
-	if led != 1 {
-		s.t.Errorf("%s the route leads to %d instances", when, led)
+	if led != want {
+		s.t.Errorf("%s the routes lead to %d instances, want %d", when, led, want)
+	}
+}
+
+// wantDomain looks whether the domain of a tag leads to an instance.
+func (s *site) wantDomain(id, tag string) {
+	s.t.Helper()
+	routes, err := s.db.RoutesOf(s.t.Context(), id)
+	if err != nil || len(routes) != 1 || !strings.HasPrefix(routes[0], tag) {
+		s.t.Errorf("the new one is at %v, %v; want the domain of %s", routes, err, tag)
+	}
+}
+
+// wantStoppedOnce looks whether an instance was stopped for the deploy and for nothing else: not anew, once it serves again.
+func (s *site) wantStoppedOnce(id string) {
+	s.t.Helper()
+	all, _, err := s.db.Events(s.t.Context(), store.EventFilter{StageID: s.stage.ID}, store.Page{Limit: 1000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var told []string
+	for _, e := range all {
+		if e.InstanceID == id && e.Kind == "instance.stopped" {
+			told = append(told, e.Message)
+		}
+	}
+	if len(told) != 1 {
+		s.t.Errorf("what served before was stopped %d times: %q", len(told), told)
 	}
 }
 
