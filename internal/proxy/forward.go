@@ -60,6 +60,8 @@ func (s *Server) rewrite(e *entry, pr *httputil.ProxyRequest) {
 	}
 	if v.trusted {
 		out.Header["X-Forwarded-For"] = in.Header["X-Forwarded-For"]
+	} else {
+		dropForwarded(out.Header)
 	}
 	pr.SetXForwarded()
 	if v.trusted {
@@ -109,6 +111,16 @@ func dropLookalikes(h http.Header) {
 		}
 		dashed := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 		if dashed == "forwarded" || dashed == "x-real-ip" || dashed == "authorization" || dashed == "content-length" || dashed == "transfer-encoding" || strings.HasPrefix(dashed, "x-forwarded-") {
+			delete(h, name)
+		}
+	}
+}
+
+// dropForwarded takes away all that a stranger says of where a request came from: targets believe X-Forwarded-Port or -Prefix as much as
+// those that are set anew here.
+func dropForwarded(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(strings.ToLower(name), "x-forwarded-") {
 			delete(h, name)
 		}
 	}

@@ -58,6 +58,7 @@ func TestWhatATargetSees(t *testing.T) {
 		for name, value := range map[string]string{
 			"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "X-Real-Ip": "6.6.6.6", "Forwarded": "for=6.6.6.6",
 			"X_Forwarded_For": "6.6.6.6", "X_real_ip": "6.6.6.6", "Connection": "X-Secret", "X-Secret": "1", "Keep-Alive": "5", "Te": "gzip", "Proxy-Authorization": "x",
+			"X-Forwarded-Port": "666", "X-Forwarded-Prefix": "/evil", "x-forwarded-Uri": "/evil",
 		} {
 			q.Header[name] = []string{value}
 		}
@@ -70,6 +71,7 @@ func TestWhatATargetSees(t *testing.T) {
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "a.example", "X-Real-Ip": "127.0.0.1", "Forwarded": "", "X_Forwarded_For": "", "X_real_ip": "",
 		"X-Secret": "", "Keep-Alive": "", "Te": "", "Proxy-Authorization": "", "Accept-Encoding": "gzip",
+		"X-Forwarded-Port": "", "X-Forwarded-Prefix": "", "X-Forwarded-Uri": "",
 	} {
 		if name != "Accept-Encoding" && strings.Join(got.Header[name], "") != want {
 			t.Errorf("it sees %s: %q, want %q", name, got.Header[name], want)
@@ -82,6 +84,9 @@ func TestWhatATargetSees(t *testing.T) {
 	}
 	if got.Header.Get("X-Real-Ip") != "6.6.6.6" {
 		t.Errorf("behind a proxy that is believed the client is %q", got.Header.Get("X-Real-Ip"))
+	}
+	if port := got.Header.Get("X-Forwarded-Port"); port != "666" {
+		t.Errorf("what a proxy that is believed says of the port is %q", port)
 	}
 
 	got = see(rule("a.example", target+"/base").at("/api").with(func(o *Options) {
