@@ -55,6 +55,7 @@ func (s *Server) forwarder(e *entry) *httputil.ReverseProxy {
 func (s *Server) rewrite(e *entry, pr *httputil.ProxyRequest) {
 	v, out, in := visitOf(pr.In.Context()), pr.Out, pr.In
 	dropLookalikes(out.Header)
+	dropTunnel(out.Header)
 	if e.rule.Options.StripPrefix {
 		stripPrefix(out, v.prefix)
 	}
@@ -122,6 +123,20 @@ func dropForwarded(h http.Header) {
 	for name := range h {
 		if strings.HasPrefix(strings.ToLower(name), "x-forwarded-") {
 			delete(h, name)
+		}
+	}
+}
+
+// dropTunnel takes away the wish for HTTP/2 without TLS: a target that grants it would take requests that no rule has seen.
+func dropTunnel(h http.Header) {
+	h.Del("Http2-Settings")
+	for _, list := range h["Upgrade"] {
+		for protocol := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
+				h.Del("Upgrade")
+				h.Del("Connection")
+				return
+			}
 		}
 	}
 }

@@ -111,6 +111,27 @@ func TestOneRequestIsNeverTwo(t *testing.T) {
 	}
 }
 
+func TestNoTunnelOfHTTP2PastTheRules(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	r := newRig(t)
+	r.apply(rule("a.example", app(t, func(_ http.ResponseWriter, q *http.Request) { seen <- q.Header })))
+	for protocol, passes := range map[string]bool{"h2c": false, "H2C": false, "websocket, h2c": false, "h2c,websocket": false, "websocket": true, "echo": true} {
+		got := r.raw("GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n")
+		if got != "HTTP/1.1 200 OK" {
+			t.Errorf("to %s it answers %s", protocol, got)
+			continue
+		}
+		h := <-seen
+		if h.Get("Http2-Settings") != "" || (h.Get("Upgrade") != "") != passes || (h.Get("Connection") != "") != passes {
+			t.Errorf("of %s the target sees %v", protocol, h)
+		}
+	}
+	r.apply(rule("a.example", answering(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")))
+	if got := r.raw("GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 502") {
+		t.Errorf("a target that changes to HTTP/2 unasked is answered by %s", got)
+	}
+}
+
 func TestTargetsThatMisbehave(t *testing.T) {
 	stuck := make(chan struct{})
 	defer close(stuck)
