@@ -112,7 +112,7 @@ type Info struct {
 	Containers    int
 	SystemTime    time.Time
 	Skew          time.Duration // engine's clock minus ours, from the answer's Date header
-	FreeBytes     int64         // free in its storage; -1: its driver does not tell
+	FreeBytes     int64         // free in its storage; -1: not known
 }
 
 // Image is what an image inspect tells.
