@@ -229,6 +229,42 @@ func TestWrongRoutesAreRefusedByField(t *testing.T) {
 	}
 }
 
+func TestSecretHeadersThatAreSentBack(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	fields := leadsTo("a.example", target(t, "a"))
+	fields.RequestHeaders = &[]client.Header{{Name: "Authorization", Value: "one"}, {Name: "Authorization", Value: "two"}, {Name: "X-Token"}}
+	made, err := f.operator.CreateProxy(ctx, fields)
+	f.must(err)
+	send := func(headers ...client.Header) error {
+		_, err := f.operator.UpdateProxy(ctx, made.ID, 0, client.ProxyFields{RouteFields: client.RouteFields{RequestHeaders: &headers}})
+		return err
+	}
+	has := func(want ...proxy.Header) {
+		t.Helper()
+		row, err := f.db.Route(ctx, made.ID)
+		f.must(err)
+		o, err := routing.ReadOptions(row.Options)
+		f.must(err)
+		if !slices.Equal(o.RequestHeaders, want) {
+			t.Errorf("the rule sets %+v, want %+v", o.RequestHeaders, want)
+		}
+	}
+	f.must(send(client.Header{Name: "authorization", Secret: true}, client.Header{Name: "AUTHORIZATION", Secret: true}))
+	has(proxy.Header{Name: "authorization", Value: "one"}, proxy.Header{Name: "AUTHORIZATION", Value: "two"})
+	for _, name := range []string{"X-Api-Key", "X-Token"} {
+		err := send(client.Header{Name: "authorization", Secret: true}, client.Header{Name: name, Secret: true})
+		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.request_headers[1]" {
+			t.Errorf("%s: %+v", name, p.Errors)
+		}
+	}
+	has(proxy.Header{Name: "authorization", Value: "one"}, proxy.Header{Name: "AUTHORIZATION", Value: "two"})
+	f.must(send(client.Header{Name: "authorization", Value: "new"}, client.Header{Name: "authorization", Secret: true}))
+	has(proxy.Header{Name: "authorization", Value: "new"}, proxy.Header{Name: "authorization", Value: "two"})
+	f.must(send(client.Header{Name: "Authorization"})) // said so, it is taken away
+	has(proxy.Header{Name: "Authorization"})
+}
+
 // TestABadTableLeavesTheOldOneServed is acceptance test 28.
 func TestABadTableLeavesTheOldOneServed(t *testing.T) {
 	f := newFrontBed(t)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
@@ -114,8 +115,8 @@ func (f RouteFields) applyOptions(o *proxy.Options, wrong *[]ProblemField) {
 	setIf(&o.MaxBodyBytes, f.MaxBodyBytes)
 	setIf(&o.Maintenance, f.Maintenance)
 	setIf(&o.MaintenanceNote, f.MaintenanceNote)
-	setHeaders(&o.RequestHeaders, f.RequestHeaders)
-	setHeaders(&o.ResponseHeaders, f.ResponseHeaders)
+	setHeaders("request_headers", &o.RequestHeaders, f.RequestHeaders, wrong)
+	setHeaders("response_headers", &o.ResponseHeaders, f.ResponseHeaders, wrong)
 	setSpan("connect_timeout", &o.ConnectTimeout, f.ConnectTimeout, wrong)
 	setSpan("response_timeout", &o.ResponseTimeout, f.ResponseTimeout, wrong)
 	if f.BasicAuth != nil {
@@ -132,15 +133,24 @@ func (f RouteFields) applyOptions(o *proxy.Options, wrong *[]ProblemField) {
 	}
 }
 
-func setHeaders(to *[]proxy.Header, from *[]headerJSON) {
+// setHeaders sets headers anew. One that is sent back without its secret value gets the former one of its name, of several each its
+// own; where there is none it is wrong, as without a value it would take the header away.
+func setHeaders(field string, to *[]proxy.Header, from *[]headerJSON, wrong *[]ProblemField) {
 	if from == nil {
 		return
 	}
-	former := *to
+	former := slices.Clone(*to)
 	*to = nil
-	for _, h := range *from {
-		if at := slices.IndexFunc(former, func(f proxy.Header) bool { return f.Name == h.Name }); h.Secret && h.Value == "" && at >= 0 {
+	for i, h := range *from {
+		at := slices.IndexFunc(former, func(f proxy.Header) bool { return f.Value != "" && strings.EqualFold(f.Name, h.Name) })
+		switch {
+		case h.Secret && h.Value == "" && at < 0:
+			*wrong = append(*wrong, ProblemField{fmt.Sprintf("body.%s[%d]", field, i), h.Name + " has no former value that could stay: send its value, or leave secret out to take the header away"})
+		case h.Secret && h.Value == "":
 			h.Value = former[at].Value
+		}
+		if at >= 0 {
+			former = slices.Delete(former, at, at+1)
 		}
 		*to = append(*to, proxy.Header{Name: h.Name, Value: h.Value})
 	}
