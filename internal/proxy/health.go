@@ -23,8 +23,9 @@ type Flip struct {
 // checksAtOnce bounds the health checks that run side by side.
 const checksAtOnce = 8
 
-// checkup is what is known of the checks of one target.
+// checkup is what is known of the checks of one target. It begins anew when the rule asks for another check.
 type checkup struct {
+	asks  HealthCheck
 	due   time.Time
 	good  int // answers in a row
 	bad   int
@@ -34,7 +35,8 @@ type checkup struct {
 type checked struct {
 	up  *upstream
 	e   *entry
-	why string // empty: it is well
+	k   *checkup // that it was made for
+	why string   // empty: it is well
 }
 
 // Run checks the health of the targets whose rules ask for it, until ctx ends. While none does, it sleeps.
@@ -65,13 +67,13 @@ func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known m
 		for _, up := range e.upstreams {
 			wanted[up] = true
 			k := known[up]
-			if k == nil {
-				k = &checkup{due: now}
+			if k == nil || k.asks != h {
+				k = &checkup{asks: h, due: now}
 				known[up] = k
 			}
 			if !k.under && !k.due.After(now) {
 				k.under = group.TryGo(func() error {
-					report(ctx, results, checked{up, e, s.check(ctx, e, up, h)})
+					report(ctx, results, checked{up, e, k, s.check(ctx, e, up, h)})
 					return nil
 				})
 				if k.under {
@@ -86,7 +88,7 @@ func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known m
 	for up := range known {
 		if !wanted[up] {
 			delete(known, up)
-			up.down.Store(false) // nobody asks any more
+			up.unchecked() // nobody asks any more
 		}
 	}
 	return next
@@ -112,9 +114,8 @@ func (s *Server) awaitCheck(ctx context.Context, known map[*upstream]*checkup, n
 	case <-changed:
 	case <-due:
 	case c := <-results:
-		if k := known[c.up]; k != nil {
-			k.under = false
-			s.note(k, c)
+		if c.k.under = false; known[c.up] == c.k { // else it was of a check that the rule asks for no more
+			s.note(c.k, c)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestRulesLeadToTheirTargets(t *testing.T) {
@@ -512,6 +513,58 @@ func TestHealthChecksTakeTargetsOutAndBringThemBack(t *testing.T) {
 	}
 	if len(r.flips) > 0 {
 		t.Error("it flips on and on")
+	}
+}
+
+func TestAChangedHealthCheckIsMadeAtOnce(t *testing.T) {
+	r := newRig(t)
+	asked := make(chan string, 10)
+	target := app(t, func(w http.ResponseWriter, q *http.Request) {
+		if asked <- q.URL.Path; q.URL.Path == "/sick" {
+			w.WriteHeader(500)
+		}
+	})
+	group, known, results := &errgroup.Group{}, map[*upstream]*checkup{}, make(chan checked, 10)
+	begin := func(h *HealthCheck) {
+		r.apply(rule("a.example", target).with(func(o *Options) { o.HealthCheck = h }))
+		r.beginChecks(t.Context(), group, known, results)
+		_ = group.Wait() // none of them returns an error
+	}
+	end := func() {
+		for len(results) > 0 {
+			r.awaitCheck(t.Context(), known, time.Time{}, nil, results)
+		}
+	}
+	every := Span(time.Hour)
+	begin(&HealthCheck{Path: "/sick", Interval: every, Fails: 1})
+	end()
+	begin(&HealthCheck{Path: "/well", Interval: every, Passes: 1})
+	end()
+	if len(asked) != 2 || len(r.flips) != 2 || (<-r.flips).Up || !(<-r.flips).Up {
+		t.Fatalf("of two checks %d were made, and it flips %d times", len(asked), len(r.flips))
+	}
+	begin(&HealthCheck{Path: "/well", Interval: every, Passes: 1})
+	if len(asked) != 2 {
+		t.Error("a check that is as it was is made before it is due")
+	}
+
+	// What the former check counts, or finds yet, says nothing of the new one.
+	begin(&HealthCheck{Path: "/sick", Interval: every, Fails: 2})
+	end()
+	begin(&HealthCheck{Path: "/sick", Interval: every, Fails: 3})
+	begin(&HealthCheck{Path: "/sick", Interval: every, Fails: 2})
+	if end(); len(r.flips) != 0 {
+		t.Errorf("one answer of each of three checks: it flips by %+v", <-r.flips)
+	}
+
+	begin(&HealthCheck{Path: "/sick", Interval: every, Fails: 1})
+	end()
+	if report, _ := r.Report("a.example"); !report.Targets[0].Down || report.Targets[0].Trouble == "" {
+		t.Errorf("it is %+v", report.Targets[0])
+	}
+	begin(nil)
+	if report, _ := r.Report("a.example"); report.Targets[0].Down || report.Targets[0].Trouble != "" {
+		t.Errorf("without a check it is %+v", report.Targets[0])
 	}
 }
 

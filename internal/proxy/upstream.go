@@ -60,6 +60,13 @@ func (u *upstream) answered(now time.Time) {
 	}
 }
 
+// unchecked forgets what a health check found, once there is none: why it could not be dialled stays.
+func (u *upstream) unchecked() {
+	if u.down.Swap(false) && u.misses.Load() == 0 {
+		u.trouble.Store(nil)
+	}
+}
+
 // spared tells that others are better asked now.
 func (u *upstream) spared(now time.Time) bool {
 	return u.down.Load() || u.suspect.Load() > now.UnixMilli()
