@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -489,4 +490,35 @@ func TestADeployThatCannotBeReachedLeavesTheRoute(t *testing.T) {
 		t.Errorf("the route is %+v", got)
 	}
 	f.expect("shop.example", 200, "one")
+}
+
+func TestADeployMovesNoRouteThatAnotherOneHasYetToSwitch(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	shop, blog := f.shop("shop", "preview"), f.shop("blog", "preview")
+	one, _ := f.serving(shop, "shop-1", target(t, "one"))
+	f.serving(blog, "blog-1", target(t, "old"))
+	_, err := f.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
+	f.must(err)
+	_, err = f.operator.CreateRoute(ctx, routeTo(blog, "blog.example", 80))
+	f.must(err)
+	next, _ := f.serving(blog, "blog-2", target(t, "new"))
+	dep := store.Deploy{
+		ID: store.NewID(), Kind: store.DeployForward, ProjectID: blog.ProjectID, StageID: blog.ID, HostID: f.host.ID, InstanceID: next.ID,
+		Image: "shop", ImageTag: "1.1", State: store.DeploySwitching, Actor: "system", CreatedAt: time.Now(),
+	}
+	f.update(func(tx *store.Tx) error {
+		return errors.Join(tx.InsertDeploy(ctx, dep), tx.PointRoutes(ctx, blog.ID, next.ID))
+	})
+	router := f.deps.Routes.Router
+	f.must(router.Switch(ctx, shop, store.InstanceView{Instance: one}))
+	for host, want := range map[string]string{"shop.example": "one", "blog.example": "old"} {
+		if status, body := f.ask(host, "/"); status != 200 || body != want {
+			t.Errorf("%s answers %d %s, want %s", host, status, body, want)
+		}
+	}
+	f.must(router.Switch(ctx, blog, store.InstanceView{Instance: next}))
+	if status, body := f.ask("blog.example", "/"); status != 200 || body != "new" {
+		t.Errorf("after its own deploy it answers %d %s", status, body)
+	}
 }

@@ -143,6 +143,9 @@ func (r *Router) Apply(ctx context.Context) error {
 // where they came before.
 func (r *Router) Switch(ctx context.Context, stage store.Stage, to store.InstanceView) error {
 	return r.applyChecked(ctx, func(s subject) bool { return s.row != nil && s.row.StageID == stage.ID }, func(t *proxy.Table, subjects map[string]subject) error {
+		if err := r.leaveToDeploys(ctx, t, subjects, stage.ID); err != nil {
+			return err
+		}
 		for _, rule := range t.Rules {
 			for _, target := range rule.Targets {
 				s, ours := subjects[target.Ref]
@@ -169,19 +172,19 @@ func (r *Router) Drained(ctx context.Context, instanceID string) error {
 }
 
 func (r *Router) apply(ctx context.Context, afresh func(subject) bool) error {
-	return r.applyChecked(ctx, afresh, func(t *proxy.Table, subjects map[string]subject) error { return r.leaveToDeploys(ctx, t, subjects) })
+	return r.applyChecked(ctx, afresh, func(t *proxy.Table, subjects map[string]subject) error { return r.leaveToDeploys(ctx, t, subjects, "") })
 }
 
 // leaveToDeploys leaves the routes of stages where they lead whose deploys are about to switch them: their rows run ahead until the
-// deploy has found its instance to be reached, which Switch does.
-func (r *Router) leaveToDeploys(ctx context.Context, t *proxy.Table, subjects map[string]subject) error {
+// deploy has found its instance to be reached, which Switch does. Except names the stage whose deploy asks now; empty: none.
+func (r *Router) leaveToDeploys(ctx context.Context, t *proxy.Table, subjects map[string]subject, except string) error {
 	open, err := r.db.OpenDeploys(ctx)
 	if err != nil {
 		return err
 	}
 	switching := map[string]bool{}
 	for _, d := range open {
-		if d.State == store.DeploySwitching {
+		if d.State == store.DeploySwitching && d.StageID != except {
 			switching[d.StageID] = true
 		}
 	}
