@@ -522,3 +522,33 @@ func TestADeployMovesNoRouteThatAnotherOneHasYetToSwitch(t *testing.T) {
 		t.Errorf("after its own deploy it answers %d %s", status, body)
 	}
 }
+
+func TestABadTableHoldsUpNoDeployOfAStageWithoutRoutes(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	shop, blog := f.shop("shop", "preview"), f.shop("blog", "preview")
+	one, _ := f.serving(shop, "shop-1", target(t, "one"))
+	two, _ := f.serving(blog, "blog-1", target(t, "two"))
+	_, err := f.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
+	f.must(err)
+	bad := store.Route{
+		ID: store.NewID(), Standalone: true, Targets: []string{target(t, "bad")}, Domains: []store.RouteAddress{{Domain: "bad.example", PathPrefix: "/"}}, TLS: "off",
+		Options: `{"hsts_seconds": -5}`, Enabled: true, CreatedAt: time.Now(), Revision: 1,
+	}
+	f.update(func(tx *store.Tx) error { return tx.InsertRoute(ctx, bad) })
+	router := f.deps.Routes.Router
+	if err := router.Switch(ctx, shop, store.InstanceView{Instance: one}); !errors.Is(err, routing.ErrNotServed) {
+		t.Errorf("a stage with a route is switched by %v", err)
+	}
+	if err := router.Switch(ctx, blog, store.InstanceView{Instance: two}); err != nil {
+		t.Errorf("a stage without a route is not switched: %v", err)
+	}
+	if state := router.State(); !strings.Contains(state.Error, bad.ID) {
+		t.Errorf("the state tells no more of the bad table: %+v", state)
+	}
+	left, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := router.Switch(left, blog, store.InstanceView{Instance: two}); err == nil {
+		t.Error("what nobody could look up is told to be switched")
+	}
+}

@@ -140,8 +140,20 @@ func (r *Router) Apply(ctx context.Context) error {
 }
 
 // Switch is Apply for a deploy: it returns when requests for the stage come to the instance. An error means that they come
-// where they came before.
+// where they came before. What keeps a table from being served is no matter of a stage that has no route in it.
 func (r *Router) Switch(ctx context.Context, stage store.Stage, to store.InstanceView) error {
+	err := r.switchTo(ctx, stage, to)
+	if err == nil {
+		return nil
+	}
+	routes, rowsErr := r.db.EnabledRoutes(ctx)
+	if rowsErr == nil && !slices.ContainsFunc(routes, func(v store.RouteView) bool { return v.StageID == stage.ID }) {
+		return nil
+	}
+	return errors.Join(err, rowsErr)
+}
+
+func (r *Router) switchTo(ctx context.Context, stage store.Stage, to store.InstanceView) error {
 	return r.applyChecked(ctx, func(s subject) bool { return s.row != nil && s.row.StageID == stage.ID }, func(t *proxy.Table, subjects map[string]subject) error {
 		if err := r.leaveToDeploys(ctx, t, subjects, stage.ID); err != nil {
 			return err
