@@ -552,3 +552,88 @@ func TestABadTableHoldsUpNoDeployOfAStageWithoutRoutes(t *testing.T) {
 		t.Error("what nobody could look up is told to be switched")
 	}
 }
+
+func TestARefusedNetworkStopsOnlyWhatLeadsThere(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	st := f.shop("shop", "preview")
+	inst, _ := f.serving(st, "shop-1", target(t, "one"))
+	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
+	f.must(err)
+	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
+	f.must(err)
+	refused := func(when, why string) {
+		t.Helper()
+		if status, _ := f.ask("shop.example", "/"); status == 200 {
+			t.Errorf("%s, what leads there is served", when)
+		}
+		got, err := f.viewer.Route(ctx, made.ID)
+		f.must(err)
+		if h := got.Health.Targets[0]; h.State != "unreachable" || !strings.Contains(h.Detail, why) || h.Remedy == "" {
+			t.Errorf("%s, its health is %+v", when, h)
+		}
+		if state, err := f.viewer.Routing(ctx); err != nil || state.State != "in_step" {
+			t.Errorf("%s, the table is %+v, %v", when, state, err)
+		}
+	}
+	refused("refused", "is refused as a target")
+	_, err = f.operator.CreateProxy(ctx, client.ProxyFields{RouteFields: client.RouteFields{Domains: &[]string{"b.example"}, RedirectTo: new("https://www.example.com")}})
+	f.must(err) // another route is changed as ever
+	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": ""})
+	f.must(err)
+	f.expect("shop.example", 200, "one")
+
+	// Its engine does not answer when the network is refused: where it was known to be is no way round.
+	f.engine.Fail(dockertest.Fault{On: `^GET /containers/` + inst.ContainerID + `/json`, Status: 500})
+	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
+	f.must(err)
+	refused("refused while its engine is away", "could not be asked")
+}
+
+func TestARefusedNetworkLeavesNothingToADeploy(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	st := f.shop("shop", "preview")
+	inst, _ := f.serving(st, "shop-1", target(t, "one"))
+	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
+	f.must(err)
+	dep := store.Deploy{
+		ID: store.NewID(), Kind: store.DeployForward, ProjectID: st.ProjectID, StageID: st.ID, HostID: f.host.ID, InstanceID: inst.ID,
+		Image: "shop", ImageTag: "1.1", State: store.DeploySwitching, Actor: "system", CreatedAt: time.Now(),
+	}
+	f.update(func(tx *store.Tx) error { return tx.InsertDeploy(ctx, dep) })
+	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
+	f.must(err)
+	if status, _ := f.ask("shop.example", "/"); status == 200 {
+		t.Error("while a deploy switches it, what leads there is served")
+	}
+}
+
+func TestASettingThatARouteForbidsIsNotSaved(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	_, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))
+	f.must(err)
+	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "10.0.0.0/8, 127.0.0.0/8", "plan_max_items": 7})
+	p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	if len(p.Errors) != 1 || p.Errors[0].Location != "body.refused_targets" || !strings.Contains(p.Errors[0].Message, "a.example") || !strings.Contains(p.Errors[0].Message, "targets[0]") {
+		t.Errorf("it says %+v", p.Errors)
+	}
+	if s, err := f.db.Settings(ctx); err != nil || s.RefusedTargets != "" || s.PlanMaxItems == 7 {
+		t.Errorf("something of it was saved: %+v, %v", s, err)
+	}
+	if status, body := f.ask("a.example", "/"); status != 200 || body != "a" {
+		t.Errorf("it answers %d %s", status, body)
+	}
+	// What was wrong before is no fault of the setting.
+	bad := store.Route{
+		ID: store.NewID(), Standalone: true, Targets: []string{target(t, "bad")}, Domains: []store.RouteAddress{{Domain: "bad.example", PathPrefix: "/"}}, TLS: "off",
+		Options: `{"hsts_seconds": -5}`, Enabled: true, CreatedAt: time.Now(), Revision: 1,
+	}
+	f.update(func(tx *store.Tx) error { return tx.InsertRoute(ctx, bad) })
+	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "10.0.0.0/8"})
+	wantProblem(t, err, http.StatusConflict, client.CodeNotServed)
+	if s, err := f.db.Settings(ctx); err != nil || s.RefusedTargets != "10.0.0.0/8" {
+		t.Errorf("it was not saved: %+v, %v", s, err)
+	}
+}

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -90,7 +92,7 @@ func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[setti
 		if changed = changedSettings(before, after); len(changed) == 0 {
 			return nil
 		}
-		if err := tx.SaveSettings(ctx, after); err != nil {
+		if err := s.saveSettings(ctx, tx, after, slices.Contains(changed, "refused_targets")); err != nil {
 			return err
 		}
 		return tx.Emit(ctx, settingsEvent(ctx, before, after, changed))
@@ -107,6 +109,31 @@ func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[setti
 		}
 	}
 	return s.getSettings(ctx, &none{})
+}
+
+// saveSettings writes settings. What would have routes that are well refused is not saved, as then no table could be served any more.
+func (s *server) saveSettings(ctx context.Context, tx *store.Tx, after store.Settings, refuses bool) error {
+	if !refuses {
+		return tx.SaveSettings(ctx, after)
+	}
+	former, err := routing.TableFaults(ctx, tx, s.d.Routes.Policy)
+	if err != nil {
+		return err
+	}
+	if err := tx.SaveSettings(ctx, after); err != nil {
+		return err
+	}
+	now, err := routing.TableFaults(ctx, tx, s.d.Routes.Policy)
+	if err != nil {
+		return err
+	}
+	var fields []ProblemField
+	for _, f := range now {
+		if !slices.Contains(former, f) {
+			fields = append(fields, ProblemField{"body.refused_targets", fmt.Sprintf("%s leads there (%s): %s; lead it elsewhere or switch it off first", f.Address, f.Field, f.Reason)})
+		}
+	}
+	return wrongRoute(fields)
 }
 
 func changedSettings(before, after store.Settings) []string {

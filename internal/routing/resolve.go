@@ -48,7 +48,7 @@ func (r *Router) resolve(ctx context.Context, t *proxy.Table, subjects map[strin
 	results := map[string]*found{}
 	for ref, s := range subjects {
 		known, ok := r.found[ref]
-		if ok && s.unchanged(known) && !afresh(s) {
+		if ok && s.unchanged(known) && !afresh(s) && allowed(policy, known.target) == known.target {
 			results[ref] = &known
 			continue
 		}
@@ -172,7 +172,7 @@ func find(ctx context.Context, fleet *docker.Fleet, policy proxy.Policy, s subje
 		f.target.StoppedSince = s.aliveAt()
 	case err != nil:
 		// As it was, if it is the same container; else nobody knows.
-		f.target.URL = known.target.URL
+		f.target.URL = allowed(policy, known.target).URL
 		if s.row == nil || known.container == s.row.Container {
 			f.target.StoppedSince = known.target.StoppedSince
 		}
@@ -208,6 +208,20 @@ func stoppedSince(c docker.Container, alive time.Time) time.Time {
 	return c.CreatedAt
 }
 
+const remedyRefused = "an admin can change the setting refused_targets"
+
+// allowed is a target that was found before, without its address if nobody may be led there by now: such an address would have the whole
+// table refused.
+func allowed(policy proxy.Policy, t proxy.Target) proxy.Target {
+	if t.URL == "" {
+		return t
+	}
+	if _, err := proxy.ParseTarget(t.URL, policy); err != nil {
+		t.URL, t.Why, t.Remedy = "", err.Error(), remedyRefused
+	}
+	return t
+}
+
 // dialled takes the first way that can be gone.
 func dialled(ctx context.Context, policy proxy.Policy, t proxy.Target, way reach) proxy.Target {
 	if t.Why, t.Remedy = way.why, way.remedy; t.Why != "" {
@@ -216,7 +230,7 @@ func dialled(ctx context.Context, policy proxy.Policy, t proxy.Target, way reach
 	for _, at := range way.ways {
 		url := "http://" + at
 		if _, err := proxy.ParseTarget(url, policy); err != nil {
-			t.Why, t.Remedy = err.Error(), "an admin can change the setting refused_targets"
+			t.Why, t.Remedy = err.Error(), remedyRefused
 			continue
 		}
 		err := dial(ctx, policy, at)

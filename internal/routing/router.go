@@ -204,17 +204,25 @@ func (r *Router) leaveToDeploys(ctx context.Context, t *proxy.Table, subjects ma
 		return nil
 	}
 	before, _ := r.proxy.InForce()
+	policy := t.Policy(r.policy)
 	for i, rule := range t.Rules {
 		for _, target := range rule.Targets {
 			if s := subjects[target.Ref]; s.row == nil || !switching[s.row.StageID] {
 				continue
 			}
 			if at := slices.IndexFunc(before.Rules, func(old proxy.Rule) bool { return old.ID == rule.ID }); at >= 0 {
-				t.Rules[i].Targets = before.Rules[at].Targets
+				t.Rules[i].Targets = allowedOf(policy, before.Rules[at].Targets)
 			}
 		}
 	}
 	return nil
+}
+
+func allowedOf(policy proxy.Policy, targets []proxy.Target) (out []proxy.Target) {
+	for _, t := range targets {
+		out = append(out, allowed(policy, t))
+	}
+	return out
 }
 
 func (r *Router) applyChecked(ctx context.Context, afresh func(subject) bool, check func(*proxy.Table, map[string]subject) error) error {
@@ -320,6 +328,30 @@ func Faults(ctx context.Context, tx *store.Tx, policy proxy.Policy, id string) [
 		}
 	}
 	return own
+}
+
+// TableFault is what is wrong with one field of a rule that is served.
+type TableFault struct {
+	proxy.FieldError
+	Address string // the first of the rule, by which people know it
+}
+
+// TableFaults says what is wrong with the table of the rows, inside the transaction that changes what all rules depend on. No engine is asked.
+func TableFaults(ctx context.Context, tx *store.Tx, policy proxy.Policy) (all []TableFault, err error) {
+	t, routes, err := tableOf(ctx, tx)
+	if err != nil && len(FieldsOf(err)) == 0 {
+		return nil, err
+	}
+	address := map[string]string{}
+	for _, v := range routes {
+		if len(v.Domains) > 0 {
+			address[v.ID] = proxy.Address(v.Domains[0]).String()
+		}
+	}
+	for _, f := range FieldsOf(errors.Join(err, t.Validate(policy))) {
+		all = append(all, TableFault{f, address[f.Rule]})
+	}
+	return all, nil
 }
 
 func has(t proxy.Table, id string) bool {
