@@ -106,7 +106,7 @@ const screens = {
     '/projects/checkout-api',
     async (page) => {
       await chosen('checkout-api', 'Import from compose')(page);
-      await page.getByLabel('Compose file').fill(compose);
+      await page.getByRole('textbox', { name: 'Compose file' }).fill(compose);
       await page.getByRole('button', { name: 'Look at it' }).click();
       await page.getByText('has no value').first().waitFor();
     },
