@@ -287,8 +287,8 @@ func tableOf(ctx context.Context, rows rowsOf) (t proxy.Table, routes []store.Ro
 	if err != nil {
 		return t, nil, err
 	}
-	trusted, trustedErr := networksOf(settings.TrustedProxies)
-	refused, refusedErr := networksOf(settings.RefusedTargets)
+	trusted, trustedErr := proxy.ParsePrefixes(settings.TrustedProxies)
+	refused, refusedErr := proxy.ParsePrefixes(settings.RefusedTargets)
 	if err := errors.Join(trustedErr, refusedErr); err != nil {
 		return t, nil, fmt.Errorf("read the networks of the settings: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -89,9 +88,6 @@ func ruleOf(v store.RouteView) (proxy.Rule, error) {
 	}
 	return r, nil
 }
-
-// networksOf reads a setting that was validated when it was saved.
-func networksOf(text string) ([]netip.Prefix, error) { return proxy.ParsePrefixes(text) }
 
 // enginesOf are where the engines of hosts listen on the network.
 func enginesOf(hosts []store.Host) (out []string) {
