@@ -44,10 +44,19 @@ web-check: ## check the types of the page, run its unit tests, and see that its 
 pictures: ## take the pictures of docs/images anew
 	scripts/pictures
 
+dist: ## build what is released into dist/: archives and Debian packages for amd64 and arm64, checksums, lists of parts
+	@scripts/dist
+
+dist-check: ## start what dist/ holds, the programs for arm64 under qemu
+	@scripts/dist check
+
+image: ## build the image docker-watcher:latest from dist/, by the engine at DOCKER_HOST
+	@scripts/dist image
+
 bench: ## measure against the floors and budgets; prints ratios
 	scripts/bench
 
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts)
 	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help' -update
 
-.PHONY: help web web-check build run demo test test-engines check fmt pictures bench golden
+.PHONY: help web web-check build run demo test test-engines check fmt pictures dist dist-check image bench golden

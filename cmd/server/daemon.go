@@ -79,7 +79,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	adopter := adopt.New(db, fleet, adopt.Hands{
 		FirstLook: stale.FirstLook, CheckSpec: deploy.ValidateSpec, CheckReference: deploy.ValidateReference, Dangerous: deploy.Dangerous,
 		Differing: deploy.Differing, Follow: scanner.Follow, Claim: deployer.Claim,
-	}, adopt.Self(), log)
+	}, docker.Self(), log)
 	cleaner.ClaimBy(deployer.Claim)
 	registries, login := registry.New(accessFrom(db)), loginFrom(db)
 	deployer.LogInBy(login)

@@ -31,6 +31,10 @@ const (
 func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	work := func(ctx context.Context, cfg config.Config) error { return run(ctx, cfg, newLog(cfg, stderr), stdout) }
+	if len(args) > 0 && args[0] == healthCommand {
+		args, work = args[1:], health
+	}
 	cfg, err := config.Load(args, getenv)
 	switch {
 	case errors.Is(err, config.ErrHelp):
@@ -46,7 +50,7 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, cfg, newLog(cfg, stderr), stdout); err != nil {
+	if err := work(ctx, cfg); err != nil {
 		tell(stderr, "server: %v\n", err)
 		if hint := hintFor(err, cfg); hint != "" {
 			tell(stderr, "hint: %s\n", hint)

@@ -52,22 +52,6 @@ func FuzzPropose(f *testing.F) {
 	})
 }
 
-func TestSelfIn(t *testing.T) {
-	id := strings.Repeat("0a", 32)
-	for table, want := range map[string]string{
-		"":                     "",
-		"1 2 0:1 / / rw - a b": "",
-		"36 30 8:1 / /home rw - ext4 x\n37 30 8:1 /var/lib/docker/containers/" + id + "/hostname /etc/hostname rw - ext4 /dev/sda rw": id,
-		"37 30 8:1 /podman/containers/overlay-containers/" + id + "/userdata/hosts /etc/hosts rw - ext4 x":                            id,
-		"37 30 8:1 /var/lib/docker/containers/" + id + "/hostname /mnt/etc/hostname rw - ext4 x":                                      "",
-		"37 30 8:1 /var/lib/docker/volumes/" + id[:12] + "/_data /etc/hosts rw - ext4 x":                                              "",
-	} {
-		if got := selfIn(table); got != want {
-			t.Errorf("%q: %q, want %q", table, got, want)
-		}
-	}
-}
-
 func TestCursor(t *testing.T) {
 	k := key{"local", "0shop", "web", "shop-web-1", "id"}
 	if got, err := parseKey(k.String()); err != nil || got != k {

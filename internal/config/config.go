@@ -254,6 +254,7 @@ func Help() string {
 it knows, and removes exactly those that you agree to.
 
 Usage:  server [flags]
+        server health [flags]   ask the one that these flags start whether it serves
 
 Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
 

@@ -40,13 +40,16 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// RedialMax is the longest wait before a broken event stream is opened again. 0: 30 s.
 	RedialMax time.Duration
-	Log       *slog.Logger
+	// Self is the container that is never touched, for this process runs in it; empty: the one that Self finds.
+	Self string
+	Log  *slog.Logger
 }
 
 // Engine is the adapter to one Docker engine. It is safe for concurrent use. The client behind it is
 // made anew when the engine's version changes, for a client never negotiates upwards.
 type Engine struct {
 	endpoint string
+	self     string
 	log      *slog.Logger
 
 	redialMax time.Duration
@@ -79,11 +82,14 @@ func New(o Options) (*Engine, error) {
 	if o.RedialMax == 0 {
 		o.RedialMax = redialMax
 	}
+	if o.Self == "" {
+		o.Self = Self()
+	}
 	way, err := wayTo(o)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{endpoint: o.Endpoint, log: o.Log, redialMax: o.RedialMax, way: way, connecting: make(chan struct{}, 1)}
+	e := &Engine{endpoint: o.Endpoint, self: o.Self, log: o.Log, redialMax: o.RedialMax, way: way, connecting: make(chan struct{}, 1)}
 	e.transport = &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return way.dial(ctx) },
 		DisableCompression:  true,

@@ -19,8 +19,11 @@ type Owned struct {
 
 // confirm inspects afresh and answers ErrNotOwned unless c is allowed to be touched.
 func (e *Engine) confirm(ctx context.Context, c Owned) (Container, error) {
-	if !fullID(c.ID) {
+	switch {
+	case !fullID(c.ID):
 		return Container{}, fmt.Errorf("%w: %q is not a full container id", ErrNotOwned, c.ID)
+	case c.ID == e.self:
+		return Container{}, fmt.Errorf("%w: docker-watcher itself runs in %s", ErrNotOwned, c.ID)
 	}
 	got, err := e.Inspect(ctx, c.ID)
 	if err != nil {

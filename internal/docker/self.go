@@ -1,10 +1,8 @@
-package adopt
+package docker
 
 import (
 	"os"
 	"strings"
-
-	"github.com/tiny-forge/docker-watcher/internal/docker"
 )
 
 // Self is the full id of the container that this process runs in; empty if it runs in none, or that cannot be told. An engine
@@ -30,7 +28,7 @@ func selfIn(mountinfo string) string {
 			continue
 		}
 		for part := range strings.SplitSeq(fields[3], "/") { // which folder of its file system
-			if docker.FullID(part) {
+			if fullID(part) {
 				return part
 			}
 		}

@@ -1,0 +1,107 @@
+package main_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+)
+
+// TestTheImage builds the image of packaging/ from the static program, runs it as packaging/compose.yaml does with the socket of its own
+// engine, and finds that it knows the container that it runs in and will not take it over.
+func TestTheImage(t *testing.T) {
+	t.Parallel()
+	endpoint, name := enginetest.Endpoint(t), enginetest.Name(t)
+	docker := func(args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "docker", args...)
+		cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("docker %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	docker("build", "--quiet", "--tag", name, imageFolder(t))
+	engine := enginetest.Engine(t)
+	enginetest.RemoveImageAfter(t, engine, name)
+	id := docker("run", "--detach", "--name", name, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true",
+		"--publish", "127.0.0.1::8080", "--volume", strings.TrimPrefix(endpoint, "unix://")+":/var/run/docker.sock", name)
+	enginetest.RemoveAfter(t, engine, id)
+
+	d := &daemon{t: t, url: "http://" + docker("port", name, "8080")}
+	eventually(t, "it says that it is ready", func() bool {
+		for line := range strings.Lines(docker("logs", name)) {
+			if m := readyLine.FindStringSubmatch(line); m != nil {
+				d.code = m[2]
+			}
+		}
+		return d.code != ""
+	})
+	docker("exec", name, "/server", "health")
+	c := d.client(d.setUp())
+	eventually(t, "its engine is known", func() bool {
+		code, _ := d.status("/readyz")
+		return code == http.StatusOK
+	})
+	foreign, err := c.Foreign(t.Context(), client.ForeignFilter{Text: name}, client.Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(foreign.Items) != 1 || foreign.Items[0].ContainerID != id {
+		t.Fatalf("foreign containers called %s: %+v", name, foreign)
+	}
+	self := foreign.Items[0]
+	if self.Mark != "self" || self.Adoptable {
+		t.Errorf("it does not know itself: %+v", self)
+	}
+	_, err = c.Adopt(t.Context(), client.AdoptRequest{Make: true, Items: []client.AdoptItem{{HostID: self.HostID, ContainerID: id, Project: "own", Stage: "live"}}})
+	if err == nil || !strings.Contains(err.Error(), "docker-watcher itself runs in it") {
+		t.Errorf("adopt itself: %v", err)
+	}
+}
+
+// imageFolder is what scripts/dist makes: the program, the authorities that it trusts, and how they become an image.
+func imageFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for from, to := range map[string]string{binary: "server", "../../packaging/Dockerfile": "Dockerfile"} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca-certificates.crt"), []byte(enginetest.NewAuthority(t).PEM), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestHealth(t *testing.T) {
+	d := launch(t, flags(t.TempDir(), "unix:///none")...)
+	listen := strings.TrimPrefix(d.url, "http://")
+	if code, _, stderr := refuse(t, "health", "--listen", listen); code != 0 {
+		t.Errorf("of one that serves: %d, %s", code, stderr)
+	}
+	if code, _, _ := refuse(t, "health", "--listen", strings.Replace(listen, "127.0.0.1", "0.0.0.0", 1)); code != 0 {
+		t.Error("an address that means all was not asked on loopback")
+	}
+	d.end(os.Interrupt)
+	if code, _, stderr := refuse(t, "health", "--listen", listen); code != 1 || !strings.Contains(stderr, "ask the daemon") {
+		t.Errorf("of one that ended: %d, %s", code, stderr)
+	}
+	if code, _, _ := refuse(t, "health", "--listen", "nonsense"); code != 2 {
+		t.Errorf("with bad flags: %d", code)
+	}
+}
