@@ -250,7 +250,7 @@ func TestStrategyOfAStage(t *testing.T) {
 		location string
 	}{
 		"a domain without a tag": {client.StageChange{Domain: text("shop.example.com")}, "body.domain"},
-		"a host port":            {client.StageChange{Spec: &client.Spec{Ports: []client.Port{{Container: 80, Host: 8080}}}}, "body.spec.ports"},
+		"a host port":            {client.StageChange{Spec: &client.Spec{Ports: []client.Port{{Container: 80, Host: 8080}}}}, "body.spec.ports[0].host"},
 		"none at a time":         {client.StageChange{ParallelMax: number(0)}, "body.parallel_max"},
 		"an unknown strategy":    {client.StageChange{Strategy: text("blue-green")}, "body.strategy"},
 		"replace with a domain":  {client.StageChange{Strategy: text("replace")}, "body.domain"},
@@ -260,6 +260,10 @@ func TestStrategyOfAStage(t *testing.T) {
 		if len(p.Errors) != 1 || p.Errors[0].Location != c.location {
 			t.Errorf("%s: %+v", name, p)
 		}
+	}
+	_, err = b.operator.StartDeploy(t.Context(), made.ID, client.DeployRequest{Tag: "1.0", Spec: &client.Spec{Ports: []client.Port{{Container: 80}, {Container: 81, Host: 8080}}}})
+	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.spec.ports[1].host" {
+		t.Errorf("a deploy with a host port: %+v", p)
 	}
 	_, err = b.admin.CreateStage(t.Context(), client.NewStage{ProjectID: "shop", Name: "three", Kind: "preview", Strategy: "parallel", Domain: "{{tag}}"})
 	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.domain" {

@@ -280,15 +280,25 @@ func (k problemRule) text(err error) string {
 	return err.Error()
 }
 
-// fieldsOf tells each of several joined errors apart.
+// fieldsOf tells each of several joined errors apart, and where it is for those that name their field.
 func fieldsOf(location string, err error) []ProblemField {
 	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []ProblemField{{Location: location, Message: err.Error()}}
 	}
+	each := many.Unwrap()
+	if _, one := each[len(each)-1].(store.FieldError); one { //nolint:errorlint // it is a mistake itself, no list of them
+		each = []error{err}
+	}
 	var fields []ProblemField
-	for _, one := range many.Unwrap() {
-		fields = append(fields, ProblemField{Location: location, Message: strings.TrimPrefix(one.Error(), "invalid ")})
+	for _, one := range each {
+		named := fieldErrors(one)
+		for _, f := range named {
+			fields = append(fields, ProblemField{Location: location + "." + f.Field, Message: f.Reason})
+		}
+		if len(named) == 0 {
+			fields = append(fields, ProblemField{Location: location, Message: strings.TrimPrefix(one.Error(), "invalid ")})
+		}
 	}
 	return fields
 }

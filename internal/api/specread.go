@@ -72,9 +72,7 @@ func (j specJSON) read(former store.Spec) (store.Spec, error) {
 		wrong = append(wrong, ProblemField{Location: "body.spec." + where, Message: message})
 	}
 	for i, e := range j.Env {
-		if v, ok := e.read(former, "env["+strconv.Itoa(i)+"]", bad); ok {
-			s.Env = append(s.Env, v)
-		}
+		s.Env = append(s.Env, e.read(former, "env["+strconv.Itoa(i)+"]", bad)) // a wrong one too: the next keeps its place
 	}
 	for _, p := range j.Ports {
 		s.Ports = append(s.Ports, store.Port{Container: p.Container, Host: p.Host, HostIP: p.HostIP, Protocol: p.Protocol})
@@ -101,8 +99,8 @@ func (j specJSON) read(former store.Spec) (store.Spec, error) {
 	if p := j.Power; p != nil {
 		s.Power = store.Power{Privileged: p.Privileged, HostNetwork: p.HostNetwork, HostPID: p.HostPID, HostIPC: p.HostIPC, CapAdd: p.CapAdd}
 	}
-	if err := deploy.ValidateSpec(s); err != nil {
-		wrong = append(wrong, fieldsOf("body.spec", err)...)
+	for _, f := range fieldErrors(deploy.ValidateSpec(s)) {
+		bad(f.Field, f.Reason)
 	}
 	if len(wrong) == 0 {
 		return s, nil
@@ -114,7 +112,7 @@ func (j specJSON) read(former store.Spec) (store.Spec, error) {
 
 // read takes a variable over the one of that name that former has. A value that was secret does not become readable by a
 // change of what it is called: whoever wants it plain must know it.
-func (e envJSON) read(former store.Spec, where string, bad func(where, message string)) (store.EnvVar, bool) {
+func (e envJSON) read(former store.Spec, where string, bad func(where, message string)) store.EnvVar {
 	v := store.EnvVar{Name: e.Name}
 	at := slices.IndexFunc(former.Env, func(f store.EnvVar) bool { return f.Name == e.Name })
 	if at >= 0 {
@@ -129,12 +127,10 @@ func (e envJSON) read(former store.Spec, where string, bad func(where, message s
 		v.Value = *e.Value
 	case at < 0:
 		bad(where+".value", "a new variable needs a value")
-		return v, false
 	case wasSecret && v.Plain:
 		bad(where+".secret", "a secret variable becomes plain only with its value sent anew")
-		return v, false
 	}
-	return v, true
+	return v
 }
 
 func readDuration(text, where string, bad func(where, message string)) time.Duration {

@@ -54,25 +54,7 @@ func keepLastOf(n int) *int {
 }
 
 // checkStrategy tells each field apart in which a stage and its strategy do not fit together.
-func checkStrategy(st store.Stage) error {
-	err := deploy.ValidateStage(st)
-	if err == nil {
-		return nil
-	}
-	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
-	for _, f := range fieldsOf("body", err) {
-		name, _, _ := strings.Cut(strings.TrimPrefix(f.Message, "invalid "), " ")
-		name = strings.TrimSuffix(name, ":")
-		switch name {
-		case "ports":
-			name = "spec.ports"
-		case "host_network":
-			name = "spec.power.host_network"
-		}
-		p = p.field("body."+name, f.Message)
-	}
-	return p
-}
+func checkStrategy(st store.Stage) error { return wrongFields("body", deploy.ValidateStage(st)) }
 
 type listStagesIn struct {
 	Project string `query:"project" maxLength:"100" doc:"id or name; absent: of all projects"`

@@ -154,7 +154,7 @@ func (d *Deployer) newInstance(project store.Project, stage store.Stage, r Reque
 	if r.Spec != nil {
 		spec = *r.Spec
 	}
-	if err := errors.Join(ValidateReference(image, r.Tag), validateDigest(r.Digest), ValidateSpec(spec)); err != nil {
+	if err := errors.Join(ValidateReference(image, r.Tag), validateDigest(r.Digest), inSpec(ValidateSpec(spec))); err != nil {
 		return store.Instance{}, err
 	}
 	now := time.Now().UTC()

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,41 +59,36 @@ func previewDomain(template, project, stage, tag string) string {
 // ValidateStage checks what a stage says of its strategy, with the spec of its instances, and reports every mistake by its field.
 func ValidateStage(s store.Stage) error {
 	var wrong []error
-	bad := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%w "+format, append([]any{ErrInvalid}, args...)...))
-	}
+	bad := marking(&wrong)
 	switch s.Strategy {
 	case store.StrategyReplace, "":
 		if s.Domain != "" {
-			bad("domain %q: only a stage of the strategy parallel makes domains", s.Domain)
+			bad("domain", "domain %q: only a stage of the strategy parallel makes domains", s.Domain)
 		}
 	case store.StrategyParallel:
 		if s.ParallelMax < 1 || s.ParallelMax > mostParallel {
-			bad("parallel_max %d: how many tags run side by side, 1 to %d", s.ParallelMax, mostParallel)
+			bad("parallel_max", "parallel_max %d: how many tags run side by side, 1 to %d", s.ParallelMax, mostParallel)
 		}
 		if why := wrongTemplate(s.Domain); why != "" {
-			bad("domain %q: %s", s.Domain, why)
+			bad("domain", "domain %q: %s", s.Domain, why)
 		}
-		if err := sideBySide(s.Spec); err != nil {
-			wrong = append(wrong, err)
-		}
+		checkSideBySide(s.Spec, bad)
 	default:
-		bad("strategy %q: replace or parallel", s.Strategy)
+		bad("strategy", "strategy %q: replace or parallel", s.Strategy)
 	}
 	return errors.Join(wrong...)
 }
 
-// sideBySide refuses a spec of which only one instance can run at a time.
-func sideBySide(s store.Spec) error {
+// checkSideBySide refuses a spec of which only one instance can run at a time.
+func checkSideBySide(s store.Spec, bad mark) {
 	if s.Power.HostNetwork {
-		return fmt.Errorf("%w host_network: one instance only can listen on the host's own network: use networks where tags run side by side", ErrInvalid)
+		bad("spec.power.host_network", "host_network: one instance only can listen on the host's own network: use networks where tags run side by side")
 	}
-	for _, p := range s.Ports {
+	for i, p := range s.Ports {
 		if p.Host > 0 {
-			return fmt.Errorf("%w ports: the host port %d can be had by one instance only: let the engine choose where tags run side by side", ErrInvalid, p.Host)
+			bad(item("spec.ports", i)+".host", "ports: the host port %d can be had by one instance only: let the engine choose where tags run side by side", p.Host)
 		}
 	}
-	return nil
 }
 
 // wrongTemplate says why a template cannot make a domain of each tag; empty when it can, or where none is wanted.

@@ -26,8 +26,9 @@ func (d *Deployer) Start(ctx context.Context, r Request) (store.Deploy, error) {
 	dep := newDeploy(stage, inst, r.Actor)
 	dep.Digest = r.Digest
 	if stage.Strategy == store.StrategyParallel {
-		if err := sideBySide(inst.Spec); err != nil {
-			return store.Deploy{}, err
+		var wrong []error
+		if checkSideBySide(inst.Spec, marking(&wrong)); len(wrong) > 0 {
+			return store.Deploy{}, errors.Join(wrong...)
 		}
 		dep.Lane = inst.ImageTag
 	}

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"path"
@@ -31,9 +30,7 @@ var (
 // ValidateSpec checks what a user wrote and reports every mistake by its field.
 func ValidateSpec(s store.Spec) error {
 	var wrong []error
-	bad := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%w "+format, append([]any{ErrInvalid}, args...)...))
-	}
+	bad := marking(&wrong)
 	checkEnv(s.Env, bad)
 	checkPorts(s.Ports, bad)
 	checkMounts(s.Mounts, bad)
@@ -43,109 +40,113 @@ func ValidateSpec(s store.Spec) error {
 	checkResources(s.Resources, bad)
 	checkProgram(s, bad)
 	checkHealthcheck(s.Healthcheck, bad)
-	checkCapabilities("cap_add", s.Power.CapAdd, bad)
+	checkCapabilities("power.cap_add", s.Power.CapAdd, bad)
 	checkCapabilities("cap_drop", s.CapDrop, bad)
 	if !slices.Contains([]string{"", "no", "always", "unless-stopped"}, s.Restart) && !retries.MatchString(s.Restart) {
-		bad("restart %q: one of no, always, unless-stopped, on-failure, on-failure:3", s.Restart)
+		bad("restart", "restart %q: one of no, always, unless-stopped, on-failure, on-failure:3", s.Restart)
 	}
 	if s.StopGrace < 0 || s.StopGrace > longestGrace {
-		bad("stop_grace %s: 0s (the default of 10s) to 1h", s.StopGrace)
+		bad("stop_grace", "stop_grace %s: 0s (the default of 10s) to 1h", s.StopGrace)
 	}
 	return errors.Join(wrong...)
 }
 
-func checkEnv(env []store.EnvVar, bad func(string, ...any)) {
+func checkEnv(env []store.EnvVar, bad mark) {
 	seen := map[string]bool{}
-	for _, e := range env {
+	for i, e := range env {
+		at := item("env", i)
 		switch {
 		case e.Name == "" || strings.ContainsAny(e.Name, "=\x00\n"):
-			bad("env name %q: it may not be empty or hold '=' or a line break", e.Name)
+			bad(at+".name", "env name %q: it may not be empty or hold '=' or a line break", e.Name)
 		case strings.ContainsRune(e.Value, 0):
-			bad("env %s: a value may not hold a zero byte", e.Name)
+			bad(at+".value", "env %s: a value may not hold a zero byte", e.Name)
 		case seen[e.Name]:
-			bad("env %s: given twice", e.Name)
+			bad(at+".name", "env %s: given twice", e.Name)
 		}
 		seen[e.Name] = true
 	}
 }
 
-func checkPorts(ports []store.Port, bad func(string, ...any)) {
+func checkPorts(ports []store.Port, bad mark) {
 	type hostPort struct {
 		port     int
 		ip, prot string
 	}
 	seen := map[hostPort]bool{}
-	for _, p := range ports {
+	for i, p := range ports {
+		at := item("ports", i)
 		q := enginePort(p)
 		switch {
 		case p.Container < 1 || p.Container > 65535:
-			bad("port %d: a container port is 1 to 65535", p.Container)
+			bad(at+".container", "port %d: a container port is 1 to 65535", p.Container)
 		case p.Host < 0 || p.Host > 65535:
-			bad("port %d: a host port is 1 to 65535, or 0 to let the engine choose", p.Host)
+			bad(at+".host", "port %d: a host port is 1 to 65535, or 0 to let the engine choose", p.Host)
 		case q.Protocol != "tcp" && q.Protocol != "udp":
-			bad("port %d: protocol %q: tcp or udp", p.Container, p.Protocol)
+			bad(at+".protocol", "port %d: protocol %q: tcp or udp", p.Container, p.Protocol)
 		}
 		if _, err := netip.ParseAddr(q.HostIP); err != nil {
-			bad("port %d: host_ip %q is no IP address", p.Container, p.HostIP)
+			bad(at+".host_ip", "port %d: host_ip %q is no IP address", p.Container, p.HostIP)
 		}
 		if key := (hostPort{q.Host, q.HostIP, q.Protocol}); q.Host > 0 {
 			if seen[key] {
-				bad("port %d: the host port is published twice", p.Host)
+				bad(at+".host", "port %d: the host port is published twice", p.Host)
 			}
 			seen[key] = true
 		}
 	}
 }
 
-func checkMounts(mounts []store.Mount, bad func(string, ...any)) {
+func checkMounts(mounts []store.Mount, bad mark) {
 	seen := map[string]bool{}
-	for _, m := range mounts {
+	for i, m := range mounts {
+		at := item("mounts", i)
 		switch {
 		case !path.IsAbs(m.Target) || path.Clean(m.Target) == "/":
-			bad("volume target %q: an absolute path inside the container, not /", m.Target)
+			bad(at+".target", "volume target %q: an absolute path inside the container, not /", m.Target)
 		case seen[path.Clean(m.Target)]:
-			bad("volume target %q: given twice", m.Target)
+			bad(at+".target", "volume target %q: given twice", m.Target)
 		case path.IsAbs(m.Source) && path.Clean(m.Source) != m.Source && path.Clean(m.Source)+"/" != m.Source:
-			bad("volume source %q: write the path without . and ..", m.Source)
+			bad(at+".source", "volume source %q: write the path without . and ..", m.Source)
 		case !path.IsAbs(m.Source) && !volumeForm.MatchString(m.Source):
-			bad("volume source %q: the name of a volume, or an absolute path of the host", m.Source)
+			bad(at+".source", "volume source %q: the name of a volume, or an absolute path of the host", m.Source)
 		}
 		seen[path.Clean(m.Target)] = true
 	}
 }
 
 // checkLabels keeps our own labels ours, save for the one by which a user protects a container.
-func checkLabels(labels map[string]string, bad func(string, ...any)) {
-	for k, v := range labels {
+func checkLabels(labels map[string]string, bad mark) {
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		v, at := labels[k], "labels."+k
 		switch {
 		case k == docker.LabelKeep && (v == "true" || v == "false"):
 		case k == docker.LabelKeep:
-			bad("label %s: true or false", k)
+			bad(at, "label %s: true or false", k)
 		case k == "":
-			bad("label: a name may not be empty")
+			bad("labels", "label: a name may not be empty")
 		case strings.HasPrefix(strings.ToLower(k), reservedLabels):
-			bad("label %s: names that begin with %s are docker-watcher's own (only %s may be set)", k, reservedLabels, docker.LabelKeep)
+			bad(at, "label %s: names that begin with %s are docker-watcher's own (only %s may be set)", k, reservedLabels, docker.LabelKeep)
 		case strings.HasPrefix(k, docker.LabelSwarmTask):
-			bad("label %s: it belongs to Swarm", k)
+			bad(at, "label %s: it belongs to Swarm", k)
 		}
 	}
 }
 
-func checkHealth(h store.Health, bad func(string, ...any)) {
+func checkHealth(h store.Health, bad mark) {
 	switch h.Kind {
 	case store.HealthAuto:
 	case store.HealthHTTP, store.HealthTCP:
 		if h.Port < 1 || h.Port > 65535 {
-			bad("health port %d: the container's port to ask, 1 to 65535", h.Port)
+			bad("health.port", "health port %d: the container's port to ask, 1 to 65535", h.Port)
 		}
 	default:
-		bad("health kind %q: http, tcp, or none for the image's own check", h.Kind)
+		bad("health.kind", "health kind %q: http, tcp, or none for the image's own check", h.Kind)
 	}
 	if h.Kind == store.HealthHTTP && !strings.HasPrefix(h.Path, "/") {
-		bad("health path %q: it begins with /", h.Path)
+		bad("health.path", "health path %q: it begins with /", h.Path)
 	}
 	if h.Timeout < 0 || h.Timeout > longestHealth {
-		bad("health timeout %s: 0s (the default) to 1h", h.Timeout)
+		bad("health.timeout", "health timeout %s: 0s (the default) to 1h", h.Timeout)
 	}
 }
 

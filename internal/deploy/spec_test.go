@@ -62,6 +62,9 @@ func TestValidateSpec(t *testing.T) {
 			t.Errorf("%s: %v; want ErrInvalid that says %q", c.name, err, c.says)
 		}
 	}
+	if err := inSpec(ValidateSpec(store.Spec{Restart: "x"})); !errors.Is(err, ErrInvalid) || !errors.Is(err, store.FieldError{Field: "spec.restart", Reason: `restart "x": one of no, always, unless-stopped, on-failure, on-failure:3`}) {
+		t.Errorf("as a part of what was asked: %v", err)
+	}
 	both := ValidateSpec(store.Spec{Restart: "x", StopGrace: -1})
 	if both == nil || !strings.Contains(both.Error(), "restart") || !strings.Contains(both.Error(), "stop_grace") {
 		t.Errorf("two mistakes: %v", both)
