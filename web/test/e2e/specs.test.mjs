@@ -96,6 +96,24 @@ test('a stage is made with variables of two kinds, networks, limits and power ov
   await form.getByLabel('Memory', { exact: true }).fill('lots');
   await button('Add stage', form).click();
   await form.getByRole('alert').getByText('lots').waitFor();
+  // What the server refuses is told at its field, which is brought up, also where it was folded away.
+  await form.getByLabel('Memory', { exact: true }).fill('1k');
+  await form.getByText('Networks and limits').click();
+  await button('Add variable', form).click();
+  await form.getByLabel('Name of variable 3').fill('MOTD');
+  await button('Add stage', form).click();
+  await form.getByRole('alert').getByText('nothing was done').waitFor();
+  assert.equal(await form.getByLabel('Memory', { exact: true }).getAttribute('aria-invalid'), 'true');
+  await form.getByText('at least 6 MiB').waitFor();
+  await form.getByText('env MOTD: given twice').waitFor();
+  await eventually(async () =>
+    assert.ok(
+      await form.getByLabel('Name of variable 3').evaluate((e) => e === document.activeElement),
+      'the first wrong one has the focus',
+    ),
+  );
+  await look('spec-mistakes');
+  await button('Remove MOTD', form).last().click();
   await form.getByLabel('Memory', { exact: true }).fill('64m');
   await form.getByText('Power over the host').click();
   await form.getByLabel('Capabilities added').fill('net_admin');

@@ -7,9 +7,63 @@ import { sizeText, specOf, textOf, type EnvRow, type SpecText } from '$lib/spec'
 import { serving } from '$lib/tone';
 import { chapters, lastYear, marks, stretches, unwatched } from '../../src/pages/instance/life';
 import { offered, requestOf } from '../../src/pages/removed/choices';
+import { mistakesOf } from '../../src/pages/project/mistakes';
 import { formOf as policyForm, requestOf as policyRequest } from '../../src/pages/policy/form';
 import { fieldsOf, mistakes, stateOf, textOf as routeText } from '../../src/pages/routes/form';
 import { changed, formOf, thresholdTrial } from '../../src/pages/settings/form';
+
+describe('mistakes of a spec', () => {
+  const env = [
+    { name: '', value: '', secret: true }, // not sent
+    { name: 'A', value: '1', secret: true },
+    { name: 'A', value: '2', secret: true },
+  ];
+  const text: SpecText = { ...textOf(undefined), env };
+  const told = (t: SpecText, ...at: string[]) =>
+    mistakesOf(
+      new ApiError(
+        422,
+        'invalid',
+        'nothing was done',
+        'look again',
+        at.map((location) => ({ location, message: 'wrong' })),
+      ),
+      t,
+    );
+  it.each<[string, keyof SpecText]>([
+    ['body.spec.ports[1].container', 'ports'],
+    ['body.spec.networks[0].aliases[1]', 'networks'],
+    ['body.spec.resources.memory', 'memory'],
+    ['body.spec.labels.docker-watcher.managed', 'labels'],
+    ['body.spec.power.cap_add[0]', 'capAdd'],
+    ['body.spec.stop_grace', 'grace'],
+  ])('%s is told at its field', (at, field) =>
+    expect(told(text, at)).toMatchObject({ of: { [field]: 'wrong' }, rest: 'nothing was done. look again' }),
+  );
+  it('tells several of one field together', () =>
+    expect(told(text, 'body.spec.ports[0].host', 'body.spec.ports[1].host').of.ports).toBe('wrong; wrong'));
+  it('finds the row of a variable among those that were sent', () => {
+    const { env: rows } = told(text, 'body.spec.env[1].name', 'body.spec.env[0].secret');
+    expect([...rows]).toEqual([
+      [env[2], { name: 'wrong' }],
+      [env[1], { value: 'wrong' }],
+    ]);
+  });
+  it.each([
+    'body.name',
+    'body.spec.restart',
+    'body.spec.healthcheck.interval',
+    'body.spec.health.path',
+    'body.spec.env[7].name',
+    'body.spec',
+  ])('%s, which has no field that is shown, is said above', (at) => {
+    const { of, env: rows, rest } = told(text, at);
+    expect([of, rows.size]).toEqual([{}, 0]);
+    expect(rest).toBe(`nothing was done. ${at.slice(5)}: wrong. look again`);
+  });
+  it('is told at what another field has brought up', () =>
+    expect(told({ ...text, healthKind: 'http' }, 'body.spec.health.path').of).toEqual({ healthPath: 'wrong' }));
+});
 
 describe('a spec in a form', () => {
   const spec: Spec = {
