@@ -83,6 +83,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	cleaner.ClaimBy(deployer.Claim)
 	registries, login := registry.New(accessFrom(db)), loginFrom(db)
 	deployer.LogInBy(login)
+	deployer.MeasureBy(measureBy(registries))
 	cleaner.LookUpTagsBy(tagsOf(registries))
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
 	policy := proxyPolicy(listener, proxyListener)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
@@ -47,5 +48,30 @@ func tagsOf(registries *registry.Registries) func(ctx context.Context, image, ta
 			return "", fmt.Errorf("%w: %w", stale.ErrTagGone, err)
 		}
 		return digest, err
+	}
+}
+
+// spared is how much of an allowance is left to pulls: below it no registry is asked for the size of an image, which many count
+// as a pull.
+const spared = 20
+
+// measureBy asks registries how large an image is before it is pulled.
+func measureBy(registries *registry.Registries) deploy.Measure {
+	return func(ctx context.Context, image, tag string, on deploy.Platform) ([]deploy.Layer, error) {
+		if a := registries.Allowance(registry.HostOf(image)); a.Limit > 0 && a.Remaining < spared {
+			return nil, fmt.Errorf("its registry leaves %d questions, which are left to the pull", a.Remaining)
+		}
+		found, err := registries.Image(ctx, image, tag, registry.Platform(on))
+		switch {
+		case err != nil:
+			return nil, err
+		case len(found.Layers) == 0:
+			return nil, fmt.Errorf("its registry tells no layers for %s", registry.Platform(on))
+		}
+		layers := make([]deploy.Layer, 0, len(found.Layers))
+		for _, l := range found.Layers {
+			layers = append(layers, deploy.Layer(l))
+		}
+		return layers, nil
 	}
 }

@@ -54,7 +54,9 @@ type Deployer struct {
 	locks locks
 	// credential is what a pull brings to the registry of an image; nil: nothing.
 	credential func(ctx context.Context, image string) (string, error)
-	crew       crew
+	// measure asks for the size of an image before it is pulled; nil: nobody does.
+	measure Measure
+	crew    crew
 
 	switchTo Switch
 	drainBy  func(ctx context.Context, instanceID string) error

@@ -28,7 +28,7 @@ func (f *failure) Unwrap() error { return f.err }
 func because(err error, advice string) error { return &failure{err, advice} }
 
 // freeSpace is what to do about a full disk of an engine.
-const freeSpace = "free space on the host: 'docker-watcher reclaim' shows what removed ones left; then deploy again"
+const freeSpace = "free space on the host: the page Reclaim or 'docker-watcher reclaim' shows the images that removed ones left, the page Stale or 'docker-watcher stale' what could be removed; then deploy again"
 
 // diskFull tells an engine's word that it has no room.
 func diskFull(err error) bool { return strings.Contains(err.Error(), "no space left on device") }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -16,9 +15,6 @@ const pullWithin = 30 * time.Minute
 
 // errSlow ends a pull that moves on and does not come to its end.
 var errSlow = fmt.Errorf("the image was not there within %s", pullWithin)
-
-// errNoRoom ends a pull that the engine has no room for.
-var errNoRoom = errors.New("the engine has not enough free space")
 
 // wanted is the reference of the image: the digest of what a rollback goes back to, or that the tag pointed to when it was decided
 // on, else the tag.
@@ -40,8 +36,11 @@ func (r *rollout) fetch(ctx context.Context) (docker.Image, error) {
 	if there {
 		r.tell.note(ctx, ref+" is on the engine already")
 	} else {
-		r.tell.note(ctx, roomWords(info.FreeBytes))
-		if image, err = r.pullImage(ctx, ref, info.FreeBytes); err != nil {
+		free, err := r.makeSureOfRoom(ctx, ref, info)
+		if err != nil {
+			return image, err
+		}
+		if image, err = r.pullImage(ctx, ref, free); err != nil {
 			return image, err
 		}
 	}
@@ -70,8 +69,8 @@ func (r *rollout) there(ctx context.Context, ref string) (docker.Image, bool, er
 func (r *rollout) engineInfo(ctx context.Context) docker.Info {
 	info, err := r.eng.Info(ctx)
 	if err != nil {
-		r.log.InfoContext(ctx, "platform and free space of an engine are not known", "deploy_id", r.dep.ID, "error", err)
-		return docker.Info{FreeBytes: -1}
+		r.log.InfoContext(ctx, "the platform of an engine is not known", "deploy_id", r.dep.ID, "error", err)
+		return docker.Info{}
 	}
 	return info
 }
@@ -115,21 +114,3 @@ func (r *rollout) notPulled(err error) error {
 	}
 	return because(err, pullAdvice(err))
 }
-
-// noRoom says why a pull cannot end well. Layers are packed while they are pulled and take more than that on the
-// engine: what already does not fit packed never will. Free below zero is not known.
-func noRoom(packed, free int64) string {
-	if free < 0 || packed <= free {
-		return ""
-	}
-	return fmt.Sprintf("the image needs more than %s, %s are free", megabytes(packed), megabytes(free))
-}
-
-func roomWords(free int64) string {
-	if free < 0 {
-		return "free space of the engine: not known, it does not tell"
-	}
-	return "free space of the engine: " + megabytes(free)
-}
-
-func megabytes(n int64) string { return strconv.FormatInt(n/1_000_000, 10) + " MB" }

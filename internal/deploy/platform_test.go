@@ -49,33 +49,3 @@ func TestImageOfAnotherPlatformIsRefused(t *testing.T) {
 		r.expectNoOrphan(t, 1)
 	})
 }
-
-func TestRoom(t *testing.T) {
-	for _, c := range []struct {
-		packed, free int64
-		room         bool
-	}{{100, 200, true}, {100, 100, true}, {100, -1, true}, {0, 0, true}, {101, 100, false}, {1, 0, false}} {
-		if why := noRoom(c.packed, c.free); (why == "") != c.room {
-			t.Errorf("%d bytes with %d free: %q", c.packed, c.free, why)
-		}
-	}
-}
-
-func TestPullThatDoesNotFitIsGivenUp(t *testing.T) {
-	bubbleOn(t, dockertest.Options{Free: "10 MB"}, store.Spec{}, func(t *testing.T, r *rig) {
-		r.pretend.Publish(dockertest.Image{Ref: repository + ":small", Size: 9_000_000})
-		r.pretend.Publish(dockertest.Image{Ref: repository + ":big", Size: 30_000_000, PullTime: 20 * 60e9})
-		r.run()
-		former := r.deploy("small")
-		d := r.end(r.begin("big").ID)
-		if d.State != store.DeployFailed || d.EndedAt.Sub(d.CreatedAt).Minutes() > 15 {
-			t.Errorf("it is %s after %s", d.State, d.EndedAt.Sub(d.CreatedAt))
-		}
-		mustContain(t, d.Error, "not enough free space", "10 MB are free", "docker-watcher reclaim")
-		r.expectServing(t, former.ID)
-		lines, err := r.db.DeployLog(t.Context(), d.ID, 0, 100)
-		if err != nil || len(lines) < 3 || lines[2].Text != "free space of the engine: 10 MB" {
-			t.Errorf("%+v, %v", lines, err)
-		}
-	})
-}

@@ -110,6 +110,7 @@ func (e *Engine) InspectImage(ctx context.Context, ref string) (Image, error) {
 			Size:        got.Size,
 			OS:          got.Os,
 			Arch:        got.Architecture,
+			Layers:      got.RootFS.Layers,
 		}
 		if got.Config != nil {
 			out.HasHealthcheck = hasTest(got.Config.Healthcheck)

@@ -13,7 +13,7 @@ import (
 const infoTimeout = 15 * time.Second
 
 // freeSpace reads what some storage drivers tell of the room that is left (zfs in bytes, devicemapper in words);
-// the others, overlay among them, do not: -1. See room.
+// the others, overlay among them, do not: -1. See Room.
 func freeSpace(status [][2]string) int64 {
 	for _, line := range status {
 		if line[0] == "Space Available" || line[0] == "Data Space Available" {
@@ -65,7 +65,6 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 			Containers:    in.Containers,
 			SystemTime:    engineTime(in.SystemTime),
 			Skew:          skew,
-			FreeBytes:     room(e.endpoint, in),
 		}, nil
 	})
 }

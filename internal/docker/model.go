@@ -112,7 +112,6 @@ type Info struct {
 	Containers    int
 	SystemTime    time.Time
 	Skew          time.Duration // engine's clock minus ours, from the answer's Date header
-	FreeBytes     int64         // free in its storage; -1: not known
 }
 
 // Image is what an image inspect tells.
@@ -122,6 +121,7 @@ type Image struct {
 	RepoDigests    []string
 	Size           int64
 	OS, Arch       string
+	Layers         []string // digests of what they hold unpacked, the lowest first
 	HasHealthcheck bool
 	ExposedPorts   []int
 	Defaults       Defaults

@@ -15,6 +15,7 @@ type Network struct {
 	ID     string
 	Name   string
 	Driver string
+	Scope  string // local, or swarm
 	Labels map[string]string
 }
 
@@ -27,7 +28,7 @@ func (e *Engine) Networks(ctx context.Context) ([]Network, error) {
 		}
 		out := make([]Network, 0, len(got.Items))
 		for _, n := range got.Items {
-			out = append(out, Network{ID: n.ID, Name: n.Name, Driver: n.Driver, Labels: n.Labels})
+			out = append(out, Network{ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope, Labels: n.Labels})
 		}
 		return out, nil
 	})

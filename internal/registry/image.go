@@ -38,6 +38,13 @@ type Image struct {
 	Created   time.Time  // as its builder wrote it, which may be 1970; zero: not told. Of one for other platforms alone, that of the first
 	Platforms []Platform // that it was built for
 	Runs      bool       // one of them is the one that was asked for
+	Layers    []Layer    // of the one that was asked for, the lowest first; none: it does not run there, or they are not told
+}
+
+// Layer is a part of an image.
+type Layer struct {
+	Content string // digest of what it holds unpacked, by which engines know it
+	Packed  int64  // bytes, as it is pulled
 }
 
 // Image asks what the image at a tag (or a sha256 digest) is, and whether it was built for a platform. It reads the
@@ -94,6 +101,9 @@ func (c *Client) image(ctx context.Context, ref name.Reference, want Platform) (
 	alone := Image{}
 	err = describe(child, &alone, want)
 	found.Created = alone.Created
+	if found.Runs {
+		found.Layers = alone.Layers
+	}
 	return found, err
 }
 
@@ -123,5 +133,23 @@ func describe(got *remote.Descriptor, found *Image, want Platform) error {
 	}
 	built := Platform{OS: file.OS, Arch: file.Architecture, Variant: file.Variant}
 	found.Created, found.Platforms, found.Runs = file.Created.Time, []Platform{built}, built.runsOn(want)
+	if found.Runs {
+		found.Layers = layersOf(m, file)
+	}
 	return nil
+}
+
+// layersOf brings together what the manifest and the configuration of an image say of its layers; none where they do not fit.
+func layersOf(m v1.Manifest, file *v1.ConfigFile) []Layer {
+	if len(m.Layers) != len(file.RootFS.DiffIDs) {
+		return nil
+	}
+	layers := make([]Layer, 0, len(m.Layers))
+	for i, l := range m.Layers {
+		if l.Size < 0 {
+			return nil
+		}
+		layers = append(layers, Layer{Content: file.RootFS.DiffIDs[i].String(), Packed: l.Size})
+	}
+	return layers
 }
