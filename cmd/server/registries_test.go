@@ -4,14 +4,23 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	inprocess "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
@@ -82,5 +91,52 @@ func TestALoginIsForItsOwnRegistry(t *testing.T) {
 	}
 	if got, err := login(t.Context(), "shop"); err == nil {
 		t.Errorf("with the store away: %q, as if there were none", got)
+	}
+}
+
+// TestASizeIsNotAskedOfTheLastPulls: where a registry counts what it is asked, the last of it is for pulls.
+func TestASizeIsNotAskedOfTheLastPulls(t *testing.T) {
+	image, err := random.Image(1000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left, asked atomic.Int64
+	left.Store(spared)
+	inner := inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Ratelimit-Limit", "100;w=21600")
+		w.Header().Set("Ratelimit-Remaining", strconv.FormatInt(left.Load(), 10)+";w=21600")
+		asked.Add(1)
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	repository := strings.TrimPrefix(server.URL, "http://") + "/acme/shop"
+	ref, err := name.ParseReference(repository + ":1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image, remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	measure := measureBy(registry.New(accessFrom(storetest.Open(t))))
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := deploy.Platform{OS: file.OS, Arch: file.Architecture}
+	layers, err := measure(t.Context(), repository, "1.0", on)
+	if err != nil || len(layers) != 2 || layers[1].Content != file.RootFS.DiffIDs[1].String() || layers[1].Packed < 1000 {
+		t.Errorf("%+v, %v", layers, err)
+	}
+	if layers, err := measure(t.Context(), repository, "1.0", deploy.Platform{OS: "linux", Arch: "s390x"}); err == nil || !strings.Contains(err.Error(), "linux/s390x") {
+		t.Errorf("of another platform: %+v, %v", layers, err)
+	}
+	left.Store(spared - 1)
+	if _, err := measure(t.Context(), repository, "1.0", on); err != nil {
+		t.Fatal(err)
+	}
+	before := asked.Load()
+	if layers, err := measure(t.Context(), repository, "1.0", on); err == nil || !strings.Contains(err.Error(), "left to the pull") || asked.Load() != before {
+		t.Errorf("of the last pulls: %+v, %v after %d more questions", layers, err, asked.Load()-before)
 	}
 }

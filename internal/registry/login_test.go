@@ -264,6 +264,7 @@ func TestCheckOfDockerHub(t *testing.T) {
 func TestImage(t *testing.T) {
 	host := serve(t, nil)
 	created := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	layers := map[string]Layer{}
 	build := func(p v1.Platform) v1.Image {
 		img, err := random.Image(64, 1)
 		if err != nil {
@@ -278,14 +279,20 @@ func TestImage(t *testing.T) {
 		if img, err = mutate.ConfigFile(img, file); err != nil {
 			t.Fatal(err)
 		}
+		m, err := img.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers[p.Architecture] = Layer{Content: file.RootFS.DiffIDs[0].String(), Packed: m.Layers[0].Size}
 		return img
 	}
 	amd, arm := v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
-	single := pushImage(t, host+"/shop:single", build(amd))
+	one := build(amd)
+	single := pushImage(t, host+"/shop:single", one)
 	nothing := v1.Platform{OS: "unknown", Architecture: "unknown"}
 	index := mutate.AppendManifests(empty.Index,
 		mutate.IndexAddendum{Add: build(arm), Descriptor: v1.Descriptor{Platform: &arm}},
-		mutate.IndexAddendum{Add: build(amd), Descriptor: v1.Descriptor{Platform: &amd}},
+		mutate.IndexAddendum{Add: one, Descriptor: v1.Descriptor{Platform: &amd}},
 		mutate.IndexAddendum{Add: build(nothing), Descriptor: v1.Descriptor{Platform: &nothing}})
 	if err := remote.WriteIndex(mustRef(t, host+"/shop:multi"), index, remote.WithContext(t.Context())); err != nil {
 		t.Fatal(err)
@@ -316,6 +323,9 @@ func TestImage(t *testing.T) {
 			t.Errorf("%s: %v", c.tag, err)
 			continue
 		}
+		if len(got.Layers) > 0 != c.runs || c.runs && got.Layers[0] != layers[c.want.Arch] {
+			t.Errorf("%s for %s: layers %+v", c.tag, c.want, got.Layers)
+		}
 		if got.Digest != c.digest || got.Runs != c.runs || !got.Created.Equal(c.created) || fmt.Sprint(got.Platforms) != c.built {
 			t.Errorf("%s for %s: %+v", c.tag, c.want, got)
 		}
@@ -326,6 +336,23 @@ func TestImage(t *testing.T) {
 	page := serve(t, on("/manifests/", http.StatusOK, "<html>", "Content-Type", "text/html"))
 	_, err = strangers().Image(t.Context(), page+"/shop", "1.0", Platform{})
 	wantClass(t, err, ClassNotRegistry)
+}
+
+// Layers that do not fit together say nothing of what an engine has.
+func TestLayersThatAreNotTold(t *testing.T) {
+	file := &v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: []v1.Hash{{Algorithm: "sha256", Hex: "a"}}}}
+	for name, m := range map[string]v1.Manifest{
+		"one more":        {Layers: []v1.Descriptor{{Size: 1}, {Size: 2}}},
+		"none":            {},
+		"a negative size": {Layers: []v1.Descriptor{{Size: -1}}},
+	} {
+		if got := layersOf(m, file); got != nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := layersOf(v1.Manifest{Layers: []v1.Descriptor{{Size: 7}}}, file); len(got) != 1 || got[0] != (Layer{"sha256:a", 7}) {
+		t.Errorf("%+v", got)
+	}
 }
 
 // A HEAD without a digest is made up for by a GET, whose body must be a manifest.

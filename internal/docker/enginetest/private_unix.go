@@ -37,14 +37,20 @@ type Private struct {
 // StartPrivate starts one with scripts/engine, which also takes it apart when the test ends, however that comes about.
 func StartPrivate(t testing.TB, flags ...string) *Private {
 	t.Helper()
+	// A thousand containers in memory are gone in a moment, on a disk in a minute.
+	return StartPrivateIn(t, "2g", flags...)
+}
+
+// StartPrivateIn is StartPrivate with a data root in memory of a size, such as 64m: nothing more has room there.
+func StartPrivateIn(t testing.TB, size string, flags ...string) *Private {
+	t.Helper()
 	script, err := engineScript()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Not of the test's context: it ends after what the test has yet to clean up.
 	cmd := exec.Command(script, "run", "--", "sh", "-c", `echo "$DOCKER_HOST"; exec cat`) //nolint:noctx // see above
-	// A thousand containers in memory are gone in a moment, on a disk in a minute.
-	cmd.Env = append(os.Environ(), "ENGINE_MEMORY=2g", "ENGINE_FLAGS="+strings.TrimSpace(os.Getenv("ENGINE_FLAGS")+" "+strings.Join(flags, " ")))
+	cmd.Env = append(os.Environ(), "ENGINE_MEMORY="+size, "ENGINE_FLAGS="+strings.TrimSpace(os.Getenv("ENGINE_FLAGS")+" "+strings.Join(flags, " ")))
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	hold, err := cmd.StdinPipe() // it ends when this closes, so also with us
