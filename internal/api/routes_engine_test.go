@@ -17,6 +17,9 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 )
 
+// askEvery leaves the engine and the proxy the processors that they need.
+const askEvery = 5 * time.Millisecond
+
 // load asks for a domain on and on, over several connections, until it is ended.
 type load struct {
 	asked, failed atomic.Int64
@@ -32,7 +35,9 @@ func (f *frontBed) load(host string) (l *load, end func()) {
 		all.Go(func() {
 			transport := &http.Transport{DisableKeepAlives: n%2 == 0}
 			defer transport.CloseIdleConnections()
-			for ctx.Err() == nil {
+			tick := time.NewTicker(askEvery)
+			defer tick.Stop()
+			for ; ctx.Err() == nil; <-tick.C {
 				l.ask(ctx, transport, "http://"+f.addr+"/", host)
 			}
 		})

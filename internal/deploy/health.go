@@ -19,6 +19,7 @@ import (
 )
 
 const (
+	lookFirst     = 25 * time.Millisecond // after the first look: most are up at once. Each pause is twice the one before
 	lookEvery     = 250 * time.Millisecond
 	upFor         = 10 * time.Second
 	healthTimeout = 60 * time.Second // of an HTTP path, a TCP port or staying up
@@ -35,9 +36,7 @@ func (r *rollout) awaitHealthy(ctx context.Context) (docker.Container, error) {
 	w := &watch{rule: r.spec.Health, host: engineHost(r.eng.Endpoint())}
 	within := r.spec.Health.Timeout
 	began, missed := time.Now(), 0
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
+	for pause := lookFirst; ; pause = min(2*pause, lookEvery) {
 		c, err := r.eng.Inspect(ctx, r.inst.ContainerID)
 		switch {
 		case errors.Is(err, docker.ErrNotFound):
@@ -63,7 +62,7 @@ func (r *rollout) awaitHealthy(ctx context.Context) (docker.Container, error) {
 		select {
 		case <-ctx.Done():
 			return c, ctx.Err()
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }
