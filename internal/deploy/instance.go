@@ -46,6 +46,7 @@ func (d *Deployer) startStopped(ctx context.Context, t target, told store.Event)
 		}
 	}
 	return d.wanted(ctx, t, store.IntendedRunning, func() error {
+		d.comeBackAsAsked(ctx, t)
 		err := d.startContainer(ctx, t.eng, t.view, told)
 		if err == nil {
 			return nil
@@ -90,6 +91,9 @@ func (d *Deployer) RestartInstance(ctx context.Context, id, actor string) error 
 		spec, err := d.db.InstanceSpec(ctx, t.view.ID)
 		if err != nil {
 			return fmt.Errorf("read spec: %w", err)
+		}
+		if !hasProcess(t.now) {
+			d.comeBackAsAsked(ctx, t)
 		}
 		if err := t.eng.Restart(ctx, d.owned(t.view.Instance), graceOf(spec)); err != nil {
 			return err

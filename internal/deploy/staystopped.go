@@ -45,3 +45,14 @@ func (r *rollout) stayDown(ctx context.Context, i store.Instance) {
 		r.tell.note(ctx, fmt.Sprintf("%s keeps its restart policy, and may be started by its engine when that starts: %v", i.Name, err))
 	}
 }
+
+// comeBackAsAsked is restartAsAsked of what a person starts, which does not fail for it.
+func (d *Deployer) comeBackAsAsked(ctx context.Context, t target) {
+	spec, err := d.db.InstanceSpec(ctx, t.view.ID)
+	if err == nil {
+		err = d.restartAsAsked(ctx, t.eng, t.view.Instance, spec)
+	}
+	if err != nil {
+		d.log.WarnContext(ctx, "an instance that is started keeps the restart policy of one that is stopped", "instance_id", t.view.ID, "error", err)
+	}
+}

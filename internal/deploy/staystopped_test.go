@@ -94,3 +94,42 @@ func TestRestartPolicyIsLeft(t *testing.T) {
 		}
 	})
 }
+
+// What a person starts again comes back as its stage asks for, like what a rollback starts.
+func TestStartedByHandComesBackAsAsked(t *testing.T) {
+	for name, start := range map[string]func(*rig, string) error{
+		"start":   func(r *rig, id string) error { return r.StartInstance(r.t.Context(), id, "user:anna") },
+		"restart": func(r *rig, id string) error { return r.RestartInstance(r.t.Context(), id, "user:anna") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, store.Spec{Restart: "always"}, func(t *testing.T, r *rig) {
+				r.publish("1.0", "1.1")
+				r.run()
+				first, second := r.deploy("1.0"), r.deploy("1.1")
+				if r.policy(first) != "unless-stopped" {
+					t.Fatalf("what was retired is restarted %s", r.policy(first))
+				}
+				if err := start(r, first.ID); err != nil {
+					t.Fatal(err)
+				}
+				if r.policy(first) != "always" || r.state(first) != dockertest.Running {
+					t.Errorf("it is %s, and restarted %s", r.state(first), r.policy(first))
+				}
+				if r.policy(second) != "always" {
+					t.Errorf("the other is restarted %s", r.policy(second))
+				}
+			})
+		})
+	}
+	bubbleOn(t, dockertest.Podman43(), store.Spec{Restart: "always"}, func(t *testing.T, r *rig) {
+		r.publish("1.0")
+		r.run()
+		v := r.deploy("1.0")
+		if err := r.StopInstance(t.Context(), v.ID, "user:anna"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.StartInstance(t.Context(), v.ID, "user:anna"); err != nil {
+			t.Errorf("where no policy can be changed: %v", err)
+		}
+	})
+}
