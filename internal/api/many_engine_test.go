@@ -13,8 +13,8 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 )
 
-// deploysUnderLoad is how many are made: an engine takes a second for each to make, start and stop a container. The hundred of docs/deploys.md are
-// DOCKER_WATCHER_TEST_DEPLOYS=100.
+// deploysUnderLoad is how many are made: an engine takes half a second and more for each, to make, start and stop a container. A hundred
+// of them, by DOCKER_WATCHER_TEST_DEPLOYS=100, are for who asks for them.
 func deploysUnderLoad(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("DOCKER_WATCHER_TEST_DEPLOYS")
