@@ -87,6 +87,9 @@ type database interface {
 	inPlace() error
 	// check looks at the whole database for damage.
 	check(ctx context.Context) error
+	// snapshot is a transaction that reads everything as it is at one moment; tables are those of the schema, each after those that it refers to.
+	snapshot(ctx context.Context) (*sql.Tx, error)
+	tables(ctx context.Context, tx *sql.Tx) ([]string, error)
 	// shrink gives back the memory that is kept for speed.
 	shrink(ctx context.Context) error
 	close() error
