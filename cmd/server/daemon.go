@@ -94,12 +94,13 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	meter := usage.New(db, fleet, log)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
+	keeps := newBackups(db, cfg, log)
 
 	scans := newScans(scanner, fleet, jobs, deployer.KeepForRollback, log)
 	cleaner.ScanBy(scans.fresh)
 	auto, cleanups := automaticCleanup(cleaner, fleet, log)
 	err = errors.Join(scans.schedule(ctx), setAll(
-		jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller), previews(deployer), archiveExpiry(cleaner, log),
+		jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller), previews(deployer), archiveExpiry(cleaner, log), backups(keeps),
 	))
 	if err != nil {
 		return err
@@ -117,7 +118,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter,
+		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter, Backups: keeps,
 		Routes:            front.routes(policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})

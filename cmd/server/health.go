@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -10,13 +12,10 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/config"
 )
 
-// healthCommand is the argument that asks a daemon instead of being one.
-const healthCommand = "health"
-
 const healthTimeout = 5 * time.Second
 
 // health asks the daemon that the same flags start whether it serves: what a container without a shell has for a health check.
-func health(ctx context.Context, cfg config.Config) error {
+func health(ctx context.Context, cfg config.Config, _ *slog.Logger, _ io.Writer) error {
 	host, port, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("read --listen: %w", err)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	_ "time/tzdata" // windows of policies name time zones, which not every machine or container knows
 
+	"golang.org/x/term"
+
 	"github.com/tiny-forge/docker-watcher/internal/config"
 )
 
@@ -31,9 +33,10 @@ const (
 func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	work := func(ctx context.Context, cfg config.Config) error { return run(ctx, cfg, newLog(cfg, stderr), stdout) }
-	if len(args) > 0 && args[0] == healthCommand {
-		args, work = args[1:], health
+	work, args, err := command(args)
+	if err != nil {
+		tell(stderr, "server: %v\nhint: server --help explains every command\n", err)
+		return exitUsage
 	}
 	cfg, err := config.Load(args, getenv)
 	switch {
@@ -50,7 +53,7 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := work(ctx, cfg); err != nil {
+	if err := work(ctx, cfg, newLog(cfg, stderr), stdout); err != nil {
 		tell(stderr, "server: %v\n", err)
 		if hint := hintFor(err, cfg); hint != "" {
 			tell(stderr, "hint: %s\n", hint)
@@ -65,7 +68,11 @@ func tell(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, forma
 
 func newLog(cfg config.Config, w io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == config.LogJSON {
+	terminal := false
+	if f, ok := w.(*os.File); ok {
+		terminal = term.IsTerminal(int(f.Fd()))
+	}
+	if cfg.LogFormat == config.LogJSON || cfg.LogFormat == config.LogAuto && !terminal {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
@@ -89,6 +91,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		DB: b.db, Bus: b.bus, Fleet: fleet, Hosts: hosts.New(b.db, fleet, log), Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
 		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		Meter:             usage.New(b.db, fleet, log),
+		Backups:           backup.New(b.db, backup.Options{Folder: filepath.Join(t.TempDir(), "backups"), Data: t.TempDir(), Keep: 2}, log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}

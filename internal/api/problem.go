@@ -14,6 +14,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
@@ -249,6 +250,8 @@ var problems = []problemRule{
 	{err: adopt.ErrInUse, status: http.StatusConflict, code: codeInUse},
 	{err: routing.ErrNotServed, status: http.StatusConflict, code: codeNotServed, hint: hintNotServed},
 
+	{err: backup.ErrBusy, status: http.StatusConflict, code: codeBusy},
+	{err: backup.ErrNotFound, status: http.StatusNotFound, code: codeNotFound},
 	{err: deploy.ErrBusy, status: http.StatusConflict, code: codeBusy},
 	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},
 	{err: deploy.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
@@ -51,6 +52,7 @@ type Deps struct {
 	Auth       *auth.Service
 	Scheduler  *schedule.Scheduler
 	Meter      *usage.Meter
+	Backups    *backup.Keeper
 	// Looker asks registries for tags; nil: none can be asked.
 	Looker *poll.Looker
 	// Routes are what the routes and standalone proxies are served by.
@@ -235,6 +237,11 @@ func (s *server) routes() []route {
 
 		{get, "/api/leftovers", viewer, "list-leftovers", "What does not fit together, and the one step that mends it", to(s.listLeftovers)},
 		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", mendBody(s.mendLeftover)},
+
+		{get, "/api/backups", admin, "list-backups", "The backups of the store that are there, newest first", to(s.listBackups)},
+		{post, "/api/backups", admin, "make-backup", "Make a backup of the store now, and check it", created(s.makeBackup)},
+		{get, "/api/backups/{name}", admin, "get-backup", "A backup, as a file; the key file is not in it", streamed("application/gzip", s.getBackup)},
+		{remove, "/api/backups/{name}", admin, "delete-backup", "Let go of a backup", to(s.deleteBackup)},
 
 		{get, "/api/overview", viewer, "overview", "What needs somebody now", to(s.overview)},
 		{get, "/api/history", viewer, "history", "What was stale and what came back, day by day", to(s.history)},

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The ways in which Load ends without a Config to run with.
@@ -33,8 +34,11 @@ type Config struct {
 	DockerHost     string // unix:///path or tcp://host:port
 	LogLevel       slog.Level
 	LogFormat      LogFormat
-	AdminTokenFile string // "" or a file whose content is an admin API token
-	ProxyHTTP      string // host:port of the proxy; "": there is none
+	AdminTokenFile string        // "" or a file whose content is an admin API token
+	ProxyHTTP      string        // host:port of the proxy; "": there is none
+	BackupDir      string        // "": the folder "backups" in Data
+	BackupEvery    time.Duration // 0: none is made by itself
+	BackupKeep     int
 }
 
 // LogFormat is the shape of a log line.
@@ -42,6 +46,7 @@ type LogFormat string
 
 // The log formats.
 const (
+	LogAuto LogFormat = "auto" // text on a terminal, else JSON
 	LogText LogFormat = "text"
 	LogJSON LogFormat = "json"
 )
@@ -60,9 +65,12 @@ func options(dockerHost string) []option {
 		{"store", "FILE|URL", "another SQLite file, or postgres://user:password@host/name; default: docker-watcher.db in --data", "", func(c *Config, v string) error { return setStore(&c.Store, v) }},
 		{"docker-host", "URL", "the engine: unix:///path/to/docker.sock or tcp://host:port; default: DOCKER_HOST, then Docker's own socket", dockerHost, func(c *Config, v string) error { return setEngine(&c.DockerHost, v) }},
 		{"log-level", "LEVEL", "debug, info, warn or error", "info", func(c *Config, v string) error { return setLevel(&c.LogLevel, v) }},
-		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
+		{"log-format", "FORMAT", "text or json, on standard error; auto is text on a terminal and json elsewhere", "auto", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
+		{"backup-dir", "FOLDER", "where backups of the store go; another disk is the better place; default: backups in --data", "", func(c *Config, v string) error { return setOptional(&c.BackupDir, v) }},
+		{"backup-every", "TIME", "how often one is made by itself, such as 24h; off for never", "24h", func(c *Config, v string) error { return setEvery(&c.BackupEvery, v) }},
+		{"backup-keep", "NUMBER", "how many are kept; the oldest go", "3", func(c *Config, v string) error { return setCount(&c.BackupKeep, v) }},
 	}
 }
 
@@ -144,6 +152,33 @@ func setOptionalAddr(to *string, v string) error {
 	return setAddr(to, v)
 }
 
+const (
+	minEvery = time.Hour
+	maxKeep  = 1000
+)
+
+func setEvery(to *time.Duration, v string) error {
+	if v == "off" {
+		*to = 0
+		return nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < minEvery {
+		return fmt.Errorf("%q is no time of 1h or more, such as 24h, nor off", v)
+	}
+	*to = d
+	return nil
+}
+
+func setCount(to *int, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxKeep {
+		return fmt.Errorf("%q is no whole number from 1 to %d", v, maxKeep)
+	}
+	*to = n
+	return nil
+}
+
 func setOptional(to *string, v string) error {
 	*to = v
 	return nil
@@ -203,19 +238,19 @@ func setLevel(to *slog.Level, v string) error {
 
 func setFormat(to *LogFormat, v string) error {
 	switch f := LogFormat(v); f {
-	case LogText, LogJSON:
+	case LogAuto, LogText, LogJSON:
 		*to = f
 		return nil
 	}
-	return fmt.Errorf("%q is neither text nor json", v)
+	return fmt.Errorf("%q is none of auto, text and json", v)
 }
 
-// redacted is the store without its password.
-func (c Config) redacted() string {
-	if !strings.Contains(c.Store, "://") {
-		return c.Store
+// Redacted is the name of a store without its password.
+func Redacted(store string) string {
+	if !strings.Contains(store, "://") {
+		return store
 	}
-	u, err := url.Parse(c.Store)
+	u, err := url.Parse(store)
 	if err != nil {
 		return "***"
 	}
@@ -235,9 +270,10 @@ func (c Config) redacted() string {
 // LogValue is what a log line shows of it.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
+		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", Redacted(c.Store)), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
 		slog.String("proxy_http", c.ProxyHTTP),
+		slog.String("backup_dir", c.BackupDir), slog.Duration("backup_every", c.BackupEvery), slog.Int("backup_keep", c.BackupKeep),
 	)
 }
 
@@ -254,7 +290,9 @@ func Help() string {
 it knows, and removes exactly those that you agree to.
 
 Usage:  server [flags]
-        server health [flags]   ask the one that these flags start whether it serves
+        server health [flags]              ask the one that these flags start whether it serves
+        server restore FILE [flags]        put a backup back; the key file must be in --data, and no daemon may run
+        server store move TO [flags]       copy the whole store into a new one: a file or postgres://...; no daemon may run
 
 Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
 

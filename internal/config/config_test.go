@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,7 +18,7 @@ func env(pairs map[string]string) func(string) string {
 }
 
 func TestLoad(t *testing.T) {
-	defaults := config.Config{Listen: "127.0.0.1:8080", Data: "data", DockerHost: "unix:///var/run/docker.sock", LogFormat: config.LogText}
+	defaults := config.Config{Listen: "127.0.0.1:8080", Data: "data", DockerHost: "unix:///var/run/docker.sock", LogFormat: config.LogAuto, BackupEvery: 24 * time.Hour, BackupKeep: 3}
 	with := func(change func(*config.Config)) config.Config {
 		c := defaults
 		change(&c)
@@ -35,6 +36,9 @@ func TestLoad(t *testing.T) {
 		})},
 		{"twins", nil, map[string]string{"DOCKER_WATCHER_LISTEN": "[::1]:9", "DOCKER_WATCHER_ADMIN_TOKEN_FILE": "/run/token"}, with(func(c *config.Config) {
 			c.Listen, c.AdminTokenFile = "[::1]:9", "/run/token"
+		})},
+		{"backups", []string{"--backup-dir", "/mnt/backups", "--backup-every", "off", "--backup-keep", "9"}, nil, with(func(c *config.Config) {
+			c.BackupDir, c.BackupEvery, c.BackupKeep = "/mnt/backups", 0, 9
 		})},
 		{"a proxy", []string{"--proxy-http", ":80"}, nil, with(func(c *config.Config) { c.ProxyHTTP = ":80" })},
 		{"a proxy by its twin", nil, map[string]string{"DOCKER_WATCHER_PROXY_HTTP": "127.0.0.1:8081"}, with(func(c *config.Config) { c.ProxyHTTP = "127.0.0.1:8081" })},
@@ -130,7 +134,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if _, err := config.Load([]string{"--version"}, env(nil)); !errors.Is(err, config.ErrVersion) {
 		t.Errorf("error = %v", err)
 	}
-	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "proxy-http"} {
+	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "proxy-http", "backup-dir", "backup-every", "backup-keep"} {
 		twin := "DOCKER_WATCHER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		if !strings.Contains(config.Help(), "--"+name) || !strings.Contains(config.Help(), twin) {
 			t.Errorf("help tells nothing of --%s", name)

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const backupTimeout = 2 * time.Hour
+
+// newBackups keeps backups where the configuration says.
+func newBackups(db *store.DB, cfg config.Config, log *slog.Logger) *backup.Keeper {
+	folder := cfg.BackupDir
+	if folder == "" {
+		folder = filepath.Join(cfg.Data, "backups")
+	}
+	return backup.New(db, backup.Options{Folder: folder, Data: cfg.Data, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion()}, log)
+}
+
+// backups has one made when it is due; how old the newest is counts, not how long this process runs.
+func backups(k *backup.Keeper) schedule.Job {
+	return schedule.Job{Name: "backup", Spec: "@every 10m", Timeout: backupTimeout, Run: k.IfDue}
+}
+
+// restoreFrom puts a backup back.
+func restoreFrom(file string) work {
+	return func(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
+		if err := checkFolder(cfg.Data); err != nil {
+			return err
+		}
+		r, err := backup.Restore(ctx, file, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, time.Now())
+		if err != nil {
+			return fmt.Errorf("restore %s: %w", file, err)
+		}
+		tell(stdout, "restored what docker-watcher %s kept at %s (installation %s)\n", r.Manifest.Version, r.Manifest.At.Format(time.RFC3339), r.Manifest.Installation)
+		if r.Aside != "" {
+			tell(stdout, "what was there before is in %s; remove it when all is well\n", r.Aside)
+		}
+		tell(stdout, "start the daemon: it looks at every host anew before it judges anything\n")
+		return nil
+	}
+}
+
+// moveStore copies the store of this configuration into another.
+func moveStore(to string) work {
+	return func(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {
+		if !strings.Contains(to, "://") && !strings.Contains(cfg.Store, "://") {
+			return fmt.Errorf("%w: both stores are files: make a backup of the one and restore it (docker-watcher backup --help)", errUsage)
+		}
+		from, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log})
+		if err != nil {
+			return fmt.Errorf("open the store: %w", err)
+		}
+		defer func() { err = errors.Join(err, from.Close()) }()
+		rows := 0
+		err = from.CopyTo(ctx, store.Options{URL: to, DataDir: cfg.Data, Log: log}, func(table string, n int) {
+			rows += n
+			tell(stdout, "%-20s %d\n", table, n)
+		})
+		if err != nil {
+			return fmt.Errorf("move the store: %w", err)
+		}
+		tell(stdout, "%d rows were copied and compared; the former store is as it was\nnext: start the daemon with the same --data and --store %s\n", rows, config.Redacted(to))
+		return nil
+	}
+}

@@ -1,0 +1,65 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// TestMoveAndRestore takes a daemon's store to PostgreSQL and back into a folder of its own by a backup: who could sign in can go on.
+func TestMoveAndRestore(t *testing.T) {
+	data, none := t.TempDir(), "unix:///none"
+	d := launch(t, flags(data, none)...)
+	credential := d.setUp()
+	if _, err := d.client(credential).CreateProject(t.Context(), client.NewProject{Name: "shop", Image: "example.com/shop"}); err != nil {
+		t.Fatal(err)
+	}
+	to := storetest.Postgres(t)
+	if code, _, stderr := refuse(t, "store", "move", to, "--data", data); code != 1 || !strings.Contains(stderr, "another daemon holds this store") {
+		t.Errorf("while the daemon runs: %d, %s", code, stderr)
+	}
+	d.end(os.Interrupt)
+	code, stdout, stderr := refuse(t, "store", "move", to, "--data", data)
+	if code != 0 || !strings.Contains(stdout, "rows were copied and compared") {
+		t.Fatalf("store move: %d, %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := refuse(t, "store", "move", to, "--data", data); code != 1 || !strings.Contains(stderr, "in use already") {
+		t.Errorf("once more: %d, %s", code, stderr)
+	}
+	d = launch(t, append(flags(data, none), "--store", to)...)
+	if _, err := d.client(credential).Project(t.Context(), "shop"); err != nil {
+		t.Errorf("on the server: %v", err)
+	}
+	made, err := d.client(credential).MakeBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.end(os.Interrupt)
+	other, file := t.TempDir(), filepath.Join(data, "backups", made.Name)
+	if code, _, stderr := refuse(t, "restore", file, "--data", other); code != 1 || !strings.Contains(stderr, "docker-watcher.key") {
+		t.Errorf("without the key: %d, %s", code, stderr)
+	}
+	key, err := os.ReadFile(filepath.Join(data, "docker-watcher.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other, "docker-watcher.key"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := refuse(t, "restore", file, "--data", other); code != 0 || !strings.Contains(stdout, "restored what docker-watcher") {
+		t.Fatalf("restore: %d, %s%s", code, stdout, stderr)
+	}
+	d = launch(t, flags(other, none)...)
+	if _, err := d.client(credential).Project(t.Context(), "shop"); err != nil {
+		t.Errorf("restored: %v", err)
+	}
+	for _, args := range [][]string{{"store"}, {"store", "move"}, {"restore"}, {"dance"}, {"health", "now"}} {
+		if code, _, stderr := refuse(t, args...); code != 2 || !strings.Contains(stderr, "no command") {
+			t.Errorf("%v: %d, %s", args, code, stderr)
+		}
+	}
+}

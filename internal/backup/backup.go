@@ -1,0 +1,230 @@
+// Package backup keeps copies of the store, and of what else lies in the data folder, beside it: made while the daemon runs, each opened and
+// compared before it counts, so many kept. Restore puts one back where no daemon runs. The key file is in none of them: a backup
+// that is lost tells no secret, and is worth nothing without the key.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// The errors of backups.
+var (
+	ErrNotFound = errors.New("there is no such backup")
+	ErrBusy     = errors.New("a backup is being made")
+	ErrDamaged  = errors.New("the backup is damaged")
+)
+
+// The kinds of events.
+const (
+	kindMade    = "backup.made"
+	kindFailed  = "backup.failed"
+	kindRemoved = "backup.removed"
+)
+
+const (
+	prefix = "docker-watcher-"
+	suffix = ".tar.gz"
+	stamp  = "20060102T150405Z"
+)
+
+var nameShape = regexp.MustCompile(`^docker-watcher-[0-9]{8}T[0-9]{6}Z\.tar\.gz$`)
+
+// Options say where backups go, and what of.
+type Options struct {
+	Folder  string        // of the backups; made when the first one is
+	Data    string        // the data folder
+	Every   time.Duration // 0: none is made by itself
+	Keep    int           // of those that are there; the oldest go when there are more
+	Version string        // of this program
+}
+
+// Backup is one that is there.
+type Backup struct {
+	Name  string
+	At    time.Time
+	Bytes int64
+}
+
+// By is who asks, and from where.
+type By struct{ Actor, Addr string }
+
+var itself = By{Actor: "system"}
+
+// Keeper makes and keeps backups, one at a time.
+type Keeper struct {
+	db  *store.DB
+	o   Options
+	log *slog.Logger
+	now func() time.Time
+
+	making sync.Mutex
+	failed bool // the last one that was made by itself; guarded by making
+}
+
+// New joins the parts; it starts nothing.
+func New(db *store.DB, o Options, log *slog.Logger) *Keeper {
+	return &Keeper{db: db, o: o, log: log, now: time.Now}
+}
+
+// Folder is where backups are.
+func (k *Keeper) Folder() string { return k.o.Folder }
+
+// List is what is there, newest first.
+func (k *Keeper) List() ([]Backup, error) {
+	entries, err := os.ReadDir(k.o.Folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the backups: %w", err)
+	}
+	var all []Backup
+	for _, e := range entries {
+		at, ok := timeOf(e.Name())
+		if !ok {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was just removed
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the backups: %w", err)
+		}
+		all = append(all, Backup{Name: e.Name(), At: at, Bytes: info.Size()})
+	}
+	slices.SortFunc(all, func(a, b Backup) int { return strings.Compare(b.Name, a.Name) })
+	return all, nil
+}
+
+func timeOf(name string) (time.Time, bool) {
+	if !nameShape.MatchString(name) {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(stamp, strings.TrimSuffix(strings.TrimPrefix(name, prefix), suffix))
+	return at, err == nil
+}
+
+// Open reads one. ErrNotFound.
+func (k *Keeper) Open(name string) (io.ReadCloser, Backup, error) {
+	at, ok := timeOf(name)
+	if !ok {
+		return nil, Backup{}, fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	f, err := os.Open(filepath.Join(k.o.Folder, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, Backup{}, fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	if err != nil {
+		return nil, Backup{}, fmt.Errorf("open the backup: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, Backup{}, errors.Join(fmt.Errorf("open the backup: %w", err), f.Close())
+	}
+	return f, Backup{Name: name, At: at, Bytes: info.Size()}, nil
+}
+
+// Make makes one now for an actor, and lets go of the oldest when there are more than are kept. ErrBusy.
+func (k *Keeper) Make(ctx context.Context, by By) (Backup, error) {
+	if !k.making.TryLock() {
+		return Backup{}, ErrBusy
+	}
+	defer k.making.Unlock()
+	b, err := k.make(ctx)
+	if err != nil {
+		return b, err
+	}
+	return b, k.kept(ctx, b, by)
+}
+
+// kept tells of a backup that was made, and lets go of those that are too many.
+func (k *Keeper) kept(ctx context.Context, b Backup, by By) error {
+	err := k.tell(ctx, store.SeverityInfo, kindMade, by, "backup "+b.Name+" made and checked", map[string]any{"backup": b.Name, "bytes": b.Bytes})
+	all, listErr := k.List()
+	if err := errors.Join(err, listErr); err != nil {
+		return err
+	}
+	for _, old := range all[min(k.o.Keep, len(all)):] {
+		if err := os.Remove(filepath.Join(k.o.Folder, old.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("let go of an old backup: %w", err)
+		}
+		k.log.InfoContext(ctx, "an old backup was let go of", "backup", old.Name)
+	}
+	return nil
+}
+
+// Remove lets go of one. ErrNotFound.
+func (k *Keeper) Remove(ctx context.Context, name string, by By) error {
+	if _, ok := timeOf(name); !ok {
+		return fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	err := os.Remove(filepath.Join(k.o.Folder, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the backup: %w", err)
+	}
+	return k.tell(ctx, store.SeverityInfo, kindRemoved, by, "backup "+name+" removed", map[string]any{"backup": name})
+}
+
+// IfDue makes one when the newest is older than Every. A failure is told once, until one succeeds.
+func (k *Keeper) IfDue(ctx context.Context) error {
+	if k.o.Every <= 0 || !k.making.TryLock() {
+		return nil
+	}
+	defer k.making.Unlock()
+	err := k.ifDue(ctx)
+	if err == nil || k.failed || ctx.Err() != nil {
+		k.failed = k.failed && err != nil
+		return err
+	}
+	k.failed = true
+	return errors.Join(err, k.tell(ctx, store.SeverityWarn, kindFailed, itself, "no backup could be made: "+err.Error()+
+		"; see that "+k.o.Folder+" has room and may be written, then: docker-watcher backup make", map[string]any{"error": err.Error()}))
+}
+
+func (k *Keeper) ifDue(ctx context.Context) error {
+	all, err := k.List()
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 && k.now().Sub(all[0].At) < k.o.Every {
+		return nil
+	}
+	b, err := k.make(ctx)
+	if err != nil {
+		return err
+	}
+	return k.kept(ctx, b, itself)
+}
+
+func (k *Keeper) tell(ctx context.Context, severity store.Severity, kind string, by By, message string, data map[string]any) error {
+	if by.Addr != "" {
+		data["addr"] = by.Addr
+	}
+	err := k.db.Update(ctx, func(tx *store.Tx) error {
+		return tx.Emit(ctx, store.Event{
+			Time: k.now().UTC(), Severity: severity, Source: store.SourceSystem, Kind: kind, Actor: by.Actor, Message: message, Data: data,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("write the backup to the event log: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,292 @@
+package backup
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// bed is a keeper over a fresh store.
+type bed struct {
+	*Keeper
+	t    *testing.T
+	db   *store.DB
+	data string
+	at   time.Time
+}
+
+func newBed(t *testing.T, every time.Duration) *bed {
+	t.Helper()
+	b := &bed{t: t, data: storetest.Dir(t), at: time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)}
+	b.db = storetest.With(t, store.Options{DataDir: b.data})
+	b.Keeper = New(b.db, Options{Folder: filepath.Join(t.TempDir(), "made"), Data: b.data, Every: every, Keep: 2, Version: "1.2.3"}, slog.New(slog.DiscardHandler))
+	b.now = func() time.Time { return b.at }
+	b.write(filepath.Join(b.data, certificates, "own", "shop.pem"), "a certificate")
+	return b
+}
+
+func (b *bed) write(file, text string) {
+	b.t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) made() Backup {
+	b.t.Helper()
+	made, err := b.Make(b.t.Context(), By{Actor: "user:anna", Addr: "10.0.0.1"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return made
+}
+
+func (b *bed) count(want int) {
+	b.t.Helper()
+	all, err := b.List()
+	if err != nil || len(all) != want {
+		b.t.Errorf("%d backups, %v; want %d", len(all), err, want)
+	}
+}
+
+// events counts those of a kind.
+func (b *bed) events(kind string) (n int) {
+	b.t.Helper()
+	all, _, err := b.db.Events(b.t.Context(), store.EventFilter{}, store.Page{Limit: 500})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// TestBackUpAndRestore brings everything back into another data folder, and moves aside what was there.
+func TestBackUpAndRestore(t *testing.T) {
+	b := newBed(t, 0)
+	_, inst := storetest.Shop(t, b.db)
+	made := b.made()
+	if made.Name != "docker-watcher-20261129T030000Z.tar.gz" || b.events(kindMade) != 1 {
+		t.Errorf("made %+v", made)
+	}
+	file := filepath.Join(b.Folder(), made.Name)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || info.Size() != made.Bytes {
+		t.Errorf("the file: %v, %v", info, err)
+	}
+	key, err := os.ReadFile(filepath.Join(b.data, "docker-watcher.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := t.TempDir()
+	to := store.Options{DataDir: there}
+	if _, err := Restore(t.Context(), file, to, b.at); !errors.Is(err, store.ErrBadKeyFile) {
+		t.Errorf("without its key: %v", err)
+	}
+	b.write(filepath.Join(there, "docker-watcher.key"), string(key))
+	r, err := Restore(t.Context(), file, to, b.at)
+	if err != nil || r.Aside != "" || r.Manifest.Installation != b.db.InstallationID() || r.Manifest.Version != "1.2.3" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(there, certificates, "own", "shop.pem")); err != nil || string(text) != "a certificate" {
+		t.Errorf("the certificate: %q, %v", text, err)
+	}
+	open := func() {
+		t.Helper()
+		db, err := store.Open(t.Context(), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.Instance(t.Context(), inst.ID); err != nil || got.Name != inst.Name {
+			t.Errorf("what came back: %+v, %v", got, err)
+		}
+		if _, err := Restore(t.Context(), file, to, b.at); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("while a daemon uses it: %v", err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	if r, err = Restore(t.Context(), file, to, b.at.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"docker-watcher.db", certificates} {
+		if _, err := os.Stat(filepath.Join(r.Aside, name)); err != nil {
+			t.Errorf("what was there before is lost: %v", err)
+		}
+	}
+	open()
+	left, err := filepath.Glob(filepath.Join(there, ".restoring-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestRestoreIntoAServer(t *testing.T) {
+	b := newBed(t, 0)
+	_, inst := storetest.Shop(t, b.db)
+	file := filepath.Join(b.Folder(), b.made().Name)
+	key, err := os.ReadFile(filepath.Join(b.data, "docker-watcher.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := store.Options{DataDir: t.TempDir(), URL: storetest.Postgres(t)}
+	b.write(filepath.Join(to.DataDir, "docker-watcher.key"), string(key))
+	if _, err := Restore(t.Context(), file, to, b.at); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := storetest.With(t, to).Instance(t.Context(), inst.ID); err != nil || got.Name != inst.Name {
+		t.Errorf("what came back: %+v, %v", got, err)
+	}
+	if _, err := Restore(t.Context(), file, store.Options{DataDir: to.DataDir, URL: to.URL}, b.at); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("while a daemon uses it: %v", err)
+	}
+}
+
+// TestADamagedBackupRestoresNothing flips a byte at many places, cuts it off, and adds what is not ours.
+func TestADamagedBackupRestoresNothing(t *testing.T) {
+	b := newBed(t, 0)
+	whole, err := os.ReadFile(filepath.Join(b.Folder(), b.made().Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	try := func(what string, data []byte) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "backup")
+		b.write(file, string(data))
+		_, err := Restore(t.Context(), file, store.Options{DataDir: dir}, b.at)
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := 20; i < len(whole); i += len(whole) / 20 {
+		flipped := append([]byte(nil), whole...)
+		flipped[i] ^= 0x55
+		try("a flipped byte", flipped)
+	}
+	try("cut off", whole[:len(whole)/2])
+	try("empty", nil)
+	try("no backup", []byte("hello"))
+	for _, name := range []string{"../escaped", "/etc/escaped", "a/../../escaped"} {
+		try(name, tarOf(t, name))
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the data folder: %v, %v", left, err)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(dir), "escaped")); err == nil {
+		t.Error("an entry was written outside")
+	}
+}
+
+func tarOf(t *testing.T, name string) []byte {
+	t.Helper()
+	r, w := io.Pipe()
+	go func() {
+		zip := gzip.NewWriter(w)
+		to := tar.NewWriter(zip)
+		err := to.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: 1})
+		_, wrote := to.Write([]byte("x"))
+		w.CloseWithError(errors.Join(err, wrote, to.Close(), zip.Close()))
+	}()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestByItself(t *testing.T) {
+	b := newBed(t, 24*time.Hour)
+	tick := func(after time.Duration) error {
+		b.at = b.at.Add(after)
+		return b.IfDue(t.Context())
+	}
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {10 * time.Minute, 1}, {24 * time.Hour, 2}, {25 * time.Hour, 2}} { // two are kept
+		if err := tick(step.after); err != nil {
+			t.Fatal(err)
+		}
+		b.count(step.want)
+	}
+	all, err := b.List()
+	if err != nil || !all[0].At.Equal(b.at.Truncate(time.Second)) {
+		t.Errorf("the newest is %v, %v", all, err)
+	}
+	// A folder that cannot be written is told once, and again after it was well.
+	if err := os.Rename(b.Folder(), b.Folder()+".away"); err != nil {
+		t.Fatal(err)
+	}
+	b.write(b.Folder(), "a file in its place")
+	for range 2 {
+		if err := tick(25 * time.Hour); err == nil {
+			t.Error("no error")
+		}
+	}
+	if n := b.events(kindFailed); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	if err := errors.Join(os.Remove(b.Folder()), os.Rename(b.Folder()+".away", b.Folder()), tick(0)); err != nil {
+		t.Fatal(err)
+	}
+	b.count(2)
+	b.o.Every = 0
+	if err := tick(1000 * time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	b.count(2)
+}
+
+func TestNamesOfBackups(t *testing.T) {
+	b := newBed(t, 0)
+	made := b.made()
+	b.write(filepath.Join(b.Folder(), "notes.txt"), "x")
+	b.write(filepath.Join(b.Folder(), "..", "docker-watcher-20200101T000000Z.tar.gz"), "x")
+	b.count(1)
+	for _, name := range []string{"notes.txt", "../docker-watcher-20200101T000000Z.tar.gz", "", ".", "docker-watcher-20200101T000000Z.tar.gz"} {
+		if _, _, err := b.Open(name); !errors.Is(err, ErrNotFound) {
+			t.Errorf("open %q: %v", name, err)
+		}
+		if err := b.Remove(t.Context(), name, By{}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("remove %q: %v", name, err)
+		}
+	}
+	b.making.Lock()
+	if _, err := b.Make(t.Context(), By{}); !errors.Is(err, ErrBusy) {
+		t.Errorf("while another is made: %v", err)
+	}
+	b.making.Unlock()
+	if err := b.Remove(t.Context(), made.Name, By{Actor: "user:anna"}); err != nil {
+		t.Fatal(err)
+	}
+	b.count(0)
+	if b.events(kindRemoved) != 1 {
+		t.Error("the removal was not told")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Make(ctx, By{}); err == nil {
+		t.Error("one was made although nobody waits for it")
+	}
+	b.count(0)
+	left, err := filepath.Glob(filepath.Join(b.Folder(), ".making-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,278 @@
+package backup
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+const (
+	databaseName = "docker-watcher.db"
+	manifestName = "manifest.json"
+	// certificates are the one folder that comes along.
+	certificates = "certificates"
+	// mostManifest bounds what is read of a manifest that a stranger may have written.
+	mostManifest = 1 << 20
+)
+
+// Manifest is the last entry of a backup: what the others must be.
+type Manifest struct {
+	Version      string            `json:"version"` // of the program that made it
+	Installation string            `json:"installation_id"`
+	At           time.Time         `json:"at"`
+	Files        map[string]string `json:"files"` // SHA-256 by name
+}
+
+// make copies, checks, packs, reads again, and only then gives the backup its name.
+func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
+	if err := os.MkdirAll(k.o.Folder, 0o700); err != nil {
+		return b, fmt.Errorf("make the folder of the backups: %w", err)
+	}
+	work, err := os.MkdirTemp(k.o.Folder, ".making-*")
+	if err != nil {
+		return b, fmt.Errorf("make a backup: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	at := k.now().UTC().Truncate(time.Second)
+	copied := filepath.Join(work, databaseName)
+	if err := k.db.CopyTo(ctx, store.Options{DataDir: work, URL: copied}, nil); err != nil {
+		return b, fmt.Errorf("make a backup: %w", err)
+	}
+	installation, err := store.CheckFile(ctx, copied)
+	if err != nil {
+		return b, fmt.Errorf("check the copy: %w", err)
+	}
+	packed := filepath.Join(work, "packed")
+	m := Manifest{Version: k.o.Version, Installation: installation, At: at, Files: map[string]string{}}
+	if err := pack(ctx, packed, copied, k.o.Data, m); err != nil {
+		return b, fmt.Errorf("pack the backup: %w", err)
+	}
+	if _, err := Unpack(ctx, packed, filepath.Join(work, "again")); err != nil {
+		return b, fmt.Errorf("read the backup again: %w", err)
+	}
+	name := prefix + at.Format(stamp) + suffix
+	if err := os.Link(packed, filepath.Join(k.o.Folder, name)); err != nil { // never over one that is there
+		return b, fmt.Errorf("keep the backup: %w", err)
+	}
+	info, err := os.Stat(packed)
+	if err != nil {
+		return b, fmt.Errorf("keep the backup: %w", err)
+	}
+	return Backup{Name: name, At: at, Bytes: info.Size()}, nil
+}
+
+// packing writes the entries of a backup.
+type packing struct {
+	to *tar.Writer
+	m  Manifest
+}
+
+func pack(ctx context.Context, to, database, data string, m Manifest) (err error) {
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	zip := gzip.NewWriter(f)
+	p := packing{to: tar.NewWriter(zip), m: m}
+	if err := p.file(database, databaseName); err != nil {
+		return err
+	}
+	if err := p.folder(ctx, filepath.Join(data, certificates), certificates); err != nil {
+		return err
+	}
+	text, err := json.Marshal(p.m)
+	if err != nil {
+		return err
+	}
+	if err := p.entry(manifestName, int64(len(text)), strings.NewReader(string(text))); err != nil {
+		return err
+	}
+	return errors.Join(p.to.Close(), zip.Close(), f.Sync())
+}
+
+// folder packs every plain file of a folder that may not be there.
+func (p *packing) folder(ctx context.Context, dir, as string) error {
+	return filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // there is none, or it was removed meanwhile
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		return p.file(file, path.Join(as, filepath.ToSlash(rel)))
+	})
+}
+
+func (p *packing) file(file, as string) (err error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) && as != databaseName {
+		return nil // as above
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	if err := p.entry(as, info.Size(), io.TeeReader(io.LimitReader(f, info.Size()), sum)); err != nil {
+		return err
+	}
+	p.m.Files[as] = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+func (p *packing) entry(name string, size int64, from io.Reader) error {
+	if err := p.to.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: p.m.At, Format: tar.FormatPAX}); err != nil {
+		return err
+	}
+	_, err := io.Copy(p.to, from)
+	return err
+}
+
+// Unpack writes what is in a backup into a folder that it makes, and compares it with the manifest. ErrDamaged.
+func Unpack(ctx context.Context, file, dir string) (m Manifest, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return m, fmt.Errorf("open the backup: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return m, fmt.Errorf("unpack the backup: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return m, fmt.Errorf("unpack the backup: %w", err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		return m, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	u := unpacking{from: tar.NewReader(zip), root: root, sums: map[string]string{}}
+	for {
+		if err := ctx.Err(); err != nil {
+			return m, err
+		}
+		if err := u.next(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return m, err
+		}
+	}
+	return u.manifest, u.compare()
+}
+
+// unpacking reads the entries of a backup.
+type unpacking struct {
+	from     *tar.Reader
+	root     *os.Root // nothing is written outside of it, whatever an entry is called
+	sums     map[string]string
+	manifest Manifest
+}
+
+// next takes one entry; io.EOF after the last.
+func (u *unpacking) next() error {
+	h, err := u.from.Next()
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if h.Typeflag != tar.TypeReg || !fs.ValidPath(h.Name) {
+		return fmt.Errorf("%w: it holds %q, which no backup of ours does", ErrDamaged, h.Name)
+	}
+	if h.Name == manifestName {
+		if err := json.NewDecoder(io.LimitReader(u.from, mostManifest)).Decode(&u.manifest); err != nil {
+			return fmt.Errorf("%w: its manifest: %w", ErrDamaged, err)
+		}
+		return nil
+	}
+	if err := u.root.MkdirAll(path.Dir(h.Name), 0o700); err != nil {
+		return fmt.Errorf("unpack the backup: %w", err)
+	}
+	out, err := u.root.OpenFile(h.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("unpack the backup: %w", err)
+	}
+	sum := sha256.New()
+	err = copyEntry(out, sum, u.from)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	u.sums[h.Name] = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+// copyEntry tells a damaged backup from a disk that cannot take it.
+func copyEntry(out io.Writer, sum hash.Hash, from io.Reader) error {
+	broken := &reading{from: from}
+	_, err := io.Copy(io.MultiWriter(out, sum), broken)
+	if broken.err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, broken.err)
+	}
+	if err != nil {
+		return fmt.Errorf("unpack the backup: %w", err)
+	}
+	return nil
+}
+
+// reading remembers whether it was the reading that failed.
+type reading struct {
+	from io.Reader
+	err  error
+}
+
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+func (u *unpacking) compare() error {
+	if u.manifest.Installation == "" {
+		return fmt.Errorf("%w: it ends without its manifest", ErrDamaged)
+	}
+	if u.sums[databaseName] == "" {
+		return fmt.Errorf("%w: there is no database in it", ErrDamaged)
+	}
+	for name, sum := range u.sums {
+		if u.manifest.Files[name] != sum {
+			return fmt.Errorf("%w: %s is not what was written", ErrDamaged, name)
+		}
+	}
+	for name := range u.manifest.Files {
+		if u.sums[name] == "" {
+			return fmt.Errorf("%w: %s is missing", ErrDamaged, name)
+		}
+	}
+	return nil
+}
