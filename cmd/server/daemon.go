@@ -96,9 +96,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	accounts := auth.New(db, log)
 	keeps := newBackups(db, cfg, log)
 
-	scans := newScans(scanner, fleet, jobs, deployer.KeepForRollback, log)
+	watch := newSelfWatch(db, jobs, log)
+	scans := newScans(scanner, fleet, jobs, deployer.KeepForRollback, watch, log)
 	cleaner.ScanBy(scans.fresh)
-	auto, cleanups := automaticCleanup(cleaner, fleet, log)
+	auto, cleanups := automaticCleanup(cleaner, fleet, watch, log)
 	err = errors.Join(scans.schedule(ctx), setAll(
 		jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller), previews(deployer), archiveExpiry(cleaner, log), backups(keeps),
 	))
@@ -118,7 +119,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter, Backups: keeps,
+		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
 		Routes:            front.routes(policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
@@ -134,7 +135,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	group, running := errgroup.WithContext(ctx)
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
-		engines.Run, engines.Finish, meter.Run, leader(db), giveBackMemory(db, log),
+		engines.Run, engines.Finish, meter.Run, leader(db), giveBackMemory(db, log), watch.Run,
 	}, front.parts()...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })

@@ -42,13 +42,13 @@ type scans struct {
 	log     *slog.Logger
 }
 
-func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Scheduler, keep func(context.Context) error, log *slog.Logger) *scans {
+func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Scheduler, keep func(context.Context) error, watch *selfWatch, log *slog.Logger) *scans {
 	scan := func(ctx context.Context, hostID, why string) error {
 		_, err := scanner.Scan(ctx, hostID, why)
 		return err
 	}
 	return &scans{
-		scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes("scan", fleet, scanTimeout, scan, log),
+		scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes("scan", fleet, scanTimeout, scan, watch.ended, log),
 		asked: make(chan struct{}, 1), log: log,
 	}
 }
@@ -113,8 +113,8 @@ func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
 }
 
 // automaticCleanup plans and applies what policies ask for, on each host by itself.
-func automaticCleanup(cleaner *stale.Cleaner, fleet *docker.Fleet, log *slog.Logger) (schedule.Job, *lanes) {
-	on := newLanes("automatic cleanup", fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, log)
+func automaticCleanup(cleaner *stale.Cleaner, fleet *docker.Fleet, watch *selfWatch, log *slog.Logger) (schedule.Job, *lanes) {
+	on := newLanes("automatic cleanup", fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, watch.ended, log)
 	return schedule.Job{Name: "automatic-cleanup", Spec: "@every 1m", Timeout: ringTimeout, Run: func(context.Context) error {
 		on.ring("schedule")
 		return nil

@@ -18,14 +18,15 @@ type lanes struct {
 	fleet *docker.Fleet
 	limit time.Duration // of the work on one host
 	work  func(ctx context.Context, hostID, why string) error
+	ended func(what, hostID string, err error)
 	log   *slog.Logger
 
 	mu    sync.Mutex
 	bells map[string]chan string // by host id
 }
 
-func newLanes(what string, fleet *docker.Fleet, limit time.Duration, work func(ctx context.Context, hostID, why string) error, log *slog.Logger) *lanes {
-	return &lanes{what: what, fleet: fleet, limit: limit, work: work, log: log, bells: map[string]chan string{}}
+func newLanes(what string, fleet *docker.Fleet, limit time.Duration, work func(ctx context.Context, hostID, why string) error, ended func(what, hostID string, err error), log *slog.Logger) *lanes {
+	return &lanes{what: what, fleet: fleet, limit: limit, work: work, ended: ended, log: log, bells: map[string]chan string{}}
 }
 
 // ring asks for the work on every host, and does not wait for it.
@@ -78,7 +79,9 @@ func (l *lanes) carryOut(ctx context.Context, hostID, why string) {
 	defer cancel()
 	err := l.work(bounded, hostID, why)
 	if err == nil || ctx.Err() != nil || errors.Is(err, stale.ErrBlind) { // blindness has said so itself
+		l.ended(l.what, hostID, nil)
 		return
 	}
+	l.ended(l.what, hostID, err)
 	l.log.ErrorContext(ctx, "work on a host", "job", l.what, "host_id", hostID, "error", err)
 }

@@ -41,6 +41,10 @@ func TestLaneOfAHungHost(t *testing.T) {
 				<-ctx.Done()
 			}
 			return ctx.Err()
+		}, func(what, id string, err error) {
+			if what != "test" || err != nil && id != "hung" {
+				t.Errorf("%s on %s is said to have ended with %v", what, id, err)
+			}
 		}, slog.New(slog.DiscardHandler))
 		l.ring("schedule") // nobody is there yet
 		ctx, cancel := context.WithCancel(t.Context())

@@ -91,6 +91,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		DB: b.db, Bus: b.bus, Fleet: fleet, Hosts: hosts.New(b.db, fleet, log), Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
 		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		Meter:             usage.New(b.db, fleet, log),
+		DataDir:           t.TempDir(),
 		Backups:           backup.New(b.db, backup.Options{Folder: filepath.Join(t.TempDir(), "backups"), Data: t.TempDir(), Keep: 2}, log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,

@@ -53,6 +53,8 @@ type Deps struct {
 	Scheduler  *schedule.Scheduler
 	Meter      *usage.Meter
 	Backups    *backup.Keeper
+	// DataDir is the data folder.
+	DataDir string
 	// Looker asks registries for tags; nil: none can be asked.
 	Looker *poll.Looker
 	// Routes are what the routes and standalone proxies are served by.
@@ -238,6 +240,7 @@ func (s *server) routes() []route {
 		{get, "/api/leftovers", viewer, "list-leftovers", "What does not fit together, and the one step that mends it", to(s.listLeftovers)},
 		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", mendBody(s.mendLeftover)},
 
+		{get, "/api/doctor", admin, "doctor", "Ask every part now how it is, and what to do about what is not well", to(s.examine)},
 		{get, "/api/backups", admin, "list-backups", "The backups of the store that are there, newest first", to(s.listBackups)},
 		{post, "/api/backups", admin, "make-backup", "Make a backup of the store now, and check it", created(s.makeBackup)},
 		{get, "/api/backups/{name}", admin, "get-backup", "A backup, as a file; the key file is not in it", streamed("application/gzip", s.getBackup)},

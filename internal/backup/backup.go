@@ -71,13 +71,14 @@ type Keeper struct {
 	log *slog.Logger
 	now func() time.Time
 
+	since  time.Time // when this process began
 	making sync.Mutex
 	failed bool // the last one that was made by itself; guarded by making
 }
 
 // New joins the parts; it starts nothing.
 func New(db *store.DB, o Options, log *slog.Logger) *Keeper {
-	return &Keeper{db: db, o: o, log: log, now: time.Now}
+	return &Keeper{db: db, o: o, log: log, now: time.Now, since: time.Now()}
 }
 
 // Folder is where backups are.
@@ -137,6 +138,18 @@ func (k *Keeper) Open(name string) (io.ReadCloser, Backup, error) {
 		return nil, Backup{}, errors.Join(fmt.Errorf("open the backup: %w", err), f.Close())
 	}
 	return f, Backup{Name: name, At: at, Bytes: info.Size()}, nil
+}
+
+// Late says that one was due and did not come: the newest is older than twice the time that it should be.
+func (k *Keeper) Late() bool {
+	if k.o.Every <= 0 {
+		return false
+	}
+	all, err := k.List()
+	if err != nil || len(all) == 0 {
+		return err != nil || k.now().Sub(k.since) > 2*k.o.Every
+	}
+	return k.now().Sub(all[0].At) > 2*k.o.Every
 }
 
 // Make makes one now for an actor, and lets go of the oldest when there are more than are kept. ErrBusy.

@@ -8,7 +8,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +46,7 @@ type entry struct {
 	lastStart time.Time
 	lastEnd   time.Time
 	lastError string
+	failures  int
 }
 
 // New returns a scheduler in UTC.
@@ -136,11 +139,12 @@ func (s *Scheduler) carryOut(ctx context.Context, e *entry) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	failures := e.failures
 	e.running = false
 	e.lastEnd = end
-	e.lastError = ""
+	e.lastError, e.failures = "", 0
 	if err != nil {
-		e.lastError = err.Error()
+		e.lastError, e.failures = err.Error(), failures+1
 	}
 }
 
@@ -169,6 +173,7 @@ type Status struct {
 	LastStart time.Time
 	LastEnd   time.Time
 	LastError string
+	Failures  int  // how many runs have failed since one that did not
 	Overdue   bool // a run that was due is late by more than a tenth of the interval and over a minute
 }
 
@@ -180,15 +185,31 @@ func (s *Scheduler) Status(name string) (st Status, ok bool) {
 	if !ok {
 		return Status{}, false
 	}
+	return s.status(e), true
+}
+
+// All tells of every job, by name.
+func (s *Scheduler) All() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Status
+	for _, name := range slices.Sorted(maps.Keys(s.jobs)) {
+		all = append(all, s.status(s.jobs[name]))
+	}
+	return all
+}
+
+// status reads one. The lock is held.
+func (s *Scheduler) status(e *entry) Status {
 	now := wall(time.Now())
 	next := wall(s.cron.Entry(e.id).Next)
 	if next.IsZero() { // the clockwork does not run
 		next = e.sched.Next(now)
 	}
 	return Status{
-		Name: name, Spec: e.job.Spec, Next: next, Running: e.running,
-		LastStart: e.lastStart, LastEnd: e.lastEnd, LastError: e.lastError, Overdue: e.overdue(now),
-	}, true
+		Name: e.job.Name, Spec: e.job.Spec, Next: next, Running: e.running,
+		LastStart: e.lastStart, LastEnd: e.lastEnd, LastError: e.lastError, Failures: e.failures, Overdue: e.overdue(now),
+	}
 }
 
 // overdue measures from the last start, so a run that hangs past the next one's time is late too.

@@ -328,3 +328,32 @@ func TestNextIsInUTC(t *testing.T) {
 		t.Errorf("next = %s, want noon UTC", next)
 	}
 }
+
+func TestFailuresInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := running(t, monday)
+		var well atomic.Bool
+		err := s.Set(schedule.Job{Name: "poll", Spec: "@every 1m", Run: func(context.Context) error {
+			if well.Load() {
+				return nil
+			}
+			return errors.New("no room")
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			after time.Duration
+			well  bool
+			want  int
+			last  string
+		}{{time.Second, false, 0, ""}, {3 * time.Minute, false, 3, "no room"}, {time.Minute, true, 0, ""}, {time.Minute, false, 1, "no room"}} {
+			well.Store(step.well)
+			time.Sleep(step.after)
+			synctest.Wait()
+			if all := s.All(); len(all) != 1 || all[0].Name != "poll" || all[0].Failures != step.want || all[0].LastError != step.last {
+				t.Errorf("after %+v: %+v", step, all)
+			}
+		}
+	})
+}

@@ -132,26 +132,32 @@ func (l *pgLock) release() error {
 
 // migrate looks before it touches: a newer schema stays as it is.
 func (d *postgresDatabase) migrate(ctx context.Context) error {
-	p, err := migrator(goose.DialectPostgres, d.pool, "postgres")
+	p, err := d.migrations()
 	if err != nil {
 		return err
 	}
-	q := queries{sql: d.pool}
-	counted, err := one(ctx, q, "look at the database", func(r row) (n int64, err error) { return n, r.Scan(&n) },
-		`SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1`, versions)
+	has, err := d.version(ctx)
 	if err != nil {
 		return err
 	}
-	if counted > 0 {
-		has, err := schemaVersion(ctx, d.pool)
-		if err != nil {
-			return err
-		}
-		if err := refuseNewer(has, newest(p)); err != nil {
-			return err
-		}
+	if err := refuseNewer(has, newest(p)); err != nil {
+		return err
 	}
 	return up(ctx, p)
+}
+
+func (d *postgresDatabase) migrations() (*goose.Provider, error) {
+	return migrator(goose.DialectPostgres, d.pool, "postgres")
+}
+
+// version is that of the schema; 0: there is none.
+func (d *postgresDatabase) version(ctx context.Context) (int64, error) {
+	counted, err := one(ctx, queries{sql: d.pool}, "look at the database", func(r row) (n int64, err error) { return n, r.Scan(&n) },
+		`SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1`, versions)
+	if err != nil || counted == 0 {
+		return 0, err
+	}
+	return schemaVersion(ctx, d.pool)
 }
 
 // shrink: the caches are the server's.

@@ -129,8 +129,12 @@ func (d *sqliteDatabase) inPlace() error {
 	}
 }
 
+func (d *sqliteDatabase) migrations() (*goose.Provider, error) {
+	return migrator(goose.DialectSQLite3, d.writer, "sqlite")
+}
+
 func (d *sqliteDatabase) bringUp(ctx context.Context) error {
-	p, err := migrator(goose.DialectSQLite3, d.writer, "sqlite")
+	p, err := d.migrations()
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,8 @@ type database interface {
 	pools() (read, write *sql.DB)
 	// inPlace says whether what is written now will be found at the next start.
 	inPlace() error
+	// examine looks at a database that is not open, and changes nothing of it.
+	examine(ctx context.Context) error
 	// check looks at the whole database for damage.
 	check(ctx context.Context) error
 	// snapshot is a transaction that reads everything as it is at one moment; tables are those of the schema, each after those that it refers to.

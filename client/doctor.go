@@ -1,0 +1,27 @@
+package client
+
+import (
+	"context"
+	"net/http"
+)
+
+// Finding is how one part of the service is.
+type Finding struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+	Hint   string `json:"hint,omitempty"` // what to do about it
+}
+
+// Examination is how all of them are.
+type Examination struct {
+	Well     bool      `json:"well"`
+	Findings []Finding `json:"findings"`
+}
+
+// Doctor asks every part now.
+func (c *Client) Doctor(ctx context.Context) (Examination, error) {
+	var e Examination
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/doctor"}, &e)
+	return e, err
+}

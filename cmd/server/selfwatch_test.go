@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+func TestTroubleOf(t *testing.T) {
+	at := time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		st   schedule.Status
+		want string
+	}{
+		{schedule.Status{}, ""},
+		{schedule.Status{Failures: 2, LastError: "no"}, ""},
+		{schedule.Status{Failures: 3, LastError: "no"}, "it failed 3 times in a row, the last time with: no"},
+		{schedule.Status{Overdue: true}, "a run that was due did not come"},
+		{schedule.Status{Overdue: true, Running: true, LastStart: at}, "it has not ended since 2026-11-29T03:00:00Z"},
+		{schedule.Status{Running: true}, ""},
+	} {
+		if got := troubleOf(tt.st); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.st, got, tt.want)
+		}
+	}
+}
+
+// TestSelfWatch has the work on a host fail again and again: that is told once, and once that it is well again.
+func TestSelfWatch(t *testing.T) {
+	db := storetest.Open(t)
+	host := storetest.Host(t, db)
+	jobs := schedule.New(slog.New(slog.DiscardHandler))
+	w := newSelfWatch(db, jobs, slog.New(slog.DiscardHandler))
+	told := func() (all []string) {
+		t.Helper()
+		events, _, err := db.Events(t.Context(), store.EventFilter{}, store.Page{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if strings.HasPrefix(e.Kind, "job.") {
+				all = append(all, e.Kind+" "+e.Message)
+			}
+		}
+		return all
+	}
+	look := func(want int) {
+		t.Helper()
+		if err := w.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := told(); len(got) != want {
+			t.Errorf("told %d times, want %d: %q", len(got), want, got)
+		}
+	}
+	broken := errors.New("the disk is full")
+	look(0)
+	for range 2 {
+		w.ended("scan", host.ID, broken)
+	}
+	look(0)
+	w.ended("scan", host.ID, broken)
+	look(1)
+	w.ended("scan", host.ID, broken)
+	look(1)
+	w.ended("scan", host.ID, nil)
+	look(2)
+	look(2)
+	if got := told(); !strings.Contains(strings.Join(got, "\n"), "scan: it failed 3 times in a row, the last time with: the disk is full; docker-watcher doctor says more") {
+		t.Errorf("told %q", got)
+	}
+}

@@ -1,0 +1,118 @@
+package doctor
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+func want(t *testing.T, f Finding, ok bool, words string) {
+	t.Helper()
+	if f.OK != ok || !strings.Contains(f.Detail+"\n"+f.Remedy, words) || f.OK != (f.Remedy == "") {
+		t.Errorf("%+v; want ok %v with %q", f, ok, words)
+	}
+}
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := filepath.Join(dir, "open")
+	if err := os.Mkdir(open, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Folder(dir), true, "can be written")
+	want(t, Folder(filepath.Join(dir, "none")), true, "the first start makes it")
+	want(t, Folder(file), false, "is no folder")
+	want(t, Folder(open), false, "chmod 700")
+	want(t, Disk(dir), true, "MiB are free")
+}
+
+func TestStore(t *testing.T) {
+	ctx, o := t.Context(), store.Options{DataDir: t.TempDir()}
+	want(t, Store(ctx, o), true, "there is none yet")
+	if _, err := os.Stat(filepath.Join(o.DataDir, "docker-watcher.db")); err == nil {
+		t.Error("a database was made by looking")
+	}
+	db := storetest.With(t, o)
+	storetest.Shop(t, db)
+	want(t, Store(ctx, o), true, "whole") // also while a daemon uses it
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(o.DataDir, "docker-watcher.key")
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Store(ctx, o), false, "mode 0600")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Store(ctx, o), false, "put back the key file")
+	if _, err := os.Stat(key); err == nil {
+		t.Error("a key was made by looking")
+	}
+	pg := store.Options{DataDir: t.TempDir(), URL: storetest.Postgres(t)}
+	want(t, Store(ctx, pg), true, "there is none yet")
+	storetest.With(t, pg)
+	want(t, Store(ctx, pg), true, "whole")
+	want(t, Store(ctx, store.Options{DataDir: t.TempDir(), URL: "postgres://127.0.0.1:1/none"}), false, "database answers")
+}
+
+func TestDamagedStore(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	db, err := store.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Shop(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(o.DataDir, "docker-watcher.db")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(data) / 3; i < len(data); i++ {
+		data[i] ^= 0xff
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Store(t.Context(), o), false, "server restore FILE")
+	if err := os.WriteFile(file, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := Store(t.Context(), o); f.OK {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestEngineAndPort(t *testing.T) {
+	engine := dockertest.Serve(t, dockertest.Docker29())
+	want(t, Engine(t.Context(), engine.Endpoint()), true, "API 1.")
+	want(t, Engine(t.Context(), "unix:///none"), false, "systemctl start docker")
+	want(t, Engine(t.Context(), "gopher://x"), false, "--docker-host")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, Port(t.Context(), "listen", l.Addr().String()), false, "listens on")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Port(t.Context(), "listen", l.Addr().String()), true, "is free")
+	want(t, Port(t.Context(), "listen", "203.0.113.1:80"), false, "another address")
+}
