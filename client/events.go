@@ -32,6 +32,7 @@ type EventFilter struct {
 	Stage      string // id, or name together with Project
 	Instance   string
 	Host       string
+	Actor      string // such as user:anna
 	Text       string
 	From, To   time.Time // not of a stream
 }
@@ -44,6 +45,7 @@ func (f EventFilter) query() url.Values {
 	setText(q, "stage", f.Stage)
 	setText(q, "instance", f.Instance)
 	setText(q, "host", f.Host)
+	setText(q, "actor", f.Actor)
 	setText(q, "text", f.Text)
 	setTime(q, "from", f.From)
 	setTime(q, "to", f.To)

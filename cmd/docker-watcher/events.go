@@ -14,6 +14,7 @@ func (a *app) eventsCommand() *cobra.Command {
 	var (
 		f                               client.EventFilter
 		project, stg, name, since, till string
+		format                          string
 		limit                           int
 		follow, chatter                 bool
 	)
@@ -22,10 +23,12 @@ func (a *app) eventsCommand() *cobra.Command {
 		Short: "What happened, newest last; -f follows",
 		Long: `Shows the event log, newest last. Every change of state, every attempt at a cleanup and everything that
 anyone does leaves one event. -f goes on with what happens from now on, without a gap.
-With -f and -o json it writes one JSON object a line.`,
+With -f and -o json it writes one JSON object a line. --export writes everything that the
+filters take as a file for an audit: newest first, as lines of JSON or as CSV.`,
 		Example: `  docker-watcher events --severity warn --since 7d
   docker-watcher events -f --stage shop/preview
-  docker-watcher events --instance shop-preview-a1b2c3 -o json`,
+  docker-watcher events --instance shop-preview-a1b2c3 -o json
+  docker-watcher events --actor user:anna --since 30d --export csv > anna.csv`,
 		Args: takes(0, 0),
 		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
 			var err error
@@ -39,6 +42,9 @@ With -f and -o json it writes one JSON object a line.`,
 			}
 			if err := a.period(c, &f, since, till); err != nil {
 				return err
+			}
+			if format != "" {
+				return api.ExportEvents(c.Context(), f, format, a.screen.Out)
 			}
 			if follow && limit == defaultEvents && !c.Flags().Changed("limit") {
 				limit = 10
@@ -67,6 +73,8 @@ With -f and -o json it writes one JSON object a line.`,
 	c.Flags().StringVar(&project, "project", "", "only of this project")
 	c.Flags().StringVar(&stg, "stage", "", "only of this stage (PROJECT/STAGE)")
 	c.Flags().StringVar(&name, "instance", "", "only of this instance (name, or id of one that is gone)")
+	c.Flags().StringVar(&f.Actor, "actor", "", "only what this one did, such as user:anna, token:ci or system:auto")
+	c.Flags().StringVar(&format, "export", "", "write all of them as a file: ndjson or csv")
 	c.Flags().StringVar(&f.Text, "text", "", "only with this in the message")
 	c.Flags().StringVar(&since, "since", "", "only younger than, such as 36h or 7d")
 	c.Flags().StringVar(&till, "until", "", "only older than, such as 36h or 7d")

@@ -44,13 +44,14 @@ type EventQuery struct {
 	Stage    string   `query:"stage" maxLength:"100" doc:"id, or name together with project"`
 	Instance string   `query:"instance" maxLength:"100" doc:"id"`
 	Host     string   `query:"host" maxLength:"100" doc:"id"`
+	Actor    string   `query:"actor" maxLength:"200" doc:"who did it, such as user:anna, token:ci or system:auto"`
 	Text     string   `query:"text" maxLength:"200" doc:"in the message"`
 }
 
 // filter reads a query. A project or stage that is gone still has its events, so
 // what names none that exists is taken for an id.
 func (s *server) eventFilter(ctx context.Context, q EventQuery) (store.EventFilter, error) {
-	f := store.EventFilter{ProjectID: q.Project, StageID: q.Stage, InstanceID: q.Instance, HostID: q.Host, Text: q.Text}
+	f := store.EventFilter{ProjectID: q.Project, StageID: q.Stage, InstanceID: q.Instance, HostID: q.Host, Actor: q.Actor, Text: q.Text}
 	for _, v := range q.Severity {
 		f.Severities = append(f.Severities, store.Severity(v))
 	}
@@ -78,18 +79,31 @@ func unlessGone(id string, err error) func(asked string) (string, error) {
 type listEventsIn struct {
 	PageQuery
 	EventQuery
+	eventTimes
+}
+
+type eventTimes struct {
 	From time.Time `query:"from" doc:"not before"`
 	To   time.Time `query:"to" doc:"before"`
 }
 
+// eventsBetween is a filter of the log, which has a range of time.
+func (s *server) eventsBetween(ctx context.Context, q EventQuery, at eventTimes) (store.EventFilter, error) {
+	f, err := s.eventFilter(ctx, q)
+	if err != nil {
+		return f, err
+	}
+	f.From, f.To = at.From, at.To
+	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
+		return f, invalid("query.to", "it must lie after from")
+	}
+	return f, nil
+}
+
 func (s *server) listEvents(ctx context.Context, in *listEventsIn) (*out[list[eventJSON]], error) {
-	f, err := s.eventFilter(ctx, in.EventQuery)
+	f, err := s.eventsBetween(ctx, in.EventQuery, in.eventTimes)
 	if err != nil {
 		return nil, err
-	}
-	f.From, f.To = in.From, in.To
-	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
-		return nil, invalid("query.to", "it must lie after from")
 	}
 	items, next, err := s.d.DB.Events(ctx, f, in.page())
 	if err != nil {
@@ -104,7 +118,7 @@ func wanted(f store.EventFilter) func(store.Event) bool {
 	return func(e store.Event) bool {
 		return among(f.Severities, e.Severity) && among(f.Sources, e.Source) &&
 			same(f.ProjectID, e.ProjectID) && same(f.StageID, e.StageID) &&
-			same(f.InstanceID, e.InstanceID) && same(f.HostID, e.HostID) &&
+			same(f.InstanceID, e.InstanceID) && same(f.HostID, e.HostID) && same(f.Actor, e.Actor) &&
 			(text == "" || strings.Contains(strings.ToLower(e.Message), text))
 	}
 }

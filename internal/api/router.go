@@ -268,6 +268,7 @@ func (s *server) routes() []route {
 		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
+		{get, "/api/events/export", viewer, "export-events", "The event log as a file, newest first: one JSON object a line, or CSV", streamed("application/x-ndjson", s.exportEvents)},
 		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", streamed("text/event-stream", s.streamEvents)},
 	}
 }

@@ -28,6 +28,7 @@ type EventFilter struct {
 	StageID    string
 	InstanceID string
 	HostID     string
+	Actor      string // who did it, such as user:anna
 	Text       string // in the message, case-insensitive
 	From, To   time.Time
 }
@@ -146,6 +147,9 @@ func (f EventFilter) search() eventSearch {
 		}
 	} else {
 		s.branches = [][]equals{nil}
+	}
+	if f.Actor != "" {
+		s.rest = append(s.rest, equals{"actor", single(f.Actor)})
 	}
 	if s.text != "" {
 		s.rest = append(s.rest, equals{column: "message"})

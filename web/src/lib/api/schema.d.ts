@@ -296,6 +296,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The event log as a file, newest first: one JSON object a line, or CSV */
+        get: operations["export-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events/stream": {
         parameters: {
             query?: never;
@@ -6511,12 +6528,10 @@ export interface operations {
                 instance?: string;
                 /** @description id */
                 host?: string;
+                /** @description who did it, such as user:anna, token:ci or system:auto */
+                actor?: string;
                 /** @description in the message */
                 text?: string;
-                /** @description not before */
-                from?: string;
-                /** @description before */
-                to?: string;
             };
             header?: never;
             path?: never;
@@ -6571,6 +6586,79 @@ export interface operations {
             };
         };
     };
+    "export-events": {
+        parameters: {
+            query?: {
+                severity?: ("info" | "warn" | "error")[] | null;
+                source?: ("scanner" | "cleaner" | "deployer" | "poller" | "proxy" | "engine" | "auth" | "settings" | "api" | "system")[] | null;
+                /** @description id or name */
+                project?: string;
+                /** @description id, or name together with project */
+                stage?: string;
+                /** @description id */
+                instance?: string;
+                /** @description id */
+                host?: string;
+                /** @description who did it, such as user:anna, token:ci or system:auto */
+                actor?: string;
+                /** @description in the message */
+                text?: string;
+                /** @description one JSON object a line as the log has them, or comma-separated values */
+                format?: "ndjson" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description written as it comes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -6584,6 +6672,8 @@ export interface operations {
                 instance?: string;
                 /** @description id */
                 host?: string;
+                /** @description who did it, such as user:anna, token:ci or system:auto */
+                actor?: string;
                 /** @description in the message */
                 text?: string;
                 /** @description the same, for the first connection of a browser */
