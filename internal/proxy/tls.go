@@ -1,10 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 )
 
 // TLS says by which certificate the domains of a rule are served over https.
@@ -25,13 +31,7 @@ var modes = []TLS{TLSOff, TLSAuto, TLSInternal, TLSOwn}
 func (t TLS) On() bool { return t != "" && t != TLSOff }
 
 // ACME is how certificates are had of an authority.
-type ACME struct {
-	Email     string `json:"email,omitempty"`      // where the authority writes to; empty: it is not told
-	Directory string `json:"directory,omitempty"`  // URL; empty: Let's Encrypt
-	Roots     string `json:"roots,omitempty"`      // PEM: whom we believe that they are that authority; empty: those of the system
-	EABKey    string `json:"eab_key_id,omitempty"` // names the account at the authority that ours belongs to; empty: to none
-	EABSecret string `json:"eab_secret,omitempty"` // sealed, as the store keeps it
-}
+type ACME = certs.ACME
 
 // localSuffixes are the ends of names that no public authority vouches for, as nobody owns them.
 var localSuffixes = []string{"localhost", "local", "internal", "test", "invalid", "example", "lan", "home", "corp", "intranet", "home.arpa", "onion"}
@@ -98,3 +98,28 @@ func (t Table) agreed() (wrong []error) {
 	}
 	return wrong
 }
+
+// wants are the domains that a table has served over TLS, and how.
+func (t Table) wants() (out []certs.Want) {
+	seen := map[string]bool{}
+	for _, r := range t.Rules {
+		if !r.Options.TLS.On() {
+			continue
+		}
+		for _, a := range r.Addresses {
+			if !seen[a.Domain] {
+				seen[a.Domain] = true
+				out = append(out, certs.Want{Domain: a.Domain, Mode: certs.Mode(r.Options.TLS), Name: r.Options.Certificate})
+			}
+		}
+	}
+	return out
+}
+
+// ServeTLS is Serve over TLS, by the certificates that the table asks for. HTTP/2 is spoken to who can.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, patience time.Duration) error {
+	return s.serve(ctx, l, patience, s.certs.TLS())
+}
+
+// misdirected tells that a client came over TLS for one domain and asks for another one, which is not served so.
+func (c *compiled) misdirected(r *http.Request) bool { return r.TLS != nil && !c.secured[hostOf(r.Host)] }
