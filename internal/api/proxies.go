@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -18,6 +19,12 @@ type Routes struct {
 	Router *routing.Router // nil: nothing is served
 	Proxy  *proxy.Server   // nil with Router
 	Listen string
+	// Certificates are those that the table asks for; nil with Router.
+	Certificates Certificates
+	// Folder is where uploaded certificates and our own authority are.
+	Folder certs.Folder
+	// ListenHTTPS is where routes are served over TLS; empty: nowhere.
+	ListenHTTPS string
 }
 
 // routeJSON is a standalone proxy or a route of a stage.

@@ -365,6 +365,9 @@ func (s *server) saveRoute(ctx context.Context, r store.Route, fresh bool, e sto
 		if err := s.routeFaults(ctx, tx, r); err != nil {
 			return err
 		}
+		if err := s.certificateFault(r); err != nil {
+			return err
+		}
 		return tx.Emit(ctx, e)
 	})
 	if err != nil {

@@ -27,9 +27,16 @@ func TestWhenIsWarned(t *testing.T) {
 		left  time.Duration
 		want  int
 	}{
-		{Own, 365 * day, 15 * day, 0}, {Own, 365 * day, 14 * day, 14}, {Own, 365 * day, 4 * day, 14}, {Own, 365 * day, 3 * day, 3}, {Own, 365 * day, -day, 3},
-		{Auto, 90 * day, 20 * day, 0}, {Auto, 90 * day, 14 * day, 14}, {Auto, 90 * day, day, 3},
-		{Auto, 6 * day, 5 * day, 0}, {Auto, 6 * day, day, 0}, // it is renewed two days before its end
+		{Own, 365 * day, 15 * day, 0},
+		{Own, 365 * day, 14 * day, 14},
+		{Own, 365 * day, 4 * day, 14},
+		{Own, 365 * day, 3 * day, 3},
+		{Own, 365 * day, -day, 3},
+		{Auto, 90 * day, 20 * day, 0},
+		{Auto, 90 * day, 14 * day, 14},
+		{Auto, 90 * day, day, 3},
+		{Auto, 6 * day, 5 * day, 0},
+		{Auto, 6 * day, day, 0}, // it is renewed two days before its end
 	} {
 		if got := warnedDays(c.mode, end.Add(-c.lasts), end, end.Add(-c.left)); got != c.want {
 			t.Errorf("%s that lasts %v, %v left: %d, want %d", c.mode, c.lasts, c.left, got, c.want)

@@ -94,7 +94,9 @@ func (k *Keeper) due(h *held, now time.Time) bool {
 }
 
 // foreign tells that a certificate is of another authority than the one that is asked by now.
-func (k *Keeper) foreign(h *held) bool { return h.saved.Directory != "" && h.saved.Directory != k.acme.directory() }
+func (k *Keeper) foreign(h *held) bool {
+	return h.saved.Directory != "" && h.saved.Directory != k.acme.directory()
+}
 
 // wishDue tells that the authority is to be asked when it would have a certificate renewed: that is how it tells of one that it revokes.
 func (k *Keeper) wishDue(h *held, now time.Time) bool { return now.Sub(h.saved.AskedAt) >= askWishes }

@@ -122,4 +122,22 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, patience time.Dur
 }
 
 // misdirected tells that a client came over TLS for one domain and asks for another one, which is not served so.
-func (c *compiled) misdirected(r *http.Request) bool { return r.TLS != nil && !c.secured[hostOf(r.Host)] }
+func (c *compiled) misdirected(r *http.Request) bool {
+	return r.TLS != nil && !c.secured[hostOf(r.Host)]
+}
+
+// Certificates are how the certificates stand that the table asks for.
+func (s *Server) Certificates(context.Context) ([]certs.Status, error) {
+	if s.certs == nil {
+		return nil, nil
+	}
+	return s.certs.Statuses(), nil
+}
+
+// RenewCertificate asks for a certificate anew, or reads an uploaded one anew. certs.ErrUnknown: the table asks for none such.
+func (s *Server) RenewCertificate(_ context.Context, id certs.ID) error {
+	if s.certs == nil {
+		return certs.ErrUnknown
+	}
+	return s.certs.Renew(id)
+}
