@@ -121,7 +121,9 @@ func authorityEvent(ctx context.Context, before, after store.Authority, newSecre
 		{"directory", before.Directory != after.Directory},
 		{"roots", before.Roots != after.Roots},
 		{"eab_key_id", before.EABKey != after.EABKey},
-		{"eab_secret", newSecret}, {"dns", before.DNS != after.DNS}, {"dns_token", newToken},
+		{"eab_secret", newSecret},
+		{"dns", before.DNS != after.DNS},
+		{"dns_token", newToken},
 	} {
 		if f.moved {
 			changed = append(changed, f.name)
