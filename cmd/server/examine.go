@@ -21,8 +21,10 @@ func examine(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io
 		doctor.Store(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}),
 		doctor.Engine(ctx, cfg.DockerHost), doctor.Port(ctx, "listen", cfg.Listen),
 	}
-	if cfg.ProxyHTTP != "" {
-		findings = append(findings, doctor.Port(ctx, "proxy-http", cfg.ProxyHTTP))
+	for flag, addr := range map[string]string{"proxy-http": cfg.ProxyHTTP, "proxy-https": cfg.ProxyHTTPS} {
+		if addr != "" {
+			findings = append(findings, doctor.Port(ctx, flag, addr))
+		}
 	}
 	failed := 0
 	for _, f := range findings {

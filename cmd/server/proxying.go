@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -29,16 +30,18 @@ var errProxyListen = errors.New("the proxy cannot listen")
 // front is the built-in proxy with what keeps it in step; nil without a listener.
 type front struct {
 	listener net.Listener
+	secure   net.Listener // nil: nothing is served over TLS
+	certs    *certs.Keeper
 	server   *proxy.Server
 	router   *routing.Router
 }
 
-// listenProxy takes the port of the proxy; nil: none is wanted.
-func listenProxy(ctx context.Context, cfg config.Config) (net.Listener, error) {
-	if cfg.ProxyHTTP == "" {
+// listenProxy takes a port of the proxy; nil: none is wanted.
+func listenProxy(ctx context.Context, addr string) (net.Listener, error) {
+	if addr == "" {
 		return nil, nil //nolint:nilnil // no proxy is no error
 	}
-	l, err := listen(ctx, cfg.ProxyHTTP)
+	l, err := listen(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errProxyListen, err)
 	}
@@ -69,13 +72,14 @@ func isLocal(addr netip.Addr) bool {
 }
 
 // newFront joins the proxy and what keeps it in step. It answers by the last good table until the first one is made.
-func newFront(ctx context.Context, cfg config.Config, l net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
+func newFront(ctx context.Context, cfg config.Config, l, secure net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
 	if l == nil {
 		return nil
 	}
-	f := &front{listener: l}
+	f := &front{listener: l, secure: secure}
+	f.certs = newCertificates(cfg, secure, func(e certs.Event) { f.router.Certificate(ctx, e) }, log)
 	f.server = proxy.NewServer(proxy.ServerOptions{
-		File: filepath.Join(cfg.Data, tableFile), Policy: policy, Log: log,
+		File: filepath.Join(cfg.Data, tableFile), Policy: policy, Log: log, Certs: f.certs, SecurePort: portOf(secure),
 		Flipped: func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
 		Missed:  func(ref string) { f.router.Missed(ref) },
 	})
@@ -96,11 +100,15 @@ func (f *front) serveDeploys(d *deploy.Deployer) {
 }
 
 // routes are what the API shows and changes the routes by.
-func (f *front) routes(policy proxy.Policy) api.Routes {
+func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 	if f == nil {
-		return api.Routes{Policy: policy}
+		return api.Routes{Policy: policy, Folder: certificateFolder(cfg)}
 	}
-	return api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String()}
+	r := api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String(), Certificates: f.server, Folder: certificateFolder(cfg)}
+	if f.secure != nil {
+		r.ListenHTTPS = f.secure.Addr().String()
+	}
+	return r
 }
 
 // parts are what runs as long as the daemon.
@@ -109,7 +117,11 @@ func (f *front) parts() []func(context.Context) error {
 		return nil
 	}
 	serve := func(ctx context.Context) error { return f.server.Serve(ctx, f.listener, drainTimeout) }
-	return []func(context.Context) error{serve, f.server.Run, f.router.Run}
+	parts := []func(context.Context) error{serve, f.server.Run, f.router.Run}
+	if f.secure != nil {
+		parts = append(parts, f.certs.Run, func(ctx context.Context) error { return f.server.ServeTLS(ctx, f.secure, drainTimeout) })
+	}
+	return parts
 }
 
 // proxyLine says where routes are served, for the person at the terminal.
@@ -117,5 +129,9 @@ func (f *front) proxyLine() string {
 	if f == nil {
 		return ""
 	}
-	return fmt.Sprintf("docker-watcher serves routes at %s\n", baseURL(f.listener.Addr()))
+	line := "docker-watcher serves routes at " + baseURL(f.listener.Addr())
+	if f.secure != nil {
+		line += ", and over TLS at " + f.secure.Addr().String()
+	}
+	return line + "\n"
 }

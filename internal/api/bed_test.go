@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
@@ -94,6 +95,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		DataDir:           t.TempDir(),
 		Backups:           backup.New(b.db, backup.Options{Folder: filepath.Join(t.TempDir(), "backups"), Data: t.TempDir(), Keep: 2}, log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
+		Routes:            Routes{Folder: certs.Folder(t.TempDir())},
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Registries = registry.New(b.access)

@@ -158,6 +158,7 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 
 type routingJSON struct {
 	Listen      string `json:"listen,omitempty" doc:"where routes are served over http; absent: nowhere, the daemon was started without --proxy-http"`
+	ListenHTTPS string `json:"listen_https,omitempty" doc:"where they are served over TLS; absent: nowhere, the daemon was started without --proxy-https"`
 	State       string `json:"state" enum:"off,pending,in_step,refused" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start"`
 	DesiredHash string `json:"desired_hash,omitempty" doc:"of the table that is asked for"`
 	AppliedHash string `json:"applied_hash,omitempty" doc:"of the table that is served"`
@@ -173,7 +174,7 @@ func (s *server) routingState(context.Context, *none) (*out[routingJSON], error)
 	}
 	st := s.d.Routes.Router.State()
 	j := routingJSON{
-		Listen: s.d.Routes.Listen, State: "in_step", DesiredHash: st.Desired, AppliedHash: st.Applied, Routes: st.Rules,
+		Listen: s.d.Routes.Listen, ListenHTTPS: s.d.Routes.ListenHTTPS, State: "in_step", DesiredHash: st.Desired, AppliedHash: st.Applied, Routes: st.Rules,
 		AppliedAt: moment(st.AppliedAt), Error: st.Error, ErrorAt: moment(st.ErrorAt),
 	}
 	switch {

@@ -39,6 +39,7 @@ type Config struct {
 	BackupDir      string        // "": the folder "backups" in Data
 	BackupEvery    time.Duration // 0: none is made by itself
 	BackupKeep     int
+	ProxyHTTPS     string // host:port of the proxy over TLS; "": there is none
 }
 
 // LogFormat is the shape of a log line.
@@ -71,6 +72,7 @@ func options(dockerHost string) []option {
 		{"backup-dir", "FOLDER", "where backups of the store go; another disk is the better place; default: backups in --data", "", func(c *Config, v string) error { return setOptional(&c.BackupDir, v) }},
 		{"backup-every", "TIME", "how often one is made by itself, such as 24h; off for never", "24h", func(c *Config, v string) error { return setEvery(&c.BackupEvery, v) }},
 		{"backup-keep", "NUMBER", "how many are kept; the oldest go", "3", func(c *Config, v string) error { return setCount(&c.BackupKeep, v) }},
+		{"proxy-https", "HOST:PORT", "where those of them that have a certificate are served over TLS, such as :443; with --proxy-http, by which certificates are had", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTPS, v) }},
 	}
 }
 
@@ -109,6 +111,9 @@ func Load(args []string, getenv func(string) string) (Config, error) {
 		if err := o.set(&c, value); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", from, err))
 		}
+	}
+	if c.ProxyHTTPS != "" && c.ProxyHTTP == "" {
+		mistakes = append(mistakes, errors.New("--proxy-https needs --proxy-http, such as :80: certificates are had by it, and who comes over http is sent on from there"))
 	}
 	if len(mistakes) > 0 {
 		return Config{}, usage(mistakes...)
@@ -274,6 +279,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
 		slog.String("proxy_http", c.ProxyHTTP),
 		slog.String("backup_dir", c.BackupDir), slog.Duration("backup_every", c.BackupEvery), slog.Int("backup_keep", c.BackupKeep),
+		slog.String("proxy_https", c.ProxyHTTPS),
 	)
 }
 
