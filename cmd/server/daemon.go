@@ -88,6 +88,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	policy := proxyPolicy(listener, proxyListener)
 	front := newFront(ctx, cfg, proxyListener, policy, db, fleet, bus, log)
 	front.serveDeploys(deployer)
+	front.hearEngines(scanner)
+	sealRoutes(ctx, db, log)
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)
 	meter := usage.New(db, fleet, log)

@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -31,6 +32,7 @@ type front struct {
 	listener net.Listener
 	server   *proxy.Server
 	router   *routing.Router
+	counter  *routing.Counter
 }
 
 // listenProxy takes the port of the proxy; nil: none is wanted.
@@ -47,7 +49,7 @@ func listenProxy(ctx context.Context, cfg config.Config) (net.Listener, error) {
 
 // proxyPolicy refuses targets that lead back to our own listeners; l may be nil.
 func proxyPolicy(listeners ...net.Listener) proxy.Policy {
-	p := proxy.Policy{Local: isLocal}
+	p := proxy.Policy{Local: isLocal, Names: &proxy.Names{}}
 	for _, l := range listeners {
 		if l == nil {
 			continue
@@ -83,7 +85,26 @@ func newFront(ctx context.Context, cfg config.Config, l net.Listener, policy pro
 		log.Warn("the last good table of the proxy cannot be used: nothing is served until a new one is made", "error", err)
 	}
 	f.router = routing.New(db, fleet, bus, f.server, policy, log)
+	f.counter = routing.NewCounter(db, f.server, log)
 	return f
+}
+
+// hearEngines has the proxy know at once when a container comes or goes that somebody named.
+func (f *front) hearEngines(scanner *stale.Scanner) {
+	if f == nil {
+		return
+	}
+	scanner.OverhearBy(f.router.Overhear)
+}
+
+// sealRoutes seals what routes of former versions say openly. One that cannot be written is tried at the next start: all works meanwhile.
+func sealRoutes(ctx context.Context, db *store.DB, log *slog.Logger) {
+	sealed, err := routing.SealOptions(ctx, db)
+	if err != nil {
+		log.WarnContext(ctx, "the secrets of routes are not sealed yet", "error", err)
+	} else if sealed > 0 {
+		log.InfoContext(ctx, "the secrets of routes were sealed", "routes", sealed)
+	}
 }
 
 // serveDeploys lets deploys switch and drain by the proxy.
@@ -100,7 +121,7 @@ func (f *front) routes(policy proxy.Policy) api.Routes {
 	if f == nil {
 		return api.Routes{Policy: policy}
 	}
-	return api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String()}
+	return api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Counter: f.counter, Listen: f.listener.Addr().String()}
 }
 
 // parts are what runs as long as the daemon.
@@ -108,8 +129,11 @@ func (f *front) parts() []func(context.Context) error {
 	if f == nil {
 		return nil
 	}
-	serve := func(ctx context.Context) error { return f.server.Serve(ctx, f.listener, drainTimeout) }
-	return []func(context.Context) error{serve, f.server.Run, f.router.Run}
+	serve := func(ctx context.Context) error {
+		err := f.server.Serve(ctx, f.listener, drainTimeout)
+		return errors.Join(err, f.counter.Keep(ctx)) // of those who came last
+	}
+	return []func(context.Context) error{serve, f.server.Run, f.router.Run, f.counter.Run}
 }
 
 // proxyLine says where routes are served, for the person at the terminal.
