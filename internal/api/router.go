@@ -195,6 +195,8 @@ func (s *server) routes() []route {
 		{get, "/api/routes/{id}", viewer, "get-route", "A route of a stage", to(s.getRoute)},
 		{patch, "/api/routes/{id}", operator, "update-route", "Change a route of a stage", to(s.updateRoute)},
 		{remove, "/api/routes/{id}", operator, "delete-route", "Remove a route of a stage", to(s.deleteRoute)},
+		{post, "/api/routes/{id}/enable", operator, "enable-route", "Serve a route of a stage again", to(s.enableRoute)},
+		{post, "/api/routes/{id}/disable", operator, "disable-route", "Serve a route of a stage no more, but keep it and its domains", to(s.disableRoute)},
 		{post, "/api/routes/{id}/test", operator, "test-route", "Find its instance, dial and ask it", to(s.testRoute)},
 		{get, "/api/routes/{id}/health", viewer, "get-route-health", "How a route and its target do", to(s.routeHealth)},
 		{get, "/api/routing", viewer, "get-routing", "What is served, and whether it is what is asked for", to(s.routingState)},
