@@ -26,7 +26,7 @@ saved the whole table is checked, and what was served stays served when somethin
   docker-watcher proxy add wiki.example.com http://10.0.0.5:3000
   docker-watcher proxy ls
   docker-watcher proxy state`,
-	}, a.proxyLs(), a.proxyShow(), a.proxyAdd(), a.proxyEdit(), a.proxyTest(), a.proxyRm(), a.proxyState())
+	}, a.proxyLs(), a.proxyShow(), a.proxyAdd(), a.proxyEdit(), a.proxyTest(), a.proxyRm(), a.proxyState(), a.proxyExport(), a.proxyImport())
 }
 
 func (a *app) proxyLs() *cobra.Command {

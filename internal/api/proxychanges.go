@@ -176,7 +176,7 @@ func hashed(people []credentialJSON, former []proxy.Credential, wrong *[]Problem
 				c.Hash = f.Hash
 			}
 		}
-		if p.Password != "" {
+		if p.Password != "" && !proxy.SamePassword(c.Hash, p.Password) {
 			hash, err := proxy.HashPassword(p.Password)
 			if err != nil {
 				*wrong = append(*wrong, ProblemField{fmt.Sprintf("body.basic_auth[%d].password", i), err.Error()})

@@ -183,6 +183,8 @@ func (s *server) routes() []route {
 		{get, "/api/proxies", viewer, "list-proxies", "List the standalone proxies", to(s.listProxies)},
 		{post, "/api/proxies", operator, "create-proxy", "Lead domains to any target", created(s.createProxy)},
 		{post, "/api/proxies/test", operator, "try-proxy", "Look targets up, dial and ask them, before anything is saved", to(s.tryProxy)},
+		{get, "/api/proxies/export", viewer, "export-proxies", "All standalone proxies as one document, without their secrets", to(s.exportProxies)},
+		{post, proxyImportPath, operator, "import-proxies", "Bring the standalone proxies to what a document says, all or none, or tell what that would change", to(s.importProxies)},
 		{get, "/api/proxies/{id}", viewer, "get-proxy", "A standalone proxy", to(s.getProxy)},
 		{patch, "/api/proxies/{id}", operator, "update-proxy", "Change a standalone proxy", to(s.updateProxy)},
 		{remove, "/api/proxies/{id}", operator, "delete-proxy", "Remove a standalone proxy", to(s.deleteProxy)},

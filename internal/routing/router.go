@@ -425,11 +425,19 @@ func tableOf(ctx context.Context, rows rowsOf) (d draft, err error) {
 	return d, nil
 }
 
-// Faults says what is wrong with one route in the table as it would become, inside the transaction that changes it. No engine is
-// asked. A route that is not to be served is checked all the same.
-func Faults(ctx context.Context, tx *store.Tx, policy proxy.Policy, id string) []proxy.FieldError {
+// Faults says what is wrong with some routes in the table as it would become, inside the transaction that changes them. No engine is
+// asked. Those that are not to be served are checked all the same.
+func Faults(ctx context.Context, tx *store.Tx, policy proxy.Policy, ids ...string) []proxy.FieldError {
 	d, err := tableOf(ctx, tx)
-	if !has(d.table, id) {
+	there := map[string]bool{}
+	for _, r := range d.table.Rules {
+		there[r.ID] = true
+	}
+	asked := map[string]bool{}
+	for _, id := range ids {
+		if asked[id] = true; there[id] {
+			continue
+		}
 		v, rowErr := tx.Route(ctx, id)
 		rule, ruleErr := ruleOf(v)
 		err = errors.Join(err, rowErr, ruleErr)
@@ -437,7 +445,7 @@ func Faults(ctx context.Context, tx *store.Tx, policy proxy.Policy, id string) [
 	}
 	var own []proxy.FieldError
 	for _, f := range FieldsOf(errors.Join(err, d.wrong, d.table.Validate(policy))) {
-		if f.Rule == id {
+		if asked[f.Rule] {
 			own = append(own, f)
 		}
 	}
@@ -466,10 +474,6 @@ func TableFaults(ctx context.Context, tx *store.Tx, policy proxy.Policy) (all []
 		all = append(all, TableFault{f, address[f.Rule]})
 	}
 	return all, nil
-}
-
-func has(t proxy.Table, id string) bool {
-	return slices.ContainsFunc(t.Rules, func(r proxy.Rule) bool { return r.ID == id })
 }
 
 // FieldsOf are the wrong fields in an error, however deep they are joined.

@@ -277,6 +277,12 @@ func (tx *Tx) UpdateRoute(ctx context.Context, r Route) error {
 	return tx.giveDomains(ctx, r)
 }
 
+// FreeDomains lets the addresses of a route lead nowhere, so that others of the same transaction may take them over.
+func (tx *Tx) FreeDomains(ctx context.Context, id string) error {
+	_, err := tx.exec(ctx, "free the addresses of route "+id, `DELETE FROM domains WHERE route_id = $1 OR proxy_id = $1`, id)
+	return err
+}
+
 // giveDomains lets the addresses of a route lead to it.
 func (tx *Tx) giveDomains(ctx context.Context, r Route) error {
 	route, proxy := optional(r.ID), any(nil)
