@@ -248,6 +248,9 @@ func find(ctx context.Context, fleet *docker.Fleet, policy proxy.Policy, s subje
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
 		f.target.Why, f.target.Remedy, f.target.Gone = "its container is gone from "+s.host, "deploy the stage, or lead the route elsewhere", true
+		if f.named {
+			f.target.Remedy = "start it under this name, or lead the proxy elsewhere"
+		}
 		f.target.StoppedSince = s.aliveAt()
 	case err != nil:
 		return s.asKnown(policy, known, classOf(err), err), errors.Is(err, docker.ErrTimeout)
