@@ -129,14 +129,14 @@ var errOnlyTold = errors.New("only told")
 func (s *server) importProxies(ctx context.Context, in *importProxiesIn) (*out[proxyImportJSON], error) {
 	var done proxyImport
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
-		done = proxyImport{ctx: ctx, tx: tx, policy: s.d.Routes.Policy}
-		if err := done.run(in.Body.Document.Proxies); err != nil {
+		done = proxyImport{tx: tx, policy: s.d.Routes.Policy}
+		if err := done.run(ctx, in.Body.Document.Proxies); err != nil {
 			return err
 		}
 		if in.Body.DryRun || done.refused() {
 			return errOnlyTold
 		}
-		return done.tell()
+		return done.tell(ctx)
 	})
 	told := errors.Is(err, errOnlyTold)
 	switch {
@@ -163,37 +163,36 @@ type importedProxy struct {
 
 // proxyImport brings standalone proxies to what a document says, inside of one transaction.
 type proxyImport struct {
-	ctx    context.Context //nolint:containedctx // it lives as long as one call
 	tx     *store.Tx
 	policy proxy.Policy
 	items  []importedProxy
 }
 
-func (p *proxyImport) run(rows []proxyDocItemJSON) error {
+func (p *proxyImport) run(ctx context.Context, rows []proxyDocItemJSON) error {
 	p.items = make([]importedProxy, len(rows))
 	for n, row := range rows {
-		if err := p.read(n, row); err != nil {
+		if err := p.read(ctx, n, row); err != nil {
 			return err
 		}
 	}
 	p.findDoubles()
-	if err := p.write(); err != nil {
+	if err := p.write(ctx); err != nil {
 		return err
 	}
-	p.check()
+	p.check(ctx)
 	return nil
 }
 
 // read finds what a row is about, and what it makes of it.
-func (p *proxyImport) read(n int, row proxyDocItemJSON) error {
+func (p *proxyImport) read(ctx context.Context, n int, row proxyDocItemJSON) error {
 	item := &p.items[n]
-	was, err := p.find(row, item)
+	was, err := p.find(ctx, row, item)
 	if err != nil {
 		return err
 	}
 	item.was, item.now = was, was
 	if was.ID == "" {
-		item.now = store.Route{ID: store.NewID(), Standalone: true, Owner: actorOf(p.ctx), TLS: "off", Options: "{}", Enabled: true, CreatedAt: time.Now(), Revision: 1}
+		item.now = store.Route{ID: store.NewID(), Standalone: true, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true, CreatedAt: time.Now(), Revision: 1}
 	}
 	item.now.Domains, item.now.Targets = slices.Clone(was.Domains), slices.Clone(was.Targets)
 	setIf(&item.now.Targets, row.Targets)
@@ -208,9 +207,9 @@ func (p *proxyImport) read(n int, row proxyDocItemJSON) error {
 }
 
 // find is the standalone proxy that a row is about: the one with its id, else the one that has its addresses. None is no error.
-func (p *proxyImport) find(row proxyDocItemJSON, item *importedProxy) (store.Route, error) {
+func (p *proxyImport) find(ctx context.Context, row proxyDocItemJSON, item *importedProxy) (store.Route, error) {
 	if row.ID != "" {
-		v, err := p.tx.Route(p.ctx, row.ID)
+		v, err := p.tx.Route(ctx, row.ID)
 		if err == nil && v.Standalone {
 			return v.Route, nil
 		}
@@ -223,7 +222,7 @@ func (p *proxyImport) find(row proxyDocItemJSON, item *importedProxy) (store.Rou
 	row.applyAddresses(&asked, &ignored)
 	var found store.Route
 	for i, d := range asked.Domains {
-		v, err := p.tx.RouteByDomain(p.ctx, d.Domain+d.PathPrefix)
+		v, err := p.tx.RouteByDomain(ctx, d.Domain+d.PathPrefix)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 		case err != nil:
@@ -260,10 +259,10 @@ func (p *proxyImport) findDoubles() {
 }
 
 // write writes the rows that are well and differ. All give their addresses free first: one may take over what another has.
-func (p *proxyImport) write() error {
+func (p *proxyImport) write(ctx context.Context) error {
 	for n := range p.items {
 		if item := &p.items[n]; item.writes() && item.was.ID != "" {
-			if err := p.tx.FreeDomains(p.ctx, item.was.ID); err != nil {
+			if err := p.tx.FreeDomains(ctx, item.was.ID); err != nil {
 				return err
 			}
 		}
@@ -277,7 +276,7 @@ func (p *proxyImport) write() error {
 		if item.was.ID == "" {
 			save = p.tx.InsertRoute
 		}
-		err := save(p.ctx, item.now)
+		err := save(ctx, item.now)
 		if field, taken := store.IsRouteTaken(err); taken {
 			item.wrong = append(item.wrong, ProblemField{"body." + field.Field, field.Reason})
 		} else if err != nil {
@@ -293,7 +292,7 @@ func (i *importedProxy) writes() bool {
 }
 
 // check holds what was written against the table as it would become.
-func (p *proxyImport) check() {
+func (p *proxyImport) check(ctx context.Context) {
 	at := map[string]*importedProxy{}
 	var ids []string
 	for n := range p.items {
@@ -302,7 +301,7 @@ func (p *proxyImport) check() {
 			ids = append(ids, item.now.ID)
 		}
 	}
-	for _, f := range routing.Faults(p.ctx, p.tx, p.policy, ids...) {
+	for _, f := range routing.Faults(ctx, p.tx, p.policy, ids...) {
 		reason := f.Reason
 		if strings.HasPrefix(f.Field, "basic_auth[") {
 			reason += ": it is not in the document, write it there as password"
@@ -320,17 +319,17 @@ func (p *proxyImport) changes() bool {
 }
 
 // tell writes an event for each that was created or changed.
-func (p *proxyImport) tell() error {
+func (p *proxyImport) tell(ctx context.Context) error {
 	for _, item := range p.items {
 		if !item.writes() {
 			continue
 		}
-		e := routeEvent(p.ctx, item.now, "updated", item.changed)
+		e := routeEvent(ctx, item.now, "updated", item.changed)
 		if item.was.ID == "" {
-			e = routeEvent(p.ctx, item.now, "created", nil)
+			e = routeEvent(ctx, item.now, "created", nil)
 		}
 		e.Data["imported"] = true
-		if err := p.tx.Emit(p.ctx, e); err != nil {
+		if err := p.tx.Emit(ctx, e); err != nil {
 			return err
 		}
 	}
