@@ -365,6 +365,7 @@ func TestSecretsOfFormerVersionsAreSealed(t *testing.T) {
 	if strings.Contains(row.Options, canary) || row.Revision != 3 {
 		t.Errorf("it is %+v", row.Route)
 	}
+	f.must(f.deps.Routes.Router.Apply(ctx))
 	f.expect("old.example", 200, "ok")
 	if got := <-seen; got != canary {
 		t.Errorf("the target got %q", got)
