@@ -36,6 +36,8 @@ type Instance struct {
 	RestartCount       int         `json:"restart_count"`
 	EngineError        string      `json:"engine_error,omitempty"`
 	LastAliveAt        time.Time   `json:"last_alive_at,omitzero"`
+	Requests           int64       `json:"requests,omitempty"` // by its routes; of a single instance
+	LastRequestAt      time.Time   `json:"last_request_at,omitzero"`
 	Evidence           string      `json:"evidence,omitempty"`
 	UpperBound         bool        `json:"upper_bound"`
 	Stale              bool        `json:"stale"`

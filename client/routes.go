@@ -21,8 +21,14 @@ type Route struct {
 
 	// Of a standalone proxy.
 	Targets []string `json:"targets,omitempty"`
-	Owner   string   `json:"owner,omitempty"`
-	Notes   string   `json:"notes,omitempty"`
+
+	Owner string `json:"owner,omitempty"` // who made it
+	Notes string `json:"notes,omitempty"`
+
+	// Since it was made.
+	Requests      int64     `json:"requests"`
+	Errors        int64     `json:"errors"`
+	LastRequestAt time.Time `json:"last_request_at,omitzero"`
 
 	// Of the route of a stage.
 	ProjectID      string    `json:"project_id,omitempty"`
@@ -81,7 +87,7 @@ type HealthCheck struct {
 
 // RouteHealth is how a route and its targets do.
 type RouteHealth struct {
-	Requests      int64          `json:"requests"` // since the proxy was started
+	Requests      int64          `json:"requests"` // since the route was made
 	Errors        int64          `json:"errors"`
 	Open          int64          `json:"open"`
 	LastRequestAt time.Time      `json:"last_request_at,omitzero"`
@@ -92,8 +98,9 @@ type RouteHealth struct {
 type TargetHealth struct {
 	Target       string    `json:"target"`
 	URL          string    `json:"url,omitempty"`
-	State        string    `json:"state"` // up, down, stopped or unreachable
+	State        string    `json:"state"` // up, not_asked, down, stopped or unreachable
 	Detail       string    `json:"detail,omitempty"`
+	Said         string    `json:"said,omitempty"` // by an engine, in its own words
 	Remedy       string    `json:"remedy,omitempty"`
 	StoppedSince time.Time `json:"stopped_since,omitzero"`
 	Open         int64     `json:"open"`
@@ -105,6 +112,7 @@ type RouteFields struct {
 	Domains    *[]string `json:"domains,omitempty"`
 	PathPrefix *string   `json:"path_prefix,omitempty"`
 	Enabled    *bool     `json:"enabled,omitempty"`
+	Notes      *string   `json:"notes,omitempty"`
 
 	StripPrefix     *bool         `json:"strip_prefix,omitempty"`
 	RewriteHost     *bool         `json:"rewrite_host,omitempty"`
@@ -137,7 +145,6 @@ type Credential struct {
 // ProxyFields are what is said of a standalone proxy.
 type ProxyFields struct {
 	Targets *[]string `json:"targets,omitempty"`
-	Notes   *string   `json:"notes,omitempty"`
 	RouteFields
 }
 
@@ -152,6 +159,7 @@ type StageRouteFields struct {
 // RouteQuery selects routes or standalone proxies.
 type RouteQuery struct {
 	ProjectID, StageID, InstanceID string // of routes only
+	LeadsTo                        string // of routes only: gone, missing, stopped, stale or leftover
 	Text                           string
 	Enabled                        *bool
 	Limit                          int
@@ -160,7 +168,7 @@ type RouteQuery struct {
 
 func (q RouteQuery) values() url.Values {
 	v := url.Values{}
-	for name, text := range map[string]string{"project_id": q.ProjectID, "stage_id": q.StageID, "instance_id": q.InstanceID, "text": q.Text, "cursor": q.Cursor} {
+	for name, text := range map[string]string{"project_id": q.ProjectID, "stage_id": q.StageID, "instance_id": q.InstanceID, "leads_to": q.LeadsTo, "text": q.Text, "cursor": q.Cursor} {
 		if text != "" {
 			v.Set(name, text)
 		}
@@ -278,11 +286,19 @@ func (c *Client) changeRoute(ctx context.Context, path string, revision int64, c
 
 // SwitchProxy has a standalone proxy served again, or no more.
 func (c *Client) SwitchProxy(ctx context.Context, idOrDomain string, on bool) (Route, error) {
-	way := "/disable"
+	return c.route(ctx, call{method: http.MethodPost, path: "/api/proxies/" + part(idOrDomain) + switchWay(on)})
+}
+
+// SwitchRoute has a route of a stage served again, or no more.
+func (c *Client) SwitchRoute(ctx context.Context, idOrDomain string, on bool) (Route, error) {
+	return c.route(ctx, call{method: http.MethodPost, path: "/api/routes/" + part(idOrDomain) + switchWay(on)})
+}
+
+func switchWay(on bool) string {
 	if on {
-		way = "/enable"
+		return "/enable"
 	}
-	return c.route(ctx, call{method: http.MethodPost, path: "/api/proxies/" + part(idOrDomain) + way})
+	return "/disable"
 }
 
 // DeleteProxy removes a standalone proxy.

@@ -26,6 +26,8 @@ type StaleItem struct {
 	Status       string      `json:"status"`
 	Class        string      `json:"class"`
 	LastAliveAt  time.Time   `json:"last_alive_at"`
+	Requests     int64       `json:"requests,omitempty"` // by its routes
+	LastRequest  time.Time   `json:"last_request_at,omitzero"`
 	DaysStale    int         `json:"days_stale"` // whole days since it was last alive, by the engine's clock
 	StaleSince   time.Time   `json:"stale_since"`
 	StaleAfter   string      `json:"stale_after"`

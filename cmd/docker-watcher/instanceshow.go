@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +54,7 @@ func (a *app) printInstance(i client.Instance) {
 		{"ended", a.when(i.FinishedAt)},
 		{"restarts", screen.Text(fmt.Sprint(i.RestartCount))},
 		{"last alive", a.lastAlive(i.LastAliveAt, i.UpperBound)},
+		{"last request", a.lastRequest(i.Requests, i.LastRequestAt)},
 		{"stale", screen.Text(staleText(i))},
 		{"kept", orNever(a.protection(i.Protection))},
 		{"ports", orNever(strings.Join(ports, " "))},
@@ -66,6 +68,16 @@ func (a *app) printInstance(i client.Instance) {
 		f.cell.Text = screen.Printable(f.cell.Text, false)
 		a.screen.Printf("%-16s%s\n", f.name, a.screen.Paint(f.cell))
 	}
+}
+
+// lastRequest tells when somebody came to an instance by its routes, and how often in all.
+func (a *app) lastRequest(requests int64, at time.Time) screen.Cell {
+	if requests == 0 {
+		return orNever("")
+	}
+	c := a.when(at)
+	c.Text += fmt.Sprintf(", %d in all", requests)
+	return c
 }
 
 // lastEnd tells how the last run ended: not of one that never did.

@@ -26,7 +26,7 @@ saved the whole table is checked, and what was served stays served when somethin
   docker-watcher proxy add wiki.example.com http://10.0.0.5:3000
   docker-watcher proxy ls
   docker-watcher proxy state`,
-	}, a.proxyLs(), a.proxyShow(), a.proxyAdd(), a.proxyEdit(), a.proxyTest(), a.proxyRm(), a.proxyState())
+	}, a.proxyLs(), a.proxyShow(), a.proxyAdd(), a.proxyEdit(), a.proxyTest(), a.proxyRm(), a.proxyState(), a.proxyExport(), a.proxyImport())
 }
 
 func (a *app) proxyLs() *cobra.Command {
@@ -69,13 +69,12 @@ func (a *app) printRoutes(routes []client.Route, head string, to func(client.Rou
 	}
 	for _, r := range routes {
 		h := client.RouteHealth{}
-		requests := screen.Cell{Text: screen.Never, Tone: screen.Faint}
 		if r.Health != nil {
-			h, requests = *r.Health, screen.Text(strconv.FormatInt(r.Health.Requests, 10))
+			h = *r.Health
 		}
-		row := []screen.Cell{screen.Text(addresses(r)), screen.Text(to(r)), routeState(r), requests, a.when(h.LastRequestAt)}
+		row := []screen.Cell{screen.Text(addresses(r)), screen.Text(to(r)), routeState(r), screen.Text(strconv.FormatInt(r.Requests, 10)), a.when(r.LastRequestAt)}
 		if a.wide() {
-			row = append(row, screen.Text(r.ID), screen.Text(strconv.FormatInt(h.Errors, 10)), screen.Text(strconv.FormatInt(h.Open, 10)), screen.Text(r.Owner), screen.Text(r.Notes))
+			row = append(row, screen.Text(r.ID), screen.Text(strconv.FormatInt(r.Errors, 10)), screen.Text(strconv.FormatInt(h.Open, 10)), screen.Text(r.Owner), screen.Text(r.Notes))
 		}
 		t.Add(row...)
 	}
@@ -110,17 +109,22 @@ func routeState(r client.Route) screen.Cell {
 	if r.Maintenance {
 		return screen.Cell{Text: "maintenance", Tone: screen.Warn}
 	}
-	up, worst := 0, ""
+	up, unasked, worst := 0, 0, ""
 	if r.Health != nil {
 		for _, t := range r.Health.Targets {
-			if t.State == "up" {
+			switch t.State {
+			case "up":
 				up++
-			} else {
+			case "not_asked":
+				unasked++
+			default:
 				worst = t.State
 			}
 		}
 	}
 	switch {
+	case worst == "" && unasked > 0 && up == 0:
+		return screen.Cell{Text: "not asked yet", Tone: screen.Faint}
 	case worst == "":
 		return screen.Cell{Text: "up", Tone: screen.Good}
 	case up > 0:
@@ -186,13 +190,17 @@ func (a *app) printRoute(r client.Route) {
 	if h := r.HealthCheck; h != nil {
 		line("health check", "%s every %s", h.Path, h.Interval)
 	}
+	line("requests", "%d, %d failed, last %s", r.Requests, r.Errors, a.when(r.LastRequestAt).Text)
 	if r.Health == nil {
 		line("targets", "%s", strings.Join(r.Targets, ", "))
 		return
 	}
-	line("requests", "%d, %d failed, %d under way", r.Health.Requests, r.Health.Errors, r.Health.Open)
+	line("under way", "%d", r.Health.Open)
 	for _, t := range r.Health.Targets {
-		line("target", "%s: %s%s", firstOf(t.URL, t.Target), t.State, troubleOf(t))
+		line("target", "%s: %s%s", firstOf(t.URL, t.Target), strings.ReplaceAll(t.State, "_", " "), troubleOf(t))
+		if t.Said != "" {
+			line("its engine said:", "%s", t.Said)
+		}
 		if t.Remedy != "" {
 			line("what to do:", "%s", t.Remedy)
 		}
@@ -225,7 +233,6 @@ func troubleOf(t client.TargetHealth) string {
 
 func (a *app) proxyAdd() *cobra.Command {
 	var f routeFlags
-	var notes string
 	c := &cobra.Command{
 		Use: "add DOMAIN [TARGET...]", Short: "Lead a domain to any target",
 		Long: `Leads a domain to a target, at once:
@@ -249,7 +256,7 @@ engine, and addresses at which clouds hand out credentials.`,
 				return err
 			}
 			fields.Domains = new(append([]string{args[0]}, f.also...))
-			made, err := api.CreateProxy(c.Context(), client.ProxyFields{Targets: new(args[1:]), Notes: given(c, "note", &notes), RouteFields: fields})
+			made, err := api.CreateProxy(c.Context(), client.ProxyFields{Targets: new(args[1:]), RouteFields: fields})
 			if err != nil {
 				return err
 			}
@@ -257,7 +264,6 @@ engine, and addresses at which clouds hand out credentials.`,
 		}),
 	}
 	f.addTo(c)
-	c.Flags().StringVar(&notes, "note", "", "what it is for")
 	return c
 }
 
@@ -271,7 +277,7 @@ func (a *app) tellRoute(r client.Route, what, done string) {
 		return
 	}
 	for _, t := range r.Health.Targets {
-		if t.State != "up" {
+		if t.State != "up" && t.State != "not_asked" {
 			a.screen.Printf("%s is %s%s\n", screen.Tame(firstOf(t.URL, t.Target)), t.State, screen.Tame(troubleOf(t)))
 		}
 		if t.Remedy != "" {
@@ -282,7 +288,6 @@ func (a *app) tellRoute(r client.Route, what, done string) {
 
 func (a *app) proxyEdit() *cobra.Command {
 	var f routeFlags
-	var notes string
 	var targets []string
 	c := &cobra.Command{
 		Use: "edit DOMAIN", Short: "Change a standalone proxy",
@@ -302,7 +307,7 @@ and the others replace what was there; an empty one (--header "") takes all away
 			if err != nil {
 				return err
 			}
-			change := client.ProxyFields{Targets: given(c, "target", &targets), Notes: given(c, "note", &notes), RouteFields: fields}
+			change := client.ProxyFields{Targets: given(c, "target", &targets), RouteFields: fields}
 			if change == (client.ProxyFields{}) {
 				return usagef(c, "say what to change: see docker-watcher proxy edit --help")
 			}
@@ -315,7 +320,6 @@ and the others replace what was there; an empty one (--header "") takes all away
 	f.addTo(c)
 	f.addEdit(c)
 	c.Flags().StringArrayVar(&targets, "target", nil, "where it leads, all of them")
-	c.Flags().StringVar(&notes, "note", "", "what it is for")
 	return c
 }
 

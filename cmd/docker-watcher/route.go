@@ -28,15 +28,21 @@ For anything that is no stage: docker-watcher proxy.`,
 }
 
 func (a *app) routeLs() *cobra.Command {
-	var text string
+	var text, leadsTo string
+	var leftover bool
 	c := lists(a, &cobra.Command{
 		Use: "ls [PROJECT | PROJECT/STAGE]", Short: "List the routes of stages",
-		Long:              "Lists the routes of all stages, of a project or of one stage: where each leads, how that does, and when somebody last came.",
-		Example:           "  docker-watcher route ls\n  docker-watcher route ls shop/production",
+		Long: `Lists the routes of all stages, of a project or of one stage: where each leads, how that does, and when
+somebody last came. With --leftover only those whose instance is gone, missing or stale: docker-watcher route rm
+takes a route away, a cleanup of the instance takes its routes with it, and its undo brings them back.`,
+		Example:           "  docker-watcher route ls\n  docker-watcher route ls shop/production\n  docker-watcher route ls --leftover",
 		Args:              takes(0, 1),
 		ValidArgsFunction: a.stageNames(),
 	}, func(c *cobra.Command, api *client.Client, args []string) ([]client.Route, error) {
-		q := client.RouteQuery{Text: text}
+		q := client.RouteQuery{Text: text, LeadsTo: leadsTo}
+		if leftover {
+			q.LeadsTo = "leftover"
+		}
 		if len(args) > 0 {
 			if s, err := a.stage(c.Context(), api, args[0]); err == nil {
 				q.StageID = s.ID
@@ -50,7 +56,10 @@ func (a *app) routeLs() *cobra.Command {
 		}
 		return allRoutes(c.Context(), api.Routes, q)
 	}, a.printStageRoutes)
-	c.Flags().StringVar(&text, "text", "", "only those with this in a domain")
+	c.Flags().StringVar(&text, "text", "", "only those with this in a domain or the note")
+	c.Flags().StringVar(&leadsTo, "leads-to", "", "only those whose instance is gone, missing, stopped or stale")
+	c.Flags().BoolVar(&leftover, "leftover", false, "only those whose instance is gone, missing or stale")
+	c.MarkFlagsMutuallyExclusive("leads-to", "leftover")
 	return c
 }
 
@@ -62,8 +71,11 @@ func (a *app) printStageRoutes(routes []client.Route) {
 		} else {
 			to += " (its instance is gone)"
 		}
-		if !r.StaleSince.IsZero() {
+		switch {
+		case !r.StaleSince.IsZero():
 			to += ", stale"
+		case r.InstanceStatus != "" && r.InstanceStatus != "running":
+			to += ", " + r.InstanceStatus
 		}
 		return to
 	})

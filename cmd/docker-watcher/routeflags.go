@@ -26,7 +26,7 @@ type routeFlags struct {
 	health, healthInterval          string
 	healthPasses, healthFails       int
 	maintenance, enabled            bool
-	maintenanceNote                 string
+	maintenanceNote, notes          string
 }
 
 func (f *routeFlags) addTo(c *cobra.Command) {
@@ -58,6 +58,7 @@ func (f *routeFlags) addTo(c *cobra.Command) {
 	flags.BoolVar(&f.maintenance, "maintenance", false, "answer with a page that says that it is being worked on")
 	flags.StringVar(&f.maintenanceNote, "maintenance-note", "", "what that page says")
 	flags.BoolVar(&f.enabled, "enabled", true, "serve it")
+	flags.StringVar(&f.notes, "note", "", "what it is for")
 }
 
 // addEdit adds what makes sense only for one that is there.
@@ -76,7 +77,7 @@ func (f *routeFlags) read(a *app, c *cobra.Command, was *client.Route) (client.R
 		RedirectTo: given(c, "redirect-to", &f.redirectTo), RedirectCode: given(c, "redirect-code", &f.redirectCode),
 		ConnectTimeout: given(c, "connect-timeout", &f.connect), ResponseTimeout: given(c, "response-timeout", &f.response),
 		MaxBodyBytes: given(c, "max-body", &f.maxBody), Maintenance: given(c, "maintenance", &f.maintenance),
-		MaintenanceNote: given(c, "maintenance-note", &f.maintenanceNote), Enabled: given(c, "enabled", &f.enabled),
+		MaintenanceNote: given(c, "maintenance-note", &f.maintenanceNote), Enabled: given(c, "enabled", &f.enabled), Notes: given(c, "note", &f.notes),
 		AllowIPs: filled(given(c, "allow-ip", &f.allow)), DenyIPs: filled(given(c, "deny-ip", &f.deny)),
 	}
 	var err error

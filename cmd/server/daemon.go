@@ -96,6 +96,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	policy := proxyPolicy(listener, proxyListener, secureListener)
 	front := newFront(ctx, cfg, proxyListener, secureListener, policy, db, fleet, bus, log)
 	front.serveDeploys(deployer)
+	front.hearEngines(scanner)
+	sealRoutes(ctx, db, log)
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)
 	meter := usage.New(db, fleet, log)

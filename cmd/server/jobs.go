@@ -162,7 +162,10 @@ func retention(db *store.DB, log *slog.Logger) schedule.Job {
 		if deleted > 0 {
 			log.Info("old events deleted", "events", deleted, "before", before)
 		}
-		return err
+		return errors.Join(err, db.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.PruneRequestCounts(ctx, before)
+			return err
+		}))
 	}}
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/config"
@@ -18,6 +20,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
+	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -34,6 +37,7 @@ type front struct {
 	certs    *certs.Keeper
 	server   *proxy.Server
 	router   *routing.Router
+	counter  *routing.Counter
 }
 
 // listenProxy takes a port of the proxy; nil: none is wanted.
@@ -50,7 +54,7 @@ func listenProxy(ctx context.Context, addr string) (net.Listener, error) {
 
 // proxyPolicy refuses targets that lead back to our own listeners; l may be nil.
 func proxyPolicy(listeners ...net.Listener) proxy.Policy {
-	p := proxy.Policy{Local: isLocal}
+	p := proxy.Policy{Local: isLocal, Names: &proxy.Names{}}
 	for _, l := range listeners {
 		if l == nil {
 			continue
@@ -87,7 +91,26 @@ func newFront(ctx context.Context, cfg config.Config, l, secure net.Listener, po
 		log.Warn("the last good table of the proxy cannot be used: nothing is served until a new one is made", "error", err)
 	}
 	f.router = routing.New(db, fleet, bus, f.server, policy, log)
+	f.counter = routing.NewCounter(db, f.server, log)
 	return f
+}
+
+// hearEngines has the proxy know at once when a container comes or goes that somebody named.
+func (f *front) hearEngines(scanner *stale.Scanner) {
+	if f == nil {
+		return
+	}
+	scanner.OverhearBy(f.router.Overhear)
+}
+
+// sealRoutes seals what routes of former versions say openly. One that cannot be written is tried at the next start: all works meanwhile.
+func sealRoutes(ctx context.Context, db *store.DB, log *slog.Logger) {
+	sealed, err := routing.SealOptions(ctx, db)
+	if err != nil {
+		log.WarnContext(ctx, "the secrets of routes are not sealed yet", "error", err)
+	} else if sealed > 0 {
+		log.InfoContext(ctx, "the secrets of routes were sealed", "routes", sealed)
+	}
 }
 
 // serveDeploys lets deploys switch and drain by the proxy.
@@ -104,7 +127,9 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 	if f == nil {
 		return api.Routes{Policy: policy, Folder: certificateFolder(cfg)}
 	}
-	r := api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String(), Certificates: f.server, Folder: certificateFolder(cfg)}
+	r := api.Routes{
+		Policy: policy, Router: f.router, Proxy: f.server, Counter: f.counter, Listen: f.listener.Addr().String(), Certificates: f.server, Folder: certificateFolder(cfg),
+	}
 	if f.secure != nil {
 		r.ListenHTTPS = f.secure.Addr().String()
 	}
@@ -116,10 +141,18 @@ func (f *front) parts() []func(context.Context) error {
 	if f == nil {
 		return nil
 	}
-	serve := func(ctx context.Context) error { return f.server.Serve(ctx, f.listener, drainTimeout) }
-	parts := []func(context.Context) error{serve, f.server.Run, f.router.Run}
+	serve := func(ctx context.Context) error {
+		serving, running := errgroup.WithContext(ctx)
+		serving.Go(func() error { return f.server.Serve(running, f.listener, drainTimeout) })
+		if f.secure != nil {
+			serving.Go(func() error { return f.server.ServeTLS(running, f.secure, drainTimeout) })
+		}
+		err := serving.Wait()
+		return errors.Join(err, f.counter.Keep(ctx)) // of those who came last
+	}
+	parts := []func(context.Context) error{serve, f.server.Run, f.router.Run, f.counter.Run}
 	if f.secure != nil {
-		parts = append(parts, f.certs.Run, func(ctx context.Context) error { return f.server.ServeTLS(ctx, f.secure, drainTimeout) })
+		parts = append(parts, f.certs.Run)
 	}
 	return parts
 }

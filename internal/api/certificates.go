@@ -320,7 +320,7 @@ func (s *server) rootOfOurs(context.Context, *none) (*streamOut, error) {
 
 // certificateName is the uploaded certificate that a route names; empty: none.
 func certificateName(r store.Route) string {
-	o, err := routing.ReadOptions(r.Options)
+	o, err := routing.OptionsOf(r)
 	if err != nil || proxy.TLS(r.TLS) != proxy.TLSOwn {
 		return ""
 	}

@@ -16,22 +16,22 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// exportPage is how many events are read at once.
-const exportPage = 500
+// eventPage is how many events are read at once.
+const eventPage = 500
 
 type exportEventsIn struct {
 	EventQuery
-	eventTimes
+	EventTimes
 	Format string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"one JSON object a line as the log has them, or comma-separated values"`
 }
 
 // exportEvents answers everything that a filter takes, as a file.
 func (s *server) exportEvents(ctx context.Context, in *exportEventsIn) (*streamOut, error) {
-	f, err := s.eventsBetween(ctx, in.EventQuery, in.eventTimes)
+	f, err := s.eventsBetween(ctx, in.EventQuery, in.EventTimes)
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.d.DB.Events(ctx, f, store.Page{Limit: exportPage}) // what cannot be answered is told before a file is begun
+	items, next, err := s.d.DB.Events(ctx, f, store.Page{Limit: eventPage}) // what cannot be answered is told before a file is begun
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *server) exportEvents(ctx context.Context, in *exportEventsIn) (*streamO
 		to := newEventFile(steady, in.Format)
 		err := to.write(items)
 		for err == nil && next != "" {
-			if items, next, err = s.d.DB.Events(ctx, f, store.Page{Limit: exportPage, Cursor: next}); err == nil {
+			if items, next, err = s.d.DB.Events(ctx, f, store.Page{Limit: eventPage, Cursor: next}); err == nil {
 				err = to.write(items)
 			}
 		}

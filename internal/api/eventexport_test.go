@@ -57,6 +57,11 @@ func TestExportEvents(t *testing.T) {
 			t.Errorf("%+v: %s", none, text.String())
 		}
 	}
+	text.Reset()
+	b.must(b.viewer.ExportEvents(t.Context(), client.EventFilter{Actor: "user:eve", From: at.Add(1100 * time.Millisecond)}, "ndjson", &text))
+	if n := strings.Count(text.String(), "\n"); n < 99 || n > 101 {
+		t.Errorf("%d events of the last hundred", n)
+	}
 	l, err := b.viewer.Events(t.Context(), client.EventFilter{Actor: "user:eve", Text: "line 7"}, client.Page{Limit: 500})
 	b.must(err)
 	if len(l.Items) != 111 {

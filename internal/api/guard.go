@@ -24,12 +24,19 @@ const (
 	// A compose file is judged by its own size, with words of its own, and JSON makes more of it.
 	composePath    = "/api/import/compose"
 	maxComposeBody = 4 * compose.MostBytes
+
+	// A document holds a thousand proxies and more.
+	proxyImportPath    = "/api/proxies/import"
+	maxProxyImportBody = 4 << 20
 )
 
 // mostBody is how large the body of a request may be.
 func mostBody(path string) int64 {
-	if path == composePath {
+	switch path {
+	case composePath:
 		return maxComposeBody
+	case proxyImportPath:
+		return maxProxyImportBody
 	}
 	return maxBody
 }

@@ -60,6 +60,8 @@ type instanceJSON struct {
 	Bytes              *int64                   `json:"bytes" doc:"of the writable layer; null: not known"`
 	Ports              []portJSON               `json:"ports,omitempty" doc:"published now; asked of the engine for a single running instance, or with live=true"`
 	Domains            []string                 `json:"domains,omitempty" doc:"what leads to it by its routes, each with its path; of a single instance"`
+	Requests           int64                    `json:"requests,omitempty" doc:"that came to it by its routes; of a single instance. No reason to be stale or not"`
+	LastRequestAt      moment                   `json:"last_request_at,omitzero" doc:"of the newest of them, also while it did not run; of a single instance"`
 	Spec               *specJSON                `json:"spec,omitempty" doc:"what it was deployed with; of a single instance"`
 	CreatedAt          stamp                    `json:"created_at"`
 	UpdatedAt          stamp                    `json:"updated_at"`
@@ -190,6 +192,11 @@ func (s *server) getInstance(ctx context.Context, in *ByID) (*versioned[instance
 	if item.Domains, err = s.d.DB.RoutesOf(ctx, in.ID); err != nil {
 		return nil, err
 	}
+	counts, err := s.requestsOf(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	item.Requests, item.LastRequestAt = counts[in.ID].Requests, moment(counts[in.ID].LastAt)
 	if err := s.foretell(ctx, v, &item); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,14 @@ func (o *optional[T]) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &o.value)
 }
 
+// MarshalJSON writes the value or null; one that is absent is left out by omitzero.
+func (o optional[T]) MarshalJSON() ([]byte, error) {
+	if o.null || !o.set {
+		return []byte("null"), nil
+	}
+	return json.Marshal(o.value)
+}
+
 // Schema describes it to the OpenAPI document.
 func (optional[T]) Schema(r huma.Registry) *huma.Schema {
 	s := *huma.SchemaFromType(r, reflect.TypeFor[T]())

@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/certs"
@@ -17,12 +15,14 @@ import (
 type Routes struct {
 	Policy proxy.Policy
 	Router *routing.Router // nil: nothing is served
-	Proxy  *proxy.Server   // nil with Router
-	Listen string
-	// Certificates are those that the table asks for; nil with Router.
+	// With Router these are nil as well.
+	Proxy   *proxy.Server
+	Counter *routing.Counter
+	// Certificates are those that the table asks for.
 	Certificates Certificates
 	// Folder is where uploaded certificates and our own authority are.
 	Folder certs.Folder
+	Listen string
 	// ListenHTTPS is where routes are served over TLS; empty: nowhere.
 	ListenHTTPS string
 }
@@ -37,8 +37,12 @@ type routeJSON struct {
 	State      string   `json:"state" enum:"served,disabled,not_served,no_listener" doc:"no_listener: the daemon was started without --proxy-http; not_served: see /api/routing"`
 
 	Targets []string `json:"targets,omitempty" doc:"of a standalone proxy"`
-	Owner   string   `json:"owner,omitempty" doc:"who made a standalone proxy"`
+	Owner   string   `json:"owner,omitempty" doc:"who made it; absent: a deploy did, or nobody knows any more"`
 	Notes   string   `json:"notes,omitempty"`
+
+	Requests      int64  `json:"requests" doc:"that came to it since it was made, also over restarts"`
+	Errors        int64  `json:"errors" doc:"of them: answers of 500 and above, and those that never came"`
+	LastRequestAt moment `json:"last_request_at" doc:"null: none came yet"`
 
 	ProjectID      string `json:"project_id,omitempty"`
 	Project        string `json:"project,omitempty"`
@@ -93,39 +97,41 @@ type healthCheckJSON struct {
 }
 
 type routeHealthJSON struct {
-	Requests      int64              `json:"requests" doc:"since the proxy was started"`
+	Requests      int64              `json:"requests" doc:"since the route was made, also over restarts"`
 	Errors        int64              `json:"errors" doc:"answers of 500 and above, and those that never came"`
 	Open          int64              `json:"open" doc:"requests and streams under way"`
-	LastRequestAt moment             `json:"last_request_at" doc:"null: none since the proxy was started"`
+	LastRequestAt moment             `json:"last_request_at" doc:"null: none came yet"`
 	Targets       []targetHealthJSON `json:"targets" nullable:"false"`
 }
 
 type targetHealthJSON struct {
 	Target       string `json:"target"`
 	URL          string `json:"url,omitempty" doc:"where it is reached now"`
-	State        string `json:"state" enum:"up,down,stopped,unreachable"`
+	State        string `json:"state" enum:"up,not_asked,down,stopped,unreachable" doc:"not_asked: nobody has come to it yet and no health check asks it"`
 	Detail       string `json:"detail,omitempty" doc:"what is wrong with it"`
+	Said         string `json:"said,omitempty" doc:"what an engine said of it when it was asked first, in its own words"`
 	Remedy       string `json:"remedy,omitempty" doc:"what to do about it"`
 	StoppedSince moment `json:"stopped_since"`
 	Open         int64  `json:"open"`
 	LastAnswerAt moment `json:"last_answer_at"`
 }
 
-func (s *server) routeOf(v store.RouteView) routeJSON {
+func (s *server) routeOf(v store.RouteView, count store.RequestCount) routeJSON {
 	j := routeJSON{
 		ID: v.ID, Domains: []string{}, PathPrefix: "/", Enabled: v.Enabled, TLS: v.TLS, Targets: v.Targets, Owner: v.Owner, Notes: v.Notes,
 		ProjectID: v.ProjectID, Project: v.Project, StageID: v.StageID, Stage: v.Stage, InstanceID: v.InstanceID, Instance: v.Instance,
 		InstanceStatus: string(v.Status), StaleSince: moment(v.StaleSince), LastAliveAt: moment(v.LastAliveAt), Port: v.Port,
+		Requests: count.Requests, Errors: count.Errors, LastRequestAt: moment(count.LastAt),
 		CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt), Revision: v.Revision,
 	}
 	for _, d := range v.Domains {
 		j.Domains, j.PathPrefix = append(j.Domains, d.Domain), d.PathPrefix
 	}
-	if o, err := routing.ReadOptions(v.Options); err == nil {
+	if o, err := routing.OptionsOf(v.Route); err == nil {
 		j.showOptions(o)
 	}
 	j.State = s.stateOf(v)
-	if h, ok := s.healthOf(v.ID); ok && j.State == stateServed {
+	if h, ok := s.healthOf(v.ID, count); ok && j.State == stateServed {
 		j.Health.value = &h
 	}
 	return j
@@ -175,18 +181,12 @@ func headersOf(list []proxy.Header) []headerJSON {
 	out := make([]headerJSON, 0, len(list))
 	for _, h := range list {
 		j := headerJSON{Name: h.Name, Value: h.Value}
-		if h.Value != "" && secretHeader(h.Name) {
+		if h.Secret() {
 			j.Value, j.Secret = "", true
 		}
 		out = append(out, j)
 	}
 	return out
-}
-
-// secretHeader tells that the value of a header lets somebody in somewhere.
-func secretHeader(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"authorization", "cookie", "token", "secret", "password", "key"}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 func spanOr(s proxy.Span, fallback time.Duration) string {
@@ -196,7 +196,7 @@ func spanOr(s proxy.Span, fallback time.Duration) string {
 	return time.Duration(s).String()
 }
 
-func (s *server) healthOf(id string) (routeHealthJSON, bool) {
+func (s *server) healthOf(id string, count store.RequestCount) (routeHealthJSON, bool) {
 	if s.d.Routes.Proxy == nil {
 		return routeHealthJSON{}, false
 	}
@@ -204,10 +204,10 @@ func (s *server) healthOf(id string) (routeHealthJSON, bool) {
 	if !ok {
 		return routeHealthJSON{}, false
 	}
-	j := routeHealthJSON{Requests: r.Requests, Errors: r.Errors, Open: r.Open, LastRequestAt: moment(r.LastRequest), Targets: []targetHealthJSON{}}
+	j := routeHealthJSON{Requests: count.Requests, Errors: count.Errors, Open: r.Open, LastRequestAt: moment(count.LastAt), Targets: []targetHealthJSON{}}
 	for _, t := range r.Targets {
 		j.Targets = append(j.Targets, targetHealthJSON{
-			Target: t.Ref, URL: t.URL, State: targetState(t), Detail: t.Trouble, Remedy: t.Remedy, StoppedSince: moment(t.StoppedSince), Open: t.Open, LastAnswerAt: moment(t.LastAnswer),
+			Target: t.Ref, URL: t.URL, State: targetState(t), Detail: t.Trouble, Said: t.Detail, Remedy: t.Remedy, StoppedSince: moment(t.StoppedSince), Open: t.Open, LastAnswerAt: moment(t.LastAnswer),
 		})
 	}
 	return j, true
@@ -221,6 +221,8 @@ func targetState(t proxy.TargetReport) string {
 		return "unreachable"
 	case t.Down || t.Why != "":
 		return "down"
+	case t.URL == t.Ref && !t.Asked: // a container was dialled when it was found
+		return "not_asked"
 	}
 	return "up"
 }
@@ -257,11 +259,12 @@ type listRoutesIn struct {
 	ProjectID  string `query:"project_id" maxLength:"100"`
 	StageID    string `query:"stage_id" maxLength:"100"`
 	InstanceID string `query:"instance_id" maxLength:"100"`
+	LeadsTo    string `query:"leads_to" enum:"gone,missing,stopped,stale,leftover" doc:"only those whose instance is gone, whose container is missing, that do not run, that are stale; leftover: gone, missing or stale"`
 }
 
 func (s *server) listStageRoutes(ctx context.Context, in *listRoutesIn) (*out[list[routeJSON]], error) {
 	f := in.filter()
-	f.ProjectID, f.StageID, f.InstanceID = in.ProjectID, in.StageID, in.InstanceID
+	f.ProjectID, f.StageID, f.InstanceID, f.LeadsTo = in.ProjectID, in.StageID, in.InstanceID, store.RouteTarget(in.LeadsTo)
 	return s.routesPage(ctx, f, in.page())
 }
 
@@ -270,7 +273,15 @@ func (s *server) routesPage(ctx context.Context, f store.RouteFilter, p store.Pa
 	if err != nil {
 		return nil, err
 	}
-	return answer(listOf(rows, next, s.routeOf)), nil
+	ids := make([]string, len(rows))
+	for n, v := range rows {
+		ids[n] = v.ID
+	}
+	counts, err := s.requestsOf(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	return answer(listOf(rows, next, func(v store.RouteView) routeJSON { return s.routeOf(v, counts[v.ID]) })), nil
 }
 
 func (s *server) getProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
@@ -286,7 +297,23 @@ func (s *server) routeNow(ctx context.Context, id string, standalone bool) (*ver
 	if err != nil {
 		return nil, err
 	}
-	return atRevision(s.routeOf(v), v.Revision), nil
+	return s.shownRoute(ctx, v)
+}
+
+func (s *server) shownRoute(ctx context.Context, v store.RouteView) (*versioned[routeJSON], error) {
+	counts, err := s.requestsOf(ctx, v.ID)
+	if err != nil {
+		return nil, err
+	}
+	return atRevision(s.routeOf(v, counts[v.ID]), v.Revision), nil
+}
+
+// requestsOf are the requests that came to some routes, standalone proxies or instances.
+func (s *server) requestsOf(ctx context.Context, ids ...string) (map[string]store.RequestCount, error) {
+	if s.d.Routes.Counter == nil {
+		return s.d.DB.RequestCounts(ctx, ids...)
+	}
+	return s.d.Routes.Counter.Of(ctx, ids...)
 }
 
 // findRoute finds a route or a standalone proxy by its id or by its domain.

@@ -21,6 +21,7 @@ type RouteFields struct {
 	Domains    *[]string `json:"domains,omitempty" maxItems:"100" nullable:"false" doc:"names such as app.example.com, each leading to one place only"`
 	PathPrefix *string   `json:"path_prefix,omitempty" maxLength:"512" doc:"such as /api; default /"`
 	Enabled    *bool     `json:"enabled,omitempty"`
+	Notes      *string   `json:"notes,omitempty" maxLength:"2000" doc:"for people"`
 
 	StripPrefix     *bool                     `json:"strip_prefix,omitempty" doc:"the target does not see the path prefix"`
 	RewriteHost     *bool                     `json:"rewrite_host,omitempty" doc:"the target sees its own name as the host"`
@@ -64,13 +65,14 @@ func (f RouteFields) apply(r *store.Route) error {
 	var wrong []ProblemField
 	f.applyAddresses(r, &wrong)
 	setIf(&r.Enabled, f.Enabled)
-	o, err := routing.ReadOptions(r.Options)
+	setIf(&r.Notes, f.Notes)
+	o, err := routing.OptionsOf(*r)
 	if err != nil {
 		o = proxy.Options{} // what cannot be read is written anew
 	}
 	f.applyOptions(&o, &wrong)
 	f.applyTLS(r, &o)
-	if r.Options, err = routing.WriteOptions(o); err != nil {
+	if err := routing.SetOptions(r, o); err != nil {
 		return err
 	}
 	return wrongRoute(wrong)
@@ -186,7 +188,7 @@ func hashed(people []credentialJSON, former []proxy.Credential, wrong *[]Problem
 				c.Hash = f.Hash
 			}
 		}
-		if p.Password != "" {
+		if p.Password != "" && !proxy.SamePassword(c.Hash, p.Password) {
 			hash, err := proxy.HashPassword(p.Password)
 			if err != nil {
 				*wrong = append(*wrong, ProblemField{fmt.Sprintf("body.basic_auth[%d].password", i), err.Error()})
@@ -202,14 +204,13 @@ func hashed(people []credentialJSON, former []proxy.Credential, wrong *[]Problem
 type createProxyIn struct {
 	Body struct {
 		Targets []string `json:"targets,omitempty" maxItems:"20" nullable:"false" doc:"http://10.0.0.5:3000, https://app.internal, container:NAME:PORT or container:NAME:PORT@HOST; several share the requests"`
-		Notes   string   `json:"notes,omitempty" maxLength:"2000"`
 		RouteFields
 	}
 }
 
 func (s *server) createProxy(ctx context.Context, in *createProxyIn) (*versioned[routeJSON], error) {
 	r := store.Route{
-		ID: store.NewID(), Standalone: true, Targets: in.Body.Targets, Owner: actorOf(ctx), Notes: in.Body.Notes, TLS: "off", Options: "{}", Enabled: true,
+		ID: store.NewID(), Standalone: true, Targets: in.Body.Targets, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
 	}
 	if err := in.Body.apply(&r); err != nil {
@@ -221,7 +222,7 @@ func (s *server) createProxy(ctx context.Context, in *createProxyIn) (*versioned
 type createRouteIn struct {
 	Body struct {
 		StageID    string `json:"stage_id" minLength:"1" maxLength:"100"`
-		InstanceID string `json:"instance_id,omitempty" maxLength:"100" doc:"of the stage; absent: the one that serves"`
+		InstanceID string `json:"instance_id,omitempty" maxLength:"100" doc:"of the stage; absent: the one that serves. Of a stage whose tags run side by side it has to be named, and the route stays with it"`
 		Port       int    `json:"port" minimum:"1" maximum:"65535" doc:"of the container"`
 		RouteFields
 	}
@@ -240,7 +241,7 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 		return nil, err
 	}
 	r := store.Route{
-		ID: store.NewID(), ProjectID: stage.ProjectID, StageID: stage.ID, InstanceID: inst.ID, Port: in.Body.Port, TLS: "off", Options: "{}", Enabled: true,
+		ID: store.NewID(), ProjectID: stage.ProjectID, StageID: stage.ID, InstanceID: inst.ID, Port: in.Body.Port, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
 	}
 	if err := in.Body.apply(&r); err != nil {
@@ -258,6 +259,10 @@ func (s *server) servingOf(ctx context.Context, stage store.Stage, id string) (s
 		}
 		return inst, err
 	}
+	if stage.Strategy == store.StrategyParallel {
+		return store.InstanceView{}, invalid("body.instance_id", "the tags of this stage run side by side, so it has to be said to which instance the route leads: it stays with that one and goes with it. "+
+			"A domain for each tag is given by the domain template of the stage")
+	}
 	running, _, err := s.d.DB.Instances(ctx, store.InstanceFilter{StageID: stage.ID, Statuses: []store.Status{store.StatusRunning}}, store.Page{Limit: 1})
 	if err != nil {
 		return store.InstanceView{}, err
@@ -274,7 +279,6 @@ type updateProxyIn struct {
 	Match
 	Body struct {
 		Targets *[]string `json:"targets,omitempty" maxItems:"20" nullable:"false"`
-		Notes   *string   `json:"notes,omitempty" maxLength:"2000"`
 		RouteFields
 	}
 }
@@ -282,7 +286,6 @@ type updateProxyIn struct {
 func (s *server) updateProxy(ctx context.Context, in *updateProxyIn) (*versioned[routeJSON], error) {
 	return s.changeRoute(ctx, in.ID, true, in.Match, in.Body.RouteFields, func(r *store.Route) error {
 		setIf(&r.Targets, in.Body.Targets)
-		setIf(&r.Notes, in.Body.Notes)
 		return nil
 	})
 }
@@ -330,20 +333,28 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 }
 
 func (s *server) enableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchProxy(ctx, in.ID, true)
+	return s.switchRoute(ctx, in.ID, true, true)
 }
 
 func (s *server) disableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchProxy(ctx, in.ID, false)
+	return s.switchRoute(ctx, in.ID, true, false)
 }
 
-func (s *server) switchProxy(ctx context.Context, id string, on bool) (*versioned[routeJSON], error) {
-	v, err := s.findRoute(ctx, id, true)
+func (s *server) enableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in.ID, false, true)
+}
+
+func (s *server) disableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in.ID, false, false)
+}
+
+func (s *server) switchRoute(ctx context.Context, id string, standalone, on bool) (*versioned[routeJSON], error) {
+	v, err := s.findRoute(ctx, id, standalone)
 	if err != nil {
 		return nil, err
 	}
 	if v.Enabled == on {
-		return atRevision(s.routeOf(v), v.Revision), nil
+		return s.shownRoute(ctx, v)
 	}
 	r, kind := v.Route, "disabled"
 	if r.Enabled = on; on {
@@ -477,7 +488,7 @@ func changedRoute(before, after store.Route) []string {
 	note("tls", before.TLS != after.TLS)
 	note("enabled", before.Enabled != after.Enabled)
 	note("notes", before.Notes != after.Notes)
-	old, now := optionTexts(before.Options), optionTexts(after.Options)
+	old, now := optionTexts(before), optionTexts(after)
 	names := map[string]bool{}
 	for name, text := range now {
 		names[name] = string(old[name]) != string(text)
@@ -494,10 +505,18 @@ func changedRoute(before, after store.Route) []string {
 }
 
 // optionTexts are the options of a row apart, by their names.
-func optionTexts(options string) map[string]json.RawMessage {
-	var texts map[string]json.RawMessage
-	if json.Unmarshal([]byte(options), &texts) != nil {
+func optionTexts(r store.Route) map[string]json.RawMessage {
+	o, err := routing.OptionsOf(r)
+	if err != nil {
 		return nil // what cannot be read has changed as a whole
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil // options always can be written
+	}
+	var texts map[string]json.RawMessage
+	if json.Unmarshal(text, &texts) != nil {
+		return nil // as above
 	}
 	return texts
 }

@@ -45,11 +45,10 @@ func (s *server) tryProxy(ctx context.Context, in *tryProxyIn) (*out[routeTestJS
 	if err := proxy.CheckPath(path); err != nil {
 		return nil, invalid("body.path", err.Error())
 	}
-	options, err := routing.WriteOptions(proxy.Options{RewriteHost: b.RewriteHost || b.Domain == ""})
-	if err != nil {
+	v := store.RouteView{Route: store.Route{Standalone: true, Targets: b.Targets}}
+	if err := routing.SetOptions(&v.Route, proxy.Options{RewriteHost: b.RewriteHost || b.Domain == ""}); err != nil {
 		return nil, err
 	}
-	v := store.RouteView{Route: store.Route{Standalone: true, Targets: b.Targets, Options: options}}
 	return s.tryTargets(ctx, v, b.Domain, path)
 }
 
@@ -67,7 +66,7 @@ func (s *server) tryRoute(ctx context.Context, id string, standalone bool) (*out
 	if err != nil {
 		return nil, err
 	}
-	o, err := routing.ReadOptions(v.Options)
+	o, err := routing.OptionsOf(v.Route)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +93,7 @@ func (s *server) tryTargets(ctx context.Context, v store.RouteView, domain, path
 	if err != nil {
 		return nil, wrongTargets(err)
 	}
-	o, err := routing.ReadOptions(v.Options)
+	o, err := routing.OptionsOf(v.Route)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +139,11 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 	if err != nil {
 		return nil, err
 	}
-	h, ok := s.healthOf(v.ID)
+	counts, err := s.requestsOf(ctx, v.ID)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := s.healthOf(v.ID, counts[v.ID])
 	if !ok {
 		p := newProblem(http.StatusConflict, codeNotServed, "it is not served")
 		switch s.stateOf(v) {

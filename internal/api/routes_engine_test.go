@@ -15,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/routing"
 )
 
 // askEvery leaves the engine and the proxy the processors that they need.
@@ -111,7 +112,9 @@ func TestRoutesOnARealEngine(t *testing.T) {
 		return i
 	}
 	now := deploy("1.0")
-	fields := client.StageRouteFields{StageID: st.ID, Port: new(enginetest.AppPort), RouteFields: client.RouteFields{Domains: &[]string{"live.example"}}}
+	fields := client.StageRouteFields{StageID: st.ID, Port: new(enginetest.AppPort), RouteFields: client.RouteFields{
+		Domains: &[]string{"live.example"}, Notes: new("for the fair"), RequestHeaders: &[]client.Header{{Name: "X-Api-Key", Value: canary}},
+	}}
 	route, err := f.operator.CreateRoute(t.Context(), fields)
 	f.must(err)
 	if route.State != "served" || route.Health.Targets[0].State != "up" {
@@ -181,6 +184,11 @@ func TestRoutesOnARealEngine(t *testing.T) {
 		f.must(err)
 		return !i.StaleSince.IsZero()
 	})
+	if left, err := f.viewer.Routes(t.Context(), client.RouteQuery{LeadsTo: "leftover"}); err != nil || len(left.Items) != 1 || left.Items[0].ID != route.ID {
+		t.Errorf("leftover are %+v, %v", left.Items, err)
+	}
+	before, err := f.viewer.Route(t.Context(), route.ID)
+	f.must(err)
 	plan, err := f.operator.CleanupOne(t.Context(), now.ID)
 	f.must(err)
 	if plan.Items[0].Result != "removed" {
@@ -201,7 +209,14 @@ func TestRoutesOnARealEngine(t *testing.T) {
 	back, err := f.viewer.Instance(t.Context(), now.ID)
 	f.must(err)
 	enginetest.RemoveAfter(t, adapter, back.ContainerID)
-	if again, err := f.viewer.Route(t.Context(), route.ID); err != nil || again.InstanceID != now.ID {
-		t.Errorf("the route is %+v, %v", again, err)
+	again, err := f.viewer.Route(t.Context(), route.ID)
+	f.must(err)
+	if again.InstanceID != now.ID || again.Notes != "for the fair" || again.Owner != "token:operator" || !again.RequestHeaders[0].Secret || again.Requests <= before.Requests || before.Requests < 50 {
+		t.Errorf("the route is %+v", again)
+	}
+	row, err := f.db.Route(t.Context(), route.ID)
+	f.must(err)
+	if o, err := routing.OptionsOf(row.Route); err != nil || o.RequestHeaders[0].Value != canary {
+		t.Errorf("its secret header is lost: %v", err)
 	}
 }

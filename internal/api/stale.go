@@ -40,6 +40,8 @@ type staleJSON struct {
 	Blind        []blindSpanJSON          `json:"blind,omitempty" doc:"stretches of its age in which nobody watched"`
 	BlindFor     int64                    `json:"blind_seconds" doc:"how long these are together"`
 	BlindWords   string                   `json:"blind_words,omitempty" doc:"the same in words, and what it means"`
+	Requests     int64                    `json:"requests,omitempty" doc:"that came to it by its routes"`
+	LastRequest  moment                   `json:"last_request_at,omitzero" doc:"of the newest of them, also while it did not run"`
 	Revision     int64                    `json:"revision"`
 }
 
@@ -50,6 +52,14 @@ func (s *server) staleItems(ctx context.Context, views []store.InstanceView) ([]
 		return nil, err
 	}
 	blind, err := s.d.Cleaner.BlindTime(ctx, views)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(views))
+	for i := range views {
+		ids[i] = views[i].ID
+	}
+	counts, err := s.requestsOf(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +74,7 @@ func (s *server) staleItems(ctx context.Context, views []store.InstanceView) ([]
 		}
 		*item = staleOf(v, now)
 		item.Policy = decisionOf(decisions[i])
+		item.Requests, item.LastRequest = counts[v.ID].Requests, moment(counts[v.ID].LastAt)
 		if intervals := blind[v.ID]; len(intervals) > 0 {
 			item.Blind, item.BlindFor = blindSpansOf(intervals, v.LastAliveAt, now)
 			item.BlindWords = stale.BlindEvidence(v.Instance, intervals, now)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,8 +21,11 @@ type Flip struct {
 	Why    string // it is down
 }
 
-// checksAtOnce bounds the health checks that run side by side.
-const checksAtOnce = 8
+// The bounds of health checks that run side by side: one site whose targets are slow to answer holds up no other.
+const (
+	checksAtOnce = 64
+	checksOfOne  = 4 // rule
+)
 
 // checkup is what is known of the checks of one target. It begins anew when the rule asks for another check.
 type checkup struct {
@@ -55,15 +59,34 @@ func (s *Server) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// beginChecks begins those that are due, and returns when the next one is; zero: none is.
+// beginChecks begins those that are due, who waits longest first, and returns when the next one is; zero: none is, or there is no room for
+// it before another has ended.
 func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known map[*upstream]*checkup, results chan<- checked) (next time.Time) {
 	now := time.Now()
+	due, next := s.dueChecks(known, now)
+	for _, c := range due {
+		if !group.TryGo(func() error {
+			c.why = s.check(ctx, c.e, c.up, c.k.asks)
+			report(ctx, results, c)
+			return nil
+		}) {
+			break
+		}
+		c.k.under, c.k.due = true, now.Add(time.Duration(c.k.asks.Interval))
+	}
+	return next
+}
+
+// dueChecks are the checks that may begin now, and when the next one is due.
+func (s *Server) dueChecks(known map[*upstream]*checkup, now time.Time) (due []checked, next time.Time) {
 	wanted := map[*upstream]bool{}
 	for _, e := range s.current.Load().byID {
 		if e.rule.Options.HealthCheck == nil {
 			continue
 		}
 		h := e.rule.Options.HealthCheck.filled()
+		var own []checked
+		room := checksOfOne
 		for _, up := range e.upstreams {
 			wanted[up] = true
 			k := known[up]
@@ -71,19 +94,17 @@ func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known m
 				k = &checkup{asks: h, due: now}
 				known[up] = k
 			}
-			if !k.under && !k.due.After(now) {
-				k.under = group.TryGo(func() error {
-					report(ctx, results, checked{up, e, k, s.check(ctx, e, up, h)})
-					return nil
-				})
-				if k.under {
-					k.due = now.Add(time.Duration(h.Interval))
-				}
-			}
-			if !k.under && (next.IsZero() || k.due.Before(next)) {
+			switch {
+			case k.under:
+				room--
+			case !k.due.After(now):
+				own = append(own, checked{up: up, e: e, k: k})
+			case next.IsZero() || k.due.Before(next):
 				next = k.due
 			}
 		}
+		slices.SortFunc(own, byDue)
+		due = append(due, own[:min(len(own), max(room, 0))]...)
 	}
 	for up := range known {
 		if !wanted[up] {
@@ -91,8 +112,11 @@ func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known m
 			up.unchecked() // nobody asks any more
 		}
 	}
-	return next
+	slices.SortFunc(due, byDue)
+	return due, next
 }
+
+func byDue(a, b checked) int { return a.k.due.Compare(b.k.due) }
 
 func report(ctx context.Context, results chan<- checked, c checked) {
 	select {

@@ -30,6 +30,11 @@ func HashPassword(password string) (string, error) {
 	return string(hash), nil
 }
 
+// SamePassword tells whether a hash is of a password.
+func SamePassword(hash, password string) bool {
+	return hash != "" && bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+}
+
 // logins checks who may come in. A password that was right is remembered (under a key that only this process has) as long as its hash
 // is in the table, so that it is hashed once and not with each request; wrong ones are hashed one at a time, so that guessing cannot
 // take the machine.

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -34,6 +36,15 @@ type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value,omitempty"`
 }
+
+// Secret tells that its value lets somebody in somewhere: nobody is shown it.
+func (h Header) Secret() bool {
+	name := strings.ToLower(h.Name)
+	return h.Value != "" && slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// secretWords are in the names of headers whose values are secret.
+var secretWords = []string{"authorization", "cookie", "token", "secret", "password", "key"}
 
 // Credential lets somebody in. The password itself is kept nowhere.
 type Credential struct {

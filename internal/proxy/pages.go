@@ -72,6 +72,7 @@ func stoppedPage(since time.Time) page {
 // awayPage says that nothing answers, without saying what is where.
 var (
 	awayPage        = page{status: http.StatusBadGateway, title: "Nothing answers here", text: "What should answer cannot be reached at the moment. Try again in a little while.", retry: 10 * time.Second}
+	gonePage        = page{status: http.StatusServiceUnavailable, title: "Nothing runs here now", text: "What answered here is gone, or is yet to come. Whoever runs it can deploy it again.", retry: time.Minute}
 	latePage        = page{status: http.StatusGatewayTimeout, title: "It takes too long", text: "What should answer did not do so in time."}
 	unknownPage     = page{status: http.StatusNotFound, title: "Nothing is served here", text: "No site of this name and path is known. Look at the address once more."}
 	forbidPage      = page{status: http.StatusForbidden, title: "Not from here", text: "This site is not open to the address that you come from."}

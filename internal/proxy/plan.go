@@ -27,23 +27,16 @@ type entry struct {
 	upstreams []*upstream // those that can be reached
 	allow     []netip.Prefix
 	deny      []netip.Prefix
-	stats     *stats
+	open      *atomic.Int64 // requests and streams under way; outlives tables
+	tally     *tally
 	forward   *httputil.ReverseProxy
 	turn      atomic.Uint64
 }
 
-// stats are the figures of a rule since the start; they outlive tables.
-type stats struct {
-	requests atomic.Int64
-	errors   atomic.Int64 // answers of 500 and above, and those that never came
-	last     atomic.Int64 // unix ms of the newest request; 0: none yet
-	open     atomic.Int64
-}
-
-func (s *stats) begin(now time.Time) {
-	s.requests.Add(1)
-	s.open.Add(1)
-	s.last.Store(now.UnixMilli())
+// begin counts a request.
+func (e *entry) begin(now time.Time) {
+	e.open.Add(1)
+	e.tally.begin(now)
 }
 
 // compile makes a table ready. What the former one knows of the same rules and targets is taken over, and a rule that has not changed
@@ -89,9 +82,9 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 }
 
 func (s *Server) entryOf(c *compiled, r Rule, former *compiled) (*entry, error) {
-	e := &entry{rule: r, stats: &stats{}}
+	e := &entry{rule: r, open: &atomic.Int64{}, tally: s.tallyOf(r)}
 	if old := former.entry(r.ID); old != nil {
-		e.stats = old.stats
+		e.open = old.open
 	}
 	for _, t := range r.Targets {
 		if t.URL == "" {

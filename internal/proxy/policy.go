@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -12,8 +13,10 @@ import (
 type Policy struct {
 	// Own are the listeners of docker-watcher itself.
 	Own []netip.AddrPort
-	// Engines are where engines listen that it commands, as host:port: who comes to one is root there.
+	// Engines are where engines listen that it commands, as host:port: who comes to one is root there. Names are looked up by Names.
 	Engines []string
+	// Names tell what the names of Engines stand for now; nil: only addresses are compared.
+	Names *Names
 	// Refused are what the admin refuses beside.
 	Refused []netip.Prefix
 	// Local tells whether an address is one of this machine; nil: only loopback is.
@@ -80,11 +83,8 @@ func (p Policy) reason(addr netip.Addr, port uint16) string {
 	if within(p.Refused, addr) {
 		return "the setting refused_targets refuses it"
 	}
-	for _, e := range p.Engines {
-		at, err := netip.ParseAddrPort(e)
-		if err == nil && at.Port() == port && (at.Addr().Unmap() == addr || at.Addr().IsLoopback() && addr.IsLoopback()) {
-			return reasonEngine
-		}
+	if p.isEngine(addr, port) {
+		return reasonEngine
 	}
 	for _, own := range p.Own {
 		if own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr) {
@@ -94,12 +94,33 @@ func (p Policy) reason(addr netip.Addr, port uint16) string {
 	return ""
 }
 
+// isEngine tells whether an engine listens there. Names are looked up only of those that listen on the same port.
+func (p Policy) isEngine(addr netip.Addr, port uint16) bool {
+	for _, e := range p.Engines {
+		host, text, err := net.SplitHostPort(e)
+		if err != nil || text != strconv.Itoa(int(port)) {
+			continue
+		}
+		for _, at := range p.Names.of(host) {
+			if at == addr || p.here(at) && p.here(addr) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// here tells whether an address is one of this machine.
+func (p Policy) here(addr netip.Addr) bool {
+	return addr.IsLoopback() || p.Local != nil && p.Local(addr)
+}
+
 // same tells whether who listens at own is reached at addr.
 func (p Policy) same(own, addr netip.Addr) bool {
 	if !own.IsUnspecified() {
 		return own == addr
 	}
-	return addr.IsLoopback() || p.Local != nil && p.Local(addr)
+	return p.here(addr)
 }
 
 // faces are all the addresses that one stands for.

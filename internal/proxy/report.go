@@ -7,10 +7,10 @@ import (
 
 // Report is how a rule does.
 type Report struct {
-	Requests    int64 // since the start of the proxy
+	Requests    int64 // since the figures were taken last, to where the rule leads now
 	Errors      int64 // answers of 500 and above, and those that never came
 	Open        int64
-	LastRequest time.Time // zero: none since the start
+	LastRequest time.Time // zero: none since then
 	Targets     []TargetReport
 }
 
@@ -21,6 +21,7 @@ type TargetReport struct {
 	Trouble    string // what is wrong with it
 	Open       int64
 	LastAnswer time.Time // zero: none since it is in the table
+	Asked      bool      // somebody tried to reach it since it is in the table
 }
 
 // Report tells how a rule of the table in force does; false: it is in none.
@@ -30,12 +31,13 @@ func (s *Server) Report(rule string) (Report, bool) {
 	if e == nil {
 		return Report{}, false
 	}
-	r := Report{Requests: e.stats.requests.Load(), Errors: e.stats.errors.Load(), Open: e.stats.open.Load(), LastRequest: timeOf(&e.stats.last)}
+	r := Report{Requests: e.tally.requests.Load(), Errors: e.tally.errors.Load(), Open: e.open.Load(), LastRequest: timeOf(&e.tally.last)}
 	now := time.Now()
 	for _, t := range e.rule.Targets {
 		tr := TargetReport{Target: t, Trouble: t.Why}
 		if up := c.target(upstreamKey{rule, t.Ref, t.URL}); up != nil {
 			tr.Down, tr.Open, tr.LastAnswer = up.spared(now), up.open.Load(), timeOf(&up.lastGood)
+			tr.Asked = !tr.LastAnswer.IsZero() || tr.Down || up.misses.Load() > 0
 			if why := up.trouble.Load(); why != nil {
 				tr.Trouble = *why
 			}

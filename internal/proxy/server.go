@@ -61,14 +61,15 @@ type Server struct {
 	applying sync.Mutex
 	mu       sync.Mutex
 	retired  map[*upstream]struct{} // left the table, and something is open on them
-	changed  chan struct{}          // closed and made anew when the table or what is open on a retired target changes
+	tallies  map[tallyKey]*tally
+	changed  chan struct{} // closed and made anew when the table or what is open on a retired target changes
 }
 
 // NewServer returns a server with an empty table.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{
 		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, certs: o.Certs, securePort: o.SecurePort, logins: newLogins(),
-		retired: map[*upstream]struct{}{}, changed: make(chan struct{}),
+		retired: map[*upstream]struct{}{}, tallies: map[tallyKey]*tally{}, changed: make(chan struct{}),
 	}
 	s.via = "1.1 " + s.name
 	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
@@ -232,9 +233,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v := &visit{e: e, prefix: prefix}
 		v.client, v.trusted, v.secure = origin(r, c.table.Trusted)
 		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
-			e.stats.begin(now)
+			e.begin(now)
 			s.answerAlone(w, r, v)
-			e.stats.open.Add(-1)
+			e.open.Add(-1)
 			return
 		}
 		v.at.begin()
@@ -242,7 +243,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			v.at.end() // by the new table, so that who waits for the old target to drain has waited for all
 			continue
 		}
-		e.stats.begin(now)
+		e.begin(now)
 		s.answerBy(w, r, v)
 		return
 	}
@@ -253,19 +254,22 @@ func (s *Server) answerAlone(w http.ResponseWriter, r *http.Request, v *visit) {
 	if s.held(w, r, v) {
 		return
 	}
-	v.e.stats.errors.Add(1)
-	if t := v.e.stopped(); !t.StoppedSince.IsZero() {
+	v.e.tally.errors.Add(1)
+	switch t := v.e.stopped(); {
+	case !t.StoppedSince.IsZero():
 		stoppedPage(t.StoppedSince).write(w, r)
-		return
+	case t.Gone:
+		gonePage.write(w, r)
+	default:
+		awayPage.write(w, r)
 	}
-	awayPage.write(w, r)
 }
 
 // answerBy asks a target.
 func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
 	defer func() {
 		v.at.end()
-		v.e.stats.open.Add(-1)
+		v.e.open.Add(-1)
 	}()
 	if s.held(w, r, v) {
 		return
@@ -330,7 +334,7 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err er
 		tooLargePage.write(w, r)
 		return
 	}
-	e.stats.errors.Add(1)
+	e.tally.errors.Add(1)
 	s.log.Debug("a target did not answer", "rule_id", e.rule.ID, "error", err)
 	if v := visitOf(r.Context()); v != nil && v.secure {
 		e.rule.Options.sayHSTS(w.Header())

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -640,3 +641,65 @@ func TestTryingATargetSaysWhatIsWrong(t *testing.T) {
 }
 
 func portOfTest(target string) string { return target[strings.LastIndexByte(target, ':')+1:] }
+
+// TestOneSlowSiteHoldsUpNoChecksOfAnother has a site of many targets that never answer a check, beside one that is well.
+func TestOneSlowSiteHoldsUpNoChecksOfAnother(t *testing.T) {
+	r := newRig(t)
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	var slow []string
+	for range 12 {
+		slow = append(slow, app(t, func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}))
+	}
+	checks := make(chan struct{}, 100)
+	quick := app(t, func(http.ResponseWriter, *http.Request) { checks <- struct{}{} })
+	check := func(o *Options) {
+		o.HealthCheck = &HealthCheck{Path: "/", Interval: Span(time.Second), Timeout: Span(time.Minute)}
+	}
+	r.apply(rule("slow.example", slow...).with(check), rule("quick.example", quick).with(check))
+	r.run(r.Run)
+	for range 3 {
+		select {
+		case <-checks:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a slow site holds up the checks of another")
+		}
+	}
+}
+
+func TestCountsAreTakenOnce(t *testing.T) {
+	r := newRig(t)
+	route := rule("a.example", says(t, "a"))
+	route.Kind, route.Targets[0].Ref = KindRoute, "instance:one:80"
+	r.apply(route)
+	r.get("a.example", "/")
+	r.get("a.example", "/")
+	moved := route
+	moved.Targets = []Target{{Ref: "instance:two:80", URL: nowhere(t)}}
+	r.apply(moved)
+	r.get("a.example", "/")
+	taken := r.TakeCounts()
+	slices.SortFunc(taken, func(a, b Count) int { return strings.Compare(a.Ref, b.Ref) })
+	if len(taken) != 2 || taken[0].Ref != "instance:one:80" || taken[0].Requests != 2 || taken[0].Errors != 0 || taken[1].Requests != 1 || taken[1].Errors != 1 || taken[1].Last.IsZero() {
+		t.Errorf("taken are %+v", taken)
+	}
+	if again := r.TakeCounts(); len(again) != 0 {
+		t.Errorf("taken again: %+v", again)
+	}
+	r.PutBack(taken)
+	r.get("a.example", "/")
+	if pending := r.PendingCounts(); len(pending) != 2 {
+		t.Errorf("pending are %+v", pending)
+	}
+	if report, ok := r.Report(route.ID); !ok || report.Requests != 2 || report.Errors != 2 {
+		t.Errorf("the report is %+v", report)
+	}
+	if again := r.TakeCounts(); len(again) != 2 {
+		t.Errorf("put back and taken: %+v", again)
+	}
+}

@@ -32,7 +32,7 @@ type Table struct {
 	Trusted []netip.Prefix `json:"trusted_proxies,omitempty"`
 	// Refused are addresses that nobody may be led to, beside those of Policy.
 	Refused []netip.Prefix `json:"refused_targets,omitempty"`
-	// Engines are where engines listen, as host:port: nobody may be led there either.
+	// Engines are where engines listen, as host:port, also by name: nobody may be led there either.
 	Engines []string `json:"engines,omitempty"`
 	// ACME is how certificates of TLSAuto are had.
 	ACME ACME `json:"acme,omitzero"`
@@ -66,9 +66,14 @@ type Target struct {
 	Ref string `json:"ref"`
 	// URL is where it is reached now; empty: nowhere, for the reason in Why.
 	URL string `json:"url,omitempty"`
-	// Why it cannot be reached, and what to do about it, for the one who runs the proxy.
+	// Why it cannot be reached, and what to do about it, for the one who runs the proxy: the same words as long as it is the same that is
+	// in the way.
 	Why    string `json:"why,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
+	// Detail is what was said of it in particular, such as an error of the engine. It makes no new table.
+	Detail string `json:"-"`
+	// Gone is that there is nothing any more that would answer, or not yet.
+	Gone bool `json:"gone,omitempty"`
 	// StoppedSince is since when what would answer does not run; zero: it runs, or nobody knows.
 	StoppedSince time.Time `json:"stopped_since,omitzero"`
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -64,11 +65,13 @@ type Router struct {
 	log    *slog.Logger
 	kick   chan struct{}
 
+	turns    atomic.Int64 // given to tables, in the order in which their rows were read
 	applying sync.Mutex
-	found    map[string]found // by the names of targets; guarded by applying
+	applied  int64 // the turn of the table that was put in force last, or was to be; guarded by applying
 
 	mu     sync.Mutex
 	state  State
+	found  map[string]found    // by the names of targets
 	served map[string]struct{} // instances that requests came to since the start
 	missed map[string]struct{} // names of targets that are to be looked for
 }
@@ -100,8 +103,37 @@ func (r *Router) Missed(ref string) {
 	if strings.Contains(ref, "://") {
 		return
 	}
+	r.lookFor(ref)
+}
+
+// moves are the events after which a container may be reached elsewhere, or no more.
+var moves = []string{"start", "die", "destroy", "rename", "pause", "unpause"}
+
+// Overhear is told what an engine says of any container. A target that names it is looked for, as what has ended may have left its
+// address to another; after a gap it may have been any. It does not wait.
+func (r *Router) Overhear(hostID string, ev docker.Event) {
+	if !ev.Gap && !slices.Contains(moves, ev.Action) {
+		return
+	}
+	var refs []string
 	r.mu.Lock()
-	r.missed[ref] = struct{}{}
+	for ref, f := range r.found {
+		if f.named && f.hostID == hostID && (ev.Gap || f.container == ev.Attributes["name"] || strings.HasPrefix(ev.ContainerID, f.container)) {
+			refs = append(refs, ref)
+		}
+	}
+	r.mu.Unlock()
+	r.lookFor(refs...)
+}
+
+func (r *Router) lookFor(refs ...string) {
+	if len(refs) == 0 {
+		return
+	}
+	r.mu.Lock()
+	for _, ref := range refs {
+		r.missed[ref] = struct{}{}
+	}
 	r.mu.Unlock()
 	select {
 	case r.kick <- struct{}{}:
@@ -154,13 +186,14 @@ func (r *Router) Switch(ctx context.Context, stage store.Stage, to store.Instanc
 }
 
 func (r *Router) switchTo(ctx context.Context, stage store.Stage, to store.InstanceView) error {
-	return r.applyChecked(ctx, func(s subject) bool { return s.row != nil && s.row.StageID == stage.ID }, func(t *proxy.Table, subjects map[string]subject) error {
-		if err := r.leaveToDeploys(ctx, t, subjects, stage.ID); err != nil {
+	ofStage := func(s subject) bool { return s.row != nil && s.row.StageID == stage.ID }
+	return r.applyChecked(ctx, stage.ID, ofStage, func(w *wanted) error {
+		if err := r.leaveToDeploys(ctx, w, stage.ID); err != nil {
 			return err
 		}
-		for _, rule := range t.Rules {
+		for _, rule := range w.table.Rules {
 			for _, target := range rule.Targets {
-				s, ours := subjects[target.Ref]
+				s, ours := w.subjects[target.Ref]
 				if ours && s.row != nil && s.row.InstanceID == to.ID && target.Why != "" {
 					return fmt.Errorf("%s: %s; %s", rule.Addresses[0], target.Why, target.Remedy)
 				}
@@ -184,12 +217,12 @@ func (r *Router) Drained(ctx context.Context, instanceID string) error {
 }
 
 func (r *Router) apply(ctx context.Context, afresh func(subject) bool) error {
-	return r.applyChecked(ctx, afresh, func(t *proxy.Table, subjects map[string]subject) error { return r.leaveToDeploys(ctx, t, subjects, "") })
+	return r.applyChecked(ctx, "", afresh, func(w *wanted) error { return r.leaveToDeploys(ctx, w, "") })
 }
 
 // leaveToDeploys leaves the routes of stages where they lead whose deploys are about to switch them: their rows run ahead until the
 // deploy has found its instance to be reached, which Switch does. Except names the stage whose deploy asks now; empty: none.
-func (r *Router) leaveToDeploys(ctx context.Context, t *proxy.Table, subjects map[string]subject, except string) error {
+func (r *Router) leaveToDeploys(ctx context.Context, w *wanted, except string) error {
 	open, err := r.db.OpenDeploys(ctx)
 	if err != nil {
 		return err
@@ -204,55 +237,116 @@ func (r *Router) leaveToDeploys(ctx context.Context, t *proxy.Table, subjects ma
 		return nil
 	}
 	before, _ := r.proxy.InForce()
-	policy := t.Policy(r.policy)
-	for i, rule := range t.Rules {
+	policy := w.table.Policy(r.policy)
+	for i, rule := range w.table.Rules {
 		for _, target := range rule.Targets {
-			if s := subjects[target.Ref]; s.row == nil || !switching[s.row.StageID] {
+			if s := w.subjects[target.Ref]; s.row == nil || !switching[s.row.StageID] {
 				continue
 			}
 			if at := slices.IndexFunc(before.Rules, func(old proxy.Rule) bool { return old.ID == rule.ID }); at >= 0 {
-				t.Rules[i].Targets = allowedOf(policy, before.Rules[at].Targets)
+				w.table.Rules[i].Targets = allowedOf(policy, before.Rules[at].Targets)
 			}
 		}
 	}
 	return nil
 }
 
-func allowedOf(policy proxy.Policy, targets []proxy.Target) (out []proxy.Target) {
-	for _, t := range targets {
-		out = append(out, allowed(policy, t))
-	}
-	return out
-}
-
-func (r *Router) applyChecked(ctx context.Context, afresh func(subject) bool, check func(*proxy.Table, map[string]subject) error) error {
-	r.applying.Lock()
-	defer r.applying.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+// applyChecked makes a table, has check look at it and change it, and puts it in force. Where the rows of others make it a bad one, the
+// rules of the stage that is named are put in force alone, beside what is served; empty: none is named.
+func (r *Router) applyChecked(ctx context.Context, stageID string, afresh func(subject) bool, check func(*wanted) error) error {
+	bounded, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	table, subjects, err := r.desired(ctx, r.db)
+	w, err := r.prepare(bounded, afresh)
+	defer r.applying.Unlock()
 	if err == nil {
-		r.resolve(ctx, &table, subjects, afresh)
-		err = check(&table, subjects)
+		err = check(&w)
 	}
 	if err == nil {
-		err = ctx.Err()
+		err = bounded.Err()
 	}
-	desired, hashErr := table.Hash()
+	desired, hashErr := w.table.Hash()
 	_, before := r.proxy.InForce()
-	applied := ""
-	if err = errors.Join(err, hashErr); err == nil {
-		applied, err = r.proxy.Apply(table)
+	o := outcome{desired: desired, before: before, rules: len(w.table.Rules), err: errors.Join(err, hashErr)}
+	alone := false
+	if o.err == nil {
+		if o.err = w.wrong; o.err == nil {
+			o.applied, o.err = r.proxy.Apply(w.table)
+		}
+		alone = o.err != nil && stageID != "" && r.applyStage(w, stageID) == nil
 	}
-	if err == nil {
-		r.noteServed(subjects)
+	if o.err == nil || alone {
+		r.noteServed(w.subjects, stageID, alone)
 	}
-	r.note(ctx, outcome{desired: desired, before: before, applied: applied, rules: len(table.Rules), err: err})
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotServed, err)
+	r.note(ctx, o)
+	if o.err != nil && !alone {
+		return fmt.Errorf("%w: %w", ErrNotServed, o.err)
 	}
 	return nil
 }
+
+// mostTries is how often a table is made anew because its rows have changed while its targets were looked for. The last one is made
+// while nobody else may put one in force.
+const mostTries = 3
+
+// prepare makes a table of the rows as they are and has its targets looked for, and returns with the turn to put it in force, which the
+// caller gives back also after an error. Engines are asked before that turn is taken: nobody waits for one that hangs.
+func (r *Router) prepare(ctx context.Context, afresh func(subject) bool) (w wanted, err error) {
+	for try := 1; ; try++ {
+		if try == mostTries {
+			r.applying.Lock()
+		}
+		if w, err = r.desired(ctx); err == nil {
+			r.resolve(ctx, &w, afresh)
+		}
+		if try < mostTries {
+			r.applying.Lock()
+		}
+		if err != nil || try == mostTries || r.db.RouteWrites() == w.seen && r.applied < w.turn {
+			r.applied = max(r.applied, w.turn)
+			return w, err
+		}
+		r.applying.Unlock()
+		afresh = func(subject) bool { return false } // they have just been asked
+	}
+}
+
+// applyStage puts the rules of a stage in force beside those that are served, as far as nobody is led by these where nobody may be led
+// by now.
+func (r *Router) applyStage(w wanted, stageID string) error {
+	own := map[string]bool{}
+	for _, v := range w.routes {
+		if v.StageID == stageID {
+			own[v.ID] = true
+		}
+	}
+	if len(own) == 0 {
+		return errNoRoutes
+	}
+	for _, f := range FieldsOf(w.wrong) {
+		if own[f.Rule] {
+			return f
+		}
+	}
+	t, policy := w.table, w.table.Policy(r.policy)
+	t.Rules = nil
+	before, _ := r.proxy.InForce()
+	for _, rule := range before.Rules {
+		if !own[rule.ID] {
+			rule.Targets = allowedOf(policy, rule.Targets)
+			t.Rules = append(t.Rules, rule)
+		}
+	}
+	for _, rule := range w.table.Rules {
+		if own[rule.ID] {
+			t.Rules = append(t.Rules, rule)
+		}
+	}
+	slices.SortFunc(t.Rules, func(a, b proxy.Rule) int { return strings.Compare(a.ID, b.ID) })
+	_, err := r.proxy.Apply(t)
+	return err
+}
+
+var errNoRoutes = errors.New("the stage has no routes")
 
 // rowsOf reads the rows, in a transaction or not.
 type rowsOf interface {
@@ -267,74 +361,102 @@ type wholeTable interface {
 	Authority(ctx context.Context) (store.Authority, error)
 }
 
-// desired is the table that the rows ask for, and what in it has yet to be looked for.
-func (r *Router) desired(ctx context.Context, rows wholeTable) (proxy.Table, map[string]subject, error) {
-	t, routes, err := tableOf(ctx, rows)
-	if err != nil {
-		return t, nil, err
+// draft is the table of the rows, before anybody is looked for.
+type draft struct {
+	table  proxy.Table
+	routes []store.RouteView // of the rules, in their order
+	wrong  error             // the rows that cannot be read, as FieldErrors
+}
+
+// wanted is the table that the rows ask for, and what in it has to be looked for.
+type wanted struct {
+	draft
+	subjects map[string]subject
+	seen     int64 // RouteWrites before the rows were read
+	turn     int64
+}
+
+// desired reads the rows. A target to which nobody may be led any more has lost its address: that is told of its rule, and is no matter
+// of the others.
+func (r *Router) desired(ctx context.Context) (w wanted, err error) {
+	w.turn, w.seen = r.turns.Add(1), r.db.RouteWrites()
+	if w.draft, err = tableOf(ctx, r.db); err != nil {
+		return w, err
 	}
-	subjects := map[string]subject{}
-	for i := range routes {
-		v := &routes[i]
-		for _, target := range t.Rules[i].Targets {
-			if target.URL == "" {
-				if subjects[target.Ref], err = subjectOf(ctx, r.db, v, target.Ref); err != nil {
-					return t, nil, err
-				}
+	w.subjects = map[string]subject{}
+	policy := w.table.Policy(r.policy)
+	for i := range w.routes {
+		v := &w.routes[i]
+		for j, target := range w.table.Rules[i].Targets {
+			if target.URL != "" {
+				w.table.Rules[i].Targets[j] = allowed(policy, target)
+				continue
+			}
+			if w.subjects[target.Ref], err = subjectOf(ctx, r.db, v, target.Ref); err != nil {
+				return w, err
 			}
 		}
 	}
-	return t, subjects, nil
+	return w, nil
 }
 
 // tableOf is the table of the rows, before anybody is looked for.
-func tableOf(ctx context.Context, rows wholeTable) (t proxy.Table, routes []store.RouteView, err error) {
+func tableOf(ctx context.Context, rows wholeTable) (d draft, err error) {
 	settings, err := rows.Settings(ctx)
 	if err != nil {
-		return t, nil, err
+		return d, err
 	}
 	trusted, trustedErr := proxy.ParsePrefixes(settings.TrustedProxies)
 	refused, refusedErr := proxy.ParsePrefixes(settings.RefusedTargets)
 	if err := errors.Join(trustedErr, refusedErr); err != nil {
-		return t, nil, fmt.Errorf("read the networks of the settings: %w", err)
+		return d, fmt.Errorf("read the networks of the settings: %w", err)
 	}
-	t.Trusted, t.Refused = trusted, refused
+	d.table.Trusted, d.table.Refused = trusted, refused
 	authority, err := rows.Authority(ctx)
 	if err != nil {
-		return t, nil, err
+		return d, err
 	}
-	t.ACME = proxy.ACME(authority)
+	d.table.ACME = proxy.ACME(authority)
 	hosts, err := rows.Hosts(ctx)
 	if err != nil {
-		return t, nil, err
+		return d, err
 	}
-	t.Engines = enginesOf(hosts)
-	routes, err = rows.EnabledRoutes(ctx)
+	d.table.Engines = enginesOf(hosts)
+	d.routes, err = rows.EnabledRoutes(ctx)
 	if err != nil {
-		return t, nil, err
+		return d, err
 	}
 	var wrong []error
-	for _, v := range routes {
+	for _, v := range d.routes {
 		rule, err := ruleOf(v)
 		wrong = append(wrong, err)
-		t.Rules = append(t.Rules, rule)
+		d.table.Rules = append(d.table.Rules, rule)
 	}
-	return t, routes, errors.Join(wrong...)
+	d.wrong = errors.Join(wrong...)
+	return d, nil
 }
 
-// Faults says what is wrong with one route in the table as it would become, inside the transaction that changes it. No engine is
-// asked. A route that is not to be served is checked all the same.
-func Faults(ctx context.Context, tx *store.Tx, policy proxy.Policy, id string) []proxy.FieldError {
-	t, _, err := tableOf(ctx, tx)
-	if !has(t, id) {
+// Faults says what is wrong with some routes in the table as it would become, inside the transaction that changes them. No engine is
+// asked. Those that are not to be served are checked all the same.
+func Faults(ctx context.Context, tx *store.Tx, policy proxy.Policy, ids ...string) []proxy.FieldError {
+	d, err := tableOf(ctx, tx)
+	there := map[string]bool{}
+	for _, r := range d.table.Rules {
+		there[r.ID] = true
+	}
+	asked := map[string]bool{}
+	for _, id := range ids {
+		if asked[id] = true; there[id] {
+			continue
+		}
 		v, rowErr := tx.Route(ctx, id)
 		rule, ruleErr := ruleOf(v)
 		err = errors.Join(err, rowErr, ruleErr)
-		t.Rules = append(t.Rules, rule)
+		d.table.Rules = append(d.table.Rules, rule)
 	}
 	var own []proxy.FieldError
-	for _, f := range FieldsOf(errors.Join(err, t.Validate(policy))) {
-		if f.Rule == id {
+	for _, f := range FieldsOf(errors.Join(err, d.wrong, d.table.Validate(policy))) {
+		if asked[f.Rule] {
 			own = append(own, f)
 		}
 	}
@@ -349,24 +471,20 @@ type TableFault struct {
 
 // TableFaults says what is wrong with the table of the rows, inside the transaction that changes what all rules depend on. No engine is asked.
 func TableFaults(ctx context.Context, tx *store.Tx, policy proxy.Policy) (all []TableFault, err error) {
-	t, routes, err := tableOf(ctx, tx)
-	if err != nil && len(FieldsOf(err)) == 0 {
+	d, err := tableOf(ctx, tx)
+	if err != nil {
 		return nil, err
 	}
 	address := map[string]string{}
-	for _, v := range routes {
+	for _, v := range d.routes {
 		if len(v.Domains) > 0 {
 			address[v.ID] = proxy.Address(v.Domains[0]).String()
 		}
 	}
-	for _, f := range FieldsOf(errors.Join(err, t.Validate(policy))) {
+	for _, f := range FieldsOf(errors.Join(d.wrong, d.table.Validate(policy))) {
 		all = append(all, TableFault{f, address[f.Rule]})
 	}
 	return all, nil
-}
-
-func has(t proxy.Table, id string) bool {
-	return slices.ContainsFunc(t.Rules, func(r proxy.Rule) bool { return r.ID == id })
 }
 
 // FieldsOf are the wrong fields in an error, however deep they are joined.
@@ -384,13 +502,19 @@ func FieldsOf(err error) []proxy.FieldError {
 	return nil
 }
 
-// noteServed notes which instances requests may come to.
-func (r *Router) noteServed(subjects map[string]subject) {
+// noteServed notes which instances requests may come to, of all stages or of one alone, and forgets what was found of targets that are
+// in no table any more.
+func (r *Router) noteServed(subjects map[string]subject, stageID string, alone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range subjects {
-		if s.row != nil {
+		if s.row != nil && (!alone || s.row.StageID == stageID) {
 			r.served[s.row.InstanceID] = struct{}{}
+		}
+	}
+	for ref := range r.found {
+		if _, there := subjects[ref]; !there && !alone {
+			delete(r.found, ref)
 		}
 	}
 }

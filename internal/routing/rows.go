@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,31 +11,16 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// ReadOptions reads the options of a row.
-func ReadOptions(text string) (proxy.Options, error) {
-	var o proxy.Options
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		return o, fmt.Errorf("read the options of a route: %w", err)
-	}
-	return o, nil
-}
-
-// WriteOptions is how a row keeps options.
-func WriteOptions(o proxy.Options) (string, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return "", fmt.Errorf("write the options of a route: %w", err)
-	}
-	return string(text), nil
-}
-
 // refOf names a port of an instance in a table.
 func refOf(instanceID string, port int) string { return refsOf(instanceID) + strconv.Itoa(port) }
 
 // refsOf is how the names of all ports of an instance begin.
-func refsOf(instanceID string) string { return "instance:" + instanceID + ":" }
+func refsOf(instanceID string) string { return instanceScheme + instanceID + ":" }
 
-const containerScheme = "container:"
+const (
+	instanceScheme  = "instance:"
+	containerScheme = "container:"
+)
 
 // containerTarget is a target that names a container: container:NAME:PORT, or container:NAME:PORT@HOST.
 type containerTarget struct {
@@ -62,7 +46,7 @@ func parseContainer(text string) (t containerTarget, ok bool, err error) {
 
 // ruleOf is the rule of a row. Targets that are URLs have their address; the others get it when they are looked for.
 func ruleOf(v store.RouteView) (proxy.Rule, error) {
-	o, err := ReadOptions(v.Options)
+	o, err := OptionsOf(v.Route)
 	if err != nil {
 		return proxy.Rule{}, proxy.FieldError{Rule: v.ID, Field: "options", Reason: err.Error()}
 	}

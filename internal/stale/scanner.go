@@ -39,6 +39,8 @@ type Scanner struct {
 	wall  func() time.Time
 	// strayAge is that of the package, but for tests on engines whose clock nobody turns.
 	strayAge time.Duration
+	// overheard is told every event of every host, also of containers that are not ours; nil: nobody is.
+	overheard func(hostID string, ev docker.Event)
 
 	mu    sync.Mutex
 	hosts map[string]*memory
@@ -48,6 +50,9 @@ type Scanner struct {
 func NewScanner(db *store.DB, fleet *docker.Fleet, log *slog.Logger) *Scanner {
 	return &Scanner{db: db, fleet: fleet, log: log, began: time.Now(), wall: time.Now, strayAge: strayAge, hosts: map[string]*memory{}}
 }
+
+// OverhearBy sets who is told every event of every host as well. It must not wait for anything. Set before Watch.
+func (s *Scanner) OverhearBy(tell func(hostID string, ev docker.Event)) { s.overheard = tell }
 
 // Interval is the time between scheduled scans now in force.
 func (s *Scanner) Interval(ctx context.Context) (time.Duration, error) {

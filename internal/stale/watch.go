@@ -68,7 +68,14 @@ func pause(ctx context.Context, d time.Duration) error {
 func (s *Scanner) watchHost(ctx context.Context, hostID string, engine *docker.Engine) error {
 	m := s.memory(hostID)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return engine.Watch(ctx, m.stream.handle) })
+	g.Go(func() error {
+		return engine.Watch(ctx, func(ev docker.Event) {
+			m.stream.handle(ev)
+			if s.overheard != nil {
+				s.overheard(hostID, ev)
+			}
+		})
+	})
 	g.Go(func() error {
 		w := &watcher{s: s, m: m, engine: engine, retryAt: time.Now().Add(startGrace)}
 		return w.run(ctx)

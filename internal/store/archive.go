@@ -71,7 +71,10 @@ type ArchivedRoute struct {
 	Port    int            `json:"port"`
 	TLS     string         `json:"tls"`
 	Options string         `json:"options"`
+	Secrets []byte         `json:"secrets,omitempty"` // sealed for the row of the route, which gets its id back
 	Enabled bool           `json:"enabled"`
+	Owner   string         `json:"owner,omitempty"`
+	Notes   string         `json:"notes,omitempty"`
 	Domains []RouteAddress `json:"domains"`
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -130,4 +131,9 @@ func AtVersion(t *testing.T, o Options, version int64, fill func(exec func(query
 			t.Fatal(err)
 		}
 	})
+}
+
+// RestoreRoute puts a route of an archive back, as the restore of its instance does.
+func (tx *Tx) RestoreRoute(ctx context.Context, i Instance, r ArchivedRoute) error {
+	return tx.restoreRoute(ctx, i, r)
 }

@@ -21,11 +21,12 @@ type Route struct {
 
 	// Of a standalone proxy.
 	Targets []string
-	Owner   string // who made it
-	Notes   string
 
+	Owner     string // who made it
+	Notes     string
 	TLS       string
 	Options   string // JSON, read by the proxy
+	Secrets   string // what of the options nobody may read; sealed at rest
 	Enabled   bool
 	Domains   []RouteAddress
 	CreatedAt time.Time
@@ -56,16 +57,38 @@ type RouteFilter struct {
 	ProjectID, StageID, InstanceID string
 	Text                           string // in a domain, a target or the notes
 	Enabled                        *bool
+	LeadsTo                        RouteTarget // of routes of stages only; empty: anything
 	id                             string
 }
 
+// RouteTarget is what has become of the instance that a route leads to.
+type RouteTarget string
+
+// What can have become of it.
+const (
+	TargetGone     RouteTarget = "gone"     // there is no such instance any more
+	TargetMissing  RouteTarget = "missing"  // its container is gone from the engine
+	TargetStopped  RouteTarget = "stopped"  // it does not run, for whatever reason
+	TargetStale    RouteTarget = "stale"    // it was not alive for longer than its stage allows
+	TargetLeftover RouteTarget = "leftover" // gone, missing or stale
+)
+
+// routeTargets are the conditions on a route x and its instance i.
+var routeTargets = map[RouteTarget]string{
+	TargetGone:     `x.standalone = 0 AND i.id IS NULL`,
+	TargetMissing:  `i.status = 'missing'`,
+	TargetStopped:  `(x.standalone = 0 AND i.id IS NULL OR i.status IN ('stopped', 'paused', 'dead', 'missing', 'failed'))`,
+	TargetStale:    `i.stale_since IS NOT NULL`,
+	TargetLeftover: `(x.standalone = 0 AND i.id IS NULL OR i.status = 'missing' OR i.stale_since IS NOT NULL)`,
+}
+
 // allRoutes are both kinds as one table.
-const allRoutes = `(SELECT id, 0 AS standalone, project_id, stage_id, instance_id, port, '' AS target, '' AS owner, '' AS notes, tls, options, enabled,
+const allRoutes = `(SELECT id, 0 AS standalone, project_id, stage_id, instance_id, port, '' AS target, owner, notes, tls, options, secrets, enabled,
 		created_at, updated_at, revision, COALESCE((SELECT MIN(d.domain || d.path_prefix) FROM domains d WHERE d.route_id = routes.id), '') AS address FROM routes
-	UNION ALL SELECT id, 1 AS standalone, NULL AS project_id, NULL AS stage_id, NULL AS instance_id, 0 AS port, target, owner, notes, tls, options, enabled,
+	UNION ALL SELECT id, 1 AS standalone, NULL AS project_id, NULL AS stage_id, NULL AS instance_id, 0 AS port, target, owner, notes, tls, options, secrets, enabled,
 		created_at, updated_at, revision, COALESCE((SELECT MIN(d.domain || d.path_prefix) FROM domains d WHERE d.proxy_id = standalone_proxies.id), '') AS address FROM standalone_proxies) x`
 
-const selectRoutes = `SELECT x.id, x.standalone, x.project_id, x.stage_id, x.instance_id, x.port, x.target, x.owner, x.notes, x.tls, x.options, x.enabled,
+const selectRoutes = `SELECT x.id, x.standalone, x.project_id, x.stage_id, x.instance_id, x.port, x.target, x.owner, x.notes, x.tls, x.options, x.secrets, x.enabled,
 	x.created_at, x.updated_at, x.revision, x.address, p.name, s.name, i.name, i.container_id, i.status, h.id, h.name, h.endpoint, h.disabled_since, i.started_at,
 	i.last_alive_at, i.stale_since FROM ` + allRoutes + ` LEFT JOIN projects p ON p.id = x.project_id LEFT JOIN stages s ON s.id = x.stage_id
 	LEFT JOIN instances i ON i.id = x.instance_id LEFT JOIN hosts h ON h.id = i.host_id`
@@ -76,13 +99,17 @@ type listedRoute struct {
 	address string
 }
 
-func scanRoute(r row) (v listedRoute, err error) {
+func (q queries) scanRoute(r row) (v listedRoute, err error) {
 	var targets, status string
-	err = r.Scan(&v.ID, truth{&v.Standalone}, text{&v.ProjectID}, text{&v.StageID}, text{&v.InstanceID}, count{&v.Port}, &targets, &v.Owner, &v.Notes, &v.TLS, &v.Options,
+	var sealed []byte
+	err = r.Scan(&v.ID, truth{&v.Standalone}, text{&v.ProjectID}, text{&v.StageID}, text{&v.InstanceID}, count{&v.Port}, &targets, &v.Owner, &v.Notes, &v.TLS, &v.Options, &sealed,
 		truth{&v.Enabled}, at{&v.CreatedAt}, at{&v.UpdatedAt}, &v.Revision, &v.address, text{&v.Project}, text{&v.Stage}, text{&v.Instance}, text{&v.Container}, text{&status},
 		text{&v.HostID}, text{&v.Host}, text{&v.Endpoint}, at{&v.HostDisabled}, at{&v.StartedAt}, at{&v.LastAliveAt}, at{&v.StaleSince})
 	v.Targets, v.Status = strings.Fields(targets), Status(status)
-	return v, err
+	if err != nil {
+		return v, err
+	}
+	return v, q.openRoute(&v.Route, sealed)
 }
 
 func (f RouteFilter) where(a *arguments) where {
@@ -100,6 +127,9 @@ func (f RouteFilter) where(a *arguments) where {
 	}
 	if f.Enabled != nil {
 		w.and(`x.enabled = ` + a.add(bit(*f.Enabled)))
+	}
+	if f.LeadsTo != "" {
+		w.and(routeTargets[f.LeadsTo])
 	}
 	if f.Text != "" {
 		has := a.add(contains(f.Text))
@@ -121,7 +151,7 @@ func (q queries) Routes(ctx context.Context, f RouteFilter, p Page) ([]RouteView
 		address, id := a.add(c.Texts[0]), a.add(c.Texts[1])
 		w.and(`(x.address > ` + address + ` OR x.address = ` + address + ` AND x.id > ` + id + `)`)
 	}
-	rows, err := list(ctx, q, "list the routes", scanRoute, selectRoutes+w.String()+` ORDER BY x.address, x.id LIMIT `+a.add(p.limit()+1), a...)
+	rows, err := list(ctx, q, "list the routes", q.scanRoute, selectRoutes+w.String()+` ORDER BY x.address, x.id LIMIT `+a.add(p.limit()+1), a...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -132,7 +162,7 @@ func (q queries) Routes(ctx context.Context, f RouteFilter, p Page) ([]RouteView
 
 // EnabledRoutes returns all routes and standalone proxies that are to be served.
 func (q queries) EnabledRoutes(ctx context.Context) ([]RouteView, error) {
-	rows, err := list(ctx, q, "read the table of routes", scanRoute, selectRoutes+` WHERE x.enabled = 1 ORDER BY x.id`)
+	rows, err := list(ctx, q, "read the table of routes", q.scanRoute, selectRoutes+` WHERE x.enabled = 1 ORDER BY x.id`)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +173,7 @@ func (q queries) EnabledRoutes(ctx context.Context) ([]RouteView, error) {
 func (q queries) Route(ctx context.Context, id string) (RouteView, error) {
 	var a arguments
 	w := RouteFilter{id: id}.where(&a)
-	r, err := one(ctx, q, "read route "+id, scanRoute, selectRoutes+w.String(), a...)
+	r, err := one(ctx, q, "read route "+id, q.scanRoute, selectRoutes+w.String(), a...)
 	if err != nil {
 		return RouteView{}, err
 	}
@@ -207,13 +237,14 @@ func (tx *Tx) InsertRoute(ctx context.Context, r Route) error {
 	var err error
 	if r.Standalone {
 		_, err = tx.exec(ctx, "add a standalone proxy",
-			`INSERT INTO standalone_proxies (id, target, tls, options, enabled, owner, notes, created_at, updated_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			r.ID, clean(strings.Join(r.Targets, " ")), clean(r.TLS), clean(r.Options), bit(r.Enabled), clean(r.Owner), clean(r.Notes), orNow(r.CreatedAt, stamp), stamp, r.Revision)
+			`INSERT INTO standalone_proxies (id, target, tls, options, secrets, enabled, owner, notes, created_at, updated_at, revision)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			r.ID, clean(strings.Join(r.Targets, " ")), clean(r.TLS), clean(r.Options), tx.sealRoute(r), bit(r.Enabled), clean(r.Owner), clean(r.Notes), orNow(r.CreatedAt, stamp), stamp, r.Revision)
 	} else {
 		_, err = tx.exec(ctx, "add a route of stage "+r.StageID,
-			`INSERT INTO routes (id, project_id, stage_id, instance_id, port, tls, options, enabled, created_at, updated_at, revision)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			r.ID, r.ProjectID, r.StageID, optional(r.InstanceID), r.Port, clean(r.TLS), clean(r.Options), bit(r.Enabled), orNow(r.CreatedAt, stamp), stamp, r.Revision)
+			`INSERT INTO routes (id, project_id, stage_id, instance_id, port, tls, options, secrets, enabled, owner, notes, created_at, updated_at, revision)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+			r.ID, r.ProjectID, r.StageID, optional(r.InstanceID), r.Port, clean(r.TLS), clean(r.Options), tx.sealRoute(r), bit(r.Enabled), clean(r.Owner), clean(r.Notes), orNow(r.CreatedAt, stamp), stamp, r.Revision)
 	}
 	if err != nil {
 		return err
@@ -227,11 +258,12 @@ func (tx *Tx) UpdateRoute(ctx context.Context, r Route) error {
 	var n int
 	var err error
 	if r.Standalone {
-		n, err = tx.exec(ctx, what, `UPDATE standalone_proxies SET target = $1, tls = $2, options = $3, enabled = $4, notes = $5, updated_at = $6, revision = revision + 1
-			WHERE id = $7 AND revision = $8`, clean(strings.Join(r.Targets, " ")), clean(r.TLS), clean(r.Options), bit(r.Enabled), clean(r.Notes), now(), r.ID, r.Revision)
+		n, err = tx.exec(ctx, what, `UPDATE standalone_proxies SET target = $1, tls = $2, options = $3, secrets = $4, enabled = $5, notes = $6, updated_at = $7, revision = revision + 1
+			WHERE id = $8 AND revision = $9`, clean(strings.Join(r.Targets, " ")), clean(r.TLS), clean(r.Options), tx.sealRoute(r), bit(r.Enabled), clean(r.Notes), now(), r.ID, r.Revision)
 	} else {
-		n, err = tx.exec(ctx, what, `UPDATE routes SET instance_id = $1, port = $2, tls = $3, options = $4, enabled = $5, updated_at = $6, revision = revision + 1
-			WHERE id = $7 AND revision = $8`, optional(r.InstanceID), r.Port, clean(r.TLS), clean(r.Options), bit(r.Enabled), now(), r.ID, r.Revision)
+		n, err = tx.exec(ctx, what, `UPDATE routes SET instance_id = $1, port = $2, tls = $3, options = $4, secrets = $5, enabled = $6, notes = $7, updated_at = $8,
+			revision = revision + 1 WHERE id = $9 AND revision = $10`,
+			optional(r.InstanceID), r.Port, clean(r.TLS), clean(r.Options), tx.sealRoute(r), bit(r.Enabled), clean(r.Notes), now(), r.ID, r.Revision)
 	}
 	switch {
 	case err != nil:
@@ -243,6 +275,12 @@ func (tx *Tx) UpdateRoute(ctx context.Context, r Route) error {
 		return err
 	}
 	return tx.giveDomains(ctx, r)
+}
+
+// FreeDomains lets the addresses of a route lead nowhere, so that others of the same transaction may take them over.
+func (tx *Tx) FreeDomains(ctx context.Context, id string) error {
+	_, err := tx.exec(ctx, "free the addresses of route "+id, `DELETE FROM domains WHERE route_id = $1 OR proxy_id = $1`, id)
+	return err
 }
 
 // giveDomains lets the addresses of a route lead to it.

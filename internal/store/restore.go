@@ -50,9 +50,9 @@ func (tx *Tx) restoreRoute(ctx context.Context, i Instance, r ArchivedRoute) err
 	}
 	stamp := now()
 	if _, err := tx.exec(ctx, what,
-		`INSERT INTO routes (id, project_id, stage_id, instance_id, port, tls, options, enabled, created_at, updated_at, revision)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		r.ID, i.ProjectID, i.StageID, i.ID, r.Port, clean(r.TLS), clean(r.Options), bit(r.Enabled), stamp, stamp, stamp); err != nil {
+		`INSERT INTO routes (id, project_id, stage_id, instance_id, port, tls, options, secrets, enabled, owner, notes, created_at, updated_at, revision)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		r.ID, i.ProjectID, i.StageID, i.ID, r.Port, clean(r.TLS), clean(r.Options), blob(r.Secrets), bit(r.Enabled), clean(r.Owner), clean(r.Notes), stamp, stamp, stamp); err != nil {
 		return err
 	}
 	for _, d := range r.Domains {
@@ -71,8 +71,8 @@ func (tx *Tx) restoreRoute(ctx context.Context, i Instance, r ArchivedRoute) err
 // ArchivedRoutes returns the routes of an instance, whole.
 func (q queries) ArchivedRoutes(ctx context.Context, instanceID string) ([]ArchivedRoute, error) {
 	routes, err := list(ctx, q, "read the routes of instance "+instanceID, func(r row) (a ArchivedRoute, err error) {
-		return a, r.Scan(&a.ID, count{&a.Port}, &a.TLS, &a.Options, truth{&a.Enabled})
-	}, `SELECT id, port, tls, options, enabled FROM routes WHERE instance_id = $1 ORDER BY id`, instanceID)
+		return a, r.Scan(&a.ID, count{&a.Port}, &a.TLS, &a.Options, &a.Secrets, truth{&a.Enabled}, &a.Owner, &a.Notes)
+	}, `SELECT id, port, tls, options, secrets, enabled, owner, notes FROM routes WHERE instance_id = $1 ORDER BY id`, instanceID)
 	if err != nil {
 		return nil, err
 	}

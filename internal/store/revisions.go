@@ -26,7 +26,7 @@ func (q queries) InstanceRevisions(ctx context.Context, hostID string) ([]Instan
 // While it stands still, every row read before is as it was: this process holds the store alone.
 func (db *DB) InstanceWrites() int64 { return db.instances.Load() }
 
-// RouteWrites counts the transactions that may have changed a route, a standalone proxy or an instance. While it stands still,
+// RouteWrites counts the transactions that may have changed a route, a standalone proxy, an instance, where a host is, or a setting. While it stands still,
 // routes lead where they led.
 func (db *DB) RouteWrites() int64 { return db.routes.Load() }
 
@@ -39,9 +39,12 @@ func movesInstances(query string) bool {
 	return strings.Contains(query, "instances") && (strings.Contains(query, "revision") || strings.Contains(query, "DELETE FROM instances"))
 }
 
-// movesRoutes reports whether a statement changes routes, standalone proxies or their addresses.
+// movesRoutes reports whether a statement changes routes, standalone proxies or their addresses, or what all of them depend on: which
+// hosts there are and where, and the settings. What a scan notes of a host is none of that.
 func movesRoutes(query string) bool {
-	return strings.Contains(query, " routes ") || strings.Contains(query, " domains ") || strings.Contains(query, " standalone_proxies ")
+	return strings.Contains(query, " routes ") || strings.Contains(query, " domains ") || strings.Contains(query, " standalone_proxies ") ||
+		strings.Contains(query, "INTO hosts ") || strings.Contains(query, "DELETE FROM hosts ") || strings.Contains(query, "INTO settings ") ||
+		strings.Contains(query, "UPDATE hosts ") && (strings.Contains(query, "access =") || strings.Contains(query, "disabled_since ="))
 }
 
 // TouchChecked notes that the engine was asked about these instances and said what is stored of them. No

@@ -98,6 +98,14 @@ func optional(s string) any {
 	return clean(s)
 }
 
+// blob keeps no bytes as NULL.
+func blob(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
 // text scans a TEXT that may be NULL.
 type text struct{ to *string }
 

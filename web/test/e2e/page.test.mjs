@@ -145,7 +145,7 @@ test('domains lead to a stage and to anything else, tried before they are saved'
   await button('Add proxy', sheet).click();
   await sheet.waitFor({ state: 'detached' });
   const row = (name) => page.getByRole('listitem').filter({ hasText: name });
-  await row('wiki.example.com').getByText('Up', { exact: true }).waitFor();
+  await row('wiki.example.com').getByText('Not asked yet', { exact: true }).waitFor();
 
   await button('Add route').click();
   await dialog().getByLabel('Domains').fill('wiki.example.com');

@@ -9,7 +9,7 @@ import { chapters, lastYear, marks, stretches, unwatched } from '../../src/pages
 import { offered, requestOf } from '../../src/pages/removed/choices';
 import { mistakesOf } from '../../src/pages/project/mistakes';
 import { formOf as policyForm, requestOf as policyRequest } from '../../src/pages/policy/form';
-import { fieldsOf, mistakes, stateOf, textOf as routeText } from '../../src/pages/routes/form';
+import { fateOf, fieldsOf, holds, isLeftover, mistakes, stateOf, textOf as routeText } from '../../src/pages/routes/form';
 import { changed, formOf, thresholdTrial } from '../../src/pages/settings/form';
 
 describe('mistakes of a spec', () => {
@@ -468,5 +468,26 @@ describe('a route in a form', () => {
     [{ maintenance: true }, 'maintenance'],
     [{ health: { targets: [{ state: 'stopped' }] } }, 'stopped'],
     [{ health: { targets: [{ state: 'up' }] } }, 'up'],
+    [{ health: { targets: [{ state: 'not_asked' }] } }, 'not_asked'],
+    [{ health: { targets: [{ state: 'up' }, { state: 'not_asked' }] } }, 'up'],
+    [{ health: { targets: [{ state: 'not_asked' }, { state: 'down' }] } }, 'down'],
   ])('%j does %s', (change, word) => expect(stateOf({ ...route, ...change } as Route).word).toBe(word));
+  it.each([
+    [{ stage_id: '' }, null, false],
+    [{ stage_id: 's', instance_id: '' }, 'gone', true],
+    [{ stage_id: 's', instance_id: 'i', instance_status: 'missing', stale_since: '2026-01-01T00:00:00Z' }, 'missing', true],
+    [{ stage_id: 's', instance_id: 'i', instance_status: 'stopped', stale_since: '2026-01-01T00:00:00Z' }, 'stale', true],
+    [{ stage_id: 's', instance_id: 'i', instance_status: 'stopped', stale_since: null }, 'stopped', false],
+    [{ stage_id: 's', instance_id: 'i', instance_status: 'running', stale_since: null }, null, false],
+  ])('%j has become %s', (change, fate, left) => {
+    expect(fateOf({ ...route, ...change } as Route)).toBe(fate);
+    expect(isLeftover({ ...route, ...change } as Route)).toBe(left);
+  });
+  it('is found by what is written of it, and not by what is not', () => {
+    const r = { ...route, domains: ['wiki.example.com'], notes: 'The Printer' } as Route;
+    expect(holds(r, ' printer ')).toBe(true);
+    expect(holds(r, 'WIKI.')).toBe(true);
+    expect(holds(r, '')).toBe(true);
+    expect(holds(r, 'nowhere')).toBe(false);
+  });
 });

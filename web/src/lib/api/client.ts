@@ -60,7 +60,8 @@ export type RegistryPreset = S['RegistryPreset'];
 export type RegistryTest = S['RegistryTest'];
 export type TagRule = S['TagRule'];
 export type Route = S['Route'];
-export type RouteChange = Omit<S['UpdateProxyRequest'], '$schema' | 'targets' | 'notes'>;
+export type ProxyImport = S['ProxyImport'];
+export type RouteChange = Omit<S['UpdateProxyRequest'], '$schema' | 'targets'>;
 export type RouteTest = S['RouteTest'];
 type Problem = S['Problem'];
 

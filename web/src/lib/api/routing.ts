@@ -16,4 +16,7 @@ export const updateProxy = (r: Route, body: S['UpdateProxyRequest']) => ok(api.P
 export const deleteRoute = (id: string) => ok(api.DELETE('/api/routes/{id}', byId(id)));
 export const deleteProxy = (id: string) => ok(api.DELETE('/api/proxies/{id}', byId(id)));
 export const tryProxy = (body: S['TryProxyRequest']) => ok(api.POST('/api/proxies/test', { body }));
+export const exportProxies = () => ok(api.GET('/api/proxies/export'));
+export const importProxies = (document: S['ProxyDoc'], dry_run: boolean) =>
+  ok(api.POST('/api/proxies/import', { body: { document, dry_run } }));
 export const testRoute = (id: string) => ok(api.POST('/api/routes/{id}/test', byId(id)));

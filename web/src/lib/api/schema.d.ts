@@ -1160,6 +1160,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/proxies/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All standalone proxies as one document, without their secrets */
+        get: operations["export-proxies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/proxies/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring the standalone proxies to what a document says, all or none, or tell what that would change */
+        post: operations["import-proxies"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/proxies/test": {
         parameters: {
             query?: never;
@@ -1405,6 +1439,40 @@ export interface paths {
         head?: never;
         /** Change a route of a stage */
         patch: operations["update-route"];
+        trace?: never;
+    };
+    "/api/routes/{id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Serve a route of a stage no more, but keep it and its domains */
+        post: operations["disable-route"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/routes/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Serve a route of a stage again */
+        post: operations["enable-route"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/routes/{id}/health": {
@@ -2292,6 +2360,7 @@ export interface components {
              * @description 0: any
              */
             max_body_bytes?: number;
+            /** @description for people */
             notes?: string;
             /** @description such as /api; default / */
             path_prefix?: string;
@@ -2375,7 +2444,7 @@ export interface components {
              * @description said only to who came over TLS
              */
             hsts_seconds?: number;
-            /** @description of the stage; absent: the one that serves */
+            /** @description of the stage; absent: the one that serves. Of a stage whose tags run side by side it has to be named, and the route stays with it */
             instance_id?: string;
             /** @description a page says that it is being worked on */
             maintenance?: boolean;
@@ -2385,6 +2454,8 @@ export interface components {
              * @description 0: any
              */
             max_body_bytes?: number;
+            /** @description for people */
+            notes?: string;
             /** @description such as /api; default / */
             path_prefix?: string;
             /**
@@ -2989,6 +3060,11 @@ export interface components {
                 [key: string]: string;
             };
         };
+        ImportProxiesRequest: {
+            document: components["schemas"]["ProxyDoc"];
+            /** @description tell only; nothing is written */
+            dry_run?: boolean;
+        };
         Instance: {
             /** @description stretches of its age in which nobody watched; of a single instance */
             blind?: components["schemas"]["BlindSpan"][] | null;
@@ -3046,6 +3122,11 @@ export interface components {
             intended: "running" | "stopped";
             /** Format: date-time */
             last_alive_at: string | null;
+            /**
+             * Format: date-time
+             * @description of the newest of them, also while it did not run; of a single instance
+             */
+            last_request_at?: string | null;
             /** @description of the container */
             name: string;
             oom_killed: boolean;
@@ -3059,6 +3140,11 @@ export interface components {
             project: string;
             project_id: string;
             protection: components["schemas"]["Protection"] | null;
+            /**
+             * Format: int64
+             * @description that came to it by its routes; of a single instance. No reason to be stale or not
+             */
+            requests?: number;
             /** Format: int64 */
             restart_count: number;
             /** Format: int64 */
@@ -3793,6 +3879,128 @@ export interface components {
             until: string | null;
             why?: string;
         };
+        ProxyDoc: {
+            /** @enum {string} */
+            document: "docker-watcher.standalone-proxies";
+            exported_at?: string;
+            /** @description for people */
+            note?: string;
+            proxies: components["schemas"]["ProxyDocItem"][];
+            /** Format: int64 */
+            version: number;
+        };
+        ProxyDocItem: {
+            /** @description addresses and networks; empty: all */
+            allow_ips?: string[];
+            /** @description who may come in; empty: everybody */
+            basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
+            /** @description 100ms to 1m, default 5s */
+            connect_timeout?: string;
+            deny_ips?: string[];
+            /** @description names such as app.example.com, each leading to one place only */
+            domains?: string[];
+            enabled?: boolean;
+            /** @description null: none */
+            health_check?: {
+                /**
+                 * Format: int64
+                 * @description bad ones that take it out, default 3
+                 */
+                fails?: number;
+                /** @description 1s to 1h, default 10s */
+                interval?: string;
+                /**
+                 * Format: int64
+                 * @description good answers in a row that bring a target back, default 1
+                 */
+                passes?: number;
+                path: string;
+                /** @description 100ms to 1m, default 5s */
+                timeout?: string;
+            } | null;
+            /**
+             * Format: int64
+             * @description said only to who came over TLS
+             */
+            hsts_seconds?: number;
+            /** @description of the one that is changed, if there is one; else one of its domains, with the path, tells */
+            id?: string;
+            /** @description a page says that it is being worked on */
+            maintenance?: boolean;
+            maintenance_note?: string;
+            /**
+             * Format: int64
+             * @description 0: any
+             */
+            max_body_bytes?: number;
+            /** @description for people */
+            notes?: string;
+            /** @description such as /api; default / */
+            path_prefix?: string;
+            /**
+             * Format: int64
+             * @description 301, 302, 303, 307 or 308; default 307
+             */
+            redirect_code?: number;
+            /** @description who comes over http is sent to https */
+            redirect_https?: boolean;
+            /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
+            redirect_to?: string;
+            /** @description set before the target is asked */
+            request_headers?: components["schemas"]["Header"][];
+            /** @description set in what the client gets */
+            response_headers?: components["schemas"]["Header"][];
+            /** @description until the head of the answer: 100ms to 1h, default 1m */
+            response_timeout?: string;
+            /** @description the target sees its own name as the host */
+            rewrite_host?: boolean;
+            /** @description the target does not see the path prefix */
+            strip_prefix?: boolean;
+            targets?: string[];
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
+            /** @description default true */
+            websockets?: boolean;
+        };
+        ProxyImport: {
+            /** @description false: of a dry run, nothing was written */
+            applied: boolean;
+            /** Format: int64 */
+            changed: number;
+            /** Format: int64 */
+            created: number;
+            /** @description in the order of the document */
+            items: components["schemas"]["ProxyImportItem"][];
+            /**
+             * Format: int64
+             * @description while there is one, nothing can be imported
+             */
+            refused: number;
+            /** Format: int64 */
+            unchanged: number;
+        };
+        ProxyImportItem: {
+            /** @enum {string} */
+            action: "create" | "change" | "unchanged" | "refused";
+            /** @description what of it */
+            changed: string[];
+            /** @description why it is refused */
+            errors: components["schemas"]["ProblemField"][];
+            /** @description of the one that is there */
+            id?: string;
+            /**
+             * Format: int64
+             * @description in the document, from 0
+             */
+            index: number;
+            /** @description its first domain */
+            name: string;
+        };
         ReachedBy: {
             /**
              * Format: date-time
@@ -4059,6 +4267,11 @@ export interface components {
             deny_ips: string[];
             domains: string[];
             enabled: boolean;
+            /**
+             * Format: int64
+             * @description of them: answers of 500 and above, and those that never came
+             */
+            errors: number;
             /** @description null while it is not served */
             health: components["schemas"]["RouteHealth"] | null;
             health_check: components["schemas"]["HealthCheck"] | null;
@@ -4074,12 +4287,17 @@ export interface components {
              * @description of the instance
              */
             last_alive_at: string | null;
+            /**
+             * Format: date-time
+             * @description null: none came yet
+             */
+            last_request_at: string | null;
             maintenance: boolean;
             maintenance_note?: string;
             /** Format: int64 */
             max_body_bytes: number;
             notes?: string;
-            /** @description who made a standalone proxy */
+            /** @description who made it; absent: a deploy did, or nobody knows any more */
             owner?: string;
             path_prefix: string;
             /**
@@ -4094,6 +4312,11 @@ export interface components {
             redirect_https: boolean;
             redirect_to?: string;
             request_headers: components["schemas"]["Header"][];
+            /**
+             * Format: int64
+             * @description that came to it since it was made, also over restarts
+             */
+            requests: number;
             response_headers: components["schemas"]["Header"][];
             response_timeout: string;
             /** Format: int64 */
@@ -4131,7 +4354,7 @@ export interface components {
             errors: number;
             /**
              * Format: date-time
-             * @description null: none since the proxy was started
+             * @description null: none came yet
              */
             last_request_at: string | null;
             /**
@@ -4141,7 +4364,7 @@ export interface components {
             open: number;
             /**
              * Format: int64
-             * @description since the proxy was started
+             * @description since the route was made, also over restarts
              */
             requests: number;
             targets: components["schemas"]["TargetHealth"][];
@@ -4559,6 +4782,11 @@ export interface components {
             image_tag: string;
             /** Format: date-time */
             last_alive_at: string | null;
+            /**
+             * Format: date-time
+             * @description of the newest of them, also while it did not run
+             */
+            last_request_at?: string | null;
             /** @description of the container */
             name: string;
             /** @description what policy makes of it, and when */
@@ -4569,6 +4797,11 @@ export interface components {
             protection: components["schemas"]["Protection"] | null;
             /** @description the verdict in words */
             reason: string;
+            /**
+             * Format: int64
+             * @description that came to it by its routes
+             */
+            requests?: number;
             /** Format: int64 */
             revision: number;
             /** @description its name */
@@ -4634,8 +4867,13 @@ export interface components {
             open: number;
             /** @description what to do about it */
             remedy?: string;
-            /** @enum {string} */
-            state: "up" | "down" | "stopped" | "unreachable";
+            /** @description what an engine said of it when it was asked first, in its own words */
+            said?: string;
+            /**
+             * @description not_asked: nobody has come to it yet and no health check asks it
+             * @enum {string}
+             */
+            state: "up" | "not_asked" | "down" | "stopped" | "unreachable";
             /** Format: date-time */
             stopped_since: string | null;
             target: string;
@@ -4860,6 +5098,7 @@ export interface components {
              * @description 0: any
              */
             max_body_bytes?: number;
+            /** @description for people */
             notes?: string;
             /** @description such as /api; default / */
             path_prefix?: string;
@@ -4950,6 +5189,8 @@ export interface components {
              * @description 0: any
              */
             max_body_bytes?: number;
+            /** @description for people */
+            notes?: string;
             /** @description such as /api; default / */
             path_prefix?: string;
             /** Format: int64 */
@@ -7437,6 +7678,10 @@ export interface operations {
                 actor?: string;
                 /** @description in the message */
                 text?: string;
+                /** @description not before */
+                from?: string;
+                /** @description before */
+                to?: string;
             };
             header?: never;
             path?: never;
@@ -7508,6 +7753,10 @@ export interface operations {
                 actor?: string;
                 /** @description in the message */
                 text?: string;
+                /** @description not before */
+                from?: string;
+                /** @description before */
+                to?: string;
                 /** @description one JSON object a line as the log has them, or comma-separated values */
                 format?: "ndjson" | "csv";
             };
@@ -12489,6 +12738,158 @@ export interface operations {
             };
         };
     };
+    "export-proxies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProxyDoc"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-proxies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportProxiesRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProxyImport"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "try-proxy": {
         parameters: {
             query?: never;
@@ -14156,6 +14557,8 @@ export interface operations {
                 project_id?: string;
                 stage_id?: string;
                 instance_id?: string;
+                /** @description only those whose instance is gone, whose container is missing, that do not run, that are stale; leftover: gone, missing or stale */
+                leads_to?: "gone" | "missing" | "stopped" | "stale" | "leftover";
             };
             header?: never;
             path?: never;
@@ -14545,6 +14948,216 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "disable-route": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enable-route": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,157 @@
+// Routes and standalone proxies in a real browser: what leads to nothing, what was counted, and documents that are imported whole.
+// routes_test.go prepares the ground and runs it. The flows are one story, told in order.
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { after, before, test } from 'node:test';
+import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+
+const { BASE_URL, SETUP_LINK, TOKEN, TARGET } = process.env;
+
+/** @type {import('playwright-core').Page} */
+let page;
+let stale;
+before(async () => {
+  page = await open(await context(BASE_URL));
+  await page.goto(SETUP_LINK);
+  await page.getByLabel('Name').fill('anna');
+  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
+  await page.getByRole('button', { name: 'Make admin and sign in' }).click();
+  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  stale = (await api('GET', '/api/containers/stale?limit=1')).items[0];
+  const route = { stage_id: stale.stage_id, instance_id: stale.id, port: 8080, domains: ['old.example.com'], notes: 'the fair' };
+  await api('POST', '/api/routes', route);
+  await api('POST', '/api/proxies', { domains: ['wiki.example.com'], targets: [TARGET], notes: 'The wiki' });
+  await api('POST', '/api/proxies', { domains: ['nas.example.com'], targets: ['container:nas:80'] });
+  await page.goto(BASE_URL + '/routes');
+});
+after(async () => {
+  await (await browser()).close();
+});
+
+const api = async (method, path, body) => {
+  const answer = await fetch(BASE_URL + path, {
+    method,
+    headers: { authorization: `Bearer ${TOKEN}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+    body: body ? JSON.stringify(body) : undefined,
+  });
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.clone().text()}`);
+  return answer.status === 204 ? undefined : answer.json();
+};
+const button = (name, where = page) => where.getByRole('button', { name, exact: typeof name === 'string' });
+const dialog = (name) => page.getByRole('dialog', name ? { name } : {});
+const row = (name) => page.getByRole('listitem').filter({ hasText: name });
+/** Pictures for who wants to look, no barrier in either theme, and no width that a phone does not have. */
+async function clean(what) {
+  for (const colorScheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    assert.deepEqual((await new AxeBuilder(page).analyze()).violations, [], `${what}, ${colorScheme}`);
+    await shot(page, `${what}-${colorScheme}`);
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await eventually(async () => {
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `${what}: ${wide} px wide on a phone`);
+  });
+  await shot(page, `${what}-phone`);
+  await page.setViewportSize({ width: 1360, height: 850 });
+}
+const through = async (host) => {
+  const [hostname, port] = (await api('GET', '/api/routing')).listen.split(':');
+  return new Promise((done, failed) => {
+    request({ hostname, port, headers: { host } }, (answer) => {
+      answer.resume().on('end', () => done(answer.statusCode));
+    })
+      .on('error', failed)
+      .end();
+  });
+};
+
+test('what leads to something stale is told, found and counted', async () => {
+  await row('old.example.com').getByText('Stale', { exact: true }).waitFor();
+  await row('wiki.example.com').getByText('Not asked yet').waitFor();
+  await row('wiki.example.com').getByText('No request yet').waitFor();
+  await page.getByText('One route leads to nothing, or to what is stale.').waitFor();
+  assert.equal(await through('old.example.com'), 503);
+  assert.equal(await through('wiki.example.com'), 200);
+  await row('wiki.example.com').getByText('Up', { exact: true }).waitFor({ timeout: 30_000 });
+  await row('wiki.example.com')
+    .getByText(/1 request, the last/)
+    .waitFor();
+  await row('old.example.com')
+    .getByText(/1 failed/)
+    .waitFor();
+  await clean('routes');
+
+  await button('Show them').click();
+  await row('old.example.com').waitFor();
+  assert.equal(await row('wiki.example.com').count(), 0);
+  await page.getByText('None of them is so.').waitFor();
+  await clean('routes-leftovers');
+  await page.getByLabel('Show', { exact: true }).selectOption({ label: 'All' });
+  await page.getByLabel('Search domains, targets, notes').fill('THE WIKI');
+  await row('wiki.example.com').waitFor();
+  assert.equal(await row('nas.example.com').count(), 0);
+  await page.getByLabel('Search domains, targets, notes').fill('');
+});
+
+test('an instance tells when somebody came to it, and is no less stale for it', async () => {
+  await page.goto(`${BASE_URL}/instances/${stale.id}`);
+  await page.getByText('Last request', { exact: true }).waitFor();
+  await page.getByText(/: 1 request in all$/).waitFor();
+  assert.equal((await api('GET', `/api/instances/${stale.id}`)).stale, true);
+  await clean('instance-requests');
+  await page.goto(BASE_URL + '/routes');
+});
+
+test('a stage whose tags run side by side asks for the instance', async () => {
+  const stages = (await api('GET', '/api/stages')).items.filter((s) => s.strategy === 'parallel');
+  assert.ok(stages.length, 'the world has previews');
+  await button('Add route').click();
+  const sheet = dialog('Add a route');
+  await sheet.getByLabel('Stage').selectOption({ label: `${stages[0].project}/${stages[0].name}` });
+  await sheet.getByText('the route stays with this one, and goes with it').waitFor();
+  await sheet.getByLabel('Domains').fill('mine.example.com');
+  await sheet.getByLabel('Port of the container').fill('80');
+  await sheet.getByLabel('Note').fill('for anna');
+  await clean('route-sheet-preview');
+  await button('Add route', sheet).click();
+  await sheet.waitFor({ state: 'detached' });
+  await row('mine.example.com').getByText('for anna').waitFor();
+  await row('mine.example.com').getByText('made by anna').waitFor();
+});
+
+test('standalone proxies are exported and imported, told row by row before', async () => {
+  const [download] = await Promise.all([page.waitForEvent('download'), button('Export').click()]);
+  const doc = JSON.parse(await (await import('node:fs/promises')).readFile(await download.path(), 'utf8'));
+  assert.equal(doc.proxies.length, 2);
+
+  const changed = doc.proxies.find((p) => p.domains[0] === 'wiki.example.com');
+  changed.notes = 'Another wiki';
+  doc.proxies.push(
+    { domains: ['new.example.com'], targets: [TARGET] },
+    { domains: ['bad.example.com'], targets: ['http://169.254.169.254'] },
+  );
+  await button('Import').click();
+  const d = dialog('Import standalone proxies');
+  await d.getByLabel('Document').fill('{');
+  await button('Look at it', d).click();
+  await d.getByText('It is no JSON document.').waitFor();
+  await d.getByLabel('Document').fill(JSON.stringify(doc, null, 2));
+  await clean('routes-import-text');
+  await button('Look at it', d).click();
+  await d.getByText('1 to add, 1 to change, 1 as they are').waitFor();
+  await d.getByText(/refused as a target: a link-local address/).waitFor();
+  assert.equal(await button(/^Import \d/, d).count(), 0);
+  await clean('routes-import');
+  assert.equal((await api('GET', '/api/proxies')).items.length, 2);
+
+  await button('Back', d).click();
+  doc.proxies.pop();
+  await d.getByLabel('Document').fill(JSON.stringify(doc));
+  await button('Look at it', d).click();
+  await button('Import 2', d).click();
+  await d.waitFor({ state: 'detached' });
+  await row('new.example.com').waitFor();
+  await row('wiki.example.com').getByText('Another wiki').waitFor();
+  assert.deepEqual(open.complaints, []);
+});
