@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/tagrule":  {},
 	"internal/compose":  {"internal/store"},
 	"internal/proxy":    {},
+	"internal/plane":    {"internal/proxy"},
 	"internal/routing":  {"internal/store", "internal/docker", "internal/proxy", "internal/events"},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
@@ -50,7 +51,7 @@ var allowed = map[string][]string{
 	"cmd/server": {
 		"internal/config", "internal/store", "internal/docker", "internal/schedule", "internal/events",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/registry", "internal/deploy",
-		"internal/poll", "internal/api", "web", "internal/usage", "internal/proxy", "internal/routing",
+		"internal/poll", "internal/api", "web", "internal/usage", "internal/proxy", "internal/routing", "internal/plane",
 	},
 	"cmd/docker-watcher":        {"client", "cmd/docker-watcher/screen"},
 	"cmd/docker-watcher/screen": {},

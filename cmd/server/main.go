@@ -31,6 +31,9 @@ const (
 func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "proxy" {
+		return startProxy(args[1:], getenv, stdout, stderr)
+	}
 	cfg, err := config.Load(args, getenv)
 	switch {
 	case errors.Is(err, config.ErrHelp):

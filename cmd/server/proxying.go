@@ -15,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -26,10 +27,11 @@ const tableFile = "proxy-table.json"
 // errProxyListen is that the port of the proxy cannot be had.
 var errProxyListen = errors.New("the proxy cannot listen")
 
-// front is the built-in proxy with what keeps it in step; nil without a listener.
+// front is the built-in proxy with what keeps it in step; nil without a listener. It serves by itself, or has another process serve.
 type front struct {
-	listener net.Listener
-	server   *proxy.Server
+	listener net.Listener  // nil: another process has it
+	server   *proxy.Server // nil: the same
+	plane    *plane.Client // nil: it serves by itself
 	router   *routing.Router
 }
 
@@ -70,6 +72,9 @@ func isLocal(addr netip.Addr) bool {
 
 // newFront joins the proxy and what keeps it in step. It answers by the last good table until the first one is made.
 func newFront(ctx context.Context, cfg config.Config, l net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
+	if cfg.ProxySocket != "" {
+		return newApart(ctx, cfg, policy, db, fleet, bus, log)
+	}
 	if l == nil {
 		return nil
 	}
@@ -100,6 +105,9 @@ func (f *front) routes(policy proxy.Policy) api.Routes {
 	if f == nil {
 		return api.Routes{Policy: policy}
 	}
+	if f.plane != nil {
+		return api.Routes{Policy: f.knowing(policy), Router: f.router, Proxy: f.plane, Apart: f.apart}
+	}
 	return api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String()}
 }
 
@@ -107,6 +115,9 @@ func (f *front) routes(policy proxy.Policy) api.Routes {
 func (f *front) parts() []func(context.Context) error {
 	if f == nil {
 		return nil
+	}
+	if f.plane != nil {
+		return []func(context.Context) error{f.plane.Run, f.router.Run}
 	}
 	serve := func(ctx context.Context) error { return f.server.Serve(ctx, f.listener, drainTimeout) }
 	return []func(context.Context) error{serve, f.server.Run, f.router.Run}
@@ -116,6 +127,9 @@ func (f *front) parts() []func(context.Context) error {
 func (f *front) proxyLine() string {
 	if f == nil {
 		return ""
+	}
+	if f.plane != nil {
+		return f.apartLine()
 	}
 	return fmt.Sprintf("docker-watcher serves routes at %s\n", baseURL(f.listener.Addr()))
 }

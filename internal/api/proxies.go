@@ -16,8 +16,33 @@ import (
 type Routes struct {
 	Policy proxy.Policy
 	Router *routing.Router // nil: nothing is served
-	Proxy  *proxy.Server   // nil with Router
+	Proxy  Reporter        // nil with Router
 	Listen string
+	// Apart tells how things stand with the process that serves; nil: this one does.
+	Apart func() Apart
+}
+
+// Reporter tells how a rule of the table that is served does; false: it is in none, or nobody knows.
+type Reporter interface {
+	Report(rule string) (proxy.Report, bool)
+}
+
+// Apart is the data plane as a process of its own.
+type Apart struct {
+	Listen  string // host:port; empty: it was never reached
+	Socket  string
+	Version string
+	PID     int
+	Started time.Time
+	Away    string // why it cannot be reached; empty: it can
+}
+
+// away is why the data plane cannot be reached; empty: it can, or there is none.
+func (r Routes) away() string {
+	if r.Apart == nil {
+		return ""
+	}
+	return r.Apart().Away
 }
 
 // routeJSON is a standalone proxy or a route of a stage.
@@ -27,7 +52,7 @@ type routeJSON struct {
 	PathPrefix string   `json:"path_prefix"`
 	Enabled    bool     `json:"enabled"`
 	TLS        string   `json:"tls" enum:"off"`
-	State      string   `json:"state" enum:"served,disabled,not_served,no_listener" doc:"no_listener: the daemon was started without --proxy-http; not_served: see /api/routing"`
+	State      string   `json:"state" enum:"served,disabled,not_served,no_listener,unknown" doc:"no_listener: the daemon was started without --proxy-http or --proxy-socket; not_served: see /api/routing; unknown: the data plane, a process of its own, cannot be reached, and answers by what it has if it runs"`
 
 	Targets []string `json:"targets,omitempty" doc:"of a standalone proxy"`
 	Owner   string   `json:"owner,omitempty" doc:"who made a standalone proxy"`
@@ -129,6 +154,7 @@ const (
 	stateDisabled   = "disabled"
 	stateNotServed  = "not_served"
 	stateNoListener = "no_listener"
+	stateUnknown    = "unknown"
 )
 
 func (s *server) stateOf(v store.RouteView) string {
@@ -137,6 +163,8 @@ func (s *server) stateOf(v store.RouteView) string {
 		return stateDisabled
 	case s.d.Routes.Router == nil:
 		return stateNoListener
+	case s.d.Routes.away() != "":
+		return stateUnknown
 	}
 	// As long as another table is asked for than the one that is served, nobody knows of what is not in it.
 	if _, ok := s.d.Routes.Proxy.Report(v.ID); !ok || s.d.Routes.Router.State().Error != "" {

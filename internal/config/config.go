@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The ways in which Load ends without a Config to run with.
@@ -33,8 +34,11 @@ type Config struct {
 	DockerHost     string // unix:///path or tcp://host:port
 	LogLevel       slog.Level
 	LogFormat      LogFormat
-	AdminTokenFile string // "" or a file whose content is an admin API token
-	ProxyHTTP      string // host:port of the proxy; "": there is none
+	AdminTokenFile string        // "" or a file whose content is an admin API token
+	ProxyHTTP      string        // host:port of the proxy; "": there is none
+	ProxySocket    string        // of the data plane, if that is a process of its own; "": it is not
+	ProxyTakeOver  bool          // server proxy: take the place of the one that runs
+	ProxyPatience  time.Duration // server proxy: for what is open when another one takes the place
 }
 
 // LogFormat is the shape of a log line.
@@ -63,18 +67,31 @@ func options(dockerHost string) []option {
 		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
+		{"proxy-socket", "PATH", "where 'server proxy' serves the routes as a process of its own: the socket by which it is told what to serve; instead of --proxy-http", "", func(c *Config, v string) error { return setOptional(&c.ProxySocket, v) }},
 	}
 }
 
 // Load reads arguments (without the program's name) and environment. It answers
 // ErrHelp or ErrVersion when that was asked for, else an ErrUsage that lists every mistake.
 func Load(args []string, getenv func(string) string) (Config, error) {
-	opts := options(defaultEngine(getenv))
-	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	c, err := load("server", options(defaultEngine(getenv)), nil, args, getenv)
+	if err == nil && c.ProxySocket != "" && c.ProxyHTTP != "" {
+		return Config{}, usage(errors.New("--proxy-http and --proxy-socket exclude one another: the daemon serves the routes itself, or 'server proxy' does"))
+	}
+	return c, err
+}
+
+// load reads options and, for the command line alone, switches.
+func load(name string, opts []option, switches []toggle, args []string, getenv func(string) string) (Config, error) {
+	var c Config
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	given := make(map[string]*string, len(opts))
 	for _, o := range opts {
 		given[o.name] = flags.String(o.name, o.fallback, o.usage)
+	}
+	for _, s := range switches {
+		flags.BoolVar(s.of(&c), s.name, false, s.usage)
 	}
 	version := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
@@ -92,7 +109,6 @@ func Load(args []string, getenv func(string) string) (Config, error) {
 	}
 	onLine := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { onLine[f.Name] = true })
-	var c Config
 	for _, o := range opts {
 		value, from := *given[o.name], "--"+o.name
 		if env := getenv(twin(o.name)); env != "" && !onLine[o.name] {
@@ -237,7 +253,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP),
+		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_socket", c.ProxySocket),
 	)
 }
 
@@ -254,18 +270,13 @@ func Help() string {
 it knows, and removes exactly those that you agree to.
 
 Usage:  server [flags]
+        server proxy [flags]   serves the routes as a process of its own: server proxy --help
 
 Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
 
 Flags (each may be given as an environment variable instead; a flag wins):
 `)
-	for _, o := range options("unix:///var/run/docker.sock") {
-		fmt.Fprintf(&b, "\n  --%s %s\n      %s\n", o.name, o.arg, o.usage)
-		if o.fallback != "" {
-			fmt.Fprintf(&b, "      default: %s\n", o.fallback)
-		}
-		fmt.Fprintf(&b, "      or: %s\n", twin(o.name))
-	}
+	writeOptions(&b, options("unix:///var/run/docker.sock"))
 	b.WriteString(`
   --version
       print the version and end
@@ -276,4 +287,14 @@ Examples:
   DOCKER_WATCHER_LOG_FORMAT=json server --admin-token-file /run/secrets/admin-token
 `)
 	return b.String()
+}
+
+func writeOptions(b *strings.Builder, opts []option) {
+	for _, o := range opts {
+		fmt.Fprintf(b, "\n  --%s %s\n      %s\n", o.name, o.arg, o.usage)
+		if o.fallback != "" {
+			fmt.Fprintf(b, "      default: %s\n", o.fallback)
+		}
+		fmt.Fprintf(b, "      or: %s\n", twin(o.name))
+	}
 }

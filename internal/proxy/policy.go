@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,8 @@ import (
 type Policy struct {
 	// Own are the listeners of docker-watcher itself.
 	Own []netip.AddrPort
+	// OwnElsewhere are listeners of docker-watcher in another process, as far as they are known by now; nil: there are none.
+	OwnElsewhere func() []netip.AddrPort
 	// Engines are where engines listen that it commands, as host:port: who comes to one is root there.
 	Engines []string
 	// Refused are what the admin refuses beside.
@@ -86,10 +89,11 @@ func (p Policy) reason(addr netip.Addr, port uint16) string {
 			return reasonEngine
 		}
 	}
-	for _, own := range p.Own {
-		if own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr) {
-			return reasonLoop
-		}
+	ours := func(own netip.AddrPort) bool {
+		return own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr)
+	}
+	if slices.ContainsFunc(p.Own, ours) || p.OwnElsewhere != nil && slices.ContainsFunc(p.OwnElsewhere(), ours) {
+		return reasonLoop
 	}
 	return ""
 }

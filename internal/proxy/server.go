@@ -51,6 +51,8 @@ type Server struct {
 
 	applying sync.Mutex
 	mu       sync.Mutex
+	leaving  atomic.Bool
+	conns    atomic.Int64
 	retired  map[*upstream]struct{} // left the table, and something is open on them
 	changed  chan struct{}          // closed and made anew when the table or what is open on a retired target changes
 }
@@ -156,7 +158,7 @@ func (s *Server) Open(prefix string) int {
 func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Duration) error {
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, ConnState: s.countConns,
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 
 		DisableGeneralOptionsHandler: true,
@@ -182,6 +184,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.leaving.Load() && !upgrades(r) {
+		w.Header().Set("Connection", "close")
+	}
 	if status, why := malformed(r); status != 0 {
 		page{status: status, title: http.StatusText(status), text: why}.write(w, r)
 		return
