@@ -33,10 +33,10 @@ func (e awayError) Away() bool          { return true }
 var errLeft = errors.New("another data plane has taken the place")
 
 const (
-	// comeback is how long a change waits for a plane that is being started anew, and how long one may be away before anybody is told.
-	comeback    = 5 * time.Second
-	retryPause  = 100 * time.Millisecond
-	reportsLast = time.Second // before they are asked for anew
+	// usualComeback is how long a change waits for a plane that is being started anew, and how long one may be away before anybody is told.
+	usualComeback = 3 * time.Second
+	retryPause    = 100 * time.Millisecond
+	reportsLast   = time.Second // before they are asked for anew
 )
 
 // ClientOptions say what a client stands on.
@@ -54,8 +54,9 @@ type ClientOptions struct {
 
 // Client is how the daemon has another process answer.
 type Client struct {
-	o    ClientOptions
-	http *http.Client
+	o        ClientOptions
+	http     *http.Client
+	comeback time.Duration
 
 	mu      sync.Mutex
 	hello   Hello
@@ -71,7 +72,7 @@ type Client struct {
 
 // NewClient joins the parts; it comes to nobody yet.
 func NewClient(o ClientOptions) *Client {
-	return &Client{o: o, why: "it was not asked yet", http: &http.Client{Transport: &http.Transport{
+	return &Client{o: o, comeback: usualComeback, why: "it was not asked yet", http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, o.Socket) },
 		// A kept connection would be to the plane before when another one has taken its place.
 		DisableKeepAlives: true, DisableCompression: true,
@@ -195,7 +196,7 @@ func within(limit time.Duration) (context.Context, context.CancelFunc) {
 
 // persist tries again while a plane is being started anew, or another one takes the place.
 func (c *Client) persist(ctx context.Context, try func() error) error {
-	until := time.Now().Add(comeback)
+	until := time.Now().Add(c.comeback)
 	for {
 		err := try()
 		if !errors.Is(err, errLeft) && !errors.Is(err, ErrAway) || time.Now().After(until) || !pause(ctx, retryPause) {

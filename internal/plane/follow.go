@@ -29,7 +29,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		late := time.Since(gone) >= comeback
+		late := time.Since(gone) >= c.comeback
 		if late || !errors.Is(err, ErrAway) {
 			c.lose(err)
 		}
