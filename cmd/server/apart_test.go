@@ -63,13 +63,19 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func newApartBed(t *testing.T) *apart {
+func shortDir(t *testing.T) string {
 	t.Helper()
-	data, err := os.MkdirTemp("", "dwapart") // the path of a socket is short
+	dir, err := os.MkdirTemp("", "dwap") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func newApartBed(t *testing.T) *apart {
+	t.Helper()
+	data := shortDir(t)
 	a := &apart{t: t, data: data, addr: freePort(t), socket: filepath.Join(data, "proxy", "control.sock")}
 	a.plane = a.launch(binary)
 	return a
@@ -192,7 +198,7 @@ func (c *crowd) openSocket() {
 	c.t.Cleanup(func() { _ = conn.Close() })
 	fmt.Fprintf(conn, "GET /echo HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", c.host)
 	c.socket, c.socketIn = conn, bufio.NewReader(conn)
-	resp, err := http.ReadResponse(c.socketIn, nil)
+	resp, err := http.ReadResponse(c.socketIn, nil) //nolint:bodyclose // there is none
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		c.t.Fatalf("the WebSocket was not opened: %v %v", resp, err)
 	}
@@ -398,7 +404,7 @@ func TestDataPlaneServesWithoutADaemon(t *testing.T) {
 	})
 	t.Logf("%d KiB", rss>>10)
 
-	d = a.feed(binary, engine)
+	a.feed(binary, engine)
 	eventually(t, "what was changed meanwhile is served", func() bool { return a.answers("late.example") == http.StatusOK })
 }
 
@@ -465,6 +471,33 @@ func TestReplacementsThatMustNotHappen(t *testing.T) {
 	a.launch(binary, "--take-over")
 }
 
+// TestDataPlaneServesOnWhenItsProgramIsBroken has it start a successor that cannot run.
+func TestDataPlaneServesOnWhenItsProgramIsBroken(t *testing.T) {
+	a := newApartBed(t)
+	a.plane.end(syscall.SIGTERM)
+	dir := t.TempDir()
+	program, broken := filepath.Join(dir, "server"), filepath.Join(dir, "broken")
+	for what, err := range map[string]error{"link": os.Link(binary, program), "write": os.WriteFile(broken, []byte("#!/bin/sh\nexit 3\n"), 0o700)} {
+		if err != nil {
+			t.Fatal(what, err)
+		}
+	}
+	a.plane = a.launch(program)
+	if err := os.Rename(broken, program); err != nil {
+		t.Fatal(err)
+	}
+	for _, says := range []string{"exit status 3", "no such file"} {
+		if err := a.plane.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, says, func() bool { return strings.Contains(a.plane.stderr.String(), says) })
+		if a.answers("nobody.example") != http.StatusNotFound {
+			t.Error("it serves no more")
+		}
+		_ = os.Remove(program) // and then there is none at all
+	}
+}
+
 func takenPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -477,24 +510,16 @@ func takenPort(t *testing.T) string {
 
 func openFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dwopen")
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 
 // TestSignalAndSystemd starts a data plane as systemd does, with an open port, and has it start its successor.
 func TestSignalAndSystemd(t *testing.T) {
-	data, err := os.MkdirTemp("", "dwapart")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	data := shortDir(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func (c *Client) Listeners() (all []netip.AddrPort) {
 
 // Connect comes to the plane for the first time. An error is no reason not to go on: Run tries again.
 func (c *Client) Connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	var h Hello
 	err := c.call(ctx, http.MethodGet, pathHello, nil, &h)

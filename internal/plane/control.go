@@ -46,7 +46,9 @@ func (p *Plane) serveControl(ctx context.Context) error {
 	if err != nil {
 		err = srv.Close()
 	}
-	<-done
+	if ended := <-done; !errors.Is(ended, http.ErrServerClosed) && !errors.Is(ended, net.ErrClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 

@@ -13,6 +13,11 @@ const longestPause = 2 * time.Second
 
 // Run hears the news of the plane until ctx ends, and comes back to it whenever it was away.
 func (c *Client) Run(ctx context.Context) error {
+	c.keepUp(ctx)
+	return nil
+}
+
+func (c *Client) keepUp(ctx context.Context) {
 	gone := time.Now() // since when it cannot be reached
 	told := false
 	wait := retryPause
@@ -42,7 +47,6 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		wait = min(2*wait, longestPause)
 	}
-	return nil
 }
 
 // follow comes to the plane and hears its news until it ends.

@@ -12,10 +12,10 @@ type held struct {
 	name  string // http, https
 	asked string // as it was asked for
 
-	once   sync.Once
-	left   chan struct{} // closed when another process takes the connections
-	ended  chan struct{} // closed by Close
-	closed sync.Once
+	once  sync.Once
+	end   sync.Once
+	left  chan struct{} // closed when another process takes the connections
+	ended chan struct{} // closed by Close
 }
 
 // hold makes a listener ready to be handed over.
@@ -39,23 +39,20 @@ func (h *held) Accept() (net.Conn, error) {
 }
 
 // leave takes no connection any more. The port stays open in the process that it was handed to.
-func (h *held) leave() (err error) {
-	h.once.Do(func() {
-		close(h.left)
-		err = h.Listener.Close()
-	})
-	return err
+func (h *held) leave() error {
+	close(h.left)
+	return h.shut()
 }
 
 // Close ends it here.
-func (h *held) Close() (err error) {
-	h.closed.Do(func() { close(h.ended) })
-	select {
-	case <-h.left:
-		return nil
-	default:
-		return h.Listener.Close()
-	}
+func (h *held) Close() error {
+	h.end.Do(func() { close(h.ended) })
+	return h.shut()
+}
+
+func (h *held) shut() (err error) {
+	h.once.Do(func() { err = h.Listener.Close() })
+	return err
 }
 
 func (h *held) endpoint() Endpoint {

@@ -46,8 +46,8 @@ type Plane struct {
 	outbox    *outbox
 	log       *slog.Logger
 
-	changing sync.Mutex // held while a table is applied, and while the place is taken
-	taking   sync.Mutex // one takes it at a time
+	changing sync.Mutex    // held while a table is applied, and while the place is taken
+	taking   chan struct{} // has one while somebody takes it
 	taken    chan struct{}
 
 	mu   sync.Mutex
@@ -78,7 +78,7 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 func newPlane(o Options, listeners []*held) *Plane {
 	p := &Plane{
 		socket: o.Socket, listeners: listeners, patience: o.Patience, version: o.Version, started: time.Now().UTC(),
-		outbox: newOutbox(), log: o.Log, taken: make(chan struct{}),
+		outbox: newOutbox(), log: o.Log, taken: make(chan struct{}), taking: make(chan struct{}, 1),
 	}
 	o.Proxy.Flipped = func(f proxy.Flip) { p.outbox.flip(f) }
 	o.Proxy.Missed = p.outbox.miss
@@ -124,10 +124,9 @@ func (p *Plane) Run(ctx context.Context, serving func()) error {
 	} else {
 		end()
 	}
-	err = errors.Join(err, group.Wait())
+	err = errors.Join(err, group.Wait(), closeHeld(p.listeners), p.control.Close()) // a part that ended early may not have
 	p.before.forget()
-	p.taking.Lock() // who took the place is told no more by now
-	defer p.taking.Unlock()
+	p.taking <- struct{}{} // who took the place is told no more by now
 	if p.left() {
 		return err
 	}

@@ -45,7 +45,7 @@ type running struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dwplane") // the path of a socket is short
+	dir, err := os.MkdirTemp("", "dwplane") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,8 +57,11 @@ func listenAt(ctx context.Context, path string) (*net.UnixListener, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("keep others from the socket: %w", err), l.Close())
 	}
-	u := l.(*net.UnixListener) //nolint:errcheck,forcetypeassert // of the network unix there is no other
-	u.SetUnlinkOnClose(false)  // it may be another's by then
+	u, ok := l.(*net.UnixListener)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("listen for the daemon: %T is no socket", l), l.Close())
+	}
+	u.SetUnlinkOnClose(false) // it may be another's by then
 	return u, nil
 }
 
@@ -111,5 +114,9 @@ func dialSocket(ctx context.Context, path string) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*net.UnixConn), nil //nolint:forcetypeassert // of the network unix there is no other
+	u, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%T is no socket", conn), conn.Close())
+	}
+	return u, nil
 }

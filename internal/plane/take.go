@@ -23,6 +23,9 @@ import (
 // takeLimit bounds how long a plane waits for the one that takes its place: that opens nothing and asks nobody, so that it is quick.
 const takeLimit = 30 * time.Second
 
+// turnLimit is how long one waits for its turn when another one, which may have just failed, is at it.
+const turnLimit = time.Second
+
 // askLimit bounds a question to the plane before.
 const askLimit = 2 * time.Second
 
@@ -49,11 +52,13 @@ const (
 
 // give hands the place to another plane, which asks for it. Nothing is given up before that one says that it serves.
 func (p *Plane) give(w http.ResponseWriter, r *http.Request) {
-	if !p.taking.TryLock() {
+	select {
+	case p.taking <- struct{}{}:
+		defer func() { <-p.taking }()
+	case <-time.After(turnLimit):
 		p.refuse(w, http.StatusConflict, fault{Error: "another data plane is taking the place at this moment"})
 		return
 	}
-	defer p.taking.Unlock()
 	if p.left() {
 		p.refuse(w, http.StatusServiceUnavailable, fault{Error: "another data plane has taken the place", Left: true})
 		return

@@ -67,5 +67,8 @@ func (s *Server) Inherit(t Table, from Carried) error {
 		}
 	}
 	s.swap(former, next)
+	if err := s.keep(t); err != nil {
+		s.log.Error("the table is served, but was not kept for the next start", "error", err)
+	}
 	return nil
 }

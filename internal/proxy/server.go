@@ -159,7 +159,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, ConnState: s.countConns,
-		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 
 		DisableGeneralOptionsHandler: true,
 	}
