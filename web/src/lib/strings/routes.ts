@@ -12,8 +12,7 @@ export const routes = {
   noRoutes: 'No domain leads to a stage yet.',
   noProxies: 'No domain leads anywhere else yet.',
   off: 'Nothing is served: the daemon was started without --proxy-http. What is written down here is served once it has a port, such as --proxy-http :80.',
-  away: (why: string) =>
-    `It is not known what is served. ${why}. If it runs, it answers by the table that it has; what is changed here is served when it is back.`,
+  away: (why: string) => `It is not known what is served. ${why}. What is changed here is kept, and served when it is back.`,
   refused: (why: string) => `The table that is asked for cannot be served. The former one is served meanwhile. ${why}`,
   served: (n: number, at: string) => `${plural(n, 'route')} served at ${at}`,
   dataPlane: (version: string, pid: number) => `, by data plane ${version} (process ${pid})`,
@@ -34,7 +33,7 @@ export const routes = {
   redirects: (to: string) => `sends to ${to}`,
   port: (n: number) => `port ${n}`,
   requests: (n: number) => `${plural(n, 'request')}, the last`,
-  noRequests: 'No request since the daemon was started',
+  noRequests: 'No request since the proxy was started',
   edit: 'Change',
   switchOff: 'Switch off',
   switchOn: 'Switch on',
