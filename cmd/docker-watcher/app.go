@@ -94,7 +94,7 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 	root.AddCommand(
 		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.statusCommand(),
 		a.projectCommand(), a.stageCommand(), a.registryCommand(), a.tagCommand(), a.deployCommand(), a.rollbackCommand(), a.importCommand(),
-		a.routeCommand(), a.proxyCommand(),
+		a.routeCommand(), a.proxyCommand(), a.certCommand(),
 		a.psCommand(), a.showCommand(), a.logsCommand(), a.topCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),
 		a.staleCommand(), a.archiveCommand(), a.policyCommand(), a.reclaimCommand(), a.leftoversCommand(),
 		a.adoptCommand(),

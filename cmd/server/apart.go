@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
@@ -20,10 +23,16 @@ func newApart(ctx context.Context, cfg config.Config, policy proxy.Policy, db *s
 	f := &front{}
 	f.plane = plane.NewClient(plane.ClientOptions{
 		Socket: cfg.ProxySocket, Version: buildVersion(), Own: policy.Own,
-		Flipped: func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
-		Missed:  func(ref string) { f.router.Missed(ref) },
-		Came:    func(h plane.Hello, again bool) { f.router.Came(ctx, again, h.Version) },
-		Went:    func(why string) { f.router.Went(ctx, why) },
+		Flipped:     func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
+		Missed:      func(ref string) { f.router.Missed(ref) },
+		Certificate: func(e certs.Event) { f.router.Certificate(ctx, e) },
+		Came: func(h plane.Hello, again bool) {
+			if ours := string(certificateFolder(cfg)); h.Folder != "" && !sameFolder(h.Folder, ours) {
+				log.WarnContext(ctx, "the data plane keeps certificates elsewhere and does not find uploaded ones: give both the same --data", "its_folder", h.Folder, "folder", ours)
+			}
+			f.router.Came(ctx, again, h.Version)
+		},
+		Went: func(why string) { f.router.Went(ctx, why) },
 	})
 	if err := f.plane.Connect(ctx); err != nil {
 		log.WarnContext(ctx, "the data plane is tried again until it is reached", "error", err)
@@ -42,10 +51,27 @@ func (f *front) knowing(p proxy.Policy) proxy.Policy {
 func (f *front) apart() api.Apart {
 	s := f.plane.Status()
 	a := api.Apart{Socket: s.Socket, Version: s.Version, PID: s.PID, Started: s.Started, Away: s.Away}
-	if len(s.Listeners) > 0 {
-		a.Listen = s.Listeners[0].At
+	for _, l := range s.Listeners {
+		switch l.Name {
+		case "http":
+			a.Listen = l.At
+		case "https":
+			a.HTTPS = l.At
+		}
 	}
 	return a
+}
+
+// sameFolder tells whether two paths are one folder, be it there yet or not.
+func sameFolder(a, b string) bool {
+	x, errX := filepath.Abs(a)
+	y, errY := filepath.Abs(b)
+	if errX == nil && errY == nil && x == y {
+		return true
+	}
+	i, errI := os.Stat(a)
+	j, errJ := os.Stat(b)
+	return errI == nil && errJ == nil && os.SameFile(i, j)
 }
 
 // apartLine says where routes are served, for the person at the terminal.

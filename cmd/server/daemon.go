@@ -41,12 +41,19 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer listener.Close() // in the ordinary course the server has closed it
-	proxyListener, err := listenProxy(ctx, cfg)
+	proxyListener, err := listenProxy(ctx, cfg.ProxyHTTP)
 	if err != nil {
 		return err
 	}
 	if proxyListener != nil {
 		defer proxyListener.Close() // as above
+	}
+	secureListener, err := listenProxy(ctx, cfg.ProxyHTTPS)
+	if err != nil {
+		return err
+	}
+	if secureListener != nil {
+		defer secureListener.Close() // as above
 	}
 
 	if err := checkFolder(cfg.Data); err != nil {
@@ -85,8 +92,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer.LogInBy(login)
 	cleaner.LookUpTagsBy(tagsOf(registries))
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
-	policy := proxyPolicy(listener, proxyListener)
-	front := newFront(ctx, cfg, proxyListener, policy, db, fleet, bus, log)
+	policy := proxyPolicy(listener, proxyListener, secureListener)
+	front := newFront(ctx, cfg, proxyListener, secureListener, policy, db, fleet, bus, log)
 	front.serveDeploys(deployer)
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)
@@ -117,7 +124,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
 		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter,
-		Routes:            front.routes(policy),
+		Routes:            front.routes(cfg, policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
 	srv := newServer(ctx, listener, stopping, cut, handler, log)

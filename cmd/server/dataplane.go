@@ -10,13 +10,16 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // startProxy is start for server proxy.
@@ -84,9 +87,14 @@ func openPlane(ctx context.Context, cfg config.Config, getenv func(string) strin
 	if err != nil {
 		return nil, err
 	}
+	folder, err := filepath.Abs(string(certificateFolder(cfg)))
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of the certificates: %w", err)
+	}
 	o := plane.Options{
 		Proxy:  proxy.ServerOptions{File: filepath.Join(cfg.Data, tableFile), Policy: proxy.Policy{Local: isLocal}, Log: log},
-		Socket: cfg.ProxySocket, HTTP: cfg.ProxyHTTP, Patience: cfg.ProxyPatience, Version: buildVersion(), Log: log,
+		Socket: cfg.ProxySocket, HTTP: cfg.ProxyHTTP, HTTPS: cfg.ProxyHTTPS, Patience: cfg.ProxyPatience, Version: buildVersion(), Log: log,
+		Certs: certs.Options{Folder: certs.Folder(folder), OverHTTP: true, Open: store.OpenerOf(cfg.Data), Log: log},
 		Open: func(ctx context.Context, _, address string) (net.Listener, error) {
 			if l := activated.take(address); l != nil {
 				return l, nil
@@ -109,9 +117,14 @@ func openPlane(ctx context.Context, cfg config.Config, getenv func(string) strin
 
 // placesOf is where a browser on this machine finds what is served.
 func placesOf(h plane.Hello) string {
-	at, err := net.ResolveTCPAddr("tcp", h.Listeners[0].At)
-	if err != nil {
-		return h.Listeners[0].At
+	var places []string
+	for _, l := range h.Listeners {
+		at, err := net.ResolveTCPAddr("tcp", l.At)
+		if err != nil {
+			places = append(places, l.At)
+			continue
+		}
+		places = append(places, l.Name+strings.TrimPrefix(baseURL(at), "http"))
 	}
-	return baseURL(at)
+	return strings.Join(places, " and ")
 }

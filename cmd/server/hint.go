@@ -26,9 +26,9 @@ func hintFor(err error, cfg config.Config) string {
 	case errors.Is(err, plane.ErrSocketPath):
 		return "give a shorter one with --proxy-socket, such as /run/docker-watcher/proxy.sock"
 	case errors.Is(err, errProxyListen) && errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("%s may not be used by this user: a port above 1023 may, or give the program the right to (setcap cap_net_bind_service=+ep, or the service file's AmbientCapabilities)", cfg.ProxyHTTP)
+		return fmt.Sprintf("%s may not be used by this user: a port above 1023 may, or give the program the right to (setcap cap_net_bind_service=+ep, or the service file's AmbientCapabilities)", proxyAddresses(cfg))
 	case errors.Is(err, errProxyListen):
-		return fmt.Sprintf("see what listens on %s (ss -ltnp), or give another address with --proxy-http", cfg.ProxyHTTP)
+		return fmt.Sprintf("see what listens on %s (ss -ltnp), or give another address with --proxy-http or --proxy-https", proxyAddresses(cfg))
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Sprintf("something listens on %s already, perhaps another docker-watcher: stop it, or give another address with --listen", cfg.Listen)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
@@ -29,18 +30,20 @@ var errProxyListen = errors.New("the proxy cannot listen")
 
 // front is the built-in proxy with what keeps it in step; nil without a listener. It serves by itself, or has another process serve.
 type front struct {
-	listener net.Listener  // nil: another process has it
-	server   *proxy.Server // nil: the same
+	listener net.Listener // nil: another process has it
+	secure   net.Listener // nil: nothing is served over TLS, or by another process
+	certs    *certs.Keeper
+	server   *proxy.Server // nil: another process serves
 	plane    *plane.Client // nil: it serves by itself
 	router   *routing.Router
 }
 
-// listenProxy takes the port of the proxy; nil: none is wanted.
-func listenProxy(ctx context.Context, cfg config.Config) (net.Listener, error) {
-	if cfg.ProxyHTTP == "" {
+// listenProxy takes a port of the proxy; nil: none is wanted.
+func listenProxy(ctx context.Context, addr string) (net.Listener, error) {
+	if addr == "" {
 		return nil, nil //nolint:nilnil // no proxy is no error
 	}
-	l, err := listen(ctx, cfg.ProxyHTTP)
+	l, err := listen(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errProxyListen, err)
 	}
@@ -71,16 +74,17 @@ func isLocal(addr netip.Addr) bool {
 }
 
 // newFront joins the proxy and what keeps it in step. It answers by the last good table until the first one is made.
-func newFront(ctx context.Context, cfg config.Config, l net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
+func newFront(ctx context.Context, cfg config.Config, l, secure net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
 	if cfg.ProxySocket != "" {
 		return newApart(ctx, cfg, policy, db, fleet, bus, log)
 	}
 	if l == nil {
 		return nil
 	}
-	f := &front{listener: l}
+	f := &front{listener: l, secure: secure}
+	f.certs = newCertificates(cfg, secure, func(e certs.Event) { f.router.Certificate(ctx, e) }, log)
 	f.server = proxy.NewServer(proxy.ServerOptions{
-		File: filepath.Join(cfg.Data, tableFile), Policy: policy, Log: log,
+		File: filepath.Join(cfg.Data, tableFile), Policy: policy, Log: log, Certs: f.certs, SecurePort: portOf(secure),
 		Flipped: func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
 		Missed:  func(ref string) { f.router.Missed(ref) },
 	})
@@ -101,14 +105,18 @@ func (f *front) serveDeploys(d *deploy.Deployer) {
 }
 
 // routes are what the API shows and changes the routes by.
-func (f *front) routes(policy proxy.Policy) api.Routes {
+func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 	if f == nil {
-		return api.Routes{Policy: policy}
+		return api.Routes{Policy: policy, Folder: certificateFolder(cfg)}
 	}
 	if f.plane != nil {
-		return api.Routes{Policy: f.knowing(policy), Router: f.router, Proxy: f.plane, Apart: f.apart}
+		return api.Routes{Policy: f.knowing(policy), Router: f.router, Proxy: f.plane, Apart: f.apart, Certificates: f.plane, Folder: certificateFolder(cfg)}
 	}
-	return api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String()}
+	r := api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String(), Certificates: f.server, Folder: certificateFolder(cfg)}
+	if f.secure != nil {
+		r.ListenHTTPS = f.secure.Addr().String()
+	}
+	return r
 }
 
 // parts are what runs as long as the daemon.
@@ -120,7 +128,11 @@ func (f *front) parts() []func(context.Context) error {
 		return []func(context.Context) error{f.plane.Run, f.router.Run}
 	}
 	serve := func(ctx context.Context) error { return f.server.Serve(ctx, f.listener, drainTimeout) }
-	return []func(context.Context) error{serve, f.server.Run, f.router.Run}
+	parts := []func(context.Context) error{serve, f.server.Run, f.router.Run}
+	if f.secure != nil {
+		parts = append(parts, f.certs.Run, func(ctx context.Context) error { return f.server.ServeTLS(ctx, f.secure, drainTimeout) })
+	}
+	return parts
 }
 
 // proxyLine says where routes are served, for the person at the terminal.
@@ -131,5 +143,9 @@ func (f *front) proxyLine() string {
 	if f.plane != nil {
 		return f.apartLine()
 	}
-	return fmt.Sprintf("docker-watcher serves routes at %s\n", baseURL(f.listener.Addr()))
+	line := "docker-watcher serves routes at " + baseURL(f.listener.Addr())
+	if f.secure != nil {
+		line += ", and over TLS at " + f.secure.Addr().String()
+	}
+	return line + "\n"
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/adopt"
 	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
@@ -90,6 +91,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		Meter:             usage.New(b.db, fleet, log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
+		Routes:            Routes{Folder: certs.Folder(t.TempDir())},
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Registries = registry.New(b.access)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -18,6 +19,12 @@ type Routes struct {
 	Router *routing.Router // nil: nothing is served
 	Proxy  Reporter        // nil with Router
 	Listen string
+	// Certificates are those that the table asks for; nil with Router.
+	Certificates Certificates
+	// Folder is where uploaded certificates and our own authority are.
+	Folder certs.Folder
+	// ListenHTTPS is where routes are served over TLS; empty: nowhere.
+	ListenHTTPS string
 	// Apart tells how things stand with the process that serves; nil: this one does.
 	Apart func() Apart
 }
@@ -30,11 +37,21 @@ type Reporter interface {
 // Apart is the data plane as a process of its own.
 type Apart struct {
 	Listen  string // host:port; empty: it was never reached
+	HTTPS   string // the same over TLS; empty: nothing is served so
 	Socket  string
 	Version string
 	PID     int
 	Started time.Time
 	Away    string // why it cannot be reached; empty: it can
+}
+
+// listen is where routes are served, over http and over TLS; empty: nowhere.
+func (r Routes) listen() (http, https string) {
+	if r.Apart == nil {
+		return r.Listen, r.ListenHTTPS
+	}
+	a := r.Apart()
+	return a.Listen, a.HTTPS
 }
 
 // away is why the data plane cannot be reached; empty: it can, or there is none.
@@ -51,7 +68,7 @@ type routeJSON struct {
 	Domains    []string `json:"domains" nullable:"false"`
 	PathPrefix string   `json:"path_prefix"`
 	Enabled    bool     `json:"enabled"`
-	TLS        string   `json:"tls" enum:"off"`
+	TLS        string   `json:"tls" enum:"off,auto,internal,own" doc:"over https by which certificate: auto asks an authority by ACME, internal is of our own authority, own was uploaded"`
 	State      string   `json:"state" enum:"served,disabled,not_served,no_listener,unknown" doc:"no_listener: the daemon was started without --proxy-http or --proxy-socket; not_served: see /api/routing; unknown: the data plane, a process of its own, cannot be reached, and answers by what it has if it runs"`
 
 	Targets []string `json:"targets,omitempty" doc:"of a standalone proxy"`
@@ -72,6 +89,7 @@ type routeJSON struct {
 	StripPrefix     bool                      `json:"strip_prefix"`
 	RewriteHost     bool                      `json:"rewrite_host"`
 	WebSockets      bool                      `json:"websockets"`
+	Certificate     string                    `json:"certificate,omitempty" doc:"with the tls own: the name under which it was uploaded"`
 	RedirectHTTPS   bool                      `json:"redirect_https"`
 	HSTSSeconds     int                       `json:"hsts_seconds"`
 	RedirectTo      string                    `json:"redirect_to,omitempty"`
@@ -175,6 +193,7 @@ func (s *server) stateOf(v store.RouteView) string {
 
 func (j *routeJSON) showOptions(o proxy.Options) {
 	j.StripPrefix, j.RewriteHost, j.WebSockets, j.RedirectHTTPS, j.HSTSSeconds = o.StripPrefix, o.RewriteHost, !o.NoWebSockets, o.RedirectHTTPS, o.HSTSSeconds
+	j.Certificate = o.Certificate
 	j.RedirectTo, j.RedirectCode, j.MaxBodyBytes, j.Maintenance, j.MaintenanceNote = o.RedirectTo, o.RedirectCode, o.MaxBodyBytes, o.Maintenance, o.MaintenanceNote
 	j.RequestHeaders, j.ResponseHeaders = headersOf(o.RequestHeaders), headersOf(o.ResponseHeaders)
 	j.AllowIPs, j.DenyIPs = append([]string{}, o.AllowIPs...), append([]string{}, o.DenyIPs...)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
@@ -42,12 +43,16 @@ func withFront(t *testing.T, f *frontBed) func(*bed) {
 		// The addresses of the pretend engine may be somebody's on this machine.
 		policy := proxy.Policy{Own: []netip.AddrPort{netip.MustParseAddrPort(f.addr)}, Refused: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}}
 		var router *routing.Router
+		keeper := certs.New(certs.Options{
+			Folder: b.deps.Routes.Folder, Open: func(sealed string) (string, error) { return sealed, nil }, Told: func(e certs.Event) { router.Certificate(t.Context(), e) }, Log: b.deps.Log,
+		})
 		server := proxy.NewServer(proxy.ServerOptions{
-			File: f.file, Policy: policy, Log: b.deps.Log,
+			File: f.file, Policy: policy, Log: b.deps.Log, Certs: keeper,
 			Flipped: func(flip proxy.Flip) { router.Flipped(t.Context(), flip) }, Missed: func(ref string) { router.Missed(ref) },
 		})
 		router = routing.New(b.db, b.deps.Fleet, b.bus, server, policy, b.deps.Log)
-		b.deps.Routes = Routes{Policy: policy, Router: router, Proxy: server, Listen: f.addr}
+		b.deps.Routes = Routes{Policy: policy, Router: router, Proxy: server, Listen: f.addr, Certificates: server, Folder: b.deps.Routes.Folder, ListenHTTPS: "127.0.0.1:443"}
+		b.run("certificates", keeper.Run)
 		b.deps.Deployer.SwitchBy(router.Switch)
 		b.deps.Deployer.DrainBy(router.Drained)
 		b.run("router", router.Run)

@@ -160,6 +160,7 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 
 type routingJSON struct {
 	Listen      string `json:"listen,omitempty" doc:"where routes are served over http; absent: nowhere, the daemon was started without --proxy-http or --proxy-socket, or the data plane was never reached"`
+	ListenHTTPS string `json:"listen_https,omitempty" doc:"where they are served over TLS; absent: nowhere, the daemon was started without --proxy-https"`
 	State       string `json:"state" enum:"off,pending,in_step,refused,away" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs"`
 	DesiredHash string `json:"desired_hash,omitempty" doc:"of the table that is asked for"`
 	AppliedHash string `json:"applied_hash,omitempty" doc:"of the table that is served"`
@@ -184,14 +185,15 @@ func (s *server) routingState(context.Context, *none) (*out[routingJSON], error)
 		return answer(routingJSON{State: "off"}), nil
 	}
 	st := s.d.Routes.Router.State()
+	http, https := s.d.Routes.listen()
 	j := routingJSON{
-		Listen: s.d.Routes.Listen, State: "in_step", DesiredHash: st.Desired, AppliedHash: st.Applied, Routes: st.Rules,
+		Listen: http, ListenHTTPS: https, State: "in_step", DesiredHash: st.Desired, AppliedHash: st.Applied, Routes: st.Rules,
 		AppliedAt: moment(st.AppliedAt), Error: st.Error, ErrorAt: moment(st.ErrorAt),
 	}
 	away := ""
 	if s.d.Routes.Apart != nil {
 		a := s.d.Routes.Apart()
-		away, j.Listen = a.Away, a.Listen
+		away = a.Away
 		j.DataPlane.value = &dataPlaneJSON{Socket: a.Socket, Version: a.Version, PID: a.PID, StartedAt: moment(a.Started), Away: a.Away}
 	}
 	switch {

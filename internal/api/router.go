@@ -199,6 +199,15 @@ func (s *server) routes() []route {
 		{get, "/api/routes/{id}/health", viewer, "get-route-health", "How a route and its target do", to(s.routeHealth)},
 		{get, "/api/routing", viewer, "get-routing", "What is served, and whether it is what is asked for", to(s.routingState)},
 
+		{get, "/api/certificates", viewer, "list-certificates", "List the certificates that routes ask for, and the uploaded ones", to(s.listCertificates)},
+		{get, "/api/certificates/{id}", viewer, "get-certificate", "A certificate, without its key", to(s.getCertificate)},
+		{put, "/api/certificates/own/{name}", admin, "upload-certificate", "Upload a certificate with its key, also in the place of another", to(s.uploadCertificate)},
+		{remove, "/api/certificates/{id}", admin, "delete-certificate", "Remove an uploaded certificate and its key", to(s.deleteCertificate)},
+		{post, "/api/certificates/{id}/renew", operator, "renew-certificate", "Ask for a certificate anew, now", accepted(s.renewCertificate)},
+		{get, "/api/certificate-authorities/acme", admin, "get-authority", "Who is asked for certificates, by ACME", to(s.getAuthority)},
+		{put, "/api/certificate-authorities/acme", admin, "put-authority", "Say who is asked for certificates", to(s.putAuthority)},
+		{get, "/api/certificates/ca.pem", viewer, "get-own-ca", "The root of our own authority, which clients are to trust", streamed("application/x-pem-file", s.rootOfOurs)},
+
 		{get, "/api/instances", viewer, "list-instances", "List the instances", to(s.listInstances)},
 		{get, "/api/instances/{id}", viewer, "get-instance", "An instance", to(s.getInstance)},
 		{remove, "/api/instances/{id}", operator, "remove-instance", "Remove an instance that is not stale", to(s.removeInstance)},

@@ -36,6 +36,7 @@ type Config struct {
 	LogFormat      LogFormat
 	AdminTokenFile string        // "" or a file whose content is an admin API token
 	ProxyHTTP      string        // host:port of the proxy; "": there is none
+	ProxyHTTPS     string        // host:port of the proxy over TLS; "": there is none
 	ProxySocket    string        // of the data plane, if that is a process of its own; "": it is not
 	ProxyTakeOver  bool          // server proxy: take the place of the one that runs
 	ProxyPatience  time.Duration // server proxy: for what is open when another one takes the place
@@ -67,7 +68,8 @@ func options(dockerHost string) []option {
 		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
-		{"proxy-socket", "PATH", "where 'server proxy' serves the routes as a process of its own: the socket by which it is told what to serve; instead of --proxy-http", "", func(c *Config, v string) error { return setOptional(&c.ProxySocket, v) }},
+		{"proxy-https", "HOST:PORT", "where those of them that have a certificate are served over TLS, such as :443; with --proxy-http, by which certificates are had", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTPS, v) }},
+		{"proxy-socket", "PATH", "where 'server proxy' serves the routes as a process of its own: the socket by which it is told what to serve; instead of --proxy-http and --proxy-https", "", func(c *Config, v string) error { return setOptional(&c.ProxySocket, v) }},
 	}
 }
 
@@ -117,6 +119,9 @@ func load(name string, opts []option, switches []toggle, args []string, getenv f
 		if err := o.set(&c, value); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", from, err))
 		}
+	}
+	if c.ProxyHTTPS != "" && c.ProxyHTTP == "" {
+		mistakes = append(mistakes, errors.New("--proxy-https needs --proxy-http, such as :80: certificates are had by it, and who comes over http is sent on from there"))
 	}
 	if len(mistakes) > 0 {
 		return Config{}, usage(mistakes...)
@@ -253,7 +258,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_socket", c.ProxySocket),
+		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_https", c.ProxyHTTPS), slog.String("proxy_socket", c.ProxySocket),
 	)
 }
 

@@ -37,6 +37,7 @@ func TestLoad(t *testing.T) {
 			c.Listen, c.AdminTokenFile = "[::1]:9", "/run/token"
 		})},
 		{"a proxy", []string{"--proxy-http", ":80"}, nil, with(func(c *config.Config) { c.ProxyHTTP = ":80" })},
+		{"a proxy over TLS", []string{"--proxy-http", ":80", "--proxy-https", ":443"}, nil, with(func(c *config.Config) { c.ProxyHTTP, c.ProxyHTTPS = ":80", ":443" })},
 		{"a proxy by its twin", nil, map[string]string{"DOCKER_WATCHER_PROXY_HTTP": "127.0.0.1:8081"}, with(func(c *config.Config) { c.ProxyHTTP = "127.0.0.1:8081" })},
 		{"a flag wins over its twin", []string{"--listen", "127.0.0.1:1"}, map[string]string{"DOCKER_WATCHER_LISTEN": "127.0.0.1:2"}, with(func(c *config.Config) { c.Listen = "127.0.0.1:1" })},
 		{"a flag wins even over a bad twin", []string{"--log-level", "warn"}, map[string]string{"DOCKER_WATCHER_LOG_LEVEL": "loud"}, with(func(c *config.Config) { c.LogLevel = slog.LevelWarn })},

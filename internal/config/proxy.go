@@ -18,13 +18,13 @@ type toggle struct {
 // proxyOptions are the flags of server proxy. Those that the daemon has too mean the same.
 func proxyOptions() []option {
 	foreign := func(o option) bool {
-		return !slices.Contains([]string{"data", "log-level", "log-format", "proxy-http", "proxy-socket"}, o.name)
+		return !slices.Contains([]string{"data", "log-level", "log-format", "proxy-http", "proxy-https", "proxy-socket"}, o.name)
 	}
 	opts := slices.DeleteFunc(options(""), foreign)
 	for i := range opts {
 		switch o := &opts[i]; o.name {
 		case "data":
-			o.usage = "where the last good table is kept (proxy-table.json); it may be the folder of the daemon, and is made on first start"
+			o.usage = "where the last good table (proxy-table.json) and the certificates are kept: the folder of the daemon, with --proxy-https, else any; it is made on first start"
 		case "proxy-socket":
 			o.usage = "the socket by which the daemon says what to serve; its folder must be open to nobody else; default: proxy/control.sock in --data"
 		case "proxy-http":

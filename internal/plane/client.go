@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -44,12 +45,13 @@ type ClientOptions struct {
 	Socket  string
 	Version string           // of the daemon
 	Own     []netip.AddrPort // its listeners, to which the plane must lead nobody
-	// Flipped, Missed, Came and Went are called by Run, one at a time. Came is told each time that the plane was come to: what it answers by may
+	// Flipped, Missed, Certificate, Came and Went are called by Run, one at a time. Came is told each time that the plane was come to: what it answers by may
 	// not be what it should; again says that Went was told before. Went is told why, once, until the plane is back.
-	Flipped func(proxy.Flip)
-	Missed  func(ref string)
-	Came    func(h Hello, again bool)
-	Went    func(why string)
+	Flipped     func(proxy.Flip)
+	Missed      func(ref string)
+	Certificate func(certs.Event)
+	Came        func(h Hello, again bool)
+	Went        func(why string)
 }
 
 // Client is how the daemon has another process answer.
@@ -321,8 +323,11 @@ func faultIn(resp *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, tableLimit)).Decode(&f); err != nil || f.Error == "" {
 		return fmt.Errorf("the data plane answers %s and says no more: have it and the daemon of the same version", resp.Status)
 	}
-	if f.Left {
+	switch {
+	case f.Left:
 		return errLeft
+	case f.Unknown:
+		return certs.ErrUnknown
 	}
 	var wrong []error
 	for _, w := range f.Fields {

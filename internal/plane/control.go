@@ -25,6 +25,8 @@ func (p *Plane) serveControl(ctx context.Context) error {
 	mux.HandleFunc("GET "+pathDrained, p.getDrained)
 	mux.HandleFunc("GET "+pathStream, p.stream)
 	mux.HandleFunc("POST "+pathTake, p.give)
+	mux.HandleFunc("GET "+pathCerts, p.getCertificates)
+	mux.HandleFunc("POST "+pathRenew, p.renewCertificate)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, http.StatusNotFound, fault{Error: fmt.Sprintf("this data plane is %s, speaks protocol %d and knows no %s %s: have both of the same version", p.version, Protocol, r.Method, r.URL.Path)})
 	})
@@ -160,11 +162,11 @@ func (p *Plane) stream(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Plane) tellNews(out *json.Encoder, flush func() error) error {
-	flips, missed := p.outbox.take()
+	kept, missed := p.outbox.take()
 	var err error
-	for i := range flips {
+	for _, n := range kept {
 		if err == nil {
-			err = out.Encode(news{Flip: &flips[i]})
+			err = out.Encode(n)
 		}
 	}
 	for _, ref := range missed {
@@ -176,7 +178,7 @@ func (p *Plane) tellNews(out *json.Encoder, flush func() error) error {
 		err = flush()
 	}
 	if err != nil {
-		p.outbox.putBack(flips)
+		p.outbox.putBack(kept)
 	}
 	return err
 }

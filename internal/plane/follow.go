@@ -79,5 +79,8 @@ func (c *Client) follow(ctx context.Context, came func(Hello)) error {
 		if n.Missed != "" {
 			c.o.Missed(n.Missed)
 		}
+		if n.Certificate != nil {
+			c.o.Certificate(*n.Certificate)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package plane
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -67,4 +68,27 @@ func raw(all []*held, more ...syscall.Conn) []syscall.Conn {
 		}
 	}
 	return more
+}
+
+// The names of listeners.
+const (
+	nameHTTP  = "http"
+	nameHTTPS = "https"
+)
+
+// named is the listener of a name; nil: there is none.
+func named(all []*held, name string) *held {
+	at := slices.IndexFunc(all, func(h *held) bool { return h.name == name })
+	if at < 0 {
+		return nil
+	}
+	return all[at]
+}
+
+// portOf is the port of a listener; 0: it has none.
+func portOf(l net.Listener) int {
+	if at, ok := l.Addr().(*net.TCPAddr); ok {
+		return at.Port
+	}
+	return 0
 }

@@ -3,16 +3,17 @@ package plane
 import (
 	"sync"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
-// mostKept is how many flips wait for a daemon that is not there. The oldest go first.
+// mostKept is how much waits for a daemon that is not there. The oldest goes first.
 const mostKept = 256
 
 // outbox keeps what the daemon has not been told yet.
 type outbox struct {
 	mu     sync.Mutex
-	flips  []proxy.Flip
+	kept   []news              // each is an event, and is told once
 	missed map[string]struct{} // names of targets
 	wake   chan struct{}       // has one when there is something
 }
@@ -21,10 +22,14 @@ func newOutbox() *outbox {
 	return &outbox{missed: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 }
 
-func (o *outbox) flip(flips ...proxy.Flip) {
+func (o *outbox) flip(f proxy.Flip) { o.keep(news{Flip: &f}) }
+
+func (o *outbox) certificate(e certs.Event) { o.keep(news{Certificate: &e}) }
+
+func (o *outbox) keep(all ...news) {
 	o.mu.Lock()
-	o.flips = append(o.flips, flips...)
-	o.flips = o.flips[max(0, len(o.flips)-mostKept):]
+	o.kept = append(o.kept, all...)
+	o.kept = o.kept[max(0, len(o.kept)-mostKept):]
 	o.mu.Unlock()
 	o.rouse()
 }
@@ -47,21 +52,21 @@ func (o *outbox) rouse() {
 }
 
 // take empties it.
-func (o *outbox) take() (flips []proxy.Flip, missed []string) {
+func (o *outbox) take() (kept []news, missed []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	flips, o.flips = o.flips, nil
+	kept, o.kept = o.kept, nil
 	for ref := range o.missed {
 		missed = append(missed, ref)
 	}
 	clear(o.missed)
-	return flips, missed
+	return kept, missed
 }
 
-// putBack keeps flips that could not be told.
-func (o *outbox) putBack(flips []proxy.Flip) {
+// putBack keeps events that could not be told.
+func (o *outbox) putBack(kept []news) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.flips = append(flips, o.flips...)
-	o.flips = o.flips[max(0, len(o.flips)-mostKept):]
+	o.kept = append(kept, o.kept...)
+	o.kept = o.kept[max(0, len(o.kept)-mostKept):]
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	Proxy  proxy.ServerOptions // Flipped and Missed are told to the daemon; Policy has yet to know the listeners
 	Socket string              // path, at which the daemon comes
 	HTTP   string              // host:port that is served
+	HTTPS  string              // the same over TLS; empty: nothing is
+	Certs  certs.Options       // of HTTPS; Told is told to the daemon
 	Open   Open                // the listeners that are not taken from the plane before
 	// Patience is how long requests and streams may go on here once another plane has taken the place.
 	Patience time.Duration
@@ -39,7 +42,9 @@ type Plane struct {
 	socket    string
 	listeners []*held
 	control   *held
-	before    *predecessor // nil: this one took nobody's place
+	certs     *certs.Keeper // nil: nothing is served over TLS
+	folder    string        // of the certificates
+	before    *predecessor  // nil: this one took nobody's place
 	patience  time.Duration
 	version   string
 	started   time.Time
@@ -82,6 +87,11 @@ func newPlane(o Options, listeners []*held) *Plane {
 	}
 	o.Proxy.Flipped = func(f proxy.Flip) { p.outbox.flip(f) }
 	o.Proxy.Missed = p.outbox.miss
+	if secure := named(listeners, nameHTTPS); secure != nil {
+		o.Certs.Told = p.outbox.certificate
+		p.certs, p.folder = certs.New(o.Certs), string(o.Certs.Folder)
+		o.Proxy.Certs, o.Proxy.SecurePort = p.certs, portOf(secure)
+	}
 	for _, h := range listeners {
 		if at, err := netip.ParseAddrPort(h.Addr().String()); err == nil {
 			o.Proxy.Policy.Own = append(o.Proxy.Policy.Own, at)
@@ -93,7 +103,7 @@ func newPlane(o Options, listeners []*held) *Plane {
 
 // Hello is what it says of itself.
 func (p *Plane) Hello() Hello {
-	h := Hello{Protocol: Protocol, Version: p.version, PID: os.Getpid(), Started: p.started, Hash: p.proxy.Hash(), Listeners: []Endpoint{}}
+	h := Hello{Protocol: Protocol, Version: p.version, PID: os.Getpid(), Started: p.started, Hash: p.proxy.Hash(), Listeners: []Endpoint{}, Folder: p.folder}
 	for _, l := range p.listeners {
 		h.Listeners = append(h.Listeners, l.endpoint())
 	}
@@ -109,7 +119,14 @@ func (p *Plane) Run(ctx context.Context, serving func()) error {
 	checking, endChecks := context.WithCancel(ctx)
 	defer endChecks()
 	for _, l := range p.listeners {
-		group.Go(func() error { return p.proxy.Serve(ctx, l, cutAfter) })
+		serve := p.proxy.Serve
+		if l.name == nameHTTPS {
+			serve = p.proxy.ServeTLS
+		}
+		group.Go(func() error { return serve(ctx, l, cutAfter) })
+	}
+	if p.certs != nil {
+		group.Go(func() error { return p.certs.Run(checking) })
 	}
 	group.Go(func() error { return p.serveControl(ctx) })
 	group.Go(func() error { return p.proxy.Run(checking) })

@@ -505,13 +505,13 @@ func TestOutboxKeepsTheNewest(t *testing.T) {
 		o.miss(fmt.Sprint(n))
 	}
 	o.miss("1")
-	flips, missed := o.take()
-	if len(flips) != mostKept || flips[0].Ref != "10" || len(missed) != mostKept {
-		t.Errorf("kept are %d, the first %+v, and %d misses", len(flips), flips[0], len(missed))
+	kept, missed := o.take()
+	if len(kept) != mostKept || kept[0].Flip.Ref != "10" || len(missed) != mostKept {
+		t.Errorf("kept are %d, the first %+v, and %d misses", len(kept), kept[0].Flip, len(missed))
 	}
 	o.flip(proxy.Flip{Ref: "later"})
-	o.putBack(flips)
-	if again, missed := o.take(); len(again) != mostKept || again[mostKept-1].Ref != "later" || again[0].Ref != "11" || len(missed) != 0 {
-		t.Errorf("put back are %d, from %s to %s", len(again), again[0].Ref, again[len(again)-1].Ref)
+	o.putBack(kept)
+	if again, missed := o.take(); len(again) != mostKept || again[mostKept-1].Flip.Ref != "later" || again[0].Flip.Ref != "11" || len(missed) != 0 {
+		t.Errorf("put back are %d, from %+v to %+v", len(again), again[0].Flip, again[len(again)-1].Flip)
 	}
 }

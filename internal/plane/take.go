@@ -39,7 +39,7 @@ type heritage struct {
 	Table     json.RawMessage `json:"table"`
 	Hash      string          `json:"hash"` // empty: there is no table
 	Carried   proxy.Carried   `json:"carried"`
-	Flips     []proxy.Flip    `json:"flips,omitempty"`
+	News      []news          `json:"news,omitempty"` // that no daemon was told
 }
 
 // The lines that both say to one another once the request has been answered.
@@ -99,8 +99,8 @@ func (p *Plane) giveTo(conn *net.UnixConn, in *bufio.Reader) error {
 	if err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
-	flips, _ := p.outbox.take() // misses are noticed again
-	h := heritage{Version: p.version, Listeners: p.Hello().Listeners, Table: text, Hash: hash, Carried: p.proxy.Carry(), Flips: flips}
+	kept, _ := p.outbox.take() // misses are noticed again
+	h := heritage{Version: p.version, Listeners: p.Hello().Listeners, Table: text, Hash: hash, Carried: p.proxy.Carry(), News: kept}
 	err = sendHeld(conn, h, raw(append([]*held{p.control}, p.listeners...)))
 	if err == nil {
 		err = expect(in, lineServing)
@@ -109,7 +109,7 @@ func (p *Plane) giveTo(conn *net.UnixConn, in *bufio.Reader) error {
 		_, err = io.WriteString(conn, lineLeft+"\n")
 	}
 	if err != nil {
-		p.outbox.putBack(flips)
+		p.outbox.putBack(kept)
 		return err
 	}
 	p.leave()
@@ -179,7 +179,7 @@ func Take(ctx context.Context, o Options) (*Plane, error) {
 
 func inherit(o Options, listeners []*held, h heritage) (*Plane, error) {
 	p := newPlane(o, listeners)
-	p.outbox.flip(h.Flips...)
+	p.outbox.keep(h.News...)
 	if h.Hash == "" {
 		return p, nil
 	}
@@ -235,7 +235,13 @@ func choose(ctx context.Context, o Options, told []Endpoint, given []net.Listene
 }
 
 // wanted are the listeners that are served.
-func (o Options) wanted() []Endpoint { return []Endpoint{{Name: "http", Asked: o.HTTP}} }
+func (o Options) wanted() []Endpoint {
+	all := []Endpoint{{Name: nameHTTP, Asked: o.HTTP}}
+	if o.HTTPS != "" {
+		all = append(all, Endpoint{Name: nameHTTPS, Asked: o.HTTPS})
+	}
+	return all
+}
 
 func closeHeld(all []*held) error {
 	var wrong []error

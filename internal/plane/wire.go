@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -29,6 +30,8 @@ const (
 	pathDrained = "/v1/drained"
 	pathStream  = "/v1/stream"
 	pathTake    = "/v1/take"
+	pathCerts   = "/v1/certificates"
+	pathRenew   = "/v1/certificates/renew"
 )
 
 // Hello is what a plane says of itself.
@@ -39,6 +42,7 @@ type Hello struct {
 	Started   time.Time  `json:"started"`
 	Hash      string     `json:"hash,omitempty"` // of the table in force; empty: there is none
 	Listeners []Endpoint `json:"listeners"`
+	Folder    string     `json:"folder,omitempty"` // of the certificates; empty: nothing is served over TLS
 }
 
 // Endpoint is a listener: what it is for, as it was asked for, and where it is.
@@ -64,13 +68,16 @@ type news struct {
 	Hello  *Hello      `json:"hello,omitempty"`
 	Flip   *proxy.Flip `json:"flip,omitempty"`
 	Missed string      `json:"missed,omitempty"`
+
+	Certificate *certs.Event `json:"certificate,omitempty"`
 }
 
 // fault is how a plane says no.
 type fault struct {
 	Error    string       `json:"error"`
 	Fields   []wrongField `json:"fields,omitempty"`
-	Left     bool         `json:"left,omitempty"` // another plane has taken the place: ask that one
+	Unknown  bool         `json:"unknown,omitempty"` // certs.ErrUnknown
+	Left     bool         `json:"left,omitempty"`    // another plane has taken the place: ask that one
 	Version  string       `json:"version"`
 	Protocol int          `json:"protocol"`
 }

@@ -79,14 +79,17 @@ func (o Options) sayHSTS(h http.Header) {
 	}
 }
 
-// secureURL is the address of a request over TLS.
-func secureURL(r *http.Request) string {
+// secureURL is the address of a request over TLS; port 0 is the usual one.
+func secureURL(r *http.Request, port int) string {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 		if strings.Contains(name, ":") {
 			host = "[" + name + "]"
 		}
+	}
+	if port != 0 && port != 443 {
+		host += ":" + strconv.Itoa(port)
 	}
 	return (&url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}).String()
 }

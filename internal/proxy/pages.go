@@ -71,14 +71,15 @@ func stoppedPage(since time.Time) page {
 
 // awayPage says that nothing answers, without saying what is where.
 var (
-	awayPage     = page{status: http.StatusBadGateway, title: "Nothing answers here", text: "What should answer cannot be reached at the moment. Try again in a little while.", retry: 10 * time.Second}
-	latePage     = page{status: http.StatusGatewayTimeout, title: "It takes too long", text: "What should answer did not do so in time."}
-	unknownPage  = page{status: http.StatusNotFound, title: "Nothing is served here", text: "No site of this name and path is known. Look at the address once more."}
-	forbidPage   = page{status: http.StatusForbidden, title: "Not from here", text: "This site is not open to the address that you come from."}
-	loginPage    = page{status: http.StatusUnauthorized, title: "Sign in", text: "A name and a password are needed."}
-	tooLargePage = page{status: http.StatusRequestEntityTooLarge, title: "Too large", text: "What was sent is larger than this site takes."}
-	upgradePage  = page{status: http.StatusForbidden, title: "No WebSockets", text: "This site does not let connections change their protocol."}
-	loopPage     = page{status: http.StatusLoopDetected, title: "It goes round in a circle", text: "This site leads back to the server that it came from."}
+	awayPage        = page{status: http.StatusBadGateway, title: "Nothing answers here", text: "What should answer cannot be reached at the moment. Try again in a little while.", retry: 10 * time.Second}
+	latePage        = page{status: http.StatusGatewayTimeout, title: "It takes too long", text: "What should answer did not do so in time."}
+	unknownPage     = page{status: http.StatusNotFound, title: "Nothing is served here", text: "No site of this name and path is known. Look at the address once more."}
+	forbidPage      = page{status: http.StatusForbidden, title: "Not from here", text: "This site is not open to the address that you come from."}
+	loginPage       = page{status: http.StatusUnauthorized, title: "Sign in", text: "A name and a password are needed."}
+	tooLargePage    = page{status: http.StatusRequestEntityTooLarge, title: "Too large", text: "What was sent is larger than this site takes."}
+	upgradePage     = page{status: http.StatusForbidden, title: "No WebSockets", text: "This site does not let connections change their protocol."}
+	misdirectedPage = page{status: http.StatusMisdirectedRequest, title: "Not over this connection", text: "This site is not served over TLS here. Try http."}
+	loopPage        = page{status: http.StatusLoopDetected, title: "It goes round in a circle", text: "This site leads back to the server that it came from."}
 )
 
 // maintenancePage says that a site is being worked on.

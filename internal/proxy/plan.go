@@ -17,6 +17,7 @@ type compiled struct {
 	byID    map[string]*entry
 	targets map[upstreamKey]*upstream
 	policy  Policy
+	secured map[string]bool // domains that are served over TLS
 }
 
 // entry is a rule made ready.
@@ -63,7 +64,7 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 		return nil, err
 	}
 	policy := t.Policy(s.policy)
-	c := &compiled{table: t, head: head, hash: hashOf(head, texts), rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy}
+	c := &compiled{table: t, head: head, hash: hashOf(head, texts), rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy, secured: map[string]bool{}}
 	for n, r := range t.Rules {
 		e := same(n)
 		if e == nil {
@@ -81,6 +82,9 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 		}
 	}
 	c.rules.sort()
+	for _, w := range t.wants() {
+		c.secured[w.Domain] = true
+	}
 	return c, nil
 }
 

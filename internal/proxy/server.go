@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 )
 
 // Of the connections from clients.
@@ -30,6 +33,10 @@ type ServerOptions struct {
 	Flipped func(Flip)
 	// Missed is told the name of a target that could not be dialled: perhaps it is elsewhere by now. It must not block.
 	Missed func(ref string)
+	// Certs keeps the certificates that tables ask for; nil: nothing is served over TLS.
+	Certs *certs.Keeper
+	// SecurePort is where TLS is served; 0: nowhere here.
+	SecurePort int
 	// Dial replaces the way to targets, for tests in memory: the policy is not asked then. Nil: over the network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log  *slog.Logger
@@ -44,6 +51,8 @@ type Server struct {
 	policy     Policy
 	flipped    func(Flip)
 	onMiss     func(ref string)
+	certs      *certs.Keeper
+	securePort int
 	transports transports
 	buffers    bufferPool
 	logins     *logins
@@ -60,7 +69,7 @@ type Server struct {
 // NewServer returns a server with an empty table.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{
-		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, logins: newLogins(),
+		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, certs: o.Certs, securePort: o.SecurePort, logins: newLogins(),
 		retired: map[*upstream]struct{}{}, changed: make(chan struct{}),
 	}
 	s.via = "1.1 " + s.name
@@ -99,6 +108,9 @@ func (s *Server) swap(former, next *compiled) {
 		}
 	}
 	s.mu.Unlock()
+	if s.certs != nil {
+		s.certs.Apply(next.table.wants(), next.table.ACME)
+	}
 	s.wake()
 }
 
@@ -156,15 +168,25 @@ func (s *Server) Open(prefix string) int {
 
 // Serve takes connections until ctx ends; what is under way may end within patience, then it is cut.
 func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Duration) error {
+	return s.serve(ctx, l, patience, nil)
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, patience time.Duration, secure *tls.Config) error {
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, ConnState: s.countConns,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 
-		DisableGeneralOptionsHandler: true,
+		DisableGeneralOptionsHandler: true, TLSConfig: secure,
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() {
+		if secure != nil {
+			served <- srv.ServeTLS(l, "", "")
+			return
+		}
+		served <- srv.Serve(l)
+	}()
 	defer s.transports.closeIdle()
 	select {
 	case err := <-served:
@@ -197,9 +219,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if r.TLS == nil && s.certs != nil && s.certs.Challenge(w, r) {
+		return
+	}
 	now := time.Now()
 	for {
 		c := s.current.Load()
+		if c.misdirected(r) {
+			misdirectedPage.write(w, r)
+			return
+		}
 		e, prefix, ok := c.rules.find(r.Host, r.URL.Path)
 		if !ok {
 			unknownPage.write(w, r)
@@ -270,7 +299,7 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case !v.e.admits(v.client):
 		forbidPage.write(w, r)
 	case o.RedirectHTTPS && !v.secure:
-		http.Redirect(w, r, secureURL(r), http.StatusPermanentRedirect)
+		http.Redirect(w, r, secureURL(r, s.portFor(r, v)), http.StatusPermanentRedirect)
 	case len(o.BasicAuth) > 0 && !s.logins.admit(r, o.BasicAuth):
 		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
 		loginPage.write(w, r)
@@ -286,6 +315,15 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 		return false
 	}
 	return true
+}
+
+// portFor is the port to which a client is sent that shall come over TLS; 0: the usual one. One that came by a port of its own making
+// comes past whatever leads the usual ports to ours.
+func (s *Server) portFor(r *http.Request, v *visit) int {
+	if _, _, err := net.SplitHostPort(r.Host); err != nil || v.trusted {
+		return 0
+	}
+	return s.securePort
 }
 
 // broken answers where a target did not.

@@ -35,6 +35,8 @@ type Table struct {
 	Refused []netip.Prefix `json:"refused_targets,omitempty"`
 	// Engines are where engines listen, as host:port: nobody may be led there either.
 	Engines []string `json:"engines,omitempty"`
+	// ACME is how certificates of TLSAuto are had.
+	ACME ACME `json:"acme,omitzero"`
 	// Own are listeners of docker-watcher in other processes than the one that answers.
 	Own []netip.AddrPort `json:"own_listeners,omitempty"`
 }

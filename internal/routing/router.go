@@ -263,8 +263,14 @@ type rowsOf interface {
 	Hosts(ctx context.Context) ([]store.Host, error)
 }
 
+// wholeTable reads beside the rows who is asked for certificates.
+type wholeTable interface {
+	rowsOf
+	Authority(ctx context.Context) (store.Authority, error)
+}
+
 // desired is the table that the rows ask for, and what in it has yet to be looked for.
-func (r *Router) desired(ctx context.Context, rows rowsOf) (proxy.Table, map[string]subject, error) {
+func (r *Router) desired(ctx context.Context, rows wholeTable) (proxy.Table, map[string]subject, error) {
 	t, routes, err := tableOf(ctx, rows)
 	if err != nil {
 		return t, nil, err
@@ -284,7 +290,7 @@ func (r *Router) desired(ctx context.Context, rows rowsOf) (proxy.Table, map[str
 }
 
 // tableOf is the table of the rows, before anybody is looked for.
-func tableOf(ctx context.Context, rows rowsOf) (t proxy.Table, routes []store.RouteView, err error) {
+func tableOf(ctx context.Context, rows wholeTable) (t proxy.Table, routes []store.RouteView, err error) {
 	settings, err := rows.Settings(ctx)
 	if err != nil {
 		return t, nil, err
@@ -295,6 +301,11 @@ func tableOf(ctx context.Context, rows rowsOf) (t proxy.Table, routes []store.Ro
 		return t, nil, fmt.Errorf("read the networks of the settings: %w", err)
 	}
 	t.Trusted, t.Refused = trusted, refused
+	authority, err := rows.Authority(ctx)
+	if err != nil {
+		return t, nil, err
+	}
+	t.ACME = proxy.ACME(authority)
 	hosts, err := rows.Hosts(ctx)
 	if err != nil {
 		return t, nil, err

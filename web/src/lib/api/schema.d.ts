@@ -73,6 +73,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/certificate-authorities/acme": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is asked for certificates, by ACME */
+        get: operations["get-authority"];
+        /** Say who is asked for certificates */
+        put: operations["put-authority"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the certificates that routes ask for, and the uploaded ones */
+        get: operations["list-certificates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/certificates/ca.pem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The root of our own authority, which clients are to trust */
+        get: operations["get-own-ca"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/certificates/own/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Upload a certificate with its key, also in the place of another */
+        put: operations["upload-certificate"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/certificates/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A certificate, without its key */
+        get: operations["get-certificate"];
+        put?: never;
+        post?: never;
+        /** Remove an uploaded certificate and its key */
+        delete: operations["delete-certificate"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/certificates/{id}/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a certificate anew, now */
+        post: operations["renew-certificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/containers/foreign": {
         parameters: {
             query?: never;
@@ -1784,6 +1888,31 @@ export interface components {
             name: string;
             target: string;
         };
+        AuthorityNow: {
+            default_directory: string;
+            /** @description URL of its ACME directory; empty: Let's Encrypt */
+            directory: string;
+            /** @description external account binding: the key id that the authority gave; empty: none is needed */
+            eab_key_id: string;
+            /** @description the secret of the binding is known; it is never answered */
+            eab_secret_set: boolean;
+            /** @description where the authority writes to; empty: it is not told */
+            email: string;
+            /** @description PEM: for a private authority, whom we believe that they are it; empty: whom the system believes */
+            roots: string;
+        };
+        AuthorityRequest: {
+            /** @description URL of its ACME directory; empty: Let's Encrypt */
+            directory: string;
+            /** @description external account binding: the key id that the authority gave; empty: none is needed */
+            eab_key_id: string;
+            /** @description the MAC key of the binding, base64url; absent: it stays */
+            eab_secret?: string;
+            /** @description where the authority writes to; empty: it is not told */
+            email: string;
+            /** @description PEM: for a private authority, whom we believe that they are it; empty: whom the system believes */
+            roots: string;
+        };
         Blind: {
             detail?: string;
             /** Format: date-time */
@@ -1840,6 +1969,63 @@ export interface components {
              * @description null: still blind
              */
             to: string | null;
+        };
+        Certificate: {
+            /** @description it is being asked for now */
+            busy: boolean;
+            /**
+             * Format: int64
+             * @description whole days; negative: since when it has expired
+             */
+            days_left?: number;
+            /** @description that are served by it; none: no route asks for it */
+            domains: string[];
+            /** @description what to do about it */
+            hint?: string;
+            /** @description such as auto:app.example.com, internal:app.localhost or own:wiki */
+            id: string;
+            issuer?: string;
+            /** @enum {string} */
+            mode: "auto" | "internal" | "own";
+            /** @description its domain, or the name under which it was uploaded */
+            name: string;
+            /** @description that it covers */
+            names: string[];
+            /** Format: date-time */
+            next_try_at: string | null;
+            /**
+             * Format: date-time
+             * @description null: there is none yet
+             */
+            not_after: string | null;
+            /** Format: date-time */
+            not_before: string | null;
+            /** @description the daemon was started without --proxy-https: nothing is served over TLS */
+            not_listening?: boolean;
+            /**
+             * Format: date-time
+             * @description null: it is not renewed by itself
+             */
+            renew_at: string | null;
+            /**
+             * @description pending: it is being had for the first time; failed: it could not be had; expiring: it ends within two weeks and was not renewed
+             * @enum {string}
+             */
+            state: "pending" | "valid" | "expiring" | "expired" | "failed";
+            /**
+             * @description why the last try failed
+             * @enum {string}
+             */
+            trouble?: "unreachable" | "dns" | "rate_limited" | "refused" | "account" | "authority_down" | "missing" | "unusable" | "other";
+            /** Format: date-time */
+            trouble_at: string | null;
+            /** @description as it was answered */
+            trouble_text?: string;
+        };
+        CertificateList: {
+            items: components["schemas"]["Certificate"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
         };
         Check: {
             /** @description what is wrong */
@@ -1971,6 +2157,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -2016,7 +2204,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -2032,6 +2220,11 @@ export interface components {
             strip_prefix?: boolean;
             /** @description http://10.0.0.5:3000, https://app.internal, container:NAME:PORT or container:NAME:PORT@HOST; several share the requests */
             targets?: string[];
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -2055,6 +2248,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -2106,7 +2301,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -2121,6 +2316,11 @@ export interface components {
             stage_id: string;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -3763,6 +3963,8 @@ export interface components {
             allow_ips: string[];
             /** @description the names; passwords are never answered */
             basic_auth: string[];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             connect_timeout: string;
             /** Format: date-time */
             created_at: string;
@@ -3824,8 +4026,11 @@ export interface components {
             strip_prefix: boolean;
             /** @description of a standalone proxy */
             targets?: string[] | null;
-            /** @enum {string} */
-            tls: "off";
+            /**
+             * @description over https by which certificate: auto asks an authority by ACME, internal is of our own authority, own was uploaded
+             * @enum {string}
+             */
+            tls: "off" | "auto" | "internal" | "own";
             /** Format: date-time */
             updated_at: string;
             websockets: boolean;
@@ -3878,6 +4083,8 @@ export interface components {
             error_at: string | null;
             /** @description where routes are served over http; absent: nowhere, the daemon was started without --proxy-http or --proxy-socket, or the data plane was never reached */
             listen?: string;
+            /** @description where they are served over TLS; absent: nowhere, the daemon was started without --proxy-https */
+            listen_https?: string;
             /**
              * Format: int64
              * @description of both kinds, in the table that is asked for
@@ -4528,6 +4735,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -4573,7 +4782,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -4588,6 +4797,11 @@ export interface components {
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
             targets?: string[];
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -4609,6 +4823,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -4657,7 +4873,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -4671,6 +4887,11 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -4720,6 +4941,12 @@ export interface components {
                 /** @description of semver: 2.0.0-rc.1 counts, too */
                 pre_releases?: boolean;
             } | null;
+        };
+        UploadRequest: {
+            /** @description PEM: the certificate first, then who vouches for it */
+            chain: string;
+            /** @description PEM, without a password; never answered */
+            key: string;
         };
         Usage: {
             /**
@@ -5192,6 +5419,670 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Restore"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-authority": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorityNow"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-authority": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuthorityRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorityNow"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-own-ca": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description written as it comes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-pem-file": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "upload-certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description small letters, digits, '.', '-' and '_' */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificate"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificate"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "renew-certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificate"];
                 };
             };
             /** @description Unauthorized */

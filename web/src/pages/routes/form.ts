@@ -13,6 +13,9 @@ export type Text = {
   notes: string;
   websockets: boolean;
   maintenance: boolean;
+  tls: string;
+  certificate: string;
+  redirect: boolean;
 };
 
 const lines = (text: string) =>
@@ -33,6 +36,9 @@ export const textOf = (r?: Route): Text => ({
   notes: r?.notes ?? '',
   websockets: r?.websockets ?? true,
   maintenance: r?.maintenance ?? false,
+  tls: r?.tls ?? 'off',
+  certificate: r?.certificate ?? '',
+  redirect: r?.redirect_https ?? false,
 });
 
 export const targetsOf = (text: Text) => lines(text.targets);
@@ -45,7 +51,10 @@ export function fieldsOf(text: Text, was?: Route): RouteChange {
     strip_prefix: text.strip,
     websockets: text.websockets,
     maintenance: text.maintenance,
+    tls: text.tls as RouteChange['tls'],
+    redirect_https: text.redirect,
   };
+  if (text.tls === 'own') fields.certificate = text.certificate;
   const health = text.health.trim();
   if (health !== (was?.health_check?.path ?? '')) fields.health_check = health ? { ...was?.health_check, path: health } : null;
   const user = text.user.trim();
@@ -67,6 +76,8 @@ export function mistakes(err: ApiError): { of: Record<string, string>; rest: str
     health_check: 'health',
     basic_auth: 'user',
     notes: 'notes',
+    tls: 'tls',
+    certificate: 'certificate',
   };
   const of: Record<string, string> = {};
   const rest: string[] = [];
