@@ -167,7 +167,11 @@ func gather(t *testing.T, addr, host string) *crowd {
 
 // ask posts something that a client would not send again by itself.
 func (c *crowd) ask(ctx context.Context, by http.RoundTripper) {
-	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+"/", strings.NewReader("hello"))
+	c.askAt(ctx, by, "http://"+c.addr+"/")
+}
+
+func (c *crowd) askAt(ctx context.Context, by http.RoundTripper, url string) {
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("hello"))
 	req.Host = c.host
 	resp, err := by.RoundTrip(req)
 	var body []byte
@@ -421,18 +425,7 @@ func TestDaemonTellsOnceThatItsDataPlaneIsAway(t *testing.T) {
 	}
 	d := a.feed(binary, engine) // which starts without it
 	c := d.client(d.setUp())
-	told := func(kind string) (n int) {
-		page, err := c.Events(t.Context(), client.EventFilter{Sources: []string{"proxy"}}, client.Page{Limit: 100})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range page.Items {
-			if e.Kind == kind {
-				n++
-			}
-		}
-		return n
-	}
+	told := func(kind string) int { return told(t, c, kind) }
 	eventually(t, "it is told to be away", func() bool { return told("routing.away") == 1 })
 	a.plane = a.launch(binary)
 	eventually(t, "it is told to be back", func() bool { return told("routing.back") == 1 })
@@ -441,6 +434,21 @@ func TestDaemonTellsOnceThatItsDataPlaneIsAway(t *testing.T) {
 	if told("routing.away") != 1 || told("routing.back") != 1 || told("routing.refused") != 0 {
 		t.Errorf("told %d times away, %d times back, %d times refused", told("routing.away"), told("routing.back"), told("routing.refused"))
 	}
+}
+
+// told counts the events of a kind that the proxy told.
+func told(t *testing.T, c *client.Client, kind string) (n int) {
+	t.Helper()
+	page, err := c.Events(t.Context(), client.EventFilter{Sources: []string{"proxy"}}, client.Page{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range page.Items {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
 }
 
 // TestReplacementsThatMustNotHappen tries what must leave the one that serves alone.
