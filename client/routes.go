@@ -199,7 +199,8 @@ type TestStep struct {
 
 // Routing is what is served, and whether it is what is asked for.
 type Routing struct {
-	Listen      string    `json:"listen,omitempty"` // empty: nowhere
+	Listen      string    `json:"listen,omitempty"`       // empty: nowhere
+	ListenHTTPS string    `json:"listen_https,omitempty"` // the same over TLS
 	State       string    `json:"state"`            // off, pending, in_step, refused or away
 	DesiredHash string    `json:"desired_hash,omitempty"`
 	AppliedHash string    `json:"applied_hash,omitempty"`

@@ -419,7 +419,11 @@ is asked for. When it is not, it says what is in the way; what was served before
 		case "refused":
 			a.screen.Printf("%s since %s: %s\nthe former table is served\n", a.screen.Paint(screen.Cell{Text: "refused", Tone: screen.Bad}), a.when(r.ErrorAt).Text, screen.Tame(r.Error))
 		default:
-			a.screen.Printf("%s, %d served at %s\n", a.screen.Paint(screen.Cell{Text: strings.ReplaceAll(r.State, "_", " "), Tone: screen.Good}), r.Routes, r.Listen)
+			places := r.Listen
+			if r.ListenHTTPS != "" {
+				places += " and over TLS at " + r.ListenHTTPS
+			}
+			a.screen.Printf("%s, %d served at %s\n", a.screen.Paint(screen.Cell{Text: strings.ReplaceAll(r.State, "_", " "), Tone: screen.Good}), r.Routes, places)
 		}
 		if p := r.DataPlane; p != nil && p.Away == "" {
 			a.screen.Printf("by data plane %s, pid %d, since %s\n", screen.Tame(p.Version), p.PID, a.when(p.StartedAt).Text)

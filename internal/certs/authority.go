@@ -79,7 +79,7 @@ func (f Folder) makeRoot(now time.Time) error {
 		return err
 	}
 	draft := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{Organization: []string{"docker-watcher"}, CommonName: "docker-watcher own authority " + now.UTC().Format(time.DateOnly)},
+		SerialNumber: serial(), Subject: pkix.Name{Organization: []string{"docker-watcher"}, CommonName: "own authority of " + now.UTC().Format(time.DateOnly)},
 		NotBefore: now.Add(-early), NotAfter: now.Add(rootLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}

@@ -59,10 +59,11 @@ var problems = map[string]TroubleKind{
 // diagnose says what an error of an order means.
 func diagnose(err error) Trouble {
 	if p, ok := errors.AsType[acme.Problem](err); ok {
-		detail := p.Detail
+		details := []string{p.Detail}
 		for _, sub := range p.Subproblems {
-			detail += "; " + sub.Detail
+			details = append(details, sub.Detail)
 		}
+		detail := strings.Join(details, "; ")
 		kind, known := problems[p.Type[strings.LastIndexByte(p.Type, ':')+1:]]
 		switch {
 		case kind == WrongDNS && strings.Contains(strings.ToLower(detail), "connect"):

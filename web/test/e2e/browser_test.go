@@ -79,7 +79,7 @@ func serve(t *testing.T, binary, data, engine string) (url, link string) {
 	if err := os.WriteFile(token, []byte(manyToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	daemon := exec.Command(binary, "--listen", "127.0.0.1:0", "--data", data, "--docker-host", engine, "--admin-token-file", token, "--proxy-http", "127.0.0.1:0")
+	daemon := exec.Command(binary, "--listen", "127.0.0.1:0", "--data", data, "--docker-host", engine, "--admin-token-file", token, "--proxy-http", "127.0.0.1:0", "--proxy-https", "127.0.0.1:0")
 	daemon.Stderr = os.Stderr
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := daemon.StdoutPipe()
