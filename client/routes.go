@@ -201,7 +201,7 @@ type TestStep struct {
 type Routing struct {
 	Listen      string    `json:"listen,omitempty"`       // empty: nowhere
 	ListenHTTPS string    `json:"listen_https,omitempty"` // the same over TLS
-	State       string    `json:"state"`            // off, pending, in_step, refused or away
+	State       string    `json:"state"`                  // off, pending, in_step, refused or away
 	DesiredHash string    `json:"desired_hash,omitempty"`
 	AppliedHash string    `json:"applied_hash,omitempty"`
 	Routes      int       `json:"routes"`

@@ -24,7 +24,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 )
 
-var planeLine = regexp.MustCompile(`^docker-watcher serves routes at (http://\S+) \(data plane, pid (\d+)\)`)
+var planeLine = regexp.MustCompile(`^docker-watcher serves routes at (http://\S+)(?: and https://\S+)? \(data plane, pid (\d+)\)`)
 
 // dataPlane is a running `server proxy`.
 type dataPlane struct {

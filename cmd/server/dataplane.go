@@ -19,7 +19,6 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
-	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // startProxy is start for server proxy.
@@ -87,25 +86,24 @@ func openPlane(ctx context.Context, cfg config.Config, getenv func(string) strin
 	if err != nil {
 		return nil, err
 	}
-	folder, err := filepath.Abs(string(certificateFolder(cfg)))
+	keep := certificateOptions(cfg, log)
+	folder, err := filepath.Abs(string(keep.Folder)) // the daemon compares it with its own
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of the certificates: %w", err)
 	}
+	keep.Folder = certs.Folder(folder)
 	o := plane.Options{
 		Proxy:  proxy.ServerOptions{File: filepath.Join(cfg.Data, tableFile), Policy: proxy.Policy{Local: isLocal}, Log: log},
 		Socket: cfg.ProxySocket, HTTP: cfg.ProxyHTTP, HTTPS: cfg.ProxyHTTPS, Patience: cfg.ProxyPatience, Version: buildVersion(), Log: log,
-		Certs: certs.Options{Folder: certs.Folder(folder), OverHTTP: true, Open: store.OpenerOf(cfg.Data), Log: log},
+		Certs: keep,
 		Open: func(ctx context.Context, _, address string) (net.Listener, error) {
 			if l := activated.take(address); l != nil {
 				return l, nil
 			}
-			l, err := listen(ctx, address)
-			if err != nil {
-				return nil, fmt.Errorf("%w: %w", errProxyListen, err)
-			}
-			return l, nil
+			return listenProxy(ctx, address)
 		},
 	}
+	defer activated.close()
 	if cfg.ProxyTakeOver {
 		if p, err := plane.Take(ctx, o); !errors.Is(err, plane.ErrNobody) {
 			return p, err

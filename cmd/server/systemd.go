@@ -55,6 +55,14 @@ func (a *activated) take(address string) net.Listener {
 	return l
 }
 
+// close closes those that nobody wants: connections to them would wait for ever.
+func (a *activated) close() {
+	for _, l := range a.listeners {
+		_ = l.Close() // systemd has it still
+	}
+	a.listeners = nil
+}
+
 // tellSystemd tells how this process does; without a socket nobody asks.
 func tellSystemd(ctx context.Context, socket, text string) error {
 	if socket == "" {
