@@ -196,9 +196,12 @@ func within(limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), limit) //nolint:forbidigo // see above
 }
 
-// persist tries again while a plane is being started anew, or another one takes the place.
+// persist tries again while a plane is being started anew, or another one takes the place; not where it is known to be away.
 func (c *Client) persist(ctx context.Context, try func() error) error {
-	until := time.Now().Add(c.comeback)
+	until := time.Now()
+	if c.Status().Away == "" {
+		until = until.Add(c.comeback)
+	}
 	for {
 		err := try()
 		if !errors.Is(err, errLeft) && !errors.Is(err, ErrAway) || time.Now().After(until) || !pause(ctx, retryPause) {
