@@ -37,6 +37,8 @@ type Authority struct {
 	EABKeyID         string `json:"eab_key_id"`
 	DefaultDirectory string `json:"default_directory"`
 	EABSecretSet     bool   `json:"eab_secret_set"`
+	DNS              string `json:"dns,omitempty"` // cloudflare or hetzner: domains are proven by records there; empty: by coming to them
+	DNSTokenSet      bool   `json:"dns_token_set"`
 }
 
 // Certificates lists those that routes ask for, and the uploaded ones.
@@ -92,9 +94,12 @@ func (c *Client) Authority(ctx context.Context) (Authority, error) {
 	return a, err
 }
 
-// SetAuthority says who is asked for certificates; an empty secret stays.
-func (c *Client) SetAuthority(ctx context.Context, a Authority, secret string) (Authority, error) {
-	body := map[string]any{"email": a.Email, "directory": a.Directory, "roots": a.Roots, "eab_key_id": a.EABKeyID}
+// SetAuthority says who is asked for certificates; an empty secret or token stays.
+func (c *Client) SetAuthority(ctx context.Context, a Authority, secret, dnsToken string) (Authority, error) {
+	body := map[string]any{"email": a.Email, "directory": a.Directory, "roots": a.Roots, "eab_key_id": a.EABKeyID, "dns": a.DNS}
+	if dnsToken != "" {
+		body["dns_token"] = dnsToken
+	}
 	if secret != "" {
 		body["eab_secret"] = secret
 	}

@@ -221,8 +221,8 @@ docs/routing.md says how systems and browsers are told to.`,
 }
 
 func (a *app) certAuthority() *cobra.Command {
-	var email, directory, roots, keyID string
-	var stdin bool
+	var email, directory, roots, keyID, dns string
+	var stdin, dnsStdin bool
 	c := &cobra.Command{
 		Use: "authority", Short: "Show or change who is asked for certificates",
 		Long: `Shows who is asked for the certificates of --tls auto, or changes what is named by a flag. Without a directory it
@@ -230,18 +230,20 @@ is Let's Encrypt. An authority that wants its accounts bound to yours there give
 		Example: `  docker-watcher cert authority
   docker-watcher cert authority --email ops@example.com
   docker-watcher cert authority --directory https://ca.internal/acme/acme/directory --roots ca.pem
-  docker-watcher cert authority --eab-key-id kid-1 --eab-secret-stdin < secret`,
+  docker-watcher cert authority --eab-key-id kid-1 --eab-secret-stdin < secret
+  docker-watcher cert authority --dns cloudflare --dns-token-stdin < token`,
 		Args: takes(0, 0),
 		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
 			now, err := api.Authority(c.Context())
 			if err != nil {
 				return err
 			}
-			if c.Flags().NFlag() == 0 || !c.Flags().Changed("email") && !c.Flags().Changed("directory") && !c.Flags().Changed("roots") && !c.Flags().Changed("eab-key-id") && !stdin {
+			if c.Flags().NFlag() == 0 || !c.Flags().Changed("email") && !c.Flags().Changed("directory") && !c.Flags().Changed("roots") && !c.Flags().Changed("eab-key-id") && !c.Flags().Changed("dns") && !stdin && !dnsStdin {
 				return a.show(now, func() { a.printAuthority(now) })
 			}
 			for flag, set := range map[string]func(){
 				"email": func() { now.Email = email }, "directory": func() { now.Directory = directory }, "eab-key-id": func() { now.EABKeyID = keyID },
+				"dns": func() { now.DNS = dns },
 			} {
 				if c.Flags().Changed(flag) {
 					set()
@@ -252,13 +254,18 @@ is Let's Encrypt. An authority that wants its accounts bound to yours there give
 					return err
 				}
 			}
-			secret := ""
+			secret, token := "", ""
 			if stdin {
 				if secret, err = a.secretInput(c, true); err != nil {
 					return err
 				}
 			}
-			if now, err = api.SetAuthority(c.Context(), now, secret); err != nil {
+			if dnsStdin {
+				if token, err = a.secretInput(c, true); err != nil {
+					return err
+				}
+			}
+			if now, err = api.SetAuthority(c.Context(), now, secret, token); err != nil {
 				return err
 			}
 			return a.show(now, func() { a.printAuthority(now) })
@@ -269,6 +276,9 @@ is Let's Encrypt. An authority that wants its accounts bound to yours there give
 	c.Flags().StringVar(&roots, "roots", "", `PEM file: whom we believe that they are a private authority; "" is whom the system believes`)
 	c.Flags().StringVar(&keyID, "eab-key-id", "", `key id of an external account binding; "" is none`)
 	c.Flags().BoolVar(&stdin, "eab-secret-stdin", false, "read the secret of the binding from standard input")
+	c.Flags().StringVar(&dns, "dns", "", `cloudflare or hetzner: prove domains by records there (DNS-01); "" lets the authority come to them`)
+	c.Flags().BoolVar(&dnsStdin, "dns-token-stdin", false, "read the API token of that service from standard input")
+	c.MarkFlagsMutuallyExclusive("eab-secret-stdin", "dns-token-stdin")
 	return c
 }
 
@@ -292,5 +302,8 @@ func (a *app) printAuthority(now client.Authority) {
 	}
 	if now.EABKeyID != "" {
 		a.screen.Printf("account bound to %s\n", screen.Tame(now.EABKeyID))
+	}
+	if now.DNS != "" {
+		a.screen.Printf("domains are proven by records of %s\n", screen.Tame(now.DNS))
 	}
 }

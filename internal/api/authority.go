@@ -17,12 +17,14 @@ type AuthorityFields struct {
 	Directory string `json:"directory" maxLength:"500" doc:"URL of its ACME directory; empty: Let's Encrypt"`
 	Roots     string `json:"roots" maxLength:"100000" doc:"PEM: for a private authority, whom we believe that they are it; empty: whom the system believes"`
 	EABKeyID  string `json:"eab_key_id" maxLength:"500" doc:"external account binding: the key id that the authority gave; empty: none is needed"`
+	DNS       string `json:"dns,omitempty" enum:",cloudflare,hetzner" doc:"the service whose records prove domains (DNS-01), also those that the authority cannot come to; empty: it comes to the domains"`
 }
 
 type authorityNowJSON struct {
 	AuthorityFields
 	DefaultDirectory string `json:"default_directory"`
 	EABSecretSet     bool   `json:"eab_secret_set" doc:"the secret of the binding is known; it is never answered"`
+	DNSTokenSet      bool   `json:"dns_token_set" doc:"the token of the DNS service is known; it is never answered"`
 }
 
 func (s *server) getAuthority(ctx context.Context, _ *none) (*out[authorityNowJSON], error) {
@@ -31,7 +33,7 @@ func (s *server) getAuthority(ctx context.Context, _ *none) (*out[authorityNowJS
 		return nil, err
 	}
 	return answer(authorityNowJSON{
-		AuthorityFields: AuthorityFields{Email: a.Email, Directory: a.Directory, Roots: a.Roots, EABKeyID: a.EABKey}, DefaultDirectory: certs.LetsEncrypt, EABSecretSet: a.EABSecret != "",
+		AuthorityFields: AuthorityFields{Email: a.Email, Directory: a.Directory, Roots: a.Roots, EABKeyID: a.EABKey, DNS: a.DNS}, DNSTokenSet: a.DNSToken != "", DefaultDirectory: certs.LetsEncrypt, EABSecretSet: a.EABSecret != "",
 	}), nil
 }
 
@@ -39,6 +41,7 @@ type authorityIn struct {
 	Body struct {
 		AuthorityFields
 		EABSecret string `json:"eab_secret,omitempty" maxLength:"500" writeOnly:"true" doc:"the MAC key of the binding, base64url; absent: it stays"`
+		DNSToken  string `json:"dns_token,omitempty" maxLength:"500" writeOnly:"true" doc:"API token that may write records of the zones; absent: it stays"`
 	}
 }
 
@@ -48,19 +51,19 @@ func (s *server) putAuthority(ctx context.Context, in *authorityIn) (*out[author
 	if b.Directory == certs.LetsEncrypt {
 		b.Directory = ""
 	}
-	a := store.Authority{Email: b.Email, Directory: b.Directory, Roots: b.Roots, EABKey: b.EABKeyID}
+	a := store.Authority{Email: b.Email, Directory: b.Directory, Roots: b.Roots, EABKey: b.EABKeyID, DNS: b.DNS}
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		before, err := tx.Authority(ctx)
 		if err != nil {
 			return err
 		}
-		if err := wrongRoute(authorityFaults(a, b.EABSecret, before)); err != nil {
+		if err := wrongRoute(authorityFaults(a, b.EABSecret, b.DNSToken, before)); err != nil {
 			return err
 		}
-		if err := tx.SaveAuthority(ctx, a, b.EABSecret); err != nil {
+		if err := tx.SaveAuthority(ctx, a, b.EABSecret, b.DNSToken); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, authorityEvent(ctx, before, a, b.EABSecret))
+		return tx.Emit(ctx, authorityEvent(ctx, before, a, b.EABSecret != "", b.DNSToken != ""))
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +74,7 @@ func (s *server) putAuthority(ctx context.Context, in *authorityIn) (*out[author
 	return s.getAuthority(ctx, &none{})
 }
 
-func authorityFaults(a store.Authority, secret string, before store.Authority) (wrong []ProblemField) {
+func authorityFaults(a store.Authority, secret, token string, before store.Authority) (wrong []ProblemField) {
 	bad := func(field, reason string) { wrong = append(wrong, ProblemField{"body." + field, reason}) }
 	if a.Email != "" {
 		if at, err := mail.ParseAddress(a.Email); err != nil || at.Address != a.Email {
@@ -97,11 +100,17 @@ func authorityFaults(a store.Authority, secret string, before store.Authority) (
 	case a.EABKey != "" && secret == "" && (before.EABSecret == "" || before.EABKey != a.EABKey):
 		bad("eab_secret", "the secret of this key id is needed")
 	}
+	switch {
+	case a.DNS == "" && token != "":
+		bad("dns", "the token belongs to a service")
+	case a.DNS != "" && token == "" && (before.DNSToken == "" || before.DNS != a.DNS):
+		bad("dns_token", "a token that may write records there is needed")
+	}
 	return wrong
 }
 
 // authorityEvent names what was changed, and no secret.
-func authorityEvent(ctx context.Context, before, after store.Authority, secret string) store.Event {
+func authorityEvent(ctx context.Context, before, after store.Authority, newSecret, newToken bool) store.Event {
 	e := apiEvent(ctx, "certificate.authority", "who is asked for certificates was changed")
 	changed := []string{}
 	for _, f := range []struct {
@@ -112,7 +121,9 @@ func authorityEvent(ctx context.Context, before, after store.Authority, secret s
 		{"directory", before.Directory != after.Directory},
 		{"roots", before.Roots != after.Roots},
 		{"eab_key_id", before.EABKey != after.EABKey},
-		{"eab_secret", secret != ""},
+		{"eab_secret", newSecret},
+		{"dns", before.DNS != after.DNS},
+		{"dns_token", newToken},
 	} {
 		if f.moved {
 			changed = append(changed, f.name)

@@ -182,17 +182,17 @@ func TestTheAuthorityThatIsAsked(t *testing.T) {
 		"body.eab_secret": {client.Authority{EABKeyID: "kid"}, ""},
 		"body.eab_key_id": {client.Authority{}, canaryKey},
 	} {
-		_, err := f.admin.SetAuthority(ctx, c.a, c.secret)
+		_, err := f.admin.SetAuthority(ctx, c.a, c.secret, "")
 		wantFields(t, err, field)
 	}
 	chain, _ := selfSigned(t, time.Hour, "ca.internal")
-	now, err = f.admin.SetAuthority(ctx, client.Authority{Email: "ops@example.com", Directory: "https://127.0.0.1:1/dir", Roots: chain, EABKeyID: "kid"}, canaryKey)
+	now, err = f.admin.SetAuthority(ctx, client.Authority{Email: "ops@example.com", Directory: "https://127.0.0.1:1/dir", Roots: chain, EABKeyID: "kid", DNS: "hetzner"}, canaryKey, canaryKey)
 	f.must(err)
 	if !now.EABSecretSet || now.EABKeyID != "kid" {
 		t.Errorf("it is %+v", now)
 	}
 	now.Email = ""
-	if now, err = f.admin.SetAuthority(ctx, now, ""); err != nil || !now.EABSecretSet {
+	if now, err = f.admin.SetAuthority(ctx, now, "", ""); err != nil || !now.EABSecretSet {
 		t.Errorf("the secret does not stay: %+v, %v", now, err)
 	}
 	table, err := os.ReadFile(f.file)

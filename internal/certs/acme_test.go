@@ -178,7 +178,7 @@ func TestAnAuthorityThatIsDownIsTriedAgain(t *testing.T) {
 
 func TestADomainThatLeadsElsewhereIsToldSo(t *testing.T) {
 	r := newAuthority(t, 90*day)
-	r.dns.AddDNSARecord("elsewhere.example.com.", []string{"127.0.0.99"})
+	r.zone.at["elsewhere.example.com."] = "127.0.0.99"
 	k := r.start(Folder(t.TempDir()), auto("elsewhere.example.com"))
 	if e := k.next(Failed); e.Trouble.Kind != Unreachable || !strings.Contains(e.Trouble.Hint, "port 80") {
 		t.Errorf("told %+v", e.Trouble)

@@ -74,6 +74,8 @@ type ACME struct {
 	Roots     string `json:"roots,omitempty"`      // PEM: whom we believe that they are that authority; empty: those of the system
 	EABKey    string `json:"eab_key_id,omitempty"` // names the account at the authority that ours belongs to; empty: to none
 	EABSecret string `json:"eab_secret,omitempty"` // sealed; Options.Open opens it
+	DNS       string `json:"dns,omitempty"`        // of DNSServices: domains are proven by records there; empty: by coming to them
+	DNSToken  string `json:"dns_token,omitempty"`  // sealed as well
 }
 
 // LetsEncrypt is the directory that is asked unless another is named.

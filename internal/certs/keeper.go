@@ -38,6 +38,7 @@ type Keeper struct {
 	served     atomic.Pointer[map[string]*tls.Certificate] // by domain
 	kick       chan struct{}
 	first      time.Duration // pause after a failure
+	names      names
 
 	mu    sync.Mutex
 	wants map[string]Want // by domain
@@ -65,7 +66,7 @@ func New(o Options) *Keeper {
 	if o.Open == nil {
 		o.Open = func(string) (string, error) { return "", errors.New("there is no key to open it with") }
 	}
-	k := &Keeper{o: o, kick: make(chan struct{}, 1), first: firstPause, wants: map[string]Want{}, held: map[ID]*held{}}
+	k := &Keeper{o: o, kick: make(chan struct{}, 1), first: firstPause, names: names{services: dnsServices}, wants: map[string]Want{}, held: map[ID]*held{}}
 	k.served.Store(&map[string]*tls.Certificate{})
 	return k
 }

@@ -31,7 +31,8 @@ const (
 type asker struct {
 	acme    ACME
 	folder  Folder
-	solvers map[string]acmez.Solver
+	solvers map[string]acmez.Solver // where no DNS service is named
+	names   names
 	open    func(sealed string) (string, error)
 	log     *slog.Logger
 }
@@ -46,11 +47,23 @@ func (a asker) client() (*acmez.Client, func(), error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
+	solvers := a.solvers
+	if a.acme.DNS != "" {
+		token, err := a.open(a.acme.DNSToken)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open the token of the DNS service: %w", err)
+		}
+		byRecord, err := a.names.byRecord(a.acme.DNS, token)
+		if err != nil {
+			return nil, nil, err
+		}
+		solvers = map[string]acmez.Solver{acme.ChallengeTypeDNS01: byRecord}
+	}
 	return &acmez.Client{
 		Client: &acme.Client{
 			Directory: a.acme.directory(), HTTPClient: &http.Client{Transport: transport, Timeout: askTimeout}, UserAgent: userAgent, PollTimeout: pollTimeout, Logger: quiet(a.log),
 		},
-		ChallengeSolvers: a.solvers,
+		ChallengeSolvers: solvers,
 	}, transport.CloseIdleConnections, nil
 }
 

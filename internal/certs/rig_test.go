@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/challtestsrv"
+	"github.com/caddyserver/certmagic"
 	"github.com/letsencrypt/pebble/v2/ca"
 	"github.com/letsencrypt/pebble/v2/db"
 	"github.com/letsencrypt/pebble/v2/va"
@@ -37,7 +37,7 @@ type authorityRig struct {
 	manage   http.Handler
 	keeper   atomic.Pointer[Keeper] // who answers now
 	secure   string                 // address of our TLS
-	dns      *challtestsrv.ChallSrv
+	zone     *zone
 }
 
 // newAuthority starts them. Certificates last so long.
@@ -48,7 +48,7 @@ func newAuthority(t *testing.T, lasts time.Duration) *authorityRig {
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	r := &authorityRig{t: t}
 	silent := log.New(io.Discard, "", 0)
-	names := r.serveNames(silent)
+	r.zone = newZone(t)
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if k := r.keeper.Load(); k == nil || !k.Challenge(w, req) {
 			http.NotFound(w, req)
@@ -59,7 +59,7 @@ func newAuthority(t *testing.T, lasts time.Duration) *authorityRig {
 
 	store := db.NewMemoryStore()
 	issuer := ca.New(silent, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: uint64(lasts.Seconds())}})
-	validator := va.New(silent, portOf(plain.Listener), secure, false, names, store)
+	validator := va.New(silent, portOf(plain.Listener), secure, false, r.zone.addr, store)
 	front := wfe.New(silent, store, validator, issuer, []string{"pebble.test"}, false, false, 0, 0)
 	if err := store.AddExternalAccountKeyByID("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"); err != nil {
 		t.Fatal(err)
@@ -87,26 +87,6 @@ func newAuthority(t *testing.T, lasts time.Duration) *authorityRig {
 	r.roots = x509.NewCertPool()
 	r.roots.AddCert(issuer.GetRootCert(0).Cert)
 	return r
-}
-
-// serveNames answers that every name is this machine.
-func (r *authorityRig) serveNames(silent *log.Logger) (addr string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	if err := l.Close(); err != nil {
-		r.t.Fatal(err)
-	}
-	if r.dns, err = challtestsrv.New(challtestsrv.Config{Log: silent, DNSAddrs: []string{addr}}); err != nil {
-		r.t.Fatal(err)
-	}
-	r.dns.SetDefaultDNSIPv4("127.0.0.1")
-	r.dns.SetDefaultDNSIPv6("")
-	go r.dns.Run()
-	r.t.Cleanup(r.dns.Shutdown)
-	return addr
 }
 
 // serveTLS is our https.
@@ -154,6 +134,8 @@ func (r *authorityRig) start(folder Folder, wants ...Want) *run {
 		Open: func(sealed string) (string, error) { return strings.TrimPrefix(sealed, "sealed:"), nil },
 	})
 	k.first = 200 * time.Millisecond
+	k.names.services = map[string]func(string) certmagic.DNSProvider{"pretend": r.zone.service}
+	k.names.resolvers, k.names.patience = []string{r.zone.addr}, propagation
 	r.keeper.Store(k.Keeper)
 	done := make(chan error, 1)
 	k.Apply(wants, r.acme)

@@ -134,7 +134,7 @@ func (k *Keeper) vouch(h *held, now time.Time) []Event {
 // ask has the authority give a certificate, or say that the one there is is still good.
 func (k *Keeper) ask(ctx context.Context, h *held) {
 	k.mu.Lock()
-	a := asker{acme: k.acme, folder: k.o.Folder, solvers: k.challenges.solvers(k.o.OverHTTP), open: k.o.Open, log: k.o.Log}
+	a := asker{acme: k.acme, folder: k.o.Folder, solvers: k.challenges.solvers(k.o.OverHTTP), names: k.names, open: k.o.Open, log: k.o.Log}
 	var former *x509.Certificate
 	if h.pair != nil {
 		former = h.pair.Leaf

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // Authority is who is asked for certificates, by ACME. The zero value is Let's Encrypt, without telling it anything.
@@ -15,12 +16,15 @@ type Authority struct {
 	Directory string `json:"directory,omitempty"`
 	Roots     string `json:"roots,omitempty"`      // PEM
 	EABKey    string `json:"eab_key_id,omitempty"` // names the account there that ours belongs to
-	EABSecret string `json:"-"`                    // sealed, base64; OpenerOf opens it
+	EABSecret string `json:"-"`                    // sealed; OpenerOf opens it
+	DNS       string `json:"dns,omitempty"`        // the service by whose records domains are proven; empty: none
+	DNSToken  string `json:"-"`                    // sealed as well
 }
 
 const (
 	secretAuthority = "acme"
 	secretEAB       = "acme_eab"
+	secretDNS       = "acme_dns"
 )
 
 // Authority returns who is asked for certificates.
@@ -35,16 +39,29 @@ func (q queries) Authority(ctx context.Context) (a Authority, err error) {
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		return a, fmt.Errorf("read the authority: %w: %w", ErrCorrupt, err)
 	}
-	if a.EABKey == "" {
-		return a, nil
+	if a.EABKey != "" {
+		if a.EABSecret, err = q.sealedSecret(ctx, secretEAB); err != nil {
+			return a, err
+		}
 	}
-	sealed, err := one(ctx, q, "read secret "+secretEAB, func(r row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT value FROM secrets WHERE name = $1`, secretEAB)
-	a.EABSecret = base64.StdEncoding.EncodeToString(sealed)
+	if a.DNS != "" {
+		a.DNSToken, err = q.sealedSecret(ctx, secretDNS)
+	}
 	return a, err
 }
 
-// SaveAuthority writes who is asked for certificates. The secret of the account there stays unless another is given.
-func (tx *Tx) SaveAuthority(ctx context.Context, a Authority, secret string) error {
+// sealedSecret is a secret as it is kept, with its name before it, for who opens it elsewhere.
+func (q queries) sealedSecret(ctx context.Context, name string) (string, error) {
+	sealed, err := one(ctx, q, "read secret "+name, func(r row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT value FROM secrets WHERE name = $1`, name)
+	if err != nil {
+		return "", err
+	}
+	return name + ":" + base64.StdEncoding.EncodeToString(sealed), nil
+}
+
+// SaveAuthority writes who is asked for certificates. The secret of the account there and the token of the DNS service stay unless
+// others are given.
+func (tx *Tx) SaveAuthority(ctx context.Context, a Authority, eabSecret, dnsToken string) error {
 	text, err := jsonOf("write the authority", a)
 	if err != nil {
 		return err
@@ -52,30 +69,39 @@ func (tx *Tx) SaveAuthority(ctx context.Context, a Authority, secret string) err
 	if err := tx.SetSecret(ctx, secretAuthority, text); err != nil {
 		return err
 	}
-	if a.EABKey == "" {
-		if err := tx.DeleteSecret(ctx, secretEAB); err != nil && !errors.Is(err, ErrNotFound) {
+	if err := tx.keepSecret(ctx, secretEAB, a.EABKey != "", eabSecret); err != nil {
+		return err
+	}
+	return tx.keepSecret(ctx, secretDNS, a.DNS != "", dnsToken)
+}
+
+// keepSecret writes a secret where one is given, and forgets it where none is needed.
+func (tx *Tx) keepSecret(ctx context.Context, name string, needed bool, value string) error {
+	if !needed {
+		if err := tx.DeleteSecret(ctx, name); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 		return nil
 	}
-	if secret == "" {
+	if value == "" {
 		return nil
 	}
-	return tx.SetSecret(ctx, secretEAB, secret)
+	return tx.SetSecret(ctx, name, value)
 }
 
-// OpenerOf opens the sealed secret of an Authority by the key in a data folder, for who has no store.
+// OpenerOf opens the sealed secrets of an Authority by the key in a data folder, for who has no store.
 func OpenerOf(dataDir string) func(sealed string) (string, error) {
 	return func(sealed string) (string, error) {
 		s, err := loadKey(filepath.Join(dataDir, keyFile), false)
 		if err != nil {
 			return "", err
 		}
-		raw, err := base64.StdEncoding.DecodeString(sealed)
+		name, text, _ := strings.Cut(sealed, ":")
+		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			return "", fmt.Errorf("open a sealed value: %w", ErrCorrupt)
 		}
-		plain, err := s.open(raw, place("secrets", secretEAB, "value"))
+		plain, err := s.open(raw, place("secrets", name, "value"))
 		return string(plain), err
 	}
 }

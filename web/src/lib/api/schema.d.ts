@@ -1892,6 +1892,13 @@ export interface components {
             default_directory: string;
             /** @description URL of its ACME directory; empty: Let's Encrypt */
             directory: string;
+            /**
+             * @description the service whose records prove domains (DNS-01), also those that the authority cannot come to; empty: it comes to the domains
+             * @enum {string}
+             */
+            dns?: "" | "cloudflare" | "hetzner";
+            /** @description the token of the DNS service is known; it is never answered */
+            dns_token_set: boolean;
             /** @description external account binding: the key id that the authority gave; empty: none is needed */
             eab_key_id: string;
             /** @description the secret of the binding is known; it is never answered */
@@ -1904,6 +1911,13 @@ export interface components {
         AuthorityRequest: {
             /** @description URL of its ACME directory; empty: Let's Encrypt */
             directory: string;
+            /**
+             * @description the service whose records prove domains (DNS-01), also those that the authority cannot come to; empty: it comes to the domains
+             * @enum {string}
+             */
+            dns?: "" | "cloudflare" | "hetzner";
+            /** @description API token that may write records of the zones; absent: it stays */
+            dns_token?: string;
             /** @description external account binding: the key id that the authority gave; empty: none is needed */
             eab_key_id: string;
             /** @description the MAC key of the binding, base64url; absent: it stays */
