@@ -86,7 +86,7 @@ func TestDataPlaneServesOverTLS(t *testing.T) {
 	engine := dockertest.Serve(t, dockertest.Docker29())
 	d := a.feed(binary, engine)
 	c := d.client(d.setUp())
-	if _, err := c.SetAuthority(t.Context(), client.Authority{Directory: directory, Roots: roots}, ""); err != nil {
+	if _, err := c.SetAuthority(t.Context(), client.Authority{Directory: directory, Roots: roots}, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	target := site(t)
