@@ -17,7 +17,7 @@ type Route struct {
 	PathPrefix string   `json:"path_prefix"`
 	Enabled    bool     `json:"enabled"`
 	TLS        string   `json:"tls"`   // off, auto, internal or own
-	State      string   `json:"state"` // served, disabled, not_served or no_listener
+	State      string   `json:"state"` // served, disabled, not_served, no_listener or unknown
 
 	// Of a standalone proxy.
 	Targets []string `json:"targets,omitempty"`
@@ -207,14 +207,26 @@ type TestStep struct {
 
 // Routing is what is served, and whether it is what is asked for.
 type Routing struct {
-	Listen      string    `json:"listen,omitempty"` // empty: nowhere
-	State       string    `json:"state"`            // off, pending, in_step or refused
+	Listen      string    `json:"listen,omitempty"`       // empty: nowhere
+	ListenHTTPS string    `json:"listen_https,omitempty"` // the same over TLS
+	State       string    `json:"state"`                  // off, pending, in_step, refused or away
 	DesiredHash string    `json:"desired_hash,omitempty"`
 	AppliedHash string    `json:"applied_hash,omitempty"`
 	Routes      int       `json:"routes"`
 	AppliedAt   time.Time `json:"applied_at,omitzero"`
 	Error       string    `json:"error,omitempty"`
 	ErrorAt     time.Time `json:"error_at,omitzero"`
+
+	DataPlane *DataPlane `json:"data_plane,omitempty"` // nil: the daemon serves by itself
+}
+
+// DataPlane is the process that serves, where that is one of its own.
+type DataPlane struct {
+	Socket    string    `json:"socket"`
+	Version   string    `json:"version,omitempty"`
+	PID       int       `json:"pid,omitempty"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	Away      string    `json:"away,omitempty"` // why it cannot be reached
 }
 
 // Proxies lists standalone proxies, by their first address.

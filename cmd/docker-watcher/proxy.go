@@ -20,7 +20,7 @@ func (a *app) proxyCommand() *cobra.Command {
 		Long: `A standalone proxy leads one or more domains to a target that you name: a URL, or a container of one of
 the hosts. For the stages of a project use docker-watcher route instead: those follow each deploy.
 
-Both are served by the daemon's own proxy, at the address that --proxy-http gives it. Before anything is
+Both are served by the daemon's own proxy, at the address that --proxy-http gives it, or by 'server proxy'. Before anything is
 saved the whole table is checked, and what was served stays served when something is wrong with the new one.`,
 		Example: `  docker-watcher proxy test http://10.0.0.5:3000
   docker-watcher proxy add wiki.example.com http://10.0.0.5:3000
@@ -105,6 +105,8 @@ func routeState(r client.Route) screen.Cell {
 		return screen.Cell{Text: "no listener", Tone: screen.Warn}
 	case "not_served":
 		return screen.Cell{Text: "not served", Tone: screen.Bad}
+	case "unknown":
+		return screen.Cell{Text: "unknown", Tone: screen.Warn}
 	}
 	if r.Maintenance {
 		return screen.Cell{Text: "maintenance", Tone: screen.Warn}
@@ -271,7 +273,10 @@ engine, and addresses at which clouds hand out credentials.`,
 func (a *app) tellRoute(r client.Route, what, done string) {
 	a.screen.Printf("%s %s %s: %s\n", what, screen.Tame(addresses(r)), done, a.screen.Paint(routeState(r)))
 	if r.State == "no_listener" {
-		a.screen.Printf("nothing is served yet: start the daemon with --proxy-http, such as --proxy-http :80\n")
+		a.screen.Printf("nothing is served yet: start the daemon with --proxy-http, such as --proxy-http :80, or with --proxy-socket where server proxy runs\n")
+	}
+	if r.State == "unknown" {
+		a.screen.Printf("the data plane cannot be reached, and hears of it when it is back: docker-watcher proxy state\n")
 	}
 	if r.Health == nil {
 		return
@@ -411,12 +416,21 @@ is asked for. When it is not, it says what is in the way; what was served before
 	}, func(r client.Routing) {
 		switch r.State {
 		case "off":
-			a.screen.Printf("nothing is served: start the daemon with --proxy-http, such as --proxy-http :80\n")
+			a.screen.Printf("nothing is served: start the daemon with --proxy-http, such as --proxy-http :80, or with --proxy-socket where server proxy runs\n")
 			return
+		case "away":
+			a.screen.Printf("%s: %s\nif it runs, it answers by the table that it has; it gets the newest one when it is back\n", a.screen.Paint(screen.Cell{Text: "away", Tone: screen.Bad}), screen.Tame(r.DataPlane.Away))
 		case "refused":
 			a.screen.Printf("%s since %s: %s\nthe former table is served\n", a.screen.Paint(screen.Cell{Text: "refused", Tone: screen.Bad}), a.when(r.ErrorAt).Text, screen.Tame(r.Error))
 		default:
-			a.screen.Printf("%s, %d served at %s\n", a.screen.Paint(screen.Cell{Text: strings.ReplaceAll(r.State, "_", " "), Tone: screen.Good}), r.Routes, r.Listen)
+			places := r.Listen
+			if r.ListenHTTPS != "" {
+				places += " and over TLS at " + r.ListenHTTPS
+			}
+			a.screen.Printf("%s, %d served at %s\n", a.screen.Paint(screen.Cell{Text: strings.ReplaceAll(r.State, "_", " "), Tone: screen.Good}), r.Routes, places)
+		}
+		if p := r.DataPlane; p != nil && p.Away == "" {
+			a.screen.Printf("by data plane %s, pid %d, since %s\n", screen.Tame(p.Version), p.PID, a.when(p.StartedAt).Text)
 		}
 		a.screen.Printf("asked for %s\nserved %s\n", firstOf(r.DesiredHash, screen.Never), firstOf(r.AppliedHash, screen.Never))
 	})

@@ -22,7 +22,14 @@ func newCertificates(cfg config.Config, secure net.Listener, told func(certs.Eve
 	if secure == nil {
 		return nil
 	}
-	return certs.New(certs.Options{Folder: certificateFolder(cfg), OverHTTP: true, Open: store.OpenerOf(cfg.Data), Told: told, Log: log})
+	o := certificateOptions(cfg, log)
+	o.Told = told
+	return certs.New(o)
+}
+
+// certificateOptions are the same in the daemon and in the data plane.
+func certificateOptions(cfg config.Config, log *slog.Logger) certs.Options {
+	return certs.Options{Folder: certificateFolder(cfg), OverHTTP: true, Open: store.OpenerOf(cfg.Data), Log: log}
 }
 
 // portOf is the port of a listener; 0: there is none.

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"syscall"
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -17,6 +19,12 @@ var errFolder = errors.New("the data folder cannot be used")
 // hintFor says what a person can do about a fault that keeps the daemon from running; empty if nobody knows.
 func hintFor(err error, cfg config.Config) string {
 	switch {
+	case errors.Is(err, plane.ErrTaken):
+		return "it serves already: take its place with --take-over, or send it SIGHUP; or give another --proxy-socket"
+	case errors.Is(err, plane.ErrOpenFolder):
+		return fmt.Sprintf("whoever comes to the socket says where your domains lead: chmod 700 %s, or give another --proxy-socket", filepath.Dir(cfg.ProxySocket))
+	case errors.Is(err, plane.ErrSocketPath):
+		return "give a shorter one with --proxy-socket, such as /run/docker-watcher/proxy.sock"
 	case errors.Is(err, errProxyListen) && errors.Is(err, syscall.EACCES):
 		return fmt.Sprintf("%s may not be used by this user: a port above 1023 may, or give the program the right to (setcap cap_net_bind_service=+ep, or the service file's AmbientCapabilities)", proxyAddresses(cfg))
 	case errors.Is(err, errProxyListen):

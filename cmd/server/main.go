@@ -33,6 +33,9 @@ const (
 func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "proxy" {
+		return startProxy(args[1:], getenv, stdout, stderr)
+	}
 	work, args, err := command(args)
 	if err != nil {
 		tell(stderr, "server: %v\nhint: server --help explains every command\n", err)

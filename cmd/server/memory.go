@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
-
-	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 const (
@@ -26,7 +24,8 @@ func init() {
 
 // giveBackMemory returns to the system what a burst (a scan, a sign-in) left behind, once it is quiet again. By
 // itself the runtime looks only every two minutes, and gives back late; a daemon that idles all day should be small all day.
-func giveBackMemory(db *store.DB, log *slog.Logger) func(context.Context) error {
+// Besides is asked to give back what is not in the hands of the runtime.
+func giveBackMemory(besides func(context.Context) error, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(memoryLook)
 		defer tick.Stop()
@@ -39,7 +38,7 @@ func giveBackMemory(db *store.DB, log *slog.Logger) func(context.Context) error 
 			}
 			now := allocated()
 			if now-last < memoryQuiet && now-givenBack > memoryBurst {
-				if err := db.GiveBackMemory(ctx); err != nil && ctx.Err() == nil {
+				if err := besides(ctx); err != nil && ctx.Err() == nil {
 					log.Warn("the database keeps its memory", "error", err)
 				}
 				debug.FreeOSMemory()

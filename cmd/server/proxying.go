@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
@@ -30,12 +31,13 @@ const tableFile = "proxy-table.json"
 // errProxyListen is that the port of the proxy cannot be had.
 var errProxyListen = errors.New("the proxy cannot listen")
 
-// front is the built-in proxy with what keeps it in step; nil without a listener.
+// front is the built-in proxy with what keeps it in step; nil without a listener. It serves by itself, or has another process serve.
 type front struct {
-	listener net.Listener
-	secure   net.Listener // nil: nothing is served over TLS
+	listener net.Listener // nil: another process has it
+	secure   net.Listener // nil: nothing is served over TLS, or by another process
 	certs    *certs.Keeper
-	server   *proxy.Server
+	server   *proxy.Server // nil: another process serves
+	plane    *plane.Client // nil: it serves by itself
 	router   *routing.Router
 	counter  *routing.Counter
 }
@@ -77,6 +79,9 @@ func isLocal(addr netip.Addr) bool {
 
 // newFront joins the proxy and what keeps it in step. It answers by the last good table until the first one is made.
 func newFront(ctx context.Context, cfg config.Config, l, secure net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
+	if cfg.ProxySocket != "" {
+		return newApart(ctx, cfg, policy, db, fleet, bus, log)
+	}
 	if l == nil {
 		return nil
 	}
@@ -127,6 +132,11 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 	if f == nil {
 		return api.Routes{Policy: policy, Folder: certificateFolder(cfg)}
 	}
+	if f.plane != nil {
+		return api.Routes{
+			Policy: f.knowing(policy), Router: f.router, Proxy: f.plane, Apart: f.apart, Counter: f.counter, Certificates: f.plane, Folder: certificateFolder(cfg),
+		}
+	}
 	r := api.Routes{
 		Policy: policy, Router: f.router, Proxy: f.server, Counter: f.counter, Listen: f.listener.Addr().String(), Certificates: f.server, Folder: certificateFolder(cfg),
 	}
@@ -140,6 +150,9 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 func (f *front) parts() []func(context.Context) error {
 	if f == nil {
 		return nil
+	}
+	if f.plane != nil {
+		return []func(context.Context) error{f.plane.Run, f.router.Run, f.counter.Run}
 	}
 	serve := func(ctx context.Context) error {
 		serving, running := errgroup.WithContext(ctx)
@@ -161,6 +174,9 @@ func (f *front) parts() []func(context.Context) error {
 func (f *front) proxyLine() string {
 	if f == nil {
 		return ""
+	}
+	if f.plane != nil {
+		return f.apartLine()
 	}
 	line := "docker-watcher serves routes at " + baseURL(f.listener.Addr())
 	if f.secure != nil {

@@ -91,6 +91,18 @@ func launch(t *testing.T, args ...string) *daemon {
 
 func launchCommand(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
 	t.Helper()
+	d := startProgram(t, cmd, env...)
+	m := readyLine.FindStringSubmatch(d.line)
+	if m == nil {
+		t.Fatalf("said %q instead of being ready:\n%s", d.line, d.stderr.String())
+	}
+	d.url, d.code = m[1], m[2]
+	return d
+}
+
+// startProgram starts a process and waits for its first line.
+func startProgram(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, cmd: cmd, exited: make(chan struct{})}
 	d.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 	d.cmd.Stderr = &d.stderr
@@ -118,11 +130,6 @@ func launchCommand(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
 	case <-time.After(patience):
 		t.Fatalf("not ready in time:\n%s", d.stderr.String())
 	}
-	m := readyLine.FindStringSubmatch(d.line)
-	if m == nil {
-		t.Fatalf("said %q instead of being ready:\n%s", d.line, d.stderr.String())
-	}
-	d.url, d.code = m[1], m[2]
 	return d
 }
 

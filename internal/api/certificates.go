@@ -50,10 +50,11 @@ type certificateJSON struct {
 
 func (s *server) certificateOf(c certs.Status) certificateJSON {
 	now := time.Now()
+	_, https := s.d.Routes.listen()
 	j := certificateJSON{
 		ID: c.ID.String(), Mode: string(c.ID.Mode), Name: c.ID.Name, Domains: append([]string{}, c.Domains...), Names: append([]string{}, c.Names...), Issuer: c.Issuer,
 		NotBefore: moment(c.NotBefore), NotAfter: moment(c.NotAfter), State: c.State(now), Busy: c.Busy, RenewAt: moment(c.RenewAt), Trouble: string(c.Trouble.Kind),
-		TroubleAt: moment(c.FailedAt), TroubleText: c.Trouble.Detail, Hint: c.Trouble.Hint, NextTryAt: moment(c.NextTry), NotListening: s.d.Routes.ListenHTTPS == "",
+		TroubleAt: moment(c.FailedAt), TroubleText: c.Trouble.Detail, Hint: c.Trouble.Hint, NextTryAt: moment(c.NextTry), NotListening: https == "",
 	}
 	if !c.NotAfter.IsZero() {
 		days := int(c.NotAfter.Sub(now).Hours() / 24)
@@ -131,10 +132,11 @@ func (s *server) renewCertificate(ctx context.Context, in *ByID) (*out[certifica
 	if err != nil {
 		return nil, err
 	}
+	_, https := s.d.Routes.listen()
 	switch {
 	case c.ID.Mode == certs.Own:
 		return nil, newProblem(http.StatusConflict, codeWrongState, "it was uploaded, and nobody can renew it but who made it").hint("upload its successor under the same name")
-	case s.d.Routes.ListenHTTPS == "":
+	case https == "":
 		return nil, newProblem(http.StatusConflict, codeWrongState, "nothing is served over TLS").hint("start the daemon with --proxy-https, such as --proxy-https :443")
 	}
 	if err := s.d.Routes.Certificates.RenewCertificate(ctx, c.ID); err != nil {

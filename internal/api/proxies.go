@@ -16,7 +16,7 @@ type Routes struct {
 	Policy proxy.Policy
 	Router *routing.Router // nil: nothing is served
 	// With Router these are nil as well.
-	Proxy   *proxy.Server
+	Proxy   Reporter
 	Counter *routing.Counter
 	// Certificates are those that the table asks for.
 	Certificates Certificates
@@ -25,6 +25,41 @@ type Routes struct {
 	Listen string
 	// ListenHTTPS is where routes are served over TLS; empty: nowhere.
 	ListenHTTPS string
+	// Apart tells how things stand with the process that serves; nil: this one does.
+	Apart func() Apart
+}
+
+// Reporter tells how a rule of the table that is served does; false: it is in none, or nobody knows.
+type Reporter interface {
+	Report(rule string) (proxy.Report, bool)
+}
+
+// Apart is the data plane as a process of its own.
+type Apart struct {
+	Listen  string // host:port; empty: it was never reached
+	HTTPS   string // the same over TLS; empty: nothing is served so
+	Socket  string
+	Version string
+	PID     int
+	Started time.Time
+	Away    string // why it cannot be reached; empty: it can
+}
+
+// listen is where routes are served, over http and over TLS; empty: nowhere.
+func (r Routes) listen() (http, https string) {
+	if r.Apart == nil {
+		return r.Listen, r.ListenHTTPS
+	}
+	a := r.Apart()
+	return a.Listen, a.HTTPS
+}
+
+// away is why the data plane cannot be reached; empty: it can, or there is none.
+func (r Routes) away() string {
+	if r.Apart == nil {
+		return ""
+	}
+	return r.Apart().Away
 }
 
 // routeJSON is a standalone proxy or a route of a stage.
@@ -34,7 +69,7 @@ type routeJSON struct {
 	PathPrefix string   `json:"path_prefix"`
 	Enabled    bool     `json:"enabled"`
 	TLS        string   `json:"tls" enum:"off,auto,internal,own" doc:"over https by which certificate: auto asks an authority by ACME, internal is of our own authority, own was uploaded"`
-	State      string   `json:"state" enum:"served,disabled,not_served,no_listener" doc:"no_listener: the daemon was started without --proxy-http; not_served: see /api/routing"`
+	State      string   `json:"state" enum:"served,disabled,not_served,no_listener,unknown" doc:"no_listener: the daemon was started without --proxy-http or --proxy-socket; not_served: see /api/routing; unknown: the data plane, a process of its own, cannot be reached, and answers by what it has if it runs"`
 
 	Targets []string `json:"targets,omitempty" doc:"of a standalone proxy"`
 	Owner   string   `json:"owner,omitempty" doc:"who made it; absent: a deploy did, or nobody knows any more"`
@@ -143,6 +178,7 @@ const (
 	stateDisabled   = "disabled"
 	stateNotServed  = "not_served"
 	stateNoListener = "no_listener"
+	stateUnknown    = "unknown"
 )
 
 func (s *server) stateOf(v store.RouteView) string {
@@ -151,6 +187,8 @@ func (s *server) stateOf(v store.RouteView) string {
 		return stateDisabled
 	case s.d.Routes.Router == nil:
 		return stateNoListener
+	case s.d.Routes.away() != "":
+		return stateUnknown
 	}
 	// As long as another table is asked for than the one that is served, nobody knows of what is not in it.
 	if _, ok := s.d.Routes.Proxy.Report(v.ID); !ok || s.d.Routes.Router.State().Error != "" {

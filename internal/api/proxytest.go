@@ -148,7 +148,9 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 		p := newProblem(http.StatusConflict, codeNotServed, "it is not served")
 		switch s.stateOf(v) {
 		case stateNoListener:
-			p = p.hint("start the daemon with --proxy-http, such as --proxy-http :80")
+			p = p.hint("start the daemon with --proxy-http, such as --proxy-http :80, or with --proxy-socket where 'server proxy' runs")
+		case stateUnknown:
+			p = p.hint("the data plane cannot be reached: see that 'server proxy' runs; until then it is not known how it does")
 		case stateDisabled:
 			p = p.hint("it is disabled: enable it")
 		default:
@@ -160,15 +162,25 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 }
 
 type routingJSON struct {
-	Listen      string `json:"listen,omitempty" doc:"where routes are served over http; absent: nowhere, the daemon was started without --proxy-http"`
+	Listen      string `json:"listen,omitempty" doc:"where routes are served over http; absent: nowhere, the daemon was started without --proxy-http or --proxy-socket, or the data plane was never reached"`
 	ListenHTTPS string `json:"listen_https,omitempty" doc:"where they are served over TLS; absent: nowhere, the daemon was started without --proxy-https"`
-	State       string `json:"state" enum:"off,pending,in_step,refused" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start"`
+	State       string `json:"state" enum:"off,pending,in_step,refused,away" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs"`
 	DesiredHash string `json:"desired_hash,omitempty" doc:"of the table that is asked for"`
 	AppliedHash string `json:"applied_hash,omitempty" doc:"of the table that is served"`
 	Routes      int    `json:"routes" doc:"of both kinds, in the table that is asked for"`
 	AppliedAt   moment `json:"applied_at"`
 	Error       string `json:"error,omitempty" doc:"why the table that is asked for is not served"`
 	ErrorAt     moment `json:"error_at"`
+
+	DataPlane nullable[dataPlaneJSON] `json:"data_plane" doc:"null: the daemon serves by itself"`
+}
+
+type dataPlaneJSON struct {
+	Socket    string `json:"socket" doc:"by which the daemon comes to it"`
+	Version   string `json:"version,omitempty" doc:"of the process that serves, when it was last reached"`
+	PID       int    `json:"pid,omitempty"`
+	StartedAt moment `json:"started_at"`
+	Away      string `json:"away,omitempty" doc:"why it cannot be reached; absent: it can"`
 }
 
 func (s *server) routingState(context.Context, *none) (*out[routingJSON], error) {
@@ -176,11 +188,20 @@ func (s *server) routingState(context.Context, *none) (*out[routingJSON], error)
 		return answer(routingJSON{State: "off"}), nil
 	}
 	st := s.d.Routes.Router.State()
+	http, https := s.d.Routes.listen()
 	j := routingJSON{
-		Listen: s.d.Routes.Listen, ListenHTTPS: s.d.Routes.ListenHTTPS, State: "in_step", DesiredHash: st.Desired, AppliedHash: st.Applied, Routes: st.Rules,
+		Listen: http, ListenHTTPS: https, State: "in_step", DesiredHash: st.Desired, AppliedHash: st.Applied, Routes: st.Rules,
 		AppliedAt: moment(st.AppliedAt), Error: st.Error, ErrorAt: moment(st.ErrorAt),
 	}
+	away := ""
+	if s.d.Routes.Apart != nil {
+		a := s.d.Routes.Apart()
+		away = a.Away
+		j.DataPlane.value = &dataPlaneJSON{Socket: a.Socket, Version: a.Version, PID: a.PID, StartedAt: moment(a.Started), Away: a.Away}
+	}
 	switch {
+	case away != "":
+		j.State = "away"
 	case st.Error != "":
 		j.State = "refused"
 	case st.AppliedAt.IsZero():

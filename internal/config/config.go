@@ -39,7 +39,10 @@ type Config struct {
 	BackupDir      string        // "": the folder "backups" in Data
 	BackupEvery    time.Duration // 0: none is made by itself
 	BackupKeep     int
-	ProxyHTTPS     string // host:port of the proxy over TLS; "": there is none
+	ProxyHTTPS     string        // host:port of the proxy over TLS; "": there is none
+	ProxySocket    string        // of the data plane, if that is a process of its own; "": it is not
+	ProxyTakeOver  bool          // server proxy: take the place of the one that runs
+	ProxyPatience  time.Duration // server proxy: for what is open when another one takes the place
 }
 
 // LogFormat is the shape of a log line.
@@ -73,18 +76,31 @@ func options(dockerHost string) []option {
 		{"backup-every", "TIME", "how often one is made by itself, such as 24h; off for never", "24h", func(c *Config, v string) error { return setEvery(&c.BackupEvery, v) }},
 		{"backup-keep", "NUMBER", "how many are kept; the oldest go", "3", func(c *Config, v string) error { return setCount(&c.BackupKeep, v) }},
 		{"proxy-https", "HOST:PORT", "where those of them that have a certificate are served over TLS, such as :443; with --proxy-http, by which certificates are had", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTPS, v) }},
+		{"proxy-socket", "PATH", "where 'server proxy' serves the routes as a process of its own: the socket by which it is told what to serve; instead of --proxy-http and --proxy-https", "", func(c *Config, v string) error { return setOptional(&c.ProxySocket, v) }},
 	}
 }
 
 // Load reads arguments (without the program's name) and environment. It answers
 // ErrHelp or ErrVersion when that was asked for, else an ErrUsage that lists every mistake.
 func Load(args []string, getenv func(string) string) (Config, error) {
-	opts := options(defaultEngine(getenv))
-	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	c, err := load("server", options(defaultEngine(getenv)), nil, args, getenv)
+	if err == nil && c.ProxySocket != "" && c.ProxyHTTP != "" {
+		return Config{}, usage(errors.New("--proxy-http and --proxy-socket exclude one another: the daemon serves the routes itself, or 'server proxy' does"))
+	}
+	return c, err
+}
+
+// load reads options and, for the command line alone, switches.
+func load(name string, opts []option, switches []toggle, args []string, getenv func(string) string) (Config, error) {
+	var c Config
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	given := make(map[string]*string, len(opts))
 	for _, o := range opts {
 		given[o.name] = flags.String(o.name, o.fallback, o.usage)
+	}
+	for _, s := range switches {
+		flags.BoolVar(s.of(&c), s.name, false, s.usage)
 	}
 	version := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
@@ -102,7 +118,6 @@ func Load(args []string, getenv func(string) string) (Config, error) {
 	}
 	onLine := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { onLine[f.Name] = true })
-	var c Config
 	for _, o := range opts {
 		value, from := *given[o.name], "--"+o.name
 		if env := getenv(twin(o.name)); env != "" && !onLine[o.name] {
@@ -277,9 +292,8 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", Redacted(c.Store)), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP),
+		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_https", c.ProxyHTTPS), slog.String("proxy_socket", c.ProxySocket),
 		slog.String("backup_dir", c.BackupDir), slog.Duration("backup_every", c.BackupEvery), slog.Int("backup_keep", c.BackupKeep),
-		slog.String("proxy_https", c.ProxyHTTPS),
 	)
 }
 
@@ -300,18 +314,13 @@ Usage:  server [flags]
         server doctor [flags]              look at all that the daemon would stand on, and say what to do; changes nothing
         server restore FILE [flags]        put a backup back; the key file must be in --data, and no daemon may run
         server store move TO [flags]       copy the whole store into a new one: a file or postgres://...; no daemon may run
+        server proxy [flags]               serves the routes as a process of its own: server proxy --help
 
 Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
 
 Flags (each may be given as an environment variable instead; a flag wins):
 `)
-	for _, o := range options("unix:///var/run/docker.sock") {
-		fmt.Fprintf(&b, "\n  --%s %s\n      %s\n", o.name, o.arg, o.usage)
-		if o.fallback != "" {
-			fmt.Fprintf(&b, "      default: %s\n", o.fallback)
-		}
-		fmt.Fprintf(&b, "      or: %s\n", twin(o.name))
-	}
+	writeOptions(&b, options("unix:///var/run/docker.sock"))
 	b.WriteString(`
   --version
       print the version and end
@@ -322,4 +331,14 @@ Examples:
   DOCKER_WATCHER_LOG_FORMAT=json server --admin-token-file /run/secrets/admin-token
 `)
 	return b.String()
+}
+
+func writeOptions(b *strings.Builder, opts []option) {
+	for _, o := range opts {
+		fmt.Fprintf(b, "\n  --%s %s\n      %s\n", o.name, o.arg, o.usage)
+		if o.fallback != "" {
+			fmt.Fprintf(b, "      default: %s\n", o.fallback)
+		}
+		fmt.Fprintf(b, "      or: %s\n", twin(o.name))
+	}
 }

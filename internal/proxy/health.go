@@ -19,6 +19,7 @@ type Flip struct {
 	Ref    string // of the target
 	Up     bool
 	Why    string // it is down
+	At     time.Time
 }
 
 // The bounds of health checks that run side by side: one site whose targets are slow to answer holds up no other.
@@ -167,7 +168,7 @@ func (s *Server) note(k *checkup, c checked) {
 func (s *Server) flip(c checked, up bool) {
 	c.up.down.Store(!up)
 	if s.flipped != nil {
-		s.flipped(Flip{Rule: c.e.rule.ID, Kind: c.e.rule.Kind, Domain: c.e.rule.Addresses[0].String(), Ref: c.up.ref, Up: up, Why: c.why})
+		s.flipped(Flip{Rule: c.e.rule.ID, Kind: c.e.rule.Kind, Domain: c.e.rule.Addresses[0].String(), Ref: c.up.ref, Up: up, Why: c.why, At: time.Now().UTC()})
 	}
 }
 

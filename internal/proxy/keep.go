@@ -48,8 +48,8 @@ func (s *Server) Resume() error {
 	if err != nil {
 		return fmt.Errorf("read the last good table: %w", err)
 	}
-	var t Table
-	if err := json.Unmarshal(text, &t); err != nil {
+	t, err := ReadTable(text)
+	if err != nil {
 		return fmt.Errorf("read the last good table: %w", err)
 	}
 	s.applying.Lock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,6 +14,8 @@ import (
 type Policy struct {
 	// Own are the listeners of docker-watcher itself.
 	Own []netip.AddrPort
+	// OwnElsewhere are listeners of docker-watcher in another process, as far as they are known by now; nil: there are none.
+	OwnElsewhere func() []netip.AddrPort
 	// Engines are where engines listen that it commands, as host:port: who comes to one is root there. Names are looked up by Names.
 	Engines []string
 	// Names tell what the names of Engines stand for now; nil: only addresses are compared.
@@ -86,10 +89,11 @@ func (p Policy) reason(addr netip.Addr, port uint16) string {
 	if p.isEngine(addr, port) {
 		return reasonEngine
 	}
-	for _, own := range p.Own {
-		if own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr) {
-			return reasonLoop
-		}
+	ours := func(own netip.AddrPort) bool {
+		return own.Port() == port && port != 0 && p.same(own.Addr().Unmap(), addr)
+	}
+	if slices.ContainsFunc(p.Own, ours) || p.OwnElsewhere != nil && slices.ContainsFunc(p.OwnElsewhere(), ours) {
+		return reasonLoop
 	}
 	return ""
 }

@@ -60,6 +60,8 @@ type Server struct {
 
 	applying sync.Mutex
 	mu       sync.Mutex
+	leaving  atomic.Bool
+	conns    atomic.Int64
 	retired  map[*upstream]struct{} // left the table, and something is open on them
 	tallies  map[tallyKey]*tally
 	changed  chan struct{} // closed and made anew when the table or what is open on a retired target changes
@@ -173,8 +175,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 func (s *Server) serve(ctx context.Context, l net.Listener, patience time.Duration, secure *tls.Config) error {
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, ConnState: s.countConns,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 
 		DisableGeneralOptionsHandler: true, TLSConfig: secure,
 	}
@@ -205,6 +207,9 @@ func (s *Server) serve(ctx context.Context, l net.Listener, patience time.Durati
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.leaving.Load() && !upgrades(r) {
+		w.Header().Set("Connection", "close")
+	}
 	if status, why := malformed(r); status != 0 {
 		page{status: status, title: http.StatusText(status), text: why}.write(w, r)
 		return

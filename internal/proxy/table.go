@@ -8,6 +8,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -36,6 +37,8 @@ type Table struct {
 	Engines []string `json:"engines,omitempty"`
 	// ACME is how certificates of TLSAuto are had.
 	ACME ACME `json:"acme,omitzero"`
+	// Own are listeners of docker-watcher in other processes than the one that answers.
+	Own []netip.AddrPort `json:"own_listeners,omitempty"`
 }
 
 // Rule leads some domains, from a path prefix on, to its targets.
@@ -111,4 +114,14 @@ func hashOf(head []byte, rules [][]byte) string {
 		sum.Write(text)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// ReadTable reads a table as JSON. A field that is not known here is an error: it may be what keeps somebody out.
+func ReadTable(text []byte) (t Table, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&t); err != nil {
+		return Table{}, fmt.Errorf("read a table: %w", err)
+	}
+	return t, nil
 }

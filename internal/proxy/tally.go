@@ -7,11 +7,11 @@ import (
 
 // Count is how often requests came by a rule since the figures were taken last.
 type Count struct {
-	Rule     string // its id
-	Ref      string // the target of a route by then; empty: of a standalone proxy
-	Requests int64
-	Errors   int64     // answers of 500 and above, and those that never came
-	Last     time.Time // of the newest request; zero: none came, only an error of an earlier one
+	Rule     string    `json:"rule"`          // its id
+	Ref      string    `json:"ref,omitempty"` // the target of a route by then; empty: of a standalone proxy
+	Requests int64     `json:"requests"`
+	Errors   int64     `json:"errors"`        // answers of 500 and above, and those that never came
+	Last     time.Time `json:"last,omitzero"` // of the newest request; zero: none came, only an error of an earlier one
 }
 
 // tally counts the requests of a rule while it leads to one target. Whoever keeps the figures takes them from time to time.

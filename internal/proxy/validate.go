@@ -101,6 +101,7 @@ func (t Table) validate(p Policy, good func(n int) bool) error {
 func (t Table) Policy(p Policy) Policy {
 	p.Refused = append(slices.Clip(p.Refused), t.Refused...)
 	p.Engines = append(slices.Clip(p.Engines), t.Engines...)
+	p.Own = append(slices.Clip(p.Own), t.Own...)
 	return p
 }
 

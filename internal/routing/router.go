@@ -32,6 +32,8 @@ const (
 	kindRefused = "routing.refused"
 	kindDown    = "target.down"
 	kindUp      = "target.up"
+	kindAway    = "routing.away"
+	kindBack    = "routing.back"
 )
 
 const (
@@ -488,19 +490,7 @@ func TableFaults(ctx context.Context, tx *store.Tx, policy proxy.Policy) (all []
 }
 
 // FieldsOf are the wrong fields in an error, however deep they are joined.
-func FieldsOf(err error) []proxy.FieldError {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []proxy.FieldError
-		for _, one := range many.Unwrap() {
-			all = append(all, FieldsOf(one)...)
-		}
-		return all
-	}
-	if f, ok := errors.AsType[proxy.FieldError](err); ok {
-		return []proxy.FieldError{f}
-	}
-	return nil
-}
+func FieldsOf(err error) []proxy.FieldError { return proxy.FieldErrors(err) }
 
 // noteServed notes which instances requests may come to, of all stages or of one alone, and forgets what was found of targets that are
 // in no table any more.

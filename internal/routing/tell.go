@@ -29,7 +29,7 @@ func (r *Router) note(ctx context.Context, o outcome) {
 	}
 	r.mu.Unlock()
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || isAway(o.err): // Went tells of that, once
 	case o.err != nil && o.err.Error() != said:
 		r.tell(ctx, store.Event{
 			Severity: store.SeverityWarn, Kind: kindRefused, Message: "the table of routes was not applied, the former one is served: " + o.err.Error(),
@@ -46,7 +46,7 @@ func (r *Router) note(ctx context.Context, o outcome) {
 // Flipped tells that a health check took a target out, or brought it back.
 func (r *Router) Flipped(ctx context.Context, f proxy.Flip) {
 	e := store.Event{
-		Severity: store.SeverityInfo, Kind: kindUp, Message: fmt.Sprintf("%s: %s is up again", f.Domain, f.Ref),
+		Time: f.At, Severity: store.SeverityInfo, Kind: kindUp, Message: fmt.Sprintf("%s: %s is up again", f.Domain, f.Ref),
 		Data: map[string]any{"route_id": f.Rule, "kind": string(f.Kind), "target": f.Ref},
 	}
 	if !f.Up {
@@ -61,7 +61,10 @@ func (r *Router) Flipped(ctx context.Context, f proxy.Flip) {
 
 // tell writes an event. What cannot be written is told to the log: routes do not depend on it.
 func (r *Router) tell(ctx context.Context, e store.Event) {
-	e.Time, e.Source, e.Actor = time.Now().UTC(), store.SourceProxy, "system"
+	e.Source, e.Actor = store.SourceProxy, "system"
+	if e.Time.IsZero() {
+		e.Time = time.Now().UTC()
+	}
 	ctx = context.WithoutCancel(ctx)
 	if err := r.db.Update(ctx, func(tx *store.Tx) error { return tx.Emit(ctx, e) }); err != nil {
 		r.log.ErrorContext(ctx, "an event of the proxy was not written", "kind", e.Kind, "message", e.Message, "error", err)

@@ -2553,6 +2553,18 @@ export interface components {
             name: string;
             password: string;
         };
+        DataPlane: {
+            /** @description why it cannot be reached; absent: it can */
+            away?: string;
+            /** Format: int64 */
+            pid?: number;
+            /** @description by which the daemon comes to it */
+            socket: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** @description of the process that serves, when it was last reached */
+            version?: string;
+        };
         Decision: {
             /** @enum {string} */
             action: "warn" | "cleanup";
@@ -4330,10 +4342,10 @@ export interface components {
              */
             stale_since: string | null;
             /**
-             * @description no_listener: the daemon was started without --proxy-http; not_served: see /api/routing
+             * @description no_listener: the daemon was started without --proxy-http or --proxy-socket; not_served: see /api/routing; unknown: the data plane, a process of its own, cannot be reached, and answers by what it has if it runs
              * @enum {string}
              */
-            state: "served" | "disabled" | "not_served" | "no_listener";
+            state: "served" | "disabled" | "not_served" | "no_listener" | "unknown";
             strip_prefix: boolean;
             /** @description of a standalone proxy */
             targets?: string[] | null;
@@ -4384,13 +4396,15 @@ export interface components {
             applied_at: string | null;
             /** @description of the table that is served */
             applied_hash?: string;
+            /** @description null: the daemon serves by itself */
+            data_plane: components["schemas"]["DataPlane"] | null;
             /** @description of the table that is asked for */
             desired_hash?: string;
             /** @description why the table that is asked for is not served */
             error?: string;
             /** Format: date-time */
             error_at: string | null;
-            /** @description where routes are served over http; absent: nowhere, the daemon was started without --proxy-http */
+            /** @description where routes are served over http; absent: nowhere, the daemon was started without --proxy-http or --proxy-socket, or the data plane was never reached */
             listen?: string;
             /** @description where they are served over TLS; absent: nowhere, the daemon was started without --proxy-https */
             listen_https?: string;
@@ -4400,10 +4414,10 @@ export interface components {
              */
             routes: number;
             /**
-             * @description refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start
+             * @description refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs
              * @enum {string}
              */
-            state: "off" | "pending" | "in_step" | "refused";
+            state: "off" | "pending" | "in_step" | "refused" | "away";
         };
         RuleTrial: {
             /**

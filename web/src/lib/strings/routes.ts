@@ -12,8 +12,10 @@ export const routes = {
   noRoutes: 'No domain leads to a stage yet.',
   noProxies: 'No domain leads anywhere else yet.',
   off: 'Nothing is served: the daemon was started without --proxy-http. What is written down here is served once it has a port, such as --proxy-http :80.',
+  away: (why: string) => `It is not known what is served. ${why}. What is changed here is kept, and served when it is back.`,
   refused: (why: string) => `The table that is asked for cannot be served. The former one is served meanwhile. ${why}`,
   served: (n: number, at: string) => `${plural(n, 'route')} served at ${at}`,
+  dataPlane: (version: string, pid: number) => `, by data plane ${version} (process ${pid})`,
   states: {
     up: 'Up',
     not_asked: 'Not asked yet',
@@ -23,6 +25,7 @@ export const routes = {
     disabled: 'Off',
     not_served: 'Not served',
     no_listener: 'No listener',
+    unknown: 'Not known',
     maintenance: 'Maintenance',
   } as Record<string, string>,
   some: (up: number, all: number) => `${up} of ${all} up`,
