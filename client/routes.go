@@ -16,7 +16,7 @@ type Route struct {
 	Domains    []string `json:"domains"`
 	PathPrefix string   `json:"path_prefix"`
 	Enabled    bool     `json:"enabled"`
-	TLS        string   `json:"tls"`
+	TLS        string   `json:"tls"`   // off, auto, internal or own
 	State      string   `json:"state"` // served, disabled, not_served or no_listener
 
 	// Of a standalone proxy.
@@ -39,6 +39,7 @@ type Route struct {
 	StripPrefix     bool         `json:"strip_prefix"`
 	RewriteHost     bool         `json:"rewrite_host"`
 	WebSockets      bool         `json:"websockets"`
+	Certificate     string       `json:"certificate,omitempty"` // of TLS own: its name
 	RedirectHTTPS   bool         `json:"redirect_https"`
 	HSTSSeconds     int          `json:"hsts_seconds"`
 	RedirectTo      string       `json:"redirect_to,omitempty"`
@@ -108,6 +109,8 @@ type RouteFields struct {
 	StripPrefix     *bool         `json:"strip_prefix,omitempty"`
 	RewriteHost     *bool         `json:"rewrite_host,omitempty"`
 	WebSockets      *bool         `json:"websockets,omitempty"`
+	TLS             *string       `json:"tls,omitempty"`
+	Certificate     *string       `json:"certificate,omitempty"`
 	RedirectHTTPS   *bool         `json:"redirect_https,omitempty"`
 	HSTSSeconds     *int          `json:"hsts_seconds,omitempty"`
 	RedirectTo      *string       `json:"redirect_to,omitempty"`

@@ -159,6 +159,7 @@ func (a *app) printRoute(r client.Route) {
 		worth      bool
 	}{
 		{"redirects to", r.RedirectTo, r.RedirectTo != ""},
+		{"tls", tlsText(r), r.TLS != "" && r.TLS != "off"},
 		{"redirects to https", "yes", r.RedirectHTTPS},
 		{"hsts", strconv.Itoa(r.HSTSSeconds) + " s", r.HSTSSeconds > 0},
 		{"host", "the target's own name", r.RewriteHost},
@@ -196,6 +197,13 @@ func (a *app) printRoute(r client.Route) {
 			line("what to do:", "%s", t.Remedy)
 		}
 	}
+}
+
+func tlsText(r client.Route) string {
+	if r.Certificate != "" {
+		return r.TLS + ", " + r.Certificate
+	}
+	return r.TLS
 }
 
 func headerText(h client.Header) string {

@@ -16,7 +16,7 @@ type routeFlags struct {
 	strip, rewriteHost              bool
 	websockets, httpsOnly           bool
 	hsts, redirectCode              int
-	redirectTo                      string
+	redirectTo, tls, certificate    string
 	requestHeaders, responseHeaders []string
 	user                            string
 	stdin, noAuth                   bool
@@ -36,7 +36,9 @@ func (f *routeFlags) addTo(c *cobra.Command) {
 	flags.BoolVar(&f.strip, "strip-path", false, "take that path off before the target sees it")
 	flags.BoolVar(&f.rewriteHost, "rewrite-host", false, "tell the target its own name as the host, not the client's")
 	flags.BoolVar(&f.websockets, "websockets", true, "let connections change their protocol")
-	flags.BoolVar(&f.httpsOnly, "redirect-https", false, "send who comes over http to https; a proxy of trusted_proxies must speak TLS before this one")
+	flags.StringVar(&f.tls, "tls", "", "serve over https: auto (by ACME), internal (our own authority), own (with --certificate), or off")
+	flags.StringVar(&f.certificate, "certificate", "", "with --tls own: the name under which it was uploaded")
+	flags.BoolVar(&f.httpsOnly, "redirect-https", false, "send who comes over http to https")
 	flags.IntVar(&f.hsts, "hsts", 0, "seconds for which clients that came over TLS shall come so only")
 	flags.StringVar(&f.redirectTo, "redirect-to", "", "no target: send clients to this URL, with their path if it has none")
 	flags.IntVar(&f.redirectCode, "redirect-code", 0, "301, 302, 303, 307 or 308 (default 307)")
@@ -70,7 +72,7 @@ func (f *routeFlags) addEdit(c *cobra.Command) {
 func (f *routeFlags) read(a *app, c *cobra.Command, was *client.Route) (client.RouteFields, error) {
 	r := client.RouteFields{
 		PathPrefix: given(c, "path", &f.path), StripPrefix: given(c, "strip-path", &f.strip), RewriteHost: given(c, "rewrite-host", &f.rewriteHost),
-		WebSockets: given(c, "websockets", &f.websockets), RedirectHTTPS: given(c, "redirect-https", &f.httpsOnly), HSTSSeconds: given(c, "hsts", &f.hsts),
+		WebSockets: given(c, "websockets", &f.websockets), TLS: given(c, "tls", &f.tls), Certificate: given(c, "certificate", &f.certificate), RedirectHTTPS: given(c, "redirect-https", &f.httpsOnly), HSTSSeconds: given(c, "hsts", &f.hsts),
 		RedirectTo: given(c, "redirect-to", &f.redirectTo), RedirectCode: given(c, "redirect-code", &f.redirectCode),
 		ConnectTimeout: given(c, "connect-timeout", &f.connect), ResponseTimeout: given(c, "response-timeout", &f.response),
 		MaxBodyBytes: given(c, "max-body", &f.maxBody), Maintenance: given(c, "maintenance", &f.maintenance),

@@ -26,7 +26,7 @@ type routeJSON struct {
 	Domains    []string `json:"domains" nullable:"false"`
 	PathPrefix string   `json:"path_prefix"`
 	Enabled    bool     `json:"enabled"`
-	TLS        string   `json:"tls" enum:"off"`
+	TLS        string   `json:"tls" enum:"off,auto,internal,own" doc:"over https by which certificate: auto asks an authority by ACME, internal is of our own authority, own was uploaded"`
 	State      string   `json:"state" enum:"served,disabled,not_served,no_listener" doc:"no_listener: the daemon was started without --proxy-http; not_served: see /api/routing"`
 
 	Targets []string `json:"targets,omitempty" doc:"of a standalone proxy"`
@@ -47,6 +47,7 @@ type routeJSON struct {
 	StripPrefix     bool                      `json:"strip_prefix"`
 	RewriteHost     bool                      `json:"rewrite_host"`
 	WebSockets      bool                      `json:"websockets"`
+	Certificate     string                    `json:"certificate,omitempty" doc:"with the tls own: the name under which it was uploaded"`
 	RedirectHTTPS   bool                      `json:"redirect_https"`
 	HSTSSeconds     int                       `json:"hsts_seconds"`
 	RedirectTo      string                    `json:"redirect_to,omitempty"`
@@ -147,6 +148,7 @@ func (s *server) stateOf(v store.RouteView) string {
 
 func (j *routeJSON) showOptions(o proxy.Options) {
 	j.StripPrefix, j.RewriteHost, j.WebSockets, j.RedirectHTTPS, j.HSTSSeconds = o.StripPrefix, o.RewriteHost, !o.NoWebSockets, o.RedirectHTTPS, o.HSTSSeconds
+	j.Certificate = o.Certificate
 	j.RedirectTo, j.RedirectCode, j.MaxBodyBytes, j.Maintenance, j.MaintenanceNote = o.RedirectTo, o.RedirectCode, o.MaxBodyBytes, o.Maintenance, o.MaintenanceNote
 	j.RequestHeaders, j.ResponseHeaders = headersOf(o.RequestHeaders), headersOf(o.ResponseHeaders)
 	j.AllowIPs, j.DenyIPs = append([]string{}, o.AllowIPs...), append([]string{}, o.DenyIPs...)

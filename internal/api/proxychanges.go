@@ -25,7 +25,9 @@ type RouteFields struct {
 	StripPrefix     *bool                     `json:"strip_prefix,omitempty" doc:"the target does not see the path prefix"`
 	RewriteHost     *bool                     `json:"rewrite_host,omitempty" doc:"the target sees its own name as the host"`
 	WebSockets      *bool                     `json:"websockets,omitempty" doc:"default true"`
-	RedirectHTTPS   *bool                     `json:"redirect_https,omitempty" doc:"who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS"`
+	TLS             *string                   `json:"tls,omitempty" enum:"off,auto,internal,own" doc:"default off. All routes of one domain that have any have the same"`
+	Certificate     *string                   `json:"certificate,omitempty" maxLength:"100" doc:"with the tls own: the name under which it was uploaded"`
+	RedirectHTTPS   *bool                     `json:"redirect_https,omitempty" doc:"who comes over http is sent to https"`
 	HSTSSeconds     *int                      `json:"hsts_seconds,omitempty" minimum:"0" maximum:"94608000" doc:"said only to who came over TLS"`
 	RedirectTo      *string                   `json:"redirect_to,omitempty" maxLength:"2000" doc:"no target is asked: who comes is sent there. One without a path is followed by that of the request"`
 	RedirectCode    *int                      `json:"redirect_code,omitempty" doc:"301, 302, 303, 307 or 308; default 307"`
@@ -67,6 +69,7 @@ func (f RouteFields) apply(r *store.Route) error {
 		o = proxy.Options{} // what cannot be read is written anew
 	}
 	f.applyOptions(&o, &wrong)
+	f.applyTLS(r, &o)
 	if r.Options, err = routing.WriteOptions(o); err != nil {
 		return err
 	}
@@ -97,6 +100,15 @@ func (f RouteFields) applyAddresses(r *store.Route, wrong *[]ProblemField) {
 		}
 		seen[d] = true
 		r.Domains = append(r.Domains, store.RouteAddress{Domain: d, PathPrefix: clean})
+	}
+}
+
+// applyTLS writes the way to a certificate, which a row keeps apart from its options. A name of one does not outlive the way own.
+func (f RouteFields) applyTLS(r *store.Route, o *proxy.Options) {
+	setIf(&r.TLS, f.TLS)
+	setIf(&o.Certificate, f.Certificate)
+	if f.Certificate == nil && proxy.TLS(r.TLS) != proxy.TLSOwn {
+		o.Certificate = ""
 	}
 }
 
@@ -459,6 +471,7 @@ func changedRoute(before, after store.Route) []string {
 	note("targets", !slices.Equal(before.Targets, after.Targets))
 	note("instance_id", before.InstanceID != after.InstanceID)
 	note("port", before.Port != after.Port)
+	note("tls", before.TLS != after.TLS)
 	note("enabled", before.Enabled != after.Enabled)
 	note("notes", before.Notes != after.Notes)
 	old, now := optionTexts(before.Options), optionTexts(after.Options)

@@ -10,6 +10,8 @@ type Options struct {
 	StripPrefix     bool         `json:"strip_prefix,omitempty"`  // the target does not see the path prefix
 	RewriteHost     bool         `json:"rewrite_host,omitempty"`  // the target sees its own name as the host, not the client's
 	NoWebSockets    bool         `json:"no_websockets,omitempty"` // no request may change its protocol
+	TLS             TLS          `json:"tls,omitempty"`           // empty: off
+	Certificate     string       `json:"certificate,omitempty"`   // with TLSOwn: the name under which it was uploaded
 	RedirectHTTPS   bool         `json:"redirect_https,omitempty"`
 	HSTSSeconds     int          `json:"hsts_seconds,omitempty"`  // said only to those who came over TLS; 0: not said
 	RedirectTo      string       `json:"redirect_to,omitempty"`   // nothing is asked of a target: the client is sent there

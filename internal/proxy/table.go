@@ -34,6 +34,8 @@ type Table struct {
 	Refused []netip.Prefix `json:"refused_targets,omitempty"`
 	// Engines are where engines listen, as host:port: nobody may be led there either.
 	Engines []string `json:"engines,omitempty"`
+	// ACME is how certificates of TLSAuto are had.
+	ACME ACME `json:"acme,omitzero"`
 }
 
 // Rule leads some domains, from a path prefix on, to its targets.

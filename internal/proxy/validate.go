@@ -53,6 +53,7 @@ func (r Rule) Validate(p Policy) error {
 	c.addresses(r.Addresses)
 	c.targets(r, p)
 	c.redirects(r.Options)
+	c.tls(r)
 	c.headers("request_headers", r.Options.RequestHeaders)
 	c.headers("response_headers", r.Options.ResponseHeaders)
 	c.users(r.Options.BasicAuth)
@@ -91,6 +92,8 @@ func (t Table) validate(p Policy, good func(n int) bool) error {
 			holder[a] = r.ID
 		}
 	}
+	wrong = append(wrong, t.publicNames()...)
+	wrong = append(wrong, t.agreed()...)
 	return errors.Join(wrong...)
 }
 

@@ -66,6 +66,7 @@ func ruleOf(v store.RouteView) (proxy.Rule, error) {
 	if err != nil {
 		return proxy.Rule{}, proxy.FieldError{Rule: v.ID, Field: "options", Reason: err.Error()}
 	}
+	o.TLS = proxy.TLS(v.TLS)
 	r := proxy.Rule{ID: v.ID, Kind: proxy.KindRoute, Options: o}
 	for _, d := range v.Domains {
 		r.Addresses = append(r.Addresses, proxy.Address(d))

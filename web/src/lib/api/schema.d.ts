@@ -1971,6 +1971,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -2016,7 +2018,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -2032,6 +2034,11 @@ export interface components {
             strip_prefix?: boolean;
             /** @description http://10.0.0.5:3000, https://app.internal, container:NAME:PORT or container:NAME:PORT@HOST; several share the requests */
             targets?: string[];
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -2055,6 +2062,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -2106,7 +2115,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -2121,6 +2130,11 @@ export interface components {
             stage_id: string;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -3751,6 +3765,8 @@ export interface components {
             allow_ips: string[];
             /** @description the names; passwords are never answered */
             basic_auth: string[];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             connect_timeout: string;
             /** Format: date-time */
             created_at: string;
@@ -3812,8 +3828,11 @@ export interface components {
             strip_prefix: boolean;
             /** @description of a standalone proxy */
             targets?: string[] | null;
-            /** @enum {string} */
-            tls: "off";
+            /**
+             * @description over https by which certificate: auto asks an authority by ACME, internal is of our own authority, own was uploaded
+             * @enum {string}
+             */
+            tls: "off" | "auto" | "internal" | "own";
             /** Format: date-time */
             updated_at: string;
             websockets: boolean;
@@ -4514,6 +4533,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -4559,7 +4580,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -4574,6 +4595,11 @@ export interface components {
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
             targets?: string[];
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
@@ -4595,6 +4621,8 @@ export interface components {
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
+            /** @description with the tls own: the name under which it was uploaded */
+            certificate?: string;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -4643,7 +4671,7 @@ export interface components {
              * @description 301, 302, 303, 307 or 308; default 307
              */
             redirect_code?: number;
-            /** @description who comes over http is sent to https, where a proxy of trusted_proxies speaks TLS */
+            /** @description who comes over http is sent to https */
             redirect_https?: boolean;
             /** @description no target is asked: who comes is sent there. One without a path is followed by that of the request */
             redirect_to?: string;
@@ -4657,6 +4685,11 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /**
+             * @description default off. All routes of one domain that have any have the same
+             * @enum {string}
+             */
+            tls?: "off" | "auto" | "internal" | "own";
             /** @description default true */
             websockets?: boolean;
         };
