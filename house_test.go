@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/tagrule":  {},
 	"internal/compose":  {"internal/store"},
 	"internal/proxy":    {},
+	"internal/caddy":    {"internal/proxy"},
 	"internal/routing":  {"internal/store", "internal/docker", "internal/proxy", "internal/events"},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
