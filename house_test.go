@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/compose":  {"internal/store"},
 	"internal/proxy":    {},
 	"internal/caddy":    {"internal/proxy"},
+	"internal/traefik":  {"internal/proxy"},
 	"internal/routing":  {"internal/store", "internal/docker", "internal/proxy", "internal/events"},
 	"internal/poll":     {"internal/store", "internal/tagrule"},
 	"internal/reclaim":  {"internal/store", "internal/docker"},
