@@ -81,6 +81,7 @@ type HealthCheck struct {
 
 // RouteHealth is how a route and its targets do.
 type RouteHealth struct {
+	Counted       bool           `json:"counted"`  // false: nobody counts requests
 	Requests      int64          `json:"requests"` // since the proxy was started
 	Errors        int64          `json:"errors"`
 	Open          int64          `json:"open"`
@@ -200,13 +201,33 @@ type TestStep struct {
 // Routing is what is served, and whether it is what is asked for.
 type Routing struct {
 	Listen      string    `json:"listen,omitempty"` // empty: nowhere
-	State       string    `json:"state"`            // off, pending, in_step or refused
+	State       string    `json:"state"`            // off, pending, in_step, refused, drifted or unreachable
 	DesiredHash string    `json:"desired_hash,omitempty"`
 	AppliedHash string    `json:"applied_hash,omitempty"`
 	Routes      int       `json:"routes"`
 	AppliedAt   time.Time `json:"applied_at,omitzero"`
 	Error       string    `json:"error,omitempty"`
 	ErrorAt     time.Time `json:"error_at,omitzero"`
+	Driver      *Driver   `json:"driver"` // nil: the built-in proxy
+}
+
+// Driver is a proxy that is a program of its own.
+type Driver struct {
+	Name       string    `json:"name"` // caddy or traefik
+	Version    string    `json:"version,omitempty"`
+	Error      string    `json:"error,omitempty"` // why it cannot be told, or does not ask
+	ErrorAt    time.Time `json:"error_at,omitzero"`
+	Drift      string    `json:"drift,omitempty"` // how what it answers by differs from what was applied
+	DriftSince time.Time `json:"drift_since,omitzero"`
+	Mends      bool      `json:"mends"` // drift is undone by itself
+	SeenAt     time.Time `json:"seen_at,omitzero"`
+	SeenFrom   string    `json:"seen_from,omitempty"`
+}
+
+// RouteLabels are Docker labels by which Traefik would serve a route.
+type RouteLabels struct {
+	Labels  map[string]string `json:"labels"`
+	Missing []string          `json:"missing"` // labels in which a secret has to be written
 }
 
 // Proxies lists standalone proxies, by their first address.
@@ -315,6 +336,13 @@ func (c *Client) TestProxy(ctx context.Context, idOrDomain string) (RouteTest, e
 // TestRoute tries the instance that a route leads to.
 func (c *Client) TestRoute(ctx context.Context, idOrDomain string) (RouteTest, error) {
 	return c.tryRoute(ctx, "/api/routes/"+part(idOrDomain)+"/test", nil)
+}
+
+// RouteLabels are the labels of a container by which Traefik's Docker provider would serve a route.
+func (c *Client) RouteLabels(ctx context.Context, idOrDomain string) (RouteLabels, error) {
+	var l RouteLabels
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/routes/" + part(idOrDomain) + "/labels"}, &l)
+	return l, err
 }
 
 func (c *Client) tryRoute(ctx context.Context, path string, body any) (RouteTest, error) {

@@ -71,7 +71,10 @@ func (a *app) printRoutes(routes []client.Route, head string, to func(client.Rou
 		h := client.RouteHealth{}
 		requests := screen.Cell{Text: screen.Never, Tone: screen.Faint}
 		if r.Health != nil {
-			h, requests = *r.Health, screen.Text(strconv.FormatInt(r.Health.Requests, 10))
+			h = *r.Health
+		}
+		if h.Counted {
+			requests = screen.Text(strconv.FormatInt(h.Requests, 10))
 		}
 		row := []screen.Cell{screen.Text(addresses(r)), screen.Text(to(r)), routeState(r), requests, a.when(h.LastRequestAt)}
 		if a.wide() {
@@ -190,7 +193,9 @@ func (a *app) printRoute(r client.Route) {
 		line("targets", "%s", strings.Join(r.Targets, ", "))
 		return
 	}
-	line("requests", "%d, %d failed, %d under way", r.Health.Requests, r.Health.Errors, r.Health.Open)
+	if r.Health.Counted {
+		line("requests", "%d, %d failed, %d under way", r.Health.Requests, r.Health.Errors, r.Health.Open)
+	}
 	for _, t := range r.Health.Targets {
 		line("target", "%s: %s%s", firstOf(t.URL, t.Target), t.State, troubleOf(t))
 		if t.Remedy != "" {
@@ -399,21 +404,18 @@ func (a *app) proxyState() *cobra.Command {
 	return shows(a, &cobra.Command{
 		Use: "state", Short: "What is served, and whether it is what is asked for",
 		Long: `Shows where routes and standalone proxies are served, and whether the table that is served is the one that
-is asked for. When it is not, it says what is in the way; what was served before is served meanwhile.`,
+is asked for. When it is not, it says what is in the way; what was served before is served meanwhile.
+Of a proxy that is a program of its own (--proxy-driver of the daemon) it says how that stands.`,
 		Example: "  docker-watcher proxy state",
 		Args:    takes(0, 0),
 	}, func(c *cobra.Command, api *client.Client, _ []string) (client.Routing, error) {
 		return api.Routing(c.Context())
 	}, func(r client.Routing) {
-		switch r.State {
-		case "off":
-			a.screen.Printf("nothing is served: start the daemon with --proxy-http, such as --proxy-http :80\n")
+		if r.State == "off" {
+			a.screen.Printf("nothing is served: start the daemon with --proxy-http, such as --proxy-http :80, or with another --proxy-driver\n")
 			return
-		case "refused":
-			a.screen.Printf("%s since %s: %s\nthe former table is served\n", a.screen.Paint(screen.Cell{Text: "refused", Tone: screen.Bad}), a.when(r.ErrorAt).Text, screen.Tame(r.Error))
-		default:
-			a.screen.Printf("%s, %d served at %s\n", a.screen.Paint(screen.Cell{Text: strings.ReplaceAll(r.State, "_", " "), Tone: screen.Good}), r.Routes, r.Listen)
 		}
+		a.printServing(r)
 		a.screen.Printf("asked for %s\nserved %s\n", firstOf(r.DesiredHash, screen.Never), firstOf(r.AppliedHash, screen.Never))
 	})
 }

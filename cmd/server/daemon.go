@@ -87,6 +87,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
 	policy := proxyPolicy(listener, proxyListener)
 	front := newFront(ctx, cfg, proxyListener, policy, db, fleet, bus, log)
+	if cfg.ProxyDriver != config.DriverBuiltin {
+		if front, policy, err = newAnotherFront(ctx, cfg, policy, db, fleet, bus, log); err != nil {
+			return err
+		}
+	}
 	front.serveDeploys(deployer)
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)

@@ -26,16 +26,17 @@ const tableFile = "proxy-table.json"
 // errProxyListen is that the port of the proxy cannot be had.
 var errProxyListen = errors.New("the proxy cannot listen")
 
-// front is the built-in proxy with what keeps it in step; nil without a listener.
+// front is the built-in proxy with what keeps it in step, or another one; nil without a listener or another one.
 type front struct {
-	listener net.Listener
-	server   *proxy.Server
+	listener net.Listener  // nil: of another proxy
+	server   *proxy.Server // nil: another proxy
+	another  *another
 	router   *routing.Router
 }
 
 // listenProxy takes the port of the proxy; nil: none is wanted.
 func listenProxy(ctx context.Context, cfg config.Config) (net.Listener, error) {
-	if cfg.ProxyHTTP == "" {
+	if cfg.ProxyHTTP == "" || cfg.ProxyDriver != config.DriverBuiltin {
 		return nil, nil //nolint:nilnil // no proxy is no error
 	}
 	l, err := listen(ctx, cfg.ProxyHTTP)
@@ -100,6 +101,9 @@ func (f *front) routes(policy proxy.Policy) api.Routes {
 	if f == nil {
 		return api.Routes{Policy: policy}
 	}
+	if f.another != nil {
+		return f.another.routes(f.router, policy)
+	}
 	return api.Routes{Policy: policy, Router: f.router, Proxy: f.server, Listen: f.listener.Addr().String()}
 }
 
@@ -107,6 +111,9 @@ func (f *front) routes(policy proxy.Policy) api.Routes {
 func (f *front) parts() []func(context.Context) error {
 	if f == nil {
 		return nil
+	}
+	if f.another != nil {
+		return []func(context.Context) error{f.another.driver.Run, f.router.Run}
 	}
 	serve := func(ctx context.Context) error { return f.server.Serve(ctx, f.listener, drainTimeout) }
 	return []func(context.Context) error{serve, f.server.Run, f.router.Run}
@@ -116,6 +123,9 @@ func (f *front) parts() []func(context.Context) error {
 func (f *front) proxyLine() string {
 	if f == nil {
 		return ""
+	}
+	if f.another != nil {
+		return f.another.line
 	}
 	return fmt.Sprintf("docker-watcher serves routes at %s\n", baseURL(f.listener.Addr()))
 }

@@ -10,14 +10,26 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/traefik"
 )
 
 // Routes are what routes and standalone proxies are served by. Without a listener they are only written down.
 type Routes struct {
 	Policy proxy.Policy
 	Router *routing.Router // nil: nothing is served
-	Proxy  *proxy.Server   // nil with Router
+	Proxy  Reporter        // nil with Router
 	Listen string
+
+	// Of a proxy that is a program of its own.
+	DriverName string        // empty: the built-in one
+	Driver     Driver        // nil: the built-in one
+	Fetching   *Fetching     // nil: it does not ask us
+	Labels     *traefik.Site // nil: it has none
+}
+
+// Reporter tells how a rule does that is served.
+type Reporter interface {
+	Report(rule string) (proxy.Report, bool)
 }
 
 // routeJSON is a standalone proxy or a route of a stage.
@@ -86,6 +98,7 @@ type healthCheckJSON struct {
 }
 
 type routeHealthJSON struct {
+	Counted       bool               `json:"counted" doc:"false: the proxy counts no requests of a route; requests, errors and last_request_at say nothing"`
 	Requests      int64              `json:"requests" doc:"since the proxy was started"`
 	Errors        int64              `json:"errors" doc:"answers of 500 and above, and those that never came"`
 	Open          int64              `json:"open" doc:"requests and streams under way"`
@@ -197,7 +210,7 @@ func (s *server) healthOf(id string) (routeHealthJSON, bool) {
 	if !ok {
 		return routeHealthJSON{}, false
 	}
-	j := routeHealthJSON{Requests: r.Requests, Errors: r.Errors, Open: r.Open, LastRequestAt: moment(r.LastRequest), Targets: []targetHealthJSON{}}
+	j := routeHealthJSON{Counted: !r.Uncounted, Requests: r.Requests, Errors: r.Errors, Open: r.Open, LastRequestAt: moment(r.LastRequest), Targets: []targetHealthJSON{}}
 	for _, t := range r.Targets {
 		j.Targets = append(j.Targets, targetHealthJSON{
 			Target: t.Ref, URL: t.URL, State: targetState(t), Detail: t.Trouble, Remedy: t.Remedy, StoppedSince: moment(t.StoppedSince), Open: t.Open, LastAnswerAt: moment(t.LastAnswer),

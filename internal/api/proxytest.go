@@ -158,13 +158,15 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 
 type routingJSON struct {
 	Listen      string `json:"listen,omitempty" doc:"where routes are served over http; absent: nowhere, the daemon was started without --proxy-http"`
-	State       string `json:"state" enum:"off,pending,in_step,refused" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start"`
+	State       string `json:"state" enum:"off,pending,in_step,refused,drifted,unreachable" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; drifted: somebody else changed what the proxy answers by; unreachable: it cannot be told"`
 	DesiredHash string `json:"desired_hash,omitempty" doc:"of the table that is asked for"`
 	AppliedHash string `json:"applied_hash,omitempty" doc:"of the table that is served"`
 	Routes      int    `json:"routes" doc:"of both kinds, in the table that is asked for"`
 	AppliedAt   moment `json:"applied_at"`
 	Error       string `json:"error,omitempty" doc:"why the table that is asked for is not served"`
 	ErrorAt     moment `json:"error_at"`
+
+	Driver nullable[driverJSON] `json:"driver" doc:"the proxy that is a program of its own; null: the built-in one"`
 }
 
 func (s *server) routingState(context.Context, *none) (*out[routingJSON], error) {
@@ -182,5 +184,6 @@ func (s *server) routingState(context.Context, *none) (*out[routingJSON], error)
 	case st.AppliedAt.IsZero():
 		j.State = "pending"
 	}
+	s.showDriver(&j)
 	return answer(j), nil
 }

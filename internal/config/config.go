@@ -35,6 +35,11 @@ type Config struct {
 	LogFormat      LogFormat
 	AdminTokenFile string // "" or a file whose content is an admin API token
 	ProxyHTTP      string // host:port of the proxy; "": there is none
+
+	ProxyDriver ProxyDriver // what routes are served by
+	Mend        bool        // undo what others change in that
+	Caddy       CaddyAccess
+	Traefik     TraefikAccess
 }
 
 // LogFormat is the shape of a log line.
@@ -54,7 +59,7 @@ type option struct {
 }
 
 func options(dockerHost string) []option {
-	return []option{
+	return append([]option{
 		{"listen", "HOST:PORT", "where the page and the API are served; 0.0.0.0:8080 for all addresses", "127.0.0.1:8080", func(c *Config, v string) error { return setAddr(&c.Listen, v) }},
 		{"data", "FOLDER", "where the database, the key of the secrets and the lock live; it is made on first start", "./data", func(c *Config, v string) error { return setPath(&c.Data, v) }},
 		{"store", "FILE|URL", "another SQLite file, or postgres://user:password@host/name; default: docker-watcher.db in --data", "", func(c *Config, v string) error { return setStore(&c.Store, v) }},
@@ -63,7 +68,7 @@ func options(dockerHost string) []option {
 		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
-	}
+	}, driverOptions()...)
 }
 
 // Load reads arguments (without the program's name) and environment. It answers
@@ -102,7 +107,7 @@ func Load(args []string, getenv func(string) string) (Config, error) {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", from, err))
 		}
 	}
-	if len(mistakes) > 0 {
+	if mistakes = append(mistakes, c.driverMistakes()...); len(mistakes) > 0 {
 		return Config{}, usage(mistakes...)
 	}
 	return c, nil
@@ -237,7 +242,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP),
+		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_driver", string(c.ProxyDriver)),
 	)
 }
 
