@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	// What tests, the demo and the benchmarks stand on.
 	"internal/store/storetest":           {"internal/store"},
 	"internal/docker/dockertest":         {},
+	"internal/caddy/caddytest":           {},
 	"internal/docker/enginetest":         {"internal/docker"},
 	"internal/docker/enginetest/app":     {},
 	"internal/docker/enginetest/answers": {"internal/docker"},

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -37,7 +38,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 	if after := r.without(); after != before {
 		t.Errorf("it became\n%s\nof\n%s", after, before)
 	}
-	if got := ask(t, r.other, "theirs.example", "/"); got.body != "theirs" {
+	if got := ask(t, r.Other, "theirs.example", "/"); got.body != "theirs" {
 		t.Errorf("it answers %+v", got)
 	}
 
@@ -46,7 +47,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 	into := e.driver(func(o *Options) { o.Site = Site{Server: "theirs"} })
 	apply(t, into, rule("a.example", says(t, "a")))
 	apply(t, into, rule("b.example", says(t, "b")))
-	if got := ask(t, e.other, "b.example", "/"); got.body != "b" {
+	if got := ask(t, e.Other, "b.example", "/"); got.body != "b" {
 		t.Errorf("a route of ours in a server of theirs answers %+v", got)
 	}
 	e.write(http.MethodDelete, "/apps/http/servers/theirs/routes/0", nil) // it is the first
@@ -57,7 +58,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 
 func TestItIsNotPutOverWhatIsTheirs(t *testing.T) {
 	r := newRig(t)
-	r.write(http.MethodPut, "/apps/http/servers/docker_watcher", object{"listen": list{free(t)}})
+	r.write(http.MethodPut, "/apps/http/servers/docker_watcher", object{"listen": list{caddytest.Free(t)}})
 	before := r.raw("")
 	if _, err := r.driver().Apply(proxy.Table{Rules: []proxy.Rule{rule("a.example", says(t, "a"))}}); err == nil || !strings.Contains(err.Error(), "not ours") {
 		t.Errorf("a server of the same name: %v", err)
@@ -165,7 +166,7 @@ func TestABadTableChangesNothing(t *testing.T) {
 	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("a port that is taken: %v", err)
 	}
-	if got := ask(t, r.listen, "a.example", "/"); got.body != "a" {
+	if got := ask(t, r.Listen, "a.example", "/"); got.body != "a" {
 		t.Errorf("the former table answers %+v", got)
 	}
 	if _, hash := d.InForce(); hash != good {
@@ -177,7 +178,7 @@ func TestARestartedCaddyIsToldAgain(t *testing.T) {
 	r := newRig(t)
 	d := r.driver()
 	want := apply(t, d, rule("a.example", says(t, "a")))
-	r.stop()
+	r.Stop()
 	r.expect(proxy.TurnLost)
 	if s := d.Standing(); s.Error == "" || s.ErrorAt.IsZero() {
 		t.Errorf("it stands %+v", s)
@@ -189,11 +190,11 @@ func TestARestartedCaddyIsToldAgain(t *testing.T) {
 	if table, hash := d.InForce(); hash != want || table.Rules[0].ID != "a.example" {
 		t.Errorf("in force is %s", hash)
 	}
-	r.start(r.foreign()) // without our part
+	r.Run(r.Foreign()) // without our part
 	r.expect(proxy.TurnBack)
 	r.expect(proxy.TurnDrifted)
 	r.expect(proxy.TurnMended)
-	if got := ask(t, r.listen, "a.example", "/"); got.body != "a" {
+	if got := ask(t, r.Listen, "a.example", "/"); got.body != "a" {
 		t.Errorf("it answers %+v", got)
 	}
 	if _, hash := d.InForce(); hash != want || d.Standing().Error != "" || d.Standing().Drift != "" {
@@ -203,13 +204,13 @@ func TestARestartedCaddyIsToldAgain(t *testing.T) {
 
 func TestAnEmptyCaddyIsTold(t *testing.T) {
 	r := newRig(t)
-	r.stop()
-	r.start(fmt.Sprintf(`{"admin":{"listen":"unix/%s"}}`, r.socket()))
+	r.Stop()
+	r.Run(r.Empty())
 	apply(t, r.driver(), rule("a.example", says(t, "a")))
-	if got := ask(t, r.listen, "a.example", "/"); got.body != "a" {
+	if got := ask(t, r.Listen, "a.example", "/"); got.body != "a" {
 		t.Errorf("it answers %+v", got)
 	}
-	if admin := r.raw("/admin"); !strings.Contains(admin, r.socket()) {
+	if admin := r.raw("/admin"); !strings.Contains(admin, r.Dir) {
 		t.Errorf("its admin API became %s", admin)
 	}
 }
@@ -275,7 +276,7 @@ func TestTheSameTableIsWrittenOnce(t *testing.T) {
 	r := newRig(t)
 	target := app(t, echo)
 	apply(t, r.driver(), rule("a.example", target))
-	conn, in := upgrade(t, r.listen, "a.example")
+	conn, in := upgrade(t, r.Listen, "a.example")
 	apply(t, r.driver(), rule("a.example", target)) // as after a restart of the daemon
 	if _, err := fmt.Fprintln(conn, "still here"); err != nil {
 		t.Fatal(err)
@@ -321,7 +322,7 @@ func TestStreamsOutliveAChangeWhereCaddyCan(t *testing.T) {
 	d := r.driver()
 	target := app(t, echo)
 	apply(t, d, rule("a.example", target))
-	conn, in := upgrade(t, r.listen, "a.example")
+	conn, in := upgrade(t, r.Listen, "a.example")
 	apply(t, d, rule("a.example", target), rule("b.example", target))
 	_, _ = fmt.Fprintln(conn, "hello")
 	line, err := in.ReadString('\n')
@@ -340,7 +341,7 @@ func TestAnswersComeAsTheyAreWritten(t *testing.T) {
 		_, _ = io.WriteString(w, "second\n")
 	})
 	apply(t, r.driver(), rule("a.example", target))
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.listen, nil)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.Listen, nil)
 	req.Host = "a.example"
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -373,10 +374,10 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 	}
 	apply(t, d, led("instance:1:80", slow))
 	answered := make(chan answer, 1)
-	go func() { answered <- ask(t, r.listen, "a.example", "/") }()
+	go func() { answered <- ask(t, r.Listen, "a.example", "/") }()
 	<-begun
 	apply(t, d, led("instance:2:80", says(t, "new")))
-	if got := ask(t, r.listen, "a.example", "/"); got.body != "new" {
+	if got := ask(t, r.Listen, "a.example", "/"); got.body != "new" {
 		t.Errorf("it answers %+v", got)
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
@@ -401,10 +402,10 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 func TestReportOfARule(t *testing.T) {
 	r := newRig(t)
 	d := r.driver()
-	down := "http://" + free(t)
+	down := "http://" + caddytest.Free(t)
 	apply(t, d, rule("a.example", down, says(t, "a")))
 	r.until("Caddy tells of the target that is down", func() bool {
-		ask(t, r.listen, "a.example", "/")
+		ask(t, r.Listen, "a.example", "/")
 		got, ok := d.Report("a.example")
 		return ok && got.Uncounted && got.Targets[0].Down && !got.Targets[1].Down
 	})

@@ -1,118 +1,40 @@
 package caddy
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
 const patience = 20 * time.Second
 
-// rig is a Caddy of its own, on a socket and a free port of loopback.
+// rig is a Caddy of its own, with what a driver tells of it.
 type rig struct {
-	t      *testing.T
-	dir    string
-	listen string // where routes are served
-	other  string // where somebody else's server is
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	log    bytes.Buffer
-	turns  chan proxy.Turn
-}
-
-func program(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("DOCKER_WATCHER_TEST_CADDY")
-	if path == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_CADDY names no Caddy: run this through scripts/test, or scripts/caddy run -- go test ...")
-	}
-	return path
+	*caddytest.Caddy
+	t     *testing.T
+	turns chan proxy.Turn
 }
 
 // newRig starts one that serves something of somebody else's.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dwc") //nolint:usetesting // the path of a socket has to be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, dir: dir, listen: free(t), other: free(t), turns: make(chan proxy.Turn, 100)}
-	t.Cleanup(func() { r.stop(); _ = os.RemoveAll(dir) })
-	r.start(r.foreign())
-	return r
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// foreign is a configuration of somebody else's.
-func (r *rig) foreign() string {
-	return fmt.Sprintf(`{"admin":{"listen":"unix/%s"},"apps":{"http":{"servers":{"theirs":{"listen":[%q],"automatic_https":{"disable":true},
-		"routes":[{"@id":"first","match":[{"host":["theirs.example"]}],"handle":[{"handler":"static_response","body":"theirs"}],"terminal":true},
-		{"handle":[{"handler":"error","error":"not ours","status_code":418}]}]}}}}}`, r.socket(), r.other)
-}
-
-func (r *rig) socket() string { return filepath.Join(r.dir, "admin.sock") }
-
-// start runs a Caddy by a configuration and waits until it can be asked.
-func (r *rig) start(config string) {
-	r.t.Helper()
-	file := filepath.Join(r.dir, "caddy.json")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	r.cmd = exec.Command(program(r.t), "run", "--config", file)
-	r.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+r.dir, "XDG_CONFIG_HOME="+r.dir)
-	r.cmd.Stderr = &r.log
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	r.ended = ended
-	cmd := r.cmd
-	go func() { _ = cmd.Wait(); close(ended) }()
-	a := r.admin()
-	r.until("Caddy answers", func() bool { _, _, err := a.config(r.t.Context()); return err == nil })
-}
-
-// stop ends it at once.
-func (r *rig) stop() {
-	if r.cmd == nil {
-		return
-	}
-	_ = r.cmd.Process.Kill()
-	<-r.ended
-	r.cmd = nil
-	_ = os.Remove(r.socket())
+	return &rig{Caddy: caddytest.Start(t), t: t, turns: make(chan proxy.Turn, 100)}
 }
 
 func (r *rig) admin() admin {
 	r.t.Helper()
-	a, err := newAdmin("unix://" + r.socket())
+	a, err := newAdmin(r.Admin())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -139,7 +61,7 @@ func (r *rig) until(what string, done func() bool) {
 func (r *rig) driver(change ...func(*Options)) *Driver {
 	r.t.Helper()
 	o := Options{
-		Admin: "unix://" + r.socket(), Site: Site{Listen: r.listen}, File: filepath.Join(r.dir, "table.json"), Mend: true, Tick: 50 * time.Millisecond,
+		Admin: r.Admin(), Site: Site{Listen: r.Listen}, File: filepath.Join(r.Dir, "table.json"), Mend: true, Tick: 50 * time.Millisecond,
 		Turned: func(turn proxy.Turn, _ string) { r.turns <- turn }, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -23,20 +24,20 @@ func TestBothProxiesAnswerAlike(t *testing.T) {
 	own, existing := newRig(t), newRig(t)
 	apply(t, own.driver(), rules...)
 	apply(t, existing.driver(func(o *Options) { o.Site = Site{Server: "theirs"} }), rules...)
-	for name, at := range map[string]string{"builtin": addr, "Caddy, a server of our own": own.listen, "Caddy, a server of theirs": existing.other} {
+	for name, at := range map[string]string{"builtin": addr, "Caddy, a server of our own": own.Listen, "Caddy, a server of theirs": existing.Other} {
 		t.Run(name, func(t *testing.T) {
 			checkAnswers(t, at)
 			checkOwnAnswers(t, at)
 			checkWhatTargetsSee(t, at, target)
 		})
 	}
-	if got := ask(t, existing.other, "theirs.example", "/"); got.body != "theirs" {
+	if got := ask(t, existing.Other, "theirs.example", "/"); got.body != "theirs" {
 		t.Errorf("what is not ours answers %+v", got)
 	}
-	if got := ask(t, existing.other, "unknown.example", "/"); got.status != 418 {
+	if got := ask(t, existing.Other, "unknown.example", "/"); got.status != 418 {
 		t.Errorf("an error of others is answered %+v", got)
 	}
-	if got := ask(t, own.listen, "unknown.example", "/", people); got.status != 404 || !strings.Contains(got.body, "Nothing is served here") {
+	if got := ask(t, own.Listen, "unknown.example", "/", people); got.status != 404 || !strings.Contains(got.body, "Nothing is served here") {
 		t.Errorf("an unknown host answers %+v", got)
 	}
 }
@@ -56,7 +57,7 @@ func suiteRules(t *testing.T, target *seen) []proxy.Rule {
 	away.Targets = []proxy.Target{{Ref: "instance:2", Why: "secret inner address 10.0.0.5"}}
 	return []proxy.Rule{
 		rule("a.example", says(t, "a")), rule("a.example/api", says(t, "api")), rule("a.example/api/v2", says(t, "v2")),
-		stopped, away, rule("nowhere.example", "http://"+free(t)), rule("two.example", "http://"+free(t), says(t, "stands in")),
+		stopped, away, rule("nowhere.example", "http://"+caddytest.Free(t)), rule("two.example", "http://"+caddytest.Free(t), says(t, "stands in")),
 		with(rule("slow.example", slow), func(o *proxy.Options) { o.ResponseTimeout = proxy.Span(200 * time.Millisecond) }),
 		with(rule("auth.example", see), func(o *proxy.Options) { o.BasicAuth = []proxy.Credential{{User: "anna", Hash: string(hash)}} }),
 		with(rule("denied.example", see), func(o *proxy.Options) { o.DenyIPs = []string{"127.0.0.0/8"} }),
@@ -225,7 +226,7 @@ func TestClientsBehindAProxyThatIsBelieved(t *testing.T) {
 	for name, d := range map[string]struct {
 		at    string
 		apply func(proxy.Table) (string, error)
-	}{"builtin": {addr, applyIn}, "Caddy": {r.listen, r.driver().Apply}} {
+	}{"builtin": {addr, applyIn}, "Caddy": {r.Listen, r.driver().Apply}} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := d.apply(table); err != nil {
 				t.Fatal(err)
