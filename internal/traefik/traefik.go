@@ -40,6 +40,7 @@ type Options struct {
 type Driver struct {
 	o        Options
 	applying sync.Mutex
+	ended    chan struct{} // closed when Run has ended: nobody waits any more
 
 	mu      sync.Mutex
 	offered offer
@@ -61,7 +62,7 @@ type offer struct {
 
 // New returns a driver that offers the last good table.
 func New(o Options) *Driver {
-	d := &Driver{o: o, began: time.Now(), changed: make(chan struct{})}
+	d := &Driver{o: o, began: time.Now(), changed: make(chan struct{}), ended: make(chan struct{})}
 	if o.File == "" {
 		return d
 	}
@@ -143,11 +144,14 @@ func (d *Driver) Apply(t proxy.Table) (string, error) {
 	}
 	d.offered = next
 	d.mu.Unlock()
-	if !d.await(next.hash) {
+	switch err := d.await(next.hash); {
+	case errors.Is(err, errStopped):
+		return "", err // what is offered stays: the next start begins with it
+	case err != nil:
 		d.mu.Lock()
 		d.offered, d.waited = former, true
 		d.mu.Unlock()
-		return "", fmt.Errorf("Traefik did not fetch its configuration within %s: see that it asks every %s (pollInterval)", longest, d.o.Interval) //nolint:staticcheck // a name
+		return "", err
 	}
 	if d.o.File != "" {
 		if err := proxy.KeepTable(d.o.File, t); err != nil {
@@ -157,8 +161,10 @@ func (d *Driver) Apply(t proxy.Table) (string, error) {
 	return next.hash, nil
 }
 
-// await waits until a table was fetched and Traefik has acted on it; false: it was not fetched in time.
-func (d *Driver) await(hash string) bool {
+var errStopped = errors.New("nobody waits for Traefik any more")
+
+// await waits until a table was fetched and Traefik has acted on it. An error means that it was not fetched.
+func (d *Driver) await(hash string) error {
 	patience := time.NewTimer(longest)
 	defer patience.Stop()
 	for {
@@ -168,13 +174,18 @@ func (d *Driver) await(hash string) bool {
 		if there {
 			acted := time.NewTimer(settle)
 			defer acted.Stop()
-			<-acted.C
-			return true
+			select {
+			case <-acted.C:
+			case <-d.ended:
+			}
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-patience.C:
-			return false
+			return fmt.Errorf("Traefik did not fetch its configuration within %s: see that it asks every %s (pollInterval)", longest, d.o.Interval) //nolint:staticcheck // a name
+		case <-d.ended:
+			return errStopped
 		}
 	}
 }
@@ -197,6 +208,7 @@ func (d *Driver) fresh(now time.Time) bool { return now.Sub(d.began) < patient*d
 
 // Run tells when Traefik asks no more, until ctx ends.
 func (d *Driver) Run(ctx context.Context) error {
+	defer close(d.ended)
 	ticker := time.NewTicker(d.o.Interval)
 	defer ticker.Stop()
 	for {
