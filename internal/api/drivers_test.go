@@ -267,4 +267,3 @@ func TestLabelsOfARoute(t *testing.T) {
 		t.Errorf("it says %+v", p)
 	}
 }
-

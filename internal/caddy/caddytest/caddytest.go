@@ -49,7 +49,7 @@ func Start(t *testing.T) *Caddy {
 // Free is an address of loopback at which nothing listens.
 func Free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func (c *Caddy) await() {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		conn, err := net.Dial("unix", c.socket())
+		conn, err := (&net.Dialer{}).DialContext(c.t.Context(), "unix", c.socket())
 		if err == nil {
 			_ = conn.Close() // it was only to be seen
 			return
