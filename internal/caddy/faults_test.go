@@ -429,3 +429,34 @@ func TestAnAdminAPIThatLetsNobodyIn(t *testing.T) {
 		}
 	}
 }
+
+func TestAHealthCheckTakesATargetOut(t *testing.T) {
+	r := newRig(t)
+	checks := make(chan *http.Request, 100)
+	sick := app(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/base/healthz" {
+			select {
+			case checks <- req:
+			default: // one is enough
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = io.WriteString(w, "sick")
+	})
+	led := with(rule("a.example", sick+"/base", says(t, "well")+"/base"), func(o *proxy.Options) {
+		o.HealthCheck = &proxy.HealthCheck{Path: "/healthz?deep=1", Interval: proxy.Span(time.Second)}
+	})
+	apply(t, r.driver(), led)
+	if check := <-checks; check.Host != "a.example" || check.URL.RawQuery != "deep=1" {
+		t.Errorf("it is asked for %s of %s", check.URL, check.Host)
+	}
+	in := 0
+	r.until("only the other answers", func() bool {
+		if ask(t, r.Listen, "a.example", "/").body == "well" {
+			in++
+		} else {
+			in = 0
+		}
+		return in > 20
+	})
+}
