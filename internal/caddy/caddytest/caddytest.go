@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -129,4 +131,28 @@ func (c *Caddy) Stop() {
 	<-c.ended
 	c.cmd = nil
 	_ = os.Remove(c.socket()) // it may be gone
+}
+
+// Write changes its configuration as somebody else does.
+func (c *Caddy) Write(method, path, body string) {
+	c.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", c.socket())
+	}}}
+	req, err := http.NewRequestWithContext(c.t.Context(), method, "http://caddy"+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	req.URL.Host, req.Host = " ", "" // over a socket it takes no Host but an empty one
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		c.t.Errorf("%s %s answers %d", method, path, resp.StatusCode)
+	}
 }
