@@ -87,6 +87,7 @@ type HealthCheck struct {
 
 // RouteHealth is how a route and its targets do.
 type RouteHealth struct {
+	Counted       bool           `json:"counted"`  // false: nobody counts requests
 	Requests      int64          `json:"requests"` // since the route was made
 	Errors        int64          `json:"errors"`
 	Open          int64          `json:"open"`
@@ -209,7 +210,7 @@ type TestStep struct {
 type Routing struct {
 	Listen      string    `json:"listen,omitempty"`       // empty: nowhere
 	ListenHTTPS string    `json:"listen_https,omitempty"` // the same over TLS
-	State       string    `json:"state"`                  // off, pending, in_step, refused or away
+	State       string    `json:"state"`                  // off, pending, in_step, refused, away, drifted or unreachable
 	DesiredHash string    `json:"desired_hash,omitempty"`
 	AppliedHash string    `json:"applied_hash,omitempty"`
 	Routes      int       `json:"routes"`
@@ -218,6 +219,7 @@ type Routing struct {
 	ErrorAt     time.Time `json:"error_at,omitzero"`
 
 	DataPlane *DataPlane `json:"data_plane,omitempty"` // nil: the daemon serves by itself
+	Driver    *Driver    `json:"driver,omitempty"`     // nil: the built-in proxy
 }
 
 // DataPlane is the process that serves, where that is one of its own.
@@ -227,6 +229,25 @@ type DataPlane struct {
 	PID       int       `json:"pid,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	Away      string    `json:"away,omitempty"` // why it cannot be reached
+}
+
+// Driver is a proxy that is a program of its own.
+type Driver struct {
+	Name       string    `json:"name"` // caddy or traefik
+	Version    string    `json:"version,omitempty"`
+	Error      string    `json:"error,omitempty"` // why it cannot be told, or does not ask
+	ErrorAt    time.Time `json:"error_at,omitzero"`
+	Drift      string    `json:"drift,omitempty"` // how what it answers by differs from what was applied
+	DriftSince time.Time `json:"drift_since,omitzero"`
+	Mends      bool      `json:"mends"` // drift is undone by itself
+	SeenAt     time.Time `json:"seen_at,omitzero"`
+	SeenFrom   string    `json:"seen_from,omitempty"`
+}
+
+// RouteLabels are Docker labels by which Traefik would serve a route.
+type RouteLabels struct {
+	Labels  map[string]string `json:"labels"`
+	Missing []string          `json:"missing"` // labels in which a secret has to be written
 }
 
 // Proxies lists standalone proxies, by their first address.
@@ -343,6 +364,13 @@ func (c *Client) TestProxy(ctx context.Context, idOrDomain string) (RouteTest, e
 // TestRoute tries the instance that a route leads to.
 func (c *Client) TestRoute(ctx context.Context, idOrDomain string) (RouteTest, error) {
 	return c.tryRoute(ctx, "/api/routes/"+part(idOrDomain)+"/test", nil)
+}
+
+// RouteLabels are the labels of a container by which Traefik's Docker provider would serve a route.
+func (c *Client) RouteLabels(ctx context.Context, idOrDomain string) (RouteLabels, error) {
+	var l RouteLabels
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/routes/" + part(idOrDomain) + "/labels"}, &l)
+	return l, err
 }
 
 func (c *Client) tryRoute(ctx context.Context, path string, body any) (RouteTest, error) {

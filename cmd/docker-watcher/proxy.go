@@ -72,7 +72,11 @@ func (a *app) printRoutes(routes []client.Route, head string, to func(client.Rou
 		if r.Health != nil {
 			h = *r.Health
 		}
-		row := []screen.Cell{screen.Text(addresses(r)), screen.Text(to(r)), routeState(r), screen.Text(strconv.FormatInt(r.Requests, 10)), a.when(r.LastRequestAt)}
+		requests := screen.Text(strconv.FormatInt(r.Requests, 10))
+		if r.Health != nil && !h.Counted {
+			requests = screen.Cell{Text: screen.Never, Tone: screen.Faint}
+		}
+		row := []screen.Cell{screen.Text(addresses(r)), screen.Text(to(r)), routeState(r), requests, a.when(r.LastRequestAt)}
 		if a.wide() {
 			row = append(row, screen.Text(r.ID), screen.Text(strconv.FormatInt(r.Errors, 10)), screen.Text(strconv.FormatInt(h.Open, 10)), screen.Text(r.Owner), screen.Text(r.Notes))
 		}
@@ -408,30 +412,18 @@ func (a *app) proxyState() *cobra.Command {
 	return shows(a, &cobra.Command{
 		Use: "state", Short: "What is served, and whether it is what is asked for",
 		Long: `Shows where routes and standalone proxies are served, and whether the table that is served is the one that
-is asked for. When it is not, it says what is in the way; what was served before is served meanwhile.`,
+is asked for. When it is not, it says what is in the way; what was served before is served meanwhile.
+Of a proxy that is a program of its own (--proxy-driver of the daemon) it says how that stands.`,
 		Example: "  docker-watcher proxy state",
 		Args:    takes(0, 0),
 	}, func(c *cobra.Command, api *client.Client, _ []string) (client.Routing, error) {
 		return api.Routing(c.Context())
 	}, func(r client.Routing) {
-		switch r.State {
-		case "off":
-			a.screen.Printf("nothing is served: start the daemon with --proxy-http, such as --proxy-http :80, or with --proxy-socket where server proxy runs\n")
+		if r.State == "off" {
+			a.screen.Printf("nothing is served: start the daemon with --proxy-http, such as --proxy-http :80, with --proxy-socket where server proxy runs, or with another --proxy-driver\n")
 			return
-		case "away":
-			a.screen.Printf("%s: %s\nif it runs, it answers by the table that it has; it gets the newest one when it is back\n", a.screen.Paint(screen.Cell{Text: "away", Tone: screen.Bad}), screen.Tame(r.DataPlane.Away))
-		case "refused":
-			a.screen.Printf("%s since %s: %s\nthe former table is served\n", a.screen.Paint(screen.Cell{Text: "refused", Tone: screen.Bad}), a.when(r.ErrorAt).Text, screen.Tame(r.Error))
-		default:
-			places := r.Listen
-			if r.ListenHTTPS != "" {
-				places += " and over TLS at " + r.ListenHTTPS
-			}
-			a.screen.Printf("%s, %d served at %s\n", a.screen.Paint(screen.Cell{Text: strings.ReplaceAll(r.State, "_", " "), Tone: screen.Good}), r.Routes, places)
 		}
-		if p := r.DataPlane; p != nil && p.Away == "" {
-			a.screen.Printf("by data plane %s, pid %d, since %s\n", screen.Tame(p.Version), p.PID, a.when(p.StartedAt).Text)
-		}
+		a.printServing(r)
 		a.screen.Printf("asked for %s\nserved %s\n", firstOf(r.DesiredHash, screen.Never), firstOf(r.AppliedHash, screen.Never))
 	})
 }

@@ -24,7 +24,7 @@ For anything that is no stage: docker-watcher proxy.`,
 		Example: `  docker-watcher route add shop/production shop.example.com --port 8080
   docker-watcher route ls shop/production
   docker-watcher route test shop.example.com`,
-	}, a.routeLs(), a.routeShow(), a.routeAdd(), a.routeEdit(), a.routeTest(), a.routeRm())
+	}, a.routeLs(), a.routeShow(), a.routeAdd(), a.routeEdit(), a.routeTest(), a.routeLabels(), a.routeRm())
 }
 
 func (a *app) routeLs() *cobra.Command {

@@ -41,7 +41,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer listener.Close() // in the ordinary course the server has closed it
-	proxyListener, err := listenProxy(ctx, cfg.ProxyHTTP)
+	proxyListener, err := listenProxy(ctx, cfg.ServesAt())
 	if err != nil {
 		return err
 	}
@@ -95,6 +95,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
 	policy := proxyPolicy(listener, proxyListener, secureListener)
 	front := newFront(ctx, cfg, proxyListener, secureListener, policy, db, fleet, bus, log)
+	if cfg.ProxyDriver != config.DriverBuiltin {
+		if front, policy, err = newAnotherFront(ctx, cfg, policy, db, fleet, bus, log); err != nil {
+			return err
+		}
+	}
 	front.serveDeploys(deployer)
 	front.hearEngines(scanner)
 	sealRoutes(ctx, db, log)

@@ -31,13 +31,15 @@ const tableFile = "proxy-table.json"
 // errProxyListen is that the port of the proxy cannot be had.
 var errProxyListen = errors.New("the proxy cannot listen")
 
-// front is the built-in proxy with what keeps it in step; nil without a listener. It serves by itself, or has another process serve.
+// front is the built-in proxy with what keeps it in step, or another one; nil without a listener or another one. The built-in one serves by itself, or has
+// another process serve.
 type front struct {
-	listener net.Listener // nil: another process has it
+	listener net.Listener // nil: another process or another proxy has it
 	secure   net.Listener // nil: nothing is served over TLS, or by another process
 	certs    *certs.Keeper
-	server   *proxy.Server // nil: another process serves
+	server   *proxy.Server // nil: another process or another proxy serves
 	plane    *plane.Client // nil: it serves by itself
+	another  *another      // nil: the built-in one
 	router   *routing.Router
 	counter  *routing.Counter
 }
@@ -132,6 +134,9 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 	if f == nil {
 		return api.Routes{Policy: policy, Folder: certificateFolder(cfg)}
 	}
+	if f.another != nil {
+		return f.another.routes(f.router, policy)
+	}
 	if f.plane != nil {
 		return api.Routes{
 			Policy: f.knowing(policy), Router: f.router, Proxy: f.plane, Apart: f.apart, Counter: f.counter, Certificates: f.plane, Folder: certificateFolder(cfg),
@@ -150,6 +155,9 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 func (f *front) parts() []func(context.Context) error {
 	if f == nil {
 		return nil
+	}
+	if f.another != nil {
+		return []func(context.Context) error{f.another.driver.Run, f.router.Run}
 	}
 	if f.plane != nil {
 		return []func(context.Context) error{f.plane.Run, f.router.Run, f.counter.Run}
@@ -174,6 +182,9 @@ func (f *front) parts() []func(context.Context) error {
 func (f *front) proxyLine() string {
 	if f == nil {
 		return ""
+	}
+	if f.another != nil {
+		return f.another.line
 	}
 	if f.plane != nil {
 		return f.apartLine()

@@ -18,11 +18,11 @@ import (
 const hookBase = "/api/hooks/"
 
 // isHook tells the addresses that machines of others send to: no cookie and no role counts there, only a secret of its own.
-func isHook(path string) bool { return strings.HasPrefix(path, hookBase) }
+func isHook(path string) bool { return strings.HasPrefix(path, hookBase) || path == TraefikPath }
 
 // tellable is a path as it may be told to a log: the address of a webhook may end with its secret.
 func tellable(path string) string {
-	if isHook(path) {
+	if strings.HasPrefix(path, hookBase) {
 		return hookBase + "..."
 	}
 	return path

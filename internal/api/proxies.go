@@ -9,6 +9,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/traefik"
 )
 
 // Routes are what routes and standalone proxies are served by. Without a listener they are only written down.
@@ -27,6 +28,12 @@ type Routes struct {
 	ListenHTTPS string
 	// Apart tells how things stand with the process that serves; nil: this one does.
 	Apart func() Apart
+
+	// Of a proxy that is a program of its own.
+	DriverName string        // empty: the built-in one
+	Driver     Driver        // nil: the built-in one
+	Fetching   *Fetching     // nil: it does not ask us
+	Labels     *traefik.Site // nil: it has none
 }
 
 // Reporter tells how a rule of the table that is served does; false: it is in none, or nobody knows.
@@ -132,6 +139,7 @@ type healthCheckJSON struct {
 }
 
 type routeHealthJSON struct {
+	Counted       bool               `json:"counted" doc:"false: the proxy counts no requests of a route; requests, errors and last_request_at say nothing"`
 	Requests      int64              `json:"requests" doc:"since the route was made, also over restarts"`
 	Errors        int64              `json:"errors" doc:"answers of 500 and above, and those that never came"`
 	Open          int64              `json:"open" doc:"requests and streams under way"`
@@ -242,7 +250,7 @@ func (s *server) healthOf(id string, count store.RequestCount) (routeHealthJSON,
 	if !ok {
 		return routeHealthJSON{}, false
 	}
-	j := routeHealthJSON{Requests: count.Requests, Errors: count.Errors, Open: r.Open, LastRequestAt: moment(count.LastAt), Targets: []targetHealthJSON{}}
+	j := routeHealthJSON{Counted: !r.Uncounted, Requests: count.Requests, Errors: count.Errors, Open: r.Open, LastRequestAt: moment(count.LastAt), Targets: []targetHealthJSON{}}
 	for _, t := range r.Targets {
 		j.Targets = append(j.Targets, targetHealthJSON{
 			Target: t.Ref, URL: t.URL, State: targetState(t), Detail: t.Trouble, Said: t.Detail, Remedy: t.Remedy, StoppedSince: moment(t.StoppedSince), Open: t.Open, LastAnswerAt: moment(t.LastAnswer),

@@ -164,7 +164,7 @@ func (s *server) healthNow(ctx context.Context, id string, standalone bool) (*ou
 type routingJSON struct {
 	Listen      string `json:"listen,omitempty" doc:"where routes are served over http; absent: nowhere, the daemon was started without --proxy-http or --proxy-socket, or the data plane was never reached"`
 	ListenHTTPS string `json:"listen_https,omitempty" doc:"where they are served over TLS; absent: nowhere, the daemon was started without --proxy-https"`
-	State       string `json:"state" enum:"off,pending,in_step,refused,away" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs"`
+	State       string `json:"state" enum:"off,pending,in_step,refused,away,drifted,unreachable" doc:"refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs; drifted: somebody else changed what another proxy answers by; unreachable: that cannot be told"`
 	DesiredHash string `json:"desired_hash,omitempty" doc:"of the table that is asked for"`
 	AppliedHash string `json:"applied_hash,omitempty" doc:"of the table that is served"`
 	Routes      int    `json:"routes" doc:"of both kinds, in the table that is asked for"`
@@ -172,6 +172,7 @@ type routingJSON struct {
 	Error       string `json:"error,omitempty" doc:"why the table that is asked for is not served"`
 	ErrorAt     moment `json:"error_at"`
 
+	Driver    nullable[driverJSON]    `json:"driver" doc:"the proxy that is a program of its own; null: the built-in one"`
 	DataPlane nullable[dataPlaneJSON] `json:"data_plane" doc:"null: the daemon serves by itself"`
 }
 
@@ -207,5 +208,6 @@ func (s *server) routingState(context.Context, *none) (*out[routingJSON], error)
 	case st.AppliedAt.IsZero():
 		j.State = "pending"
 	}
+	s.showDriver(&j)
 	return answer(j), nil
 }

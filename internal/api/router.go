@@ -205,6 +205,8 @@ func (s *server) routes() []route {
 		{post, "/api/routes/{id}/disable", operator, "disable-route", "Serve a route of a stage no more, but keep it and its domains", to(s.disableRoute)},
 		{post, "/api/routes/{id}/test", operator, "test-route", "Find its instance, dial and ask it", to(s.testRoute)},
 		{get, "/api/routes/{id}/health", viewer, "get-route-health", "How a route and its target do", to(s.routeHealth)},
+		{get, "/api/routes/{id}/labels", operator, "get-route-labels", "The Docker labels by which Traefik would serve a route, without what lets somebody in", to(s.routeLabels)},
+		{get, TraefikPath, anyone, "fetch-traefik", "The routes as the dynamic configuration of Traefik, for its HTTP provider; whoever shows the token has it", fetched},
 		{get, "/api/routing", viewer, "get-routing", "What is served, and whether it is what is asked for", to(s.routingState)},
 
 		{get, "/api/certificates", viewer, "list-certificates", "List the certificates that routes ask for, and the uploaded ones", to(s.listCertificates)},

@@ -43,6 +43,11 @@ type Config struct {
 	ProxySocket    string        // of the data plane, if that is a process of its own; "": it is not
 	ProxyTakeOver  bool          // server proxy: take the place of the one that runs
 	ProxyPatience  time.Duration // server proxy: for what is open when another one takes the place
+
+	ProxyDriver ProxyDriver // what routes are served by
+	Mend        bool        // undo what others change in that
+	Caddy       CaddyAccess
+	Traefik     TraefikAccess
 }
 
 // LogFormat is the shape of a log line.
@@ -63,7 +68,7 @@ type option struct {
 }
 
 func options(dockerHost string) []option {
-	return []option{
+	return append([]option{
 		{"listen", "HOST:PORT", "where the page and the API are served; 0.0.0.0:8080 for all addresses", "127.0.0.1:8080", func(c *Config, v string) error { return setAddr(&c.Listen, v) }},
 		{"data", "FOLDER", "where the database, the key of the secrets and the lock live; it is made on first start", "./data", func(c *Config, v string) error { return setPath(&c.Data, v) }},
 		{"store", "FILE|URL", "another SQLite file, or postgres://user:password@host/name; default: docker-watcher.db in --data", "", func(c *Config, v string) error { return setStore(&c.Store, v) }},
@@ -77,7 +82,7 @@ func options(dockerHost string) []option {
 		{"backup-keep", "NUMBER", "how many are kept; the oldest go", "3", func(c *Config, v string) error { return setCount(&c.BackupKeep, v) }},
 		{"proxy-https", "HOST:PORT", "where those of them that have a certificate are served over TLS, such as :443; with --proxy-http, by which certificates are had", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTPS, v) }},
 		{"proxy-socket", "PATH", "where 'server proxy' serves the routes as a process of its own: the socket by which it is told what to serve; instead of --proxy-http and --proxy-https", "", func(c *Config, v string) error { return setOptional(&c.ProxySocket, v) }},
-	}
+	}, driverOptions()...)
 }
 
 // Load reads arguments (without the program's name) and environment. It answers
@@ -130,7 +135,7 @@ func load(name string, opts []option, switches []toggle, args []string, getenv f
 	if c.ProxyHTTPS != "" && c.ProxyHTTP == "" {
 		mistakes = append(mistakes, errors.New("--proxy-https needs --proxy-http, such as :80: certificates are had by it, and who comes over http is sent on from there"))
 	}
-	if len(mistakes) > 0 {
+	if mistakes = append(mistakes, c.driverMistakes()...); len(mistakes) > 0 {
 		return Config{}, usage(mistakes...)
 	}
 	return c, nil
@@ -292,7 +297,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", Redacted(c.Store)), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_https", c.ProxyHTTPS), slog.String("proxy_socket", c.ProxySocket),
+		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_https", c.ProxyHTTPS), slog.String("proxy_socket", c.ProxySocket), slog.String("proxy_driver", string(c.ProxyDriver)),
 		slog.String("backup_dir", c.BackupDir), slog.Duration("backup_every", c.BackupEvery), slog.Int("backup_keep", c.BackupKeep),
 	)
 }

@@ -18,7 +18,10 @@ func env(pairs map[string]string) func(string) string {
 }
 
 func TestLoad(t *testing.T) {
-	defaults := config.Config{Listen: "127.0.0.1:8080", Data: "data", DockerHost: "unix:///var/run/docker.sock", LogFormat: config.LogAuto, BackupEvery: 24 * time.Hour, BackupKeep: 3}
+	defaults := config.Config{
+		Listen: "127.0.0.1:8080", Data: "data", DockerHost: "unix:///var/run/docker.sock", LogFormat: config.LogAuto, BackupEvery: 24 * time.Hour, BackupKeep: 3,
+		ProxyDriver: config.DriverBuiltin, Mend: true, Caddy: config.CaddyAccess{Admin: "http://localhost:2019"}, Traefik: config.TraefikAccess{Interval: 5 * time.Second},
+	}
 	with := func(change func(*config.Config)) config.Config {
 		c := defaults
 		change(&c)
@@ -43,6 +46,15 @@ func TestLoad(t *testing.T) {
 		{"a proxy", []string{"--proxy-http", ":80"}, nil, with(func(c *config.Config) { c.ProxyHTTP = ":80" })},
 		{"a proxy over TLS", []string{"--proxy-http", ":80", "--proxy-https", ":443"}, nil, with(func(c *config.Config) { c.ProxyHTTP, c.ProxyHTTPS = ":80", ":443" })},
 		{"a proxy by its twin", nil, map[string]string{"DOCKER_WATCHER_PROXY_HTTP": "127.0.0.1:8081"}, with(func(c *config.Config) { c.ProxyHTTP = "127.0.0.1:8081" })},
+		{"caddy", []string{"--proxy-driver", "caddy", "--proxy-http", ":80", "--proxy-drift", "tell", "--caddy-admin", "unix:///run/caddy/admin.sock"}, nil, with(func(c *config.Config) {
+			c.ProxyDriver, c.ProxyHTTP, c.Mend, c.Caddy.Admin = config.DriverCaddy, ":80", false, "unix:///run/caddy/admin.sock"
+		})},
+		{"a server of caddy", nil, map[string]string{"DOCKER_WATCHER_PROXY_DRIVER": "caddy", "DOCKER_WATCHER_CADDY_SERVER": "srv0", "DOCKER_WATCHER_CADDY_ADMIN": "https://caddy:2019"}, with(func(c *config.Config) {
+			c.ProxyDriver, c.Caddy = config.DriverCaddy, config.CaddyAccess{Admin: "https://caddy:2019", Server: "srv0"}
+		})},
+		{"traefik", []string{"--proxy-driver", "traefik", "--traefik-token-file", "/run/token", "--traefik-interval", "10s", "--traefik-resolver", "le"}, nil, with(func(c *config.Config) {
+			c.ProxyDriver, c.Traefik = config.DriverTraefik, config.TraefikAccess{TokenFile: "/run/token", Interval: 10 * time.Second, Resolver: "le"}
+		})},
 		{"a flag wins over its twin", []string{"--listen", "127.0.0.1:1"}, map[string]string{"DOCKER_WATCHER_LISTEN": "127.0.0.1:2"}, with(func(c *config.Config) { c.Listen = "127.0.0.1:1" })},
 		{"a flag wins even over a bad twin", []string{"--log-level", "warn"}, map[string]string{"DOCKER_WATCHER_LOG_LEVEL": "loud"}, with(func(c *config.Config) { c.LogLevel = slog.LevelWarn })},
 		{"DOCKER_HOST", nil, map[string]string{"DOCKER_HOST": "tcp://10.0.0.5:2375"}, with(func(c *config.Config) { c.DockerHost = "tcp://10.0.0.5:2375" })},
@@ -92,6 +104,18 @@ func TestLoadRefuses(t *testing.T) {
 		{"--store", "postgres://"},
 		{"--log-level", "9"},
 		{"--unknown"},
+		{"--proxy-driver", "nginx"},
+		{"--proxy-drift", "never"},
+		{"--proxy-driver", "caddy"},
+		{"--proxy-driver", "caddy", "--proxy-http", ":80", "--caddy-server", "srv0"},
+		{"--proxy-driver", "traefik", "--proxy-http", ":80"},
+		{"--caddy-admin", "localhost:2019"},
+		{"--caddy-admin", "http://anna:hunter2@localhost:2019"},
+		{"--caddy-admin", "unix://run/caddy.sock"},
+		{"--caddy-admin", "http://localhost:2019/config"},
+		{"--caddy-server", "a/b"},
+		{"--traefik-interval", "5"},
+		{"--traefik-interval", "1h"},
 		{"-listen"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {

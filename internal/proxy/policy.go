@@ -24,6 +24,8 @@ type Policy struct {
 	Refused []netip.Prefix
 	// Local tells whether an address is one of this machine; nil: only loopback is.
 	Local func(netip.Addr) bool
+	// Fits says which fields of a table the proxy that is to serve it cannot do, as FieldErrors; nil: it can do all.
+	Fits func(Table) []error
 }
 
 // RefusedError says why an address may not be dialled.

@@ -12,6 +12,7 @@ type Report struct {
 	Open        int64
 	LastRequest time.Time // zero: none since then
 	Targets     []TargetReport
+	Uncounted   bool // nobody counts its requests, errors and when the last one came
 }
 
 // TargetReport is how a target does.

@@ -92,6 +92,9 @@ func (t Table) validate(p Policy, good func(n int) bool) error {
 			holder[a] = r.ID
 		}
 	}
+	if p.Fits != nil {
+		wrong = append(wrong, p.Fits(t)...)
+	}
 	wrong = append(wrong, t.publicNames()...)
 	wrong = append(wrong, t.agreed()...)
 	return errors.Join(wrong...)

@@ -73,13 +73,17 @@ func build(t *testing.T, dir string) string {
 var ready = regexp.MustCompile(`open (http://[^/\s]+)(\S*)`)
 
 // serve starts a daemon and returns its address and its setup link.
-func serve(t *testing.T, binary, data, engine string) (url, link string) {
+func serve(t *testing.T, binary, data, engine string, more ...string) (url, link string) {
 	t.Helper()
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte(manyToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	daemon := exec.Command(binary, "--listen", "127.0.0.1:0", "--data", data, "--docker-host", engine, "--admin-token-file", token, "--proxy-http", "127.0.0.1:0", "--proxy-https", "127.0.0.1:0")
+	args := []string{"--listen", "127.0.0.1:0", "--data", data, "--docker-host", engine, "--admin-token-file", token, "--proxy-http", "127.0.0.1:0"}
+	if len(more) == 0 {
+		args = append(args, "--proxy-https", "127.0.0.1:0")
+	}
+	daemon := exec.Command(binary, append(args, more...)...)
 	daemon.Stderr = os.Stderr
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := daemon.StdoutPipe()

@@ -1298,6 +1298,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/proxy/traefik": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The routes as the dynamic configuration of Traefik, for its HTTP provider; whoever shows the token has it */
+        get: operations["fetch-traefik"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/reclaim/plans/{id}": {
         parameters: {
             query?: never;
@@ -1484,6 +1501,23 @@ export interface paths {
         };
         /** How a route and its target do */
         get: operations["get-route-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/routes/{id}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Docker labels by which Traefik would serve a route, without what lets somebody in */
+        get: operations["get-route-labels"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2654,6 +2688,32 @@ export interface components {
         Doctor: {
             findings: components["schemas"]["Check"][];
             well: boolean;
+        };
+        Driver: {
+            /** @description how what it answers by differs from what was applied */
+            drift?: string;
+            /** Format: date-time */
+            drift_since: string | null;
+            /** @description why it cannot be told, or does not ask */
+            error?: string;
+            /**
+             * Format: date-time
+             * @description since when
+             */
+            error_at: string | null;
+            /** @description drift is undone by itself */
+            mends: boolean;
+            /** @enum {string} */
+            name: "caddy" | "traefik";
+            /**
+             * Format: date-time
+             * @description when it was last asked (caddy) or last fetched (traefik)
+             */
+            seen_at: string | null;
+            /** @description who fetched */
+            seen_from?: string;
+            /** @description as it says itself; many do not */
+            version?: string;
         };
         Env: {
             name: string;
@@ -4359,6 +4419,8 @@ export interface components {
             websockets: boolean;
         };
         RouteHealth: {
+            /** @description false: the proxy counts no requests of a route; requests, errors and last_request_at say nothing */
+            counted: boolean;
             /**
              * Format: int64
              * @description answers of 500 and above, and those that never came
@@ -4381,6 +4443,13 @@ export interface components {
             requests: number;
             targets: components["schemas"]["TargetHealth"][];
         };
+        RouteLabels: {
+            labels: {
+                [key: string]: string;
+            };
+            /** @description labels in which REPLACE-ME stands for what is never answered: hashes of passwords as NAME:HASH (htpasswd -nB), values of headers that let somebody in */
+            missing: string[];
+        };
         RouteList: {
             items: components["schemas"]["Route"][];
             /** @description ask for the next page with it; absent on the last page */
@@ -4400,6 +4469,8 @@ export interface components {
             data_plane: components["schemas"]["DataPlane"] | null;
             /** @description of the table that is asked for */
             desired_hash?: string;
+            /** @description the proxy that is a program of its own; null: the built-in one */
+            driver: components["schemas"]["Driver"] | null;
             /** @description why the table that is asked for is not served */
             error?: string;
             /** Format: date-time */
@@ -4414,10 +4485,10 @@ export interface components {
              */
             routes: number;
             /**
-             * @description refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs
+             * @description refused: the table that is asked for cannot be served, the former one is; pending: none was made yet since the start; away: the data plane cannot be reached, and answers by what it has if it runs; drifted: somebody else changed what another proxy answers by; unreachable: that cannot be told
              * @enum {string}
              */
-            state: "off" | "pending" | "in_step" | "refused" | "away";
+            state: "off" | "pending" | "in_step" | "refused" | "away" | "drifted" | "unreachable";
         };
         RuleTrial: {
             /**
@@ -13674,6 +13745,60 @@ export interface operations {
             };
         };
     };
+    "fetch-traefik": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the token, as Bearer, or as the password of Basic */
+                Authorization?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the routes */
+            200: {
+                headers: {
+                    "Content-Type"?: string;
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-reclaim-plan": {
         parameters: {
             query?: never;
@@ -15245,6 +15370,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RouteHealth"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-route-labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteLabels"];
                 };
             };
             /** @description Unauthorized */

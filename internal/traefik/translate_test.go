@@ -1,0 +1,246 @@
+package traefik
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// rule leads a domain, from a path on, to targets.
+func rule(at string, targets ...string) proxy.Rule {
+	domain, path, _ := strings.Cut(at, "/")
+	r := proxy.Rule{ID: domain + "/" + path, Kind: proxy.KindProxy, Addresses: []proxy.Address{{Domain: domain, PathPrefix: "/" + path}}}
+	for _, t := range targets {
+		r.Targets = append(r.Targets, proxy.Target{Ref: t, URL: t})
+	}
+	return r
+}
+
+func with(r proxy.Rule, change func(*proxy.Options)) proxy.Rule {
+	change(&r.Options)
+	return r
+}
+
+func full() proxy.Rule {
+	return with(rule("app.example.com/api", "http://10.0.0.5:3000/base", "https://10.0.0.6/base"), func(o *proxy.Options) {
+		*o = proxy.Options{
+			TLS: proxy.TLSAuto, StripPrefix: true, RewriteHost: true, RedirectHTTPS: true, HSTSSeconds: 3600,
+			RequestHeaders: []proxy.Header{{Name: "X-Api-Key", Value: "geheim"}, {Name: "Cookie"}}, ResponseHeaders: []proxy.Header{{Name: "Server"}},
+			BasicAuth: []proxy.Credential{{User: "anna", Hash: "$2a$10$abcdefghijklmnopqrstuv"}}, AllowIPs: []string{"10.0.0.0/8", "::1"},
+			ConnectTimeout: proxy.Span(time.Second), ResponseTimeout: proxy.Span(2 * time.Minute),
+			HealthCheck: &proxy.HealthCheck{Path: "/healthz?deep=1", Interval: proxy.Span(time.Minute)},
+		}
+	})
+}
+
+func stopped() proxy.Rule {
+	r := rule("stopped.example.com")
+	r.Targets = []proxy.Target{{Ref: "instance:1", StoppedSince: time.Unix(1, 0)}}
+	return r
+}
+
+var site = Site{Resolver: "le"}
+
+func several() []proxy.Rule {
+	two := rule("a.example.com/x", "http://10.0.0.5")
+	two.Addresses = append(two.Addresses, proxy.Address{Domain: "b.example.com", PathPrefix: "/x"}, proxy.Address{Domain: "c.example.com", PathPrefix: "/"})
+	return []proxy.Rule{
+		full(), stopped(), two,
+		with(rule("old.example.com"), func(o *proxy.Options) { o.RedirectTo, o.RedirectCode = "https://new.example.com", 308 }),
+		with(rule("page.example.com"), func(o *proxy.Options) { o.RedirectTo = "https://new.example.com/$1" }),
+	}
+}
+
+// TestTranslation holds what is written against golden files, which a real Traefik has taken (docs/routing.md).
+func TestTranslation(t *testing.T) {
+	believed := []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}
+	for name, table := range map[string]proxy.Table{"empty": {}, "several": {Rules: several(), Trusted: believed}} {
+		text, err := json.MarshalIndent(Translate(table, site), "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".json", string(text)+"\n")
+	}
+}
+
+func TestLabels(t *testing.T) {
+	labels, missing, err := Labels(full(), 3000, nil, site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, l := range labels {
+		b.WriteString(l.Name + "=" + l.Value + "\n")
+	}
+	b.WriteString("missing: " + strings.Join(missing, " ") + "\n")
+	golden(t, "labels.txt", b.String())
+	if strings.Contains(b.String(), "geheim") || strings.Contains(b.String(), "$2a$") {
+		t.Error("labels tell a secret")
+	}
+	r := full()
+	if _, _, err := Labels(r, 3000, nil, site); err != nil || r.Options.BasicAuth[0].Hash == hidden || r.Options.RequestHeaders[0].Value == hidden {
+		t.Errorf("the rule itself was changed, %v", err)
+	}
+	if wrong := Unlabelled(r.Options); len(wrong) != 2 || len(Unlabelled(proxy.Options{})) != 0 {
+		t.Errorf("labels cannot say %v", wrong)
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s: go test ./internal/traefik -update writes it anew\n%s", file, diff)
+	}
+}
+
+// TestNothingIsEmpty: Traefik refuses an element without a content, and with it all.
+func TestNothingIsEmpty(t *testing.T) {
+	text, err := json.Marshal(Translate(proxy.Table{Rules: append(several(), rule("plain.example.com", "http://10.0.0.5"))}, site))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range empties("", tree) {
+		if !strings.Contains(at, "Headers/") { // an empty value takes a header away
+			t.Errorf("%s is empty: %s", at, text)
+		}
+	}
+}
+
+func empties(path string, v any) (out []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, one := range v {
+			out = append(out, empties(path+"/"+name, one)...)
+		}
+		if len(v) > 0 {
+			return out
+		}
+	case []any:
+		for _, one := range v {
+			out = append(out, empties(path, one)...)
+		}
+		if len(v) > 0 {
+			return out
+		}
+	default:
+		if v != nil && v != "" {
+			return nil
+		}
+	}
+	return []string{path}
+}
+
+// TestEveryOptionIsSaidOrRefused changes one option of a rule after the other: each changes what is written, or is refused.
+func TestEveryOptionIsSaidOrRefused(t *testing.T) {
+	said := func(o proxy.Options) string {
+		r := rule("a.example/api", "http://10.0.0.5")
+		r.Options = o
+		if err := Fits(proxy.Table{Rules: []proxy.Rule{r}}, site); err != nil {
+			return "refused"
+		}
+		out, err := json.Marshal(Translate(proxy.Table{Rules: []proxy.Rule{r}}, site))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	beside := map[string]proxy.Options{ // options that say something only beside others
+		"RedirectCode": {RedirectTo: "https://b.example"}, "MaintenanceNote": {Maintenance: true}, "Certificate": {TLS: proxy.TLSOwn},
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[proxy.Options]()) {
+		base := beside[f.Name]
+		changed := base
+		set(t, reflect.ValueOf(&changed).Elem().FieldByIndex(f.Index))
+		if got := said(changed); got == said(base) && got != "refused" {
+			t.Errorf("%s changes nothing in Traefik and is not refused", f.Name)
+		}
+	}
+}
+
+// set gives a field a value that is not its zero.
+func set(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Interface().(type) {
+	case bool:
+		v.SetBool(true)
+	case int, int64, proxy.Span:
+		v.SetInt(308)
+	case string:
+		v.SetString("https://x.example")
+	case proxy.TLS:
+		v.SetString(string(proxy.TLSAuto))
+	case []string:
+		v.Set(reflect.ValueOf([]string{"10.0.0.0/8"}))
+	case []proxy.Header:
+		v.Set(reflect.ValueOf([]proxy.Header{{Name: "X-A", Value: "1"}}))
+	case []proxy.Credential:
+		v.Set(reflect.ValueOf([]proxy.Credential{{User: "anna", Hash: "x"}}))
+	case *proxy.HealthCheck:
+		v.Set(reflect.ValueOf(&proxy.HealthCheck{Path: "/"}))
+	default:
+		t.Fatalf("an option of a kind that nobody sets here: %s", v.Type())
+	}
+}
+
+func TestWhatTraefikCannotDoIsRefused(t *testing.T) {
+	change := func(f func(*proxy.Options)) proxy.Rule { return with(rule("a.example", "http://10.0.0.5"), f) }
+	for name, c := range map[string]struct {
+		rule   proxy.Rule
+		at     Site
+		fields string
+	}{
+		"all that it can":     {full(), site, ""},
+		"no resolver":         {change(func(o *proxy.Options) { o.TLS = proxy.TLSAuto }), Site{}, "tls"},
+		"an own certificate":  {change(func(o *proxy.Options) { o.TLS = proxy.TLSOwn }), site, "tls"},
+		"our authority":       {change(func(o *proxy.Options) { o.TLS = proxy.TLSInternal }), site, "tls"},
+		"denied":              {change(func(o *proxy.Options) { o.DenyIPs = []string{"10.0.0.1"} }), site, "deny_ips"},
+		"no websockets":       {change(func(o *proxy.Options) { o.NoWebSockets = true }), site, "websockets"},
+		"maintenance":         {change(func(o *proxy.Options) { o.Maintenance = true }), site, "maintenance"},
+		"a limit of the body": {change(func(o *proxy.Options) { o.MaxBodyBytes = 1 }), site, "max_body_bytes"},
+		"303":                 {change(func(o *proxy.Options) { o.RedirectCode = 303 }), site, "redirect_code"},
+		"counts":              {change(func(o *proxy.Options) { o.HealthCheck = &proxy.HealthCheck{Passes: 2, Fails: 2} }), site, "health_check.passes health_check.fails"},
+		"HSTS twice": {change(func(o *proxy.Options) {
+			o.HSTSSeconds, o.ResponseHeaders = 1, []proxy.Header{{Name: "strict-transport-security"}}
+		}), site, "response_headers[0]"},
+		"a letter of its rules": {rule("a.example/`", "http://10.0.0.5"), site, "path_prefix"},
+		"paths that differ":     {rule("a.example", "http://10.0.0.5/a", "http://10.0.0.6/b"), site, "targets[1]"},
+	} {
+		var fields []string
+		for _, err := range Fits(proxy.Table{Rules: []proxy.Rule{c.rule}}, c.at) {
+			f, ok := err.(proxy.FieldError) //nolint:errorlint // as it is made
+			if !ok || f.Rule != c.rule.ID || f.Reason == "" {
+				t.Errorf("%s: %v", name, err)
+			}
+			fields = append(fields, f.Field)
+		}
+		if got := strings.Join(fields, " "); got != c.fields {
+			t.Errorf("%s: refused are %q, want %q", name, got, c.fields)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+)
+
+const driverFlows = 2 * time.Minute
+
+// TestAnotherProxyInABrowser runs every flow of drivers.test.mjs: a daemon whose routes a real Caddy serves, which the flows end and start
+// again, and change from outside, by a small server of this test.
+func TestAnotherProxyInABrowser(t *testing.T) {
+	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
+	if browser == "" {
+		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
+	}
+	caddy := caddytest.Start(t)
+	turn := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		switch r.FormValue("caddy") {
+		case "stop":
+			caddy.Stop()
+		case "start":
+			caddy.Run(caddy.Foreign())
+		case "change":
+			caddy.Write(http.MethodPatch, "/config/apps/http/servers/docker_watcher/idle_timeout", `"3s"`)
+		}
+	}))
+	t.Cleanup(turn.Close)
+	dir := t.TempDir()
+	addr, link := serve(t, build(t, dir), filepath.Join(dir, "data"), dockertest.Serve(t, dockertest.Docker28()).Endpoint(),
+		"--proxy-driver", "caddy", "--caddy-admin", caddy.Admin(), "--proxy-http", caddy.Listen, "--proxy-drift", "tell")
+	ctx, cancel := context.WithTimeout(t.Context(), driverFlows)
+	defer cancel()
+	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "drivers.test.mjs")
+	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+addr, "SETUP_LINK="+link, "TURN="+turn.URL, "TARGET=http://"+caddy.Other)
+	out, err := flows.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
