@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // visit is one request under way.
@@ -19,6 +20,7 @@ type visit struct {
 	trusted bool // who sent it is a proxy that we believe
 	secure  bool // the client came over TLS, as far as we know
 	prefix  string
+	badBody atomic.Pointer[error] // how reading what the client sends came to a bad end; nil: it did not
 }
 
 type visitKey struct{}
@@ -92,6 +94,9 @@ func (e *entry) answer(resp *http.Response, v *visit) {
 		e.rule.Options.sayHSTS(resp.Header)
 	}
 	applyHeaders(resp.Header, e.rule.Options.ResponseHeaders)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		endsConnection(resp.Header, resp.Request)
+	}
 }
 
 func applyHeaders(to http.Header, rules []Header) {

@@ -73,7 +73,7 @@ func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known m
 			}
 			if !k.under && !k.due.After(now) {
 				k.under = group.TryGo(func() error {
-					report(ctx, results, checked{up, e, k, s.check(ctx, e, up, h)})
+					report(ctx, results, checked{up, e, k, check(ctx, e, up, h)})
 					return nil
 				})
 				if k.under {
@@ -148,10 +148,10 @@ func (s *Server) flip(c checked, up bool) {
 }
 
 // check asks a target once, and says what is wrong; empty: it is well.
-func (s *Server) check(ctx context.Context, e *entry, up *upstream, h HealthCheck) string {
+func check(ctx context.Context, e *entry, up *upstream, h HealthCheck) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(h.Timeout))
 	defer cancel()
-	status, err := ask(ctx, s.transports.of(e.rule.Options), e.hostFor(up), up, h.Path)
+	status, err := ask(ctx, e.transport, e.hostFor(up), up, h.Path)
 	switch {
 	case err != nil:
 		return plainReason(err)

@@ -158,6 +158,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState:   newWaiting(mostWaiting).note,
 
 		DisableGeneralOptionsHandler: true,
 	}
@@ -182,15 +183,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	await(w, r)
 	if status, why := malformed(r); status != 0 {
 		page{status: status, title: http.StatusText(status), text: why}.write(w, r)
 		return
 	}
-	for _, via := range r.Header["Via"] {
-		if strings.Contains(via, s.name) {
-			loopPage.write(w, r)
-			return
-		}
+	if s.circles(r.Header) {
+		loopPage.write(w, r)
+		return
 	}
 	now := time.Now()
 	for {
@@ -250,7 +250,7 @@ func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
 		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBodyBytes)
 	}
 	if r.ContentLength != 0 && r.Body != nil {
-		r.Body = patient{r.Body, http.NewResponseController(w)}
+		r.Body = patient{r.Body, http.NewResponseController(w), v}
 	}
 	v.e.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 }
@@ -265,6 +265,7 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case !v.e.admits(v.client):
 		forbidPage.write(w, r)
 	case o.RedirectHTTPS && !v.secure:
+		endsConnection(w.Header(), r)
 		http.Redirect(w, r, secureURL(r), http.StatusPermanentRedirect)
 	case len(o.BasicAuth) > 0 && !s.logins.admit(r, o.BasicAuth):
 		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
@@ -272,6 +273,7 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case o.Maintenance:
 		maintenancePage(o.MaintenanceNote).write(w, r)
 	case o.RedirectTo != "":
+		endsConnection(w.Header(), r)
 		to, code := o.redirectURL(r)
 		http.Redirect(w, r, to, code)
 	case o.NoWebSockets && upgrades(r):
@@ -286,17 +288,18 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 // broken answers where a target did not.
 func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // the client left
+		panic(http.ErrAbortHandler) // the client left, or has closed its half: no answer is better than an empty one, which looks whole
 	}
-	if tooLarge(err) {
-		tooLargePage.write(w, r)
+	v := visitOf(r.Context())
+	if v.secure {
+		e.rule.Options.sayHSTS(w.Header())
+	}
+	if bad, ok := v.badBodyPage(); ok {
+		bad.write(w, r)
 		return
 	}
 	e.stats.errors.Add(1)
 	s.log.Debug("a target did not answer", "rule_id", e.rule.ID, "error", err)
-	if v := visitOf(r.Context()); v != nil && v.secure {
-		e.rule.Options.sayHSTS(w.Header())
-	}
 	if timedOut(err) && !errors.Is(err, errDial) {
 		latePage.write(w, r)
 		return

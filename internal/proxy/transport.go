@@ -3,10 +3,13 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"sync"
@@ -59,6 +62,14 @@ func (t *transports) of(o Options) *http.Transport {
 	return made
 }
 
+// renew lets rules that are made from now on begin with connections of their own.
+func (t *transports) renew() {
+	t.closeIdle()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.by)
+}
+
 // closeIdle gives back connections that nobody uses.
 func (t *transports) closeIdle() {
 	t.mu.Lock()
@@ -99,13 +110,13 @@ type balanced struct {
 // force by then, as the target may have moved.
 func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
 	v := visitOf(req.Context())
-	transport := b.s.transports.of(b.e.rule.Options)
+	limitEarly(req.Context())
 	for {
 		up := v.at
-		resp, err := transport.RoundTrip(b.e.requestTo(up, req))
+		resp, err := b.e.transport.RoundTrip(b.e.requestTo(up, req))
 		if err == nil {
 			up.answered(time.Now())
-			return resp, nil
+			return sound(resp)
 		}
 		if !errors.Is(err, errDial) || req.Context().Err() != nil {
 			return nil, err
@@ -116,6 +127,53 @@ func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
 		if !b.s.moveOn(v) {
 			return nil, err
 		}
+	}
+}
+
+// sound takes an answer that can be handed on. A status below 100 is none; what says where an answer ends has no place behind it.
+func sound(resp *http.Response) (*http.Response, error) {
+	if resp.StatusCode < http.StatusContinue {
+		return nil, errors.Join(fmt.Errorf("it answers with the status %d, which is none", resp.StatusCode), resp.Body.Close())
+	}
+	if resp.ContentLength < 0 && resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &trailed{resp.Body, resp}
+	}
+	return resp, nil
+}
+
+// trailed is the body of an answer behind which headers may follow.
+type trailed struct {
+	io.ReadCloser
+	of *http.Response
+}
+
+// Close closes it and drops from what followed all that only the head of an answer may say.
+func (t *trailed) Close() error {
+	err := t.ReadCloser.Close()
+	for _, name := range framing {
+		delete(t.of.Trailer, name)
+	}
+	return err
+}
+
+// mostEarly is how many answers before the answer (100, 102, 103) a target may send to one request.
+const mostEarly = 10
+
+var errEarly = errors.New("it sends one early answer after the other")
+
+// limitEarly ends a request whose target sends early answers without end: each is sent on to the client, and none counts as the answer
+// for which it is waited.
+func limitEarly(ctx context.Context) {
+	trace := httptrace.ContextClientTrace(ctx) // made for this request alone, by the library
+	if trace == nil || trace.Got1xxResponse == nil {
+		return
+	}
+	sendOn, n := trace.Got1xxResponse, 0
+	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
+		if n++; n > mostEarly {
+			return errEarly
+		}
+		return sendOn(code, header)
 	}
 }
 
