@@ -177,7 +177,7 @@ func ask(ctx context.Context, transport http.RoundTripper, host string, up *upst
 	if err != nil {
 		return 0, fmt.Errorf("make a request: %w", err)
 	}
-	req.URL, req.Host = joined(up.url, req.URL), host
+	*req.URL, req.Host = joined(up.url, req.URL), host
 	req.Header.Set("User-Agent", "docker-watcher-health")
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

@@ -285,3 +285,26 @@ func TestAClientThatHalfLeavesGetsNoEmptyAnswer(t *testing.T) {
 		t.Errorf("it gets %q", text)
 	}
 }
+
+func TestWhoAsksBeforeItSendsIsAnswered(t *testing.T) {
+	const ask = "PUT / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 5000000\r\n\r\n"
+	r := newRig(t)
+	refuses := answering(t, "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+	for name, c := range map[string]struct {
+		rule Rule
+		want string
+	}{
+		"refused by the target":     {rule("a.example", refuses), "HTTP/1.1 413"},
+		"refused by the limit":      {rule("a.example", refuses).with(func(o *Options) { o.MaxBodyBytes = 10 }), "HTTP/1.1 413"},
+		"refused, within the limit": {rule("a.example", refuses).with(func(o *Options) { o.MaxBodyBytes = 10_000_000 }), "HTTP/1.1 413"},
+		"nobody is there":           {rule("a.example", nowhere(t)), "HTTP/1.1 502"},
+		"it has no site":            {rule("b.example", refuses), "HTTP/1.1 404"},
+		"it is worked on":           {rule("a.example", refuses).with(func(o *Options) { o.Maintenance = true }), "HTTP/1.1 503"},
+		"the target wants it":       {rule("a.example", app(t, func(_ http.ResponseWriter, q *http.Request) { _, _ = q.Body.Read(make([]byte, 1)) })), "HTTP/1.1 100"},
+	} {
+		r.apply(c.rule)
+		if got := r.raw(ask); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: it is answered %q, want %s", name, got, c.want)
+		}
+	}
+}

@@ -39,8 +39,8 @@ type ServerOptions struct {
 type Server struct {
 	log        *slog.Logger
 	file       string
-	name       string // in the header Via, by which a circle is noticed
-	via        string // the whole of it
+	name       string   // in the header Via, by which a circle is noticed
+	via        []string // the whole of it; nobody changes it
 	policy     Policy
 	flipped    func(Flip)
 	onMiss     func(ref string)
@@ -61,7 +61,7 @@ func NewServer(o ServerOptions) *Server {
 		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, logins: newLogins(),
 		retired: map[*upstream]struct{}{}, changed: make(chan struct{}),
 	}
-	s.via = "1.1 " + s.name
+	s.via = []string{"1.1 " + s.name}
 	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
 	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
 	return s
@@ -200,7 +200,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			unknownPage.write(w, r)
 			return
 		}
-		v := &visit{e: e, prefix: prefix}
+		v := &visit{Context: r.Context(), e: e, prefix: prefix}
 		v.client, v.trusted, v.secure = origin(r, c.table.Trusted)
 		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
 			e.stats.begin(now)
@@ -241,23 +241,25 @@ func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
 	if s.held(w, r, v) {
 		return
 	}
-	o := v.e.rule.Options
-	if o.MaxBodyBytes > 0 {
-		if r.ContentLength > o.MaxBodyBytes {
-			tooLargePage.write(w, r)
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBodyBytes)
+	limit := v.e.rule.Options.MaxBodyBytes
+	if limit > 0 && r.ContentLength > limit {
+		tooLargePage.write(w, r)
+		return
 	}
-	if r.ContentLength != 0 && r.Body != nil {
-		r.Body = patient{r.Body, http.NewResponseController(w), v}
+	// The body of r itself stays: by it the server knows whether the client still waits to be told to send it.
+	ours := r.WithContext(v)
+	if limit > 0 {
+		ours.Body = http.MaxBytesReader(w, r.Body, limit)
 	}
-	v.e.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	if r.ContentLength != 0 {
+		ours.Body = patient{ours.Body, http.NewResponseController(w), v}
+	}
+	v.e.forward.ServeHTTP(w, ours)
 }
 
 // held answers what no target is to see, and tells whether it did.
 func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
-	o := v.e.rule.Options
+	o := &v.e.rule.Options
 	if v.secure {
 		o.sayHSTS(w.Header())
 	}
@@ -279,7 +281,9 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case o.NoWebSockets && upgrades(r):
 		upgradePage.write(w, r)
 	default:
-		w.Header().Del("Strict-Transport-Security") // the answer of the target gets it
+		if v.secure {
+			w.Header().Del("Strict-Transport-Security") // the answer of the target gets it
+		}
 		return false
 	}
 	return true

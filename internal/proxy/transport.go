@@ -111,22 +111,37 @@ type balanced struct {
 func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
 	v := visitOf(req.Context())
 	limitEarly(req.Context())
+	asked, host, body := *req.URL, req.Host, req.Body
 	for {
-		up := v.at
-		resp, err := b.e.transport.RoundTrip(b.e.requestTo(up, req))
+		// The request was made for this alone, and an attempt that could not dial has left it.
+		b.e.lead(req, v.at, &asked, host, body)
+		resp, err := b.e.transport.RoundTrip(req)
 		if err == nil {
-			up.answered(time.Now())
+			v.at.answered(time.Now())
 			return sound(resp)
 		}
 		if !errors.Is(err, errDial) || req.Context().Err() != nil {
 			return nil, err
 		}
-		up.missed(time.Now(), plainReason(err))
-		b.s.missed(up.ref)
-		v.tried = append(v.tried, up)
+		v.at.missed(time.Now(), plainReason(err))
+		b.s.missed(v.at.ref)
+		v.tried = append(v.tried, v.at)
 		if !b.s.moveOn(v) {
 			return nil, err
 		}
+		req = req.WithContext(req.Context())
+		req.URL = new(url.URL)
+	}
+}
+
+// lead makes of a request for an address and a host what one target gets. What an attempt that sent nothing had of its body is as it was.
+func (e *entry) lead(req *http.Request, to *upstream, asked *url.URL, host string, body io.ReadCloser) {
+	*req.URL = joined(to.url, asked)
+	if req.Host = host; e.rule.Options.RewriteHost {
+		req.Host = to.url.Host
+	}
+	if body != nil {
+		req.Body = keptOpen{body}
 	}
 }
 
@@ -177,19 +192,6 @@ func limitEarly(ctx context.Context) {
 	}
 }
 
-// requestTo is a request as one target gets it. What an attempt that sent nothing had of it is as it was.
-func (e *entry) requestTo(up *upstream, req *http.Request) *http.Request {
-	out := *req
-	out.URL = joined(up.url, req.URL)
-	if e.rule.Options.RewriteHost {
-		out.Host = up.url.Host
-	}
-	if req.Body != nil {
-		out.Body = keptOpen{req.Body}
-	}
-	return &out
-}
-
 // moveOn goes on with another target of the rule as it is now; false: there is none that was not tried.
 func (s *Server) moveOn(v *visit) bool {
 	for {
@@ -216,7 +218,7 @@ type keptOpen struct{ io.ReadCloser }
 func (keptOpen) Close() error { return nil }
 
 // joined is where a request goes at a target: its path under that of the target.
-func joined(target, req *url.URL) *url.URL {
+func joined(target, req *url.URL) url.URL {
 	u := *req
 	u.Scheme, u.Host = target.Scheme, target.Host
 	if base := strings.TrimSuffix(target.EscapedPath(), "/"); base != "" {
@@ -226,7 +228,7 @@ func joined(target, req *url.URL) *url.URL {
 			u.RawPath = escaped
 		}
 	}
-	return &u
+	return u
 }
 
 // plainReason is why nobody could be reached, in words without what went on inside.
