@@ -35,7 +35,10 @@ func (p patient) Read(b []byte) (int, error) {
 	if bounded && errors.Is(err, io.EOF) {
 		_ = p.conn.SetReadDeadline(time.Time{}) // as above
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
+		p.v.sent.Store(true)
+	case err != nil:
 		p.v.badBody.Store(&err)
 	}
 	return n, err
@@ -64,7 +67,14 @@ func (v *visit) badBodyPage() (page, bool) {
 // endsConnection tells the client of a body in chunks that its connection ends with the answer. Servers in a row have read such requests
 // in two ways, above all with a length beside the chunks: what one takes for the rest of a body is no next request here.
 func endsConnection(h http.Header, r *http.Request) {
-	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+	if len(r.TransferEncoding) > 0 {
+		endConnection(h, r)
+	}
+}
+
+// endConnection lets a connection of HTTP/1 end with the answer.
+func endConnection(h http.Header, r *http.Request) {
+	if r.ProtoMajor == 1 {
 		h.Set("Connection", "close")
 	}
 }

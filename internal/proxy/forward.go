@@ -22,6 +22,7 @@ type visit struct {
 	trusted   bool // who sent it is a proxy that we believe
 	secure    bool // the client came over TLS, as far as we know
 	prefix    string
+	sent      atomic.Bool           // all that the client had to send was read
 	badBody   atomic.Pointer[error] // how reading what the client sends came to a bad end; nil: it did not
 	forwarded [3]string             // what the target is told of the client: its address, that of who sent it, its host
 }
@@ -118,12 +119,17 @@ func (e *entry) answer(resp *http.Response, v *visit) {
 	if resp.StatusCode >= http.StatusInternalServerError {
 		e.stats.errors.Add(1)
 	}
-	if v != nil && v.secure {
+	if v.secure {
 		e.rule.Options.sayHSTS(resp.Header)
 	}
 	applyHeaders(resp.Header, e.rule.Options.ResponseHeaders)
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		endsConnection(resp.Header, resp.Request)
+	switch in := resp.Request; {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+	case in.ContentLength > 0 && !v.sent.Load():
+		// The target answers before it has it all. On a connection that goes on, the server would swallow what is still to come.
+		endConnection(resp.Header, in)
+	default:
+		endsConnection(resp.Header, in)
 	}
 }
 

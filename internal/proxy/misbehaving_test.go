@@ -308,3 +308,42 @@ func TestWhoAsksBeforeItSendsIsAnswered(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsSwallowedOfABody: a target may answer while it is still sent to. What comes after its first word is for it as well.
+func TestNothingIsSwallowedOfABody(t *testing.T) {
+	r := newRig(t)
+	r.apply(rule("a.example", app(t, func(w http.ResponseWriter, q *http.Request) {
+		out := http.NewResponseController(w)
+		if err := out.EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		for buf := make([]byte, 100); ; {
+			n, err := q.Body.Read(buf)
+			_, _ = w.Write(buf[:n]) // the client sees what is missing
+			_ = out.Flush()         // as above
+			if err != nil {
+				return
+			}
+		}
+	})))
+	for name, c := range map[string]struct{ head, first, second string }{
+		"in chunks":   {"Transfer-Encoding: chunked", "5\r\nhello\r\n", "5\r\nworld\r\n0\r\n\r\n"},
+		"of a length": {"Content-Length: 10", "hello", "world"},
+	} {
+		conn := r.dial()
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a.example\r\n"+c.head+"\r\n\r\n"+c.first)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 5)
+		if _, err := io.ReadFull(resp.Body, buf); err != nil || string(buf) != "hello" {
+			t.Fatalf("%s: first comes %q, %v", name, buf, err)
+		}
+		_, _ = io.WriteString(conn, c.second)
+		if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "world" {
+			t.Errorf("%s: then comes %q, %v", name, rest, err)
+		}
+		_ = resp.Body.Close()
+	}
+}

@@ -299,6 +299,7 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err er
 		e.rule.Options.sayHSTS(w.Header())
 	}
 	if bad, ok := v.badBodyPage(); ok {
+		endConnection(w.Header(), r)
 		bad.write(w, r)
 		return
 	}
