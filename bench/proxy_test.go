@@ -164,7 +164,9 @@ func startOther(t *testing.T, name, addr string, program string, args ...string)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		must(t, cmd.Process.Signal(os.Interrupt))
-		<-ended
+		if err := <-ended; err != nil {
+			t.Logf("%s ended: %v", name, err)
+		}
 	})
 	for range 200 {
 		if conn, err := net.Dial("tcp", addr); err == nil {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -78,9 +79,7 @@ func TestHeadersOfOneHopGoNoFurther(t *testing.T) {
 	r := newRig(t)
 	r.apply(rule("a.example", app(t, func(w http.ResponseWriter, q *http.Request) {
 		seen <- q.Header
-		for name, values := range answer {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer)
 	})).with(func(o *Options) { o.RequestHeaders = []Header{{"X-Rule", "ours"}} }))
 	if got := r.exchange("GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close, X-Secret, X-Forwarded-For, X-Real-Ip, Via, X-Rule\r\nConnection: X-Second\r\nX-Secret: 1\r\nX-Second: 1\r\n" +
 		"X-Rule: theirs\r\nVia: 1.1 other\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTE: gzip\r\nTrailer: X-T\r\nX-Kept: 1\r\n\r\n"); len(got) != 1 || got[0] != 200 {

@@ -102,7 +102,7 @@ func TestHTTP2(t *testing.T) {
 	l, pool := secured(t)
 	s, addr := serve(t, l, tableTo(echoing(t)))
 	client := over(t, addr, pool)
-	do := func(method, path string, body io.Reader, head http.Header) *http.Response {
+	do := func(method, path string, body io.Reader, head http.Header) answer {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, "https://a.example"+path, body)
 		if err != nil {
@@ -111,29 +111,16 @@ func TestHTTP2(t *testing.T) {
 		if head != nil {
 			req.Header = head
 		}
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatalf("%s %s: %v", method, path, err)
-		}
-		t.Cleanup(func() { _ = resp.Body.Close() })
-		return resp
-	}
-	text := func(resp *http.Response) string {
-		t.Helper()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
+		return send(t, client, req)
 	}
 
-	resp := do(http.MethodGet, "/x?q=1", nil, http.Header{"X-Forwarded-For": {"6.6.6.6"}, "X_forwarded_for": {"6.6.6.6"}, "X-Forwarded-Port": {"666"}, "Te": {"trailers"}, "Cookie": {"a=1", "b=2"}})
+	first := do(http.MethodGet, "/x?q=1", nil, http.Header{"X-Forwarded-For": {"6.6.6.6"}, "X_forwarded_for": {"6.6.6.6"}, "X-Forwarded-Port": {"666"}, "Te": {"trailers"}, "Cookie": {"a=1", "b=2"}})
 	var seen struct {
 		Host, URI string
 		Head      http.Header
 	}
-	if err := json.Unmarshal([]byte(text(resp)), &seen); err != nil || resp.ProtoMajor != 2 {
-		t.Fatalf("it is answered by HTTP/%d, %v", resp.ProtoMajor, err)
+	if err := json.Unmarshal([]byte(first.body), &seen); err != nil || first.proto != 2 {
+		t.Fatalf("it is answered by HTTP/%d, %v", first.proto, err)
 	}
 	if seen.Host != "a.example" || seen.URI != "/x?q=1" || seen.Head.Get("X-Forwarded-For") != "127.0.0.1" || seen.Head.Get("X-Forwarded-Proto") != "https" || seen.Head.Get("X-Forwarded-Port") != "" || seen.Head.Get("X_forwarded_for") != "" {
 		t.Errorf("the target sees %+v", seen)
@@ -144,32 +131,40 @@ func TestHTTP2(t *testing.T) {
 
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MB
 	for name, body := range map[string]io.Reader{"of a length": bytes.NewReader(large), "of no length": io.MultiReader(bytes.NewReader(large))} {
-		if got := text(do(http.MethodPost, "/back", body, nil)); got != string(large) {
+		if got := do(http.MethodPost, "/back", body, nil).body; got != string(large) {
 			t.Errorf("of a body %s come %d bytes back", name, len(got))
 		}
 	}
-	if resp := do(http.MethodGet, "/trailed", nil, nil); text(resp) != "body" || resp.Trailer.Get("X-Sum") != "42" {
-		t.Errorf("behind the body comes %v", resp.Trailer)
+	if a := do(http.MethodGet, "/trailed", nil, nil); a.body != "body" || a.trailer.Get("X-Sum") != "42" {
+		t.Errorf("behind the body comes %v", a.trailer)
 	}
-	if resp := do(http.MethodHead, "/", nil, nil); resp.StatusCode != 200 || text(resp) != "" {
-		t.Errorf("HEAD is answered %s", resp.Status)
+	if a := do(http.MethodHead, "/", nil, nil); a.status != 200 || a.body != "" {
+		t.Errorf("HEAD is answered %d %q", a.status, a.body)
 	}
 	for path, want := range map[string]int{"/../x": 400, "/x/%2e%2e/y": 400} {
-		if resp := do(http.MethodGet, path, nil, nil); resp.StatusCode != want {
-			t.Errorf("%s is answered %s", path, resp.Status)
+		if a := do(http.MethodGet, path, nil, nil); a.status != want {
+			t.Errorf("%s is answered %d", path, a.status)
 		}
 	}
 
 	// Streams flow, side by side on one connection, also over a change of the table; who leaves is not answered any more.
-	stream := do(http.MethodGet, "/stream", nil, nil)
-	var first, later int
-	if _, err := fmt.Fscanln(stream.Body, &first); err != nil {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	var before, later int
+	if _, err := fmt.Fscanln(stream.Body, &before); err != nil {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {
-			if resp := do(http.MethodPost, "/back", strings.NewReader("hello"), nil); text(resp) != "hello" {
+			if a := do(http.MethodPost, "/back", strings.NewReader("hello"), nil); a.body != "hello" {
 				t.Error("side by side they are mixed up")
 			}
 		})
@@ -179,12 +174,12 @@ func TestHTTP2(t *testing.T) {
 	if _, err := s.Apply(table); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fscanln(stream.Body, &later); err != nil || later != first+1 {
+	if _, err := fmt.Fscanln(stream.Body, &later); err != nil || later != before+1 {
 		t.Errorf("after a change of the table comes %d, %v", later, err)
 	}
 	_ = stream.Body.Close()
 	ctx, leave := context.WithCancel(t.Context())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://a.example/sleeps", nil)
+	req, err = http.NewRequestWithContext(ctx, http.MethodGet, "https://a.example/sleeps", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

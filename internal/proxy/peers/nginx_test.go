@@ -42,7 +42,7 @@ type nginx struct {
 // newNginx starts one that serves the blocks of http that a test writes; ADDR in them is its own address, DIR its folder.
 func newNginx(t *testing.T, blocks string) *nginx {
 	t.Helper()
-	dir, err := os.MkdirTemp(peer(t, "NGINX_DIR"), "n")
+	dir, err := os.MkdirTemp(peer(t, "NGINX_DIR"), "n") //nolint:usetesting // by this folder the script finds what is left running
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,10 @@ func (n *nginx) stop() {
 	n.t.Helper()
 	_ = n.cmd.Process.Signal(os.Interrupt) // it may have ended
 	select {
-	case <-n.ended:
+	case err := <-n.ended:
+		if err != nil {
+			n.t.Log("nginx ended:", err)
+		}
 	case <-time.After(patience):
 		n.t.Error("nginx does not end")
 	}
