@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -345,5 +346,21 @@ func TestNothingIsSwallowedOfABody(t *testing.T) {
 			t.Errorf("%s: then comes %q, %v", name, rest, err)
 		}
 		_ = resp.Body.Close()
+	}
+}
+
+func TestRequestsWithBodiesKeepTheirConnection(t *testing.T) {
+	rec := newRecorder(t)
+	r := newRig(t)
+	r.apply(rule("a.example", rec.url), rule("b.example", rec.url).with(func(o *Options) { o.MaxBodyBytes = 100 }))
+	post := func(host string) string {
+		return "POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 5\r\n\r\nhello"
+	}
+	got := r.exchange(strings.Repeat(post("a.example")+post("b.example"), 10))
+	if want := append(slices.Repeat([]int{200}, 20), 404); !slices.Equal(got, want) {
+		t.Errorf("it answers %v", got)
+	}
+	if _, seen := rec.take(); len(seen) != 20 {
+		t.Errorf("the target reads %d requests", len(seen))
 	}
 }
