@@ -50,6 +50,11 @@ func tooLarge(err error) bool {
 	return errors.As(err, &limit)
 }
 
+var (
+	slowPage    = page{status: http.StatusRequestTimeout, title: "Nothing more came", text: "The rest of what was announced did not come in time."}
+	badBodyPage = page{status: http.StatusBadRequest, title: http.StatusText(http.StatusBadRequest), text: "What was sent ends otherwise than it was announced."}
+)
+
 // badBodyPage is the answer to who sends what is no body, or only a part of one; false: the body was not at fault.
 func (v *visit) badBodyPage() (page, bool) {
 	why := v.badBody.Load()

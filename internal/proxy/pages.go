@@ -77,8 +77,6 @@ var (
 	unknownPage  = page{status: http.StatusNotFound, title: "Nothing is served here", text: "No site of this name and path is known. Look at the address once more."}
 	forbidPage   = page{status: http.StatusForbidden, title: "Not from here", text: "This site is not open to the address that you come from."}
 	loginPage    = page{status: http.StatusUnauthorized, title: "Sign in", text: "A name and a password are needed."}
-	slowPage     = page{status: http.StatusRequestTimeout, title: "Nothing more came", text: "The rest of what was announced did not come in time."}
-	badBodyPage  = page{status: http.StatusBadRequest, title: http.StatusText(http.StatusBadRequest), text: "What was sent ends otherwise than it was announced."}
 	tooLargePage = page{status: http.StatusRequestEntityTooLarge, title: "Too large", text: "What was sent is larger than this site takes."}
 	upgradePage  = page{status: http.StatusForbidden, title: "No WebSockets", text: "This site does not let connections change their protocol."}
 	loopPage     = page{status: http.StatusLoopDetected, title: "It goes round in a circle", text: "This site leads back to the server that it came from."}

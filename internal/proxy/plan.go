@@ -68,8 +68,7 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 		s.transports.renew() // no connection is kept that the policy of now would not let be made
 	}
 	policy := t.Policy(s.policy)
-	n := len(t.Rules)
-	c := &compiled{table: t, head: head, hash: hashOf(head, texts), rules: make(index[*entry], n), byID: make(map[string]*entry, n), targets: make(map[upstreamKey]*upstream, n), policy: policy}
+	c := &compiled{table: t, head: head, hash: hashOf(head, texts), rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy}
 	for n, r := range t.Rules {
 		e := same(n)
 		if e == nil {

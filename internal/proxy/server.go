@@ -260,6 +260,7 @@ func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
 // held answers what no target is to see, and tells whether it did.
 func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	o := &v.e.rule.Options
+	endsConnection(w.Header(), r)
 	if v.secure {
 		o.sayHSTS(w.Header())
 	}
@@ -267,7 +268,6 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case !v.e.admits(v.client):
 		forbidPage.write(w, r)
 	case o.RedirectHTTPS && !v.secure:
-		endsConnection(w.Header(), r)
 		http.Redirect(w, r, secureURL(r), http.StatusPermanentRedirect)
 	case len(o.BasicAuth) > 0 && !s.logins.admit(r, o.BasicAuth):
 		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
@@ -275,14 +275,14 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case o.Maintenance:
 		maintenancePage(o.MaintenanceNote).write(w, r)
 	case o.RedirectTo != "":
-		endsConnection(w.Header(), r)
 		to, code := o.redirectURL(r)
 		http.Redirect(w, r, to, code)
 	case o.NoWebSockets && upgrades(r):
 		upgradePage.write(w, r)
 	default:
-		if v.secure {
-			w.Header().Del("Strict-Transport-Security") // the answer of the target gets it
+		if v.secure || len(r.TransferEncoding) > 0 {
+			w.Header().Del("Strict-Transport-Security") // the answer of the target gets them
+			w.Header().Del("Connection")
 		}
 		return false
 	}
