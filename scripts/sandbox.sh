@@ -125,7 +125,7 @@ mentioning() {
     pid=${f#/proc/}
     pid=${pid%/cmdline}
     case $(cat "/proc/$pid/comm" 2>/dev/null) in
-    dockerd | docker-proxy | containerd | containerd-shim* | runc | podman | conmon | aardvark-dns)
+    dockerd | docker-proxy | containerd | containerd-shim* | runc | podman | conmon | aardvark-dns | nginx)
       if started_from "$pid" "$1"; then echo "$pid"; fi
       ;;
     esac

@@ -50,6 +50,9 @@ func CleanDomain(text string) (string, error) {
 func hostOf(header string) string {
 	host := header
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") && (strings.IndexByte(host, ':') == i || host[0] == '[') {
+		if !digits(host[i+1:]) {
+			return ""
+		}
 		host = host[:i]
 	}
 	host = strings.TrimSuffix(host, ".")
@@ -61,6 +64,16 @@ func hostOf(header string) string {
 		return ""
 	}
 	return clean
+}
+
+// digits tells that nothing else is in a text; an empty one is good as well: a port may be left out after its colon.
+func digits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // plain tells that a name is in the form of DNS as it is.
@@ -98,13 +111,13 @@ func CleanPrefix(text string) (string, error) {
 	return path.Clean(prefix), nil
 }
 
-// hasDots tells that a path has a part that stands for a folder above or for the same one.
+// hasDots tells that a path has a part that stands for a folder above or for the same one, also with parameters: some targets read ..;x as ..
 func hasDots(p string) bool {
 	if !strings.Contains(p, "/.") {
 		return false
 	}
 	for part := range strings.SplitSeq(p, "/") {
-		if part == "." || part == ".." {
+		if part, _, _ = strings.Cut(part, ";"); part == "." || part == ".." {
 			return true
 		}
 	}

@@ -6,22 +6,36 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
-// visit is one request under way.
+// visit is one request under way, and the context of what is asked of targets for it.
 type visit struct {
-	e       *entry
-	at      *upstream
-	tried   []*upstream
-	client  netip.Addr
-	trusted bool // who sent it is a proxy that we believe
-	secure  bool // the client came over TLS, as far as we know
-	prefix  string
+	context.Context
+	e         *entry
+	at        *upstream
+	tried     []*upstream
+	client    netip.Addr
+	trusted   bool // who sent it is a proxy that we believe
+	secure    bool // the client came over TLS, as far as we know
+	prefix    string
+	sent      atomic.Bool           // all that the client had to send was read
+	badBody   atomic.Pointer[error] // how reading what the client sends came to a bad end; nil: it did not
+	forwarded [3]string             // what the target is told of the client: its address, that of who sent it, its host
 }
 
 type visitKey struct{}
+
+// Value returns the visit itself, else what its request's own context holds.
+func (v *visit) Value(key any) any {
+	if _, itself := key.(visitKey); itself {
+		return v
+	}
+	return v.Context.Value(key)
+}
 
 func visitOf(ctx context.Context) *visit {
 	v, _ := ctx.Value(visitKey{}).(*visit)
@@ -54,33 +68,50 @@ func (s *Server) forwarder(e *entry) *httputil.ReverseProxy {
 // already, by the library.
 func (s *Server) rewrite(e *entry, pr *httputil.ProxyRequest) {
 	v, out, in := visitOf(pr.In.Context()), pr.Out, pr.In
-	dropLookalikes(out.Header)
+	dropLookalikes(out.Header, v.trusted)
 	dropTunnel(out.Header)
 	if e.rule.Options.StripPrefix {
 		stripPrefix(out, v.prefix)
 	}
-	if v.trusted {
-		out.Header["X-Forwarded-For"] = in.Header["X-Forwarded-For"]
+	v.tell(out.Header, in)
+	if before := out.Header["Via"]; len(before) > 0 {
+		out.Header["Via"] = append(slices.Clip(before), s.via[0])
 	} else {
-		dropForwarded(out.Header)
+		out.Header["Via"] = s.via
 	}
-	pr.SetXForwarded()
-	if v.trusted {
-		if host := in.Header.Get("X-Forwarded-Host"); host != "" {
-			out.Header.Set("X-Forwarded-Host", host)
-		}
-	}
-	proto := "http"
-	if v.secure {
-		proto = "https"
-	}
-	out.Header.Set("X-Forwarded-Proto", proto)
-	out.Header.Set("X-Real-Ip", v.client.String())
-	out.Header.Add("Via", s.via)
 	if len(e.rule.Options.BasicAuth) > 0 {
 		out.Header.Del("Authorization") // it was for us
 	}
 	applyHeaders(out.Header, e.rule.Options.RequestHeaders)
+}
+
+// The values of X-Forwarded-Proto. Nobody changes them.
+var (
+	protoHTTP  = []string{"http"}
+	protoHTTPS = []string{"https"}
+)
+
+// tell says where a request came from.
+func (v *visit) tell(h http.Header, in *http.Request) {
+	f := &v.forwarded
+	f[0], f[2] = v.client.String(), in.Host
+	if f[1] = f[0]; v.trusted {
+		f[1] = addrOf(in.RemoteAddr).String()
+		if before := in.Header["X-Forwarded-For"]; len(before) > 0 {
+			f[1] = strings.Join(before, ", ") + ", " + f[1]
+		}
+		if host := in.Header.Get("X-Forwarded-Host"); host != "" {
+			f[2] = host
+		}
+	}
+	h["X-Forwarded-Host"], h["X-Forwarded-Proto"] = f[2:3:3], protoHTTP
+	delete(h, "X-Real-Ip")
+	if v.client.IsValid() {
+		h["X-Real-Ip"], h["X-Forwarded-For"] = f[0:1:1], f[1:2:2]
+	}
+	if v.secure {
+		h["X-Forwarded-Proto"] = protoHTTPS
+	}
 }
 
 // answer makes the answer that the client sees.
@@ -88,10 +119,18 @@ func (e *entry) answer(resp *http.Response, v *visit) {
 	if resp.StatusCode >= http.StatusInternalServerError {
 		e.tally.errors.Add(1)
 	}
-	if v != nil && v.secure {
+	if v.secure {
 		e.rule.Options.sayHSTS(resp.Header)
 	}
 	applyHeaders(resp.Header, e.rule.Options.ResponseHeaders)
+	switch in := resp.Request; {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+	case in.ContentLength > 0 && !v.sent.Load():
+		// The target answers before it has it all. On a connection that goes on, the server would swallow what is still to come.
+		endConnection(resp.Header, in)
+	default:
+		endsConnection(resp.Header, in)
+	}
 }
 
 func applyHeaders(to http.Header, rules []Header) {
@@ -104,37 +143,42 @@ func applyHeaders(to http.Header, rules []Header) {
 	}
 }
 
-// dropLookalikes takes away headers that some servers read as one of ours, as they write _ for -.
-func dropLookalikes(h http.Header) {
+// dropLookalikes takes away headers that some servers read as one of ours, as they write _ for -, and, but from a proxy that we believe,
+// all that is said of where a request came from: targets believe X-Forwarded-Port or -Prefix as much as those that are set anew here.
+func dropLookalikes(h http.Header, believed bool) {
 	for name := range h {
-		if !strings.Contains(name, "_") {
-			continue
-		}
-		dashed := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-		if dashed == "forwarded" || dashed == "x-real-ip" || dashed == "authorization" || dashed == "content-length" || dashed == "transfer-encoding" || strings.HasPrefix(dashed, "x-forwarded-") {
+		switch {
+		case !believed && isForwarded(name):
+			delete(h, name)
+		case strings.IndexByte(name, '_') >= 0 && isOurs(strings.ToLower(strings.ReplaceAll(name, "_", "-"))):
 			delete(h, name)
 		}
 	}
 }
 
-// dropForwarded takes away all that a stranger says of where a request came from: targets believe X-Forwarded-Port or -Prefix as much as
-// those that are set anew here.
-func dropForwarded(h http.Header) {
-	for name := range h {
-		if strings.HasPrefix(strings.ToLower(name), "x-forwarded-") {
-			delete(h, name)
-		}
+const forwardedPrefix = "x-forwarded-"
+
+func isForwarded(name string) bool {
+	return len(name) >= len(forwardedPrefix) && strings.EqualFold(name[:len(forwardedPrefix)], forwardedPrefix)
+}
+
+// isOurs tells that a name, in small letters, is of what only we may say, or of what says where a request ends.
+func isOurs(name string) bool {
+	switch name {
+	case "forwarded", "x-real-ip", "authorization", "content-length", "transfer-encoding":
+		return true
 	}
+	return strings.HasPrefix(name, forwardedPrefix)
 }
 
 // dropTunnel takes away the wish for HTTP/2 without TLS: a target that grants it would take requests that no rule has seen.
 func dropTunnel(h http.Header) {
-	h.Del("Http2-Settings")
+	delete(h, "Http2-Settings")
 	for _, list := range h["Upgrade"] {
 		for protocol := range strings.SplitSeq(list, ",") {
 			if strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
-				h.Del("Upgrade")
-				h.Del("Connection")
+				delete(h, "Upgrade")
+				delete(h, "Connection")
 				return
 			}
 		}
@@ -173,11 +217,11 @@ const bufferSize = 32 << 10
 
 // Get lends a buffer.
 func (b *bufferPool) Get() []byte {
-	if got, ok := b.pool.Get().(*[]byte); ok {
-		return *got
+	if got, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return got[:]
 	}
-	return make([]byte, bufferSize)
+	return new([bufferSize]byte)[:]
 }
 
 // Put takes it back.
-func (b *bufferPool) Put(buf []byte) { b.pool.Put(&buf) }
+func (b *bufferPool) Put(buf []byte) { b.pool.Put((*[bufferSize]byte)(buf)) }

@@ -16,7 +16,7 @@ func malformed(r *http.Request) (status int, why string) {
 	switch {
 	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
 		return http.StatusMethodNotAllowed, "the method " + r.Method + " is not served"
-	case r.URL.IsAbs() && r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.User != nil:
+	case r.URL.IsAbs() && (r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "") || r.URL.User != nil:
 		return http.StatusBadRequest, "the address of the request is not one of http"
 	case !strings.HasPrefix(r.URL.Path, "/"):
 		return http.StatusBadRequest, "the request has no path"
@@ -27,6 +27,21 @@ func malformed(r *http.Request) (status int, why string) {
 		return http.StatusBadRequest, "the path must not hold a zero byte"
 	}
 	return 0, ""
+}
+
+// mostHops is by how many proxies a request may have come: even a circle of others that forget us comes to an end.
+const mostHops = 20
+
+// circles tells that a request was here before, or goes round elsewhere.
+func (s *Server) circles(h http.Header) bool {
+	hops := 0
+	for _, via := range h["Via"] {
+		if strings.Contains(via, s.name) {
+			return true
+		}
+		hops += 1 + strings.Count(via, ",")
+	}
+	return hops > mostHops
 }
 
 // origin says who sent a request: the client's address and whether it came over TLS, as a proxy that we believe says, else as we see it.

@@ -213,7 +213,7 @@ func (d deadlines) SetReadDeadline(at time.Time) error {
 func TestASenderThatStopsIsGivenUp(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
-	body := patient{stalling{ours}, http.NewResponseController(deadlines{conn: ours})}
+	body := patient{stalling{ours}, http.NewResponseController(deadlines{conn: ours}), &visit{}}
 	if _, err := body.Read(make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("it ends by %v", err)
 	}

@@ -67,7 +67,7 @@ func (s *Server) beginChecks(ctx context.Context, group *errgroup.Group, known m
 	due, next := s.dueChecks(known, now)
 	for _, c := range due {
 		if !group.TryGo(func() error {
-			c.why = s.check(ctx, c.e, c.up, c.k.asks)
+			c.why = check(ctx, c.e, c.up, c.k.asks)
 			report(ctx, results, c)
 			return nil
 		}) {
@@ -173,10 +173,10 @@ func (s *Server) flip(c checked, up bool) {
 }
 
 // check asks a target once, and says what is wrong; empty: it is well.
-func (s *Server) check(ctx context.Context, e *entry, up *upstream, h HealthCheck) string {
+func check(ctx context.Context, e *entry, up *upstream, h HealthCheck) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(h.Timeout))
 	defer cancel()
-	status, err := ask(ctx, s.transports.of(e.rule.Options), e.hostFor(up), up, h.Path)
+	status, err := ask(ctx, e.transport, e.hostFor(up), up, h.Path)
 	switch {
 	case err != nil:
 		return plainReason(err)
@@ -202,7 +202,7 @@ func ask(ctx context.Context, transport http.RoundTripper, host string, up *upst
 	if err != nil {
 		return 0, fmt.Errorf("make a request: %w", err)
 	}
-	req.URL, req.Host = joined(up.url, req.URL), host
+	*req.URL, req.Host = joined(up.url, req.URL), host
 	req.Header.Set("User-Agent", "docker-watcher-health")
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

@@ -20,6 +20,7 @@ type page struct {
 // write answers with a page for people, or with a problem for programs.
 func (p page) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
+	endsConnection(h, r)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if p.retry > 0 {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type entry struct {
 	deny      []netip.Prefix
 	open      *atomic.Int64 // requests and streams under way; outlives tables
 	tally     *tally
+	transport *http.Transport
 	forward   *httputil.ReverseProxy
 	turn      atomic.Uint64
 }
@@ -55,6 +57,9 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 	}
 	if err := t.validate(s.policy, func(n int) bool { return same(n) != nil }); err != nil {
 		return nil, err
+	}
+	if former != nil && !bytes.Equal(head, former.head) {
+		s.transports.renew() // no connection is kept that the policy of now would not let be made
 	}
 	policy := t.Policy(s.policy)
 	c := &compiled{table: t, head: head, hash: hashOf(head, texts), rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy, secured: map[string]bool{}}
@@ -102,7 +107,7 @@ func (s *Server) entryOf(c *compiled, r Rule, former *compiled) (*entry, error) 
 		e.upstreams = append(e.upstreams, up)
 	}
 	e.allow, e.deny = prefixesOf(r.Options.AllowIPs), prefixesOf(r.Options.DenyIPs)
-	e.forward = s.forwarder(e)
+	e.transport, e.forward = s.transports.of(r.Options), s.forwarder(e)
 	return e, nil
 }
 

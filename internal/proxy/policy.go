@@ -151,9 +151,25 @@ func (p Policy) checkName(host, port string) error {
 			return RefusedError{Addr: e, Reason: reasonEngine}
 		}
 	}
+	if _, err := netip.ParseAddr(host); err != nil && looksLikeAddress(host) {
+		return fmt.Errorf("%s is refused as a target: an address is written as four numbers, such as 10.0.0.5", host)
+	}
 	switch name := strings.TrimSuffix(strings.ToLower(host), "."); name {
 	case "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal":
 		return fmt.Errorf("%s is refused as a target: %s", name, reasonMetadata)
 	}
 	return nil
+}
+
+// looksLikeAddress tells that a name ends in a number, as 2852039166, 0xa9fea9fe and 0251.254.0251.254 do: some resolvers take it for an
+// address in another form, and no domain ends so.
+func looksLikeAddress(host string) bool {
+	last := strings.ToLower(strings.TrimSuffix(host, "."))
+	last = last[strings.LastIndexByte(last, '.')+1:]
+	if digits(last) {
+		return last != ""
+	}
+	hex, ok := strings.CutPrefix(last, "0x")
+	_, err := strconv.ParseUint(hex, 16, 64)
+	return ok && (hex == "" || err == nil)
 }

@@ -46,8 +46,8 @@ type ServerOptions struct {
 type Server struct {
 	log        *slog.Logger
 	file       string
-	name       string // in the header Via, by which a circle is noticed
-	via        string // the whole of it
+	name       string   // in the header Via, by which a circle is noticed
+	via        []string // the whole of it; nobody changes it
 	policy     Policy
 	flipped    func(Flip)
 	onMiss     func(ref string)
@@ -73,7 +73,7 @@ func NewServer(o ServerOptions) *Server {
 		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, certs: o.Certs, securePort: o.SecurePort, logins: newLogins(),
 		retired: map[*upstream]struct{}{}, tallies: map[tallyKey]*tally{}, changed: make(chan struct{}),
 	}
-	s.via = "1.1 " + s.name
+	s.via = []string{"1.1 " + s.name}
 	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
 	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
 	return s
@@ -173,10 +173,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener, patience time.Duration, secure *tls.Config) error {
+	waiting := newWaiting(mostWaiting)
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, ConnState: s.countConns,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			s.countConns(conn, state)
+			waiting.note(conn, state)
+		},
 
 		DisableGeneralOptionsHandler: true, TLSConfig: secure,
 	}
@@ -210,15 +215,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.leaving.Load() && !upgrades(r) {
 		w.Header().Set("Connection", "close")
 	}
+	await(w, r)
 	if status, why := malformed(r); status != 0 {
 		page{status: status, title: http.StatusText(status), text: why}.write(w, r)
 		return
 	}
-	for _, via := range r.Header["Via"] {
-		if strings.Contains(via, s.name) {
-			loopPage.write(w, r)
-			return
-		}
+	if s.circles(r.Header) {
+		loopPage.write(w, r)
+		return
 	}
 	if r.TLS == nil && s.certs != nil && s.certs.Challenge(w, r) {
 		return
@@ -235,7 +239,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			unknownPage.write(w, r)
 			return
 		}
-		v := &visit{e: e, prefix: prefix}
+		v := &visit{Context: r.Context(), e: e, prefix: prefix}
 		v.client, v.trusted, v.secure = origin(r, c.table.Trusted)
 		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
 			e.begin(now)
@@ -279,23 +283,26 @@ func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
 	if s.held(w, r, v) {
 		return
 	}
-	o := v.e.rule.Options
-	if o.MaxBodyBytes > 0 {
-		if r.ContentLength > o.MaxBodyBytes {
-			tooLargePage.write(w, r)
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBodyBytes)
+	limit := v.e.rule.Options.MaxBodyBytes
+	if limit > 0 && r.ContentLength > limit {
+		tooLargePage.write(w, r)
+		return
 	}
-	if r.ContentLength != 0 && r.Body != nil {
-		r.Body = patient{r.Body, http.NewResponseController(w)}
+	// The body of r itself stays: by it the server knows whether the client still waits to be told to send it.
+	ours := r.WithContext(v)
+	if limit > 0 {
+		ours.Body = http.MaxBytesReader(w, r.Body, limit)
 	}
-	v.e.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	if r.ContentLength != 0 {
+		ours.Body = patient{ours.Body, http.NewResponseController(w), v}
+	}
+	v.e.forward.ServeHTTP(w, ours)
 }
 
 // held answers what no target is to see, and tells whether it did.
 func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
-	o := v.e.rule.Options
+	o := &v.e.rule.Options
+	endsConnection(w.Header(), r)
 	if v.secure {
 		o.sayHSTS(w.Header())
 	}
@@ -315,7 +322,10 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case o.NoWebSockets && upgrades(r):
 		upgradePage.write(w, r)
 	default:
-		w.Header().Del("Strict-Transport-Security") // the answer of the target gets it
+		if v.secure || len(r.TransferEncoding) > 0 {
+			w.Header().Del("Strict-Transport-Security") // the answer of the target gets them
+			w.Header().Del("Connection")
+		}
 		return false
 	}
 	return true
@@ -333,17 +343,19 @@ func (s *Server) portFor(r *http.Request, v *visit) int {
 // broken answers where a target did not.
 func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // the client left
+		panic(http.ErrAbortHandler) // the client left, or has closed its half: no answer is better than an empty one, which looks whole
 	}
-	if tooLarge(err) {
-		tooLargePage.write(w, r)
+	v := visitOf(r.Context())
+	if v.secure {
+		e.rule.Options.sayHSTS(w.Header())
+	}
+	if bad, ok := v.badBodyPage(); ok {
+		endConnection(w.Header(), r)
+		bad.write(w, r)
 		return
 	}
 	e.tally.errors.Add(1)
 	s.log.Debug("a target did not answer", "rule_id", e.rule.ID, "error", err)
-	if v := visitOf(r.Context()); v != nil && v.secure {
-		e.rule.Options.sayHSTS(w.Header())
-	}
 	if timedOut(err) && !errors.Is(err, errDial) {
 		latePage.write(w, r)
 		return

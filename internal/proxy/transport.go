@@ -3,10 +3,13 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"sync"
@@ -59,6 +62,14 @@ func (t *transports) of(o Options) *http.Transport {
 	return made
 }
 
+// renew lets rules that are made from now on begin with connections of their own.
+func (t *transports) renew() {
+	t.closeIdle()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.by)
+}
+
 // closeIdle gives back connections that nobody uses.
 func (t *transports) closeIdle() {
 	t.mu.Lock()
@@ -99,37 +110,86 @@ type balanced struct {
 // force by then, as the target may have moved.
 func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
 	v := visitOf(req.Context())
-	transport := b.s.transports.of(b.e.rule.Options)
+	limitEarly(req.Context())
+	asked, host, body := *req.URL, req.Host, req.Body
 	for {
-		up := v.at
-		resp, err := transport.RoundTrip(b.e.requestTo(up, req))
+		// The request was made for this alone, and an attempt that could not dial has left it.
+		b.e.lead(req, v.at, &asked, host, body)
+		resp, err := b.e.transport.RoundTrip(req)
 		if err == nil {
-			up.answered(time.Now())
-			return resp, nil
+			v.at.answered(time.Now())
+			return sound(resp)
 		}
 		if !errors.Is(err, errDial) || req.Context().Err() != nil {
 			return nil, err
 		}
-		up.missed(time.Now(), plainReason(err))
-		b.s.missed(up.ref)
-		v.tried = append(v.tried, up)
+		v.at.missed(time.Now(), plainReason(err))
+		b.s.missed(v.at.ref)
+		v.tried = append(v.tried, v.at)
 		if !b.s.moveOn(v) {
 			return nil, err
 		}
+		req = req.WithContext(req.Context())
+		req.URL = new(url.URL)
 	}
 }
 
-// requestTo is a request as one target gets it. What an attempt that sent nothing had of it is as it was.
-func (e *entry) requestTo(up *upstream, req *http.Request) *http.Request {
-	out := *req
-	out.URL = joined(up.url, req.URL)
-	if e.rule.Options.RewriteHost {
-		out.Host = up.url.Host
+// lead makes of a request for an address and a host what one target gets. What an attempt that sent nothing had of its body is as it was.
+func (e *entry) lead(req *http.Request, to *upstream, asked *url.URL, host string, body io.ReadCloser) {
+	*req.URL = joined(to.url, asked)
+	if req.Host = host; e.rule.Options.RewriteHost {
+		req.Host = to.url.Host
 	}
-	if req.Body != nil {
-		out.Body = keptOpen{req.Body}
+	if body != nil {
+		req.Body = keptOpen{body}
 	}
-	return &out
+}
+
+// sound takes an answer that can be handed on. A status below 100 is none; what says where an answer ends has no place behind it.
+func sound(resp *http.Response) (*http.Response, error) {
+	if resp.StatusCode < http.StatusContinue {
+		return nil, errors.Join(fmt.Errorf("it answers with the status %d, which is none", resp.StatusCode), resp.Body.Close())
+	}
+	if resp.ContentLength < 0 && resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &trailed{resp.Body, resp}
+	}
+	return resp, nil
+}
+
+// trailed is the body of an answer behind which headers may follow.
+type trailed struct {
+	io.ReadCloser
+	of *http.Response
+}
+
+// Close closes it and drops from what followed all that only the head of an answer may say.
+func (t *trailed) Close() error {
+	err := t.ReadCloser.Close()
+	for _, name := range framing {
+		delete(t.of.Trailer, name)
+	}
+	return err
+}
+
+// mostEarly is how many answers before the answer (100, 102, 103) a target may send to one request.
+const mostEarly = 10
+
+var errEarly = errors.New("it sends one early answer after the other")
+
+// limitEarly ends a request whose target sends early answers without end: each is sent on to the client, and none counts as the answer
+// for which it is waited.
+func limitEarly(ctx context.Context) {
+	trace := httptrace.ContextClientTrace(ctx) // made for this request alone, by the library
+	if trace == nil || trace.Got1xxResponse == nil {
+		return
+	}
+	sendOn, n := trace.Got1xxResponse, 0
+	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
+		if n++; n > mostEarly {
+			return errEarly
+		}
+		return sendOn(code, header)
+	}
 }
 
 // moveOn goes on with another target of the rule as it is now; false: there is none that was not tried.
@@ -158,7 +218,7 @@ type keptOpen struct{ io.ReadCloser }
 func (keptOpen) Close() error { return nil }
 
 // joined is where a request goes at a target: its path under that of the target.
-func joined(target, req *url.URL) *url.URL {
+func joined(target, req *url.URL) url.URL {
 	u := *req
 	u.Scheme, u.Host = target.Scheme, target.Host
 	if base := strings.TrimSuffix(target.EscapedPath(), "/"); base != "" {
@@ -168,7 +228,7 @@ func joined(target, req *url.URL) *url.URL {
 			u.RawPath = escaped
 		}
 	}
-	return &u
+	return u
 }
 
 // plainReason is why nobody could be reached, in words without what went on inside.
