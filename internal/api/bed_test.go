@@ -21,6 +21,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
+	"github.com/tiny-forge/docker-watcher/internal/notify"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -90,6 +91,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		Meter:             usage.New(b.db, fleet, log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
+		Notifier:          notify.New(b.db, b.bus, notify.Options{Version: "test", Log: log}),
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Registries = registry.New(b.access)
