@@ -78,7 +78,7 @@ test('a channel is set up: it is tried first, what is wrong is said at its field
   await looks('notify-channel');
   await button('Add channel', dialog()).click();
   await dialog().getByText('which is shown this once').waitFor();
-  await looks('notify-secret');
+  await shot(page, 'notify-secret');
   await button('Close', dialog()).click();
   await closed();
   await card().getByText('Not tried yet').waitFor();
@@ -139,7 +139,7 @@ test('what was refused for good is shown, and can be sent again', async () => {
   await looks('notify-outbox');
   await page.getByRole('row').filter({ hasText: 'Given up' }).getByRole('button').click();
   await dialog().getByText('It was refused: it answered 400 Bad Request: not today').waitFor();
-  await dialog().getByText('deploy.failed').waitFor();
+  await dialog().getByText('deploy.failed', { exact: true }).waitFor();
   await looks('notify-message');
   const before = (await got()).length;
   assert.ok(await inbox('/take'));

@@ -28,7 +28,7 @@ func TestNotificationsInABrowser(t *testing.T) {
 	}
 	dir := t.TempDir()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	engine.Publish(dockertest.Image{Ref: "localhost/shop:1.0"})
+	engine.Publish(dockertest.Image{Ref: "localhost/shop:1.0", Life: dockertest.Life{Health: true}})
 	url, link := serve(t, build(t, dir), filepath.Join(dir, "data"), engine.Endpoint())
 	inbox := obedient(t)
 	stop := stopLater(t, url)
