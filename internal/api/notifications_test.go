@@ -70,17 +70,17 @@ func TestChannels(t *testing.T) {
 	}
 	in.status = http.StatusOK
 	other := "told-by-others"
-	got, err := b.admin.UpdateChannel(ctx, "ops", client.ChannelChange{Secret: &other, Title: ptr("{{.Count}} things"), Revision: 1})
+	got, err := b.admin.UpdateChannel(ctx, "ops", client.ChannelChange{Secret: &other, Title: new("{{.Count}} things"), Revision: 1})
 	if err != nil || got.Secret != "" || !got.SecretSet || got.Revision != 2 || got.Title == "" || got.LastTest != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	_, err = b.admin.UpdateChannel(ctx, "ops", client.ChannelChange{Title: ptr(""), Revision: 1})
+	_, err = b.admin.UpdateChannel(ctx, "ops", client.ChannelChange{Title: new(""), Revision: 1})
 	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
 	if to, err := b.db.ChannelAddress(ctx, made.ID); err != nil || to.Secret != other || !strings.HasSuffix(to.URL, tokenInURL) {
 		t.Errorf("%+v, %v", to, err)
 	}
 	// A secret is one of a webhook: another kind of URL takes it away.
-	if got, err = b.admin.UpdateChannel(ctx, "ops", client.ChannelChange{URL: ptr("ntfy://ntfy.sh/" + tokenInURL)}); err != nil || got.SecretSet || got.Kind != "ntfy" {
+	if got, err = b.admin.UpdateChannel(ctx, "ops", client.ChannelChange{URL: new("ntfy://ntfy.sh/" + tokenInURL)}); err != nil || got.SecretSet || got.Kind != "ntfy" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	_, err = b.admin.CreateChannel(ctx, client.NewChannel{Name: "ops", URL: in.URL})
@@ -114,8 +114,6 @@ func TestChannels(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestChannelsThatAreRefused(t *testing.T) {
 	b := newBed(t)
 	for where, n := range map[string]client.NewChannel{
@@ -144,14 +142,14 @@ func TestNotifyRules(t *testing.T) {
 	project, err := b.admin.CreateProject(ctx, client.NewProject{Name: "shop", Image: "r.example/shop"})
 	b.must(err)
 	made, err := b.admin.CreateNotifyRule(ctx, client.NotifyRuleChange{
-		Name: ptr("nights"), Channels: &[]string{"ops", "ops"}, Severities: &[]string{"warn", "error"}, Projects: &[]string{"shop"}, Kinds: &[]string{"deploy.*", "instance.stale"},
+		Name: new("nights"), Channels: &[]string{"ops", "ops"}, Severities: &[]string{"warn", "error"}, Projects: &[]string{"shop"}, Kinds: &[]string{"deploy.*", "instance.stale"},
 		Quiet: &client.QuietHours{From: "22:00", To: "07:00", Zone: "Europe/Berlin"},
 	})
 	b.must(err)
 	if !made.Enabled || made.GatherMinutes != 5 || len(made.Channels) != 1 || made.Channels[0].Name != "ops" || made.Projects[0] != (client.Named{ID: project.ID, Name: "shop"}) || made.Quiet.Zone != "Europe/Berlin" {
 		t.Errorf("%+v", made)
 	}
-	got, err := b.admin.UpdateNotifyRule(ctx, "nights", client.NotifyRuleChange{NoQuiet: true, GatherMinutes: ptr(0), Revision: 1})
+	got, err := b.admin.UpdateNotifyRule(ctx, "nights", client.NotifyRuleChange{NoQuiet: true, GatherMinutes: new(0), Revision: 1})
 	if err != nil || got.Quiet != nil || got.GatherMinutes != 0 || len(got.Kinds) != 2 || got.Revision != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -168,7 +166,7 @@ func TestNotifyRules(t *testing.T) {
 			t.Errorf("%s: %+v", where, p)
 		}
 	}
-	_, err = b.admin.CreateNotifyRule(ctx, client.NotifyRuleChange{Name: ptr("nights")})
+	_, err = b.admin.CreateNotifyRule(ctx, client.NotifyRuleChange{Name: new("nights")})
 	wantProblem(t, err, http.StatusConflict, client.CodeConflict)
 	_, err = b.admin.CreateNotifyRule(ctx, client.NotifyRuleChange{})
 	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
@@ -207,7 +205,7 @@ func TestOutbox(t *testing.T) {
 	in.status = http.StatusBadRequest
 	_, err := b.admin.CreateChannel(ctx, client.NewChannel{Name: "ops", URL: in.URL})
 	b.must(err)
-	_, err = b.admin.CreateNotifyRule(ctx, client.NotifyRuleChange{Name: ptr("all"), Channels: &[]string{"ops"}, Kinds: &[]string{"instance.*"}, GatherMinutes: ptr(0)})
+	_, err = b.admin.CreateNotifyRule(ctx, client.NotifyRuleChange{Name: new("all"), Channels: &[]string{"ops"}, Kinds: &[]string{"instance.*"}, GatherMinutes: new(0)})
 	b.must(err)
 	b.run("notifier", b.deps.Notifier.Run)
 	b.update(func(tx *store.Tx) error { return tx.Emit(ctx, sampleEvent()) })

@@ -26,7 +26,7 @@ func Kinds() []Kind {
 		{"gotify", "Gotify", "gotify://HOST/TOKEN", "the token of an application; without TLS: ?disabletls=yes", checkPath(1), true},
 		{"slack", "Slack", "slack://hook:A-B-C@webhook", "or the URL of the incoming webhook as Slack shows it, or slack://xoxb:1-2-3@CHANNEL", checkSlack, false},
 		{"discord", "Discord", "discord://TOKEN@ID", "or the URL of the webhook as Discord shows it", checkDiscord, false},
-		{"telegram", "Telegram", "telegram://TOKEN@telegram?chats=@CHANNEL,123", "the token of a bot, and the chats that it is in", checkTelegram, false},
+		{"telegram", "Telegram", "telegram://TOKEN@telegram?chats=@CHANNEL", "the token of a bot, and the one chat that it is to write to, by name or number", checkTelegram, false},
 		{"matrix", "Matrix", "matrix://:ACCESS_TOKEN@HOST/?rooms=!ID:HOST", "rooms by id or alias; without TLS: ?disableTLS=yes", checkMatrix, true},
 		{"teams", "Microsoft Teams", "teams://HOST/PATH?QUERY", "the URL of the workflow \"when a Teams webhook request is received\", with teams in the place of https", checkHost, true},
 		{"mattermost", "Mattermost", "mattermost://USER@HOST/TOKEN/CHANNEL", "user and channel may be left out; without TLS: ?disabletls=yes", checkPath(1), true},
@@ -169,7 +169,7 @@ func checkSlack(u *url.URL) error {
 	case kind == "hook" && len(strings.Split(token, "-")) != 3:
 		return errors.New("the token of a webhook has three parts: slack://hook:A-B-C@webhook")
 	case kind != "hook" && kind != "xoxb" && kind != "xoxp":
-		return errors.New("the token is of no known kind: it begins with hook:, xoxb: or xoxp:")
+		return errors.New("the token is of no known kind, it begins with hook, xoxb or xoxp: slack://hook:A-B-C@webhook")
 	case u.Hostname() == "":
 		return errors.New("the channel is missing: slack://xoxb:1-2-3@CHANNEL")
 	}
@@ -184,8 +184,9 @@ func checkDiscord(u *url.URL) error {
 }
 
 func checkTelegram(u *url.URL) error {
-	if u.User == nil || len(chats(u)) == 0 {
-		return errors.New("token or chats are missing: telegram://TOKEN@telegram?chats=@CHANNEL,123")
+	// It cannot be told that a message was sent to it before: where one of several chats fails, the others would get it each time.
+	if u.User == nil || len(chats(u)) != 1 {
+		return errors.New("a token and one chat are expected, and a channel for each chat: telegram://TOKEN@telegram?chats=@CHANNEL")
 	}
 	return nil
 }

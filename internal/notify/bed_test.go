@@ -26,7 +26,6 @@ var dawn = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
 // heard is what a target got.
 type heard struct {
-	at      time.Time
 	header  http.Header
 	path    string
 	body    []byte

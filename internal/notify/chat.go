@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,7 +47,7 @@ func (p post) requests(ctx context.Context, a address, secret string, l Letter) 
 			"content": cut("**"+l.Title+"**\n"+l.Text, mostDiscord), "allowed_mentions": map[string]any{"parse": []string{}},
 		}))
 	case "telegram":
-		return telegram(ctx, u, l)
+		return many(telegram(ctx, u, l))
 	case "matrix":
 		return matrix(ctx, u, l)
 	case "teams":
@@ -141,8 +142,8 @@ func gotifyPriority(severity string) int {
 func slack(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	token, _ := u.User.Password()
 	// Nobody is called by what stands in a message.
-	text := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(cut(l.Text, mostChat))
-	body := map[string]any{"text": "*" + l.Title + "*\n" + text}
+	text := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace("*" + l.Title + "*\n" + cut(l.Text, mostChat))
+	body := map[string]any{"text": text}
 	if u.User.Username() == "hook" {
 		return asJSON(ctx, http.MethodPost, "https://hooks.slack.com/services/"+strings.ReplaceAll(token, "-", "/"), body)
 	}
@@ -154,21 +155,14 @@ func slack(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	return r, err
 }
 
-func telegram(ctx context.Context, u *url.URL, l Letter) (all []*http.Request, err error) {
+func telegram(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	token := u.User.Username()
 	if rest, is := u.User.Password(); is {
 		token += ":" + rest
 	}
-	for _, chat := range chats(u) {
-		r, err := asJSON(ctx, http.MethodPost, "https://api.telegram.org/bot"+url.PathEscape(token)+"/sendMessage", map[string]any{
-			"chat_id": chat, "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true,
-		})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
+	return asJSON(ctx, http.MethodPost, "https://api.telegram.org/bot"+url.PathEscape(token)+"/sendMessage", map[string]any{
+		"chat_id": chats(u)[0], "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true,
+	})
 }
 
 // matrix sends under an id of a transaction, by which the server tells doubles.
@@ -202,9 +196,7 @@ func mattermost(ctx context.Context, u *url.URL, l Letter) (*http.Request, error
 func card(l Letter) any {
 	block := func(text string, more map[string]any) map[string]any {
 		b := map[string]any{"type": "TextBlock", "text": text, "wrap": true}
-		for k, v := range more {
-			b[k] = v
-		}
+		maps.Copy(b, more)
 		return b
 	}
 	return map[string]any{"type": "message", "attachments": []any{map[string]any{

@@ -25,9 +25,7 @@ const (
 
 // delivering sends what is due until ctx ends. A channel that is slow holds up no other.
 func (n *Notifier) delivering(ctx context.Context) error {
-	if err := n.release(ctx); err != nil {
-		return err
-	}
+	n.releaseAll(ctx)
 	var under sync.WaitGroup
 	defer under.Wait()
 	busy, done := map[string]bool{}, make(chan string, atOnce)
@@ -51,19 +49,23 @@ func (n *Notifier) delivering(ctx context.Context) error {
 	}
 }
 
-// release gives back what a former daemon had in hand.
-func (n *Notifier) release(ctx context.Context) error {
-	for {
-		err := n.db.Update(ctx, func(tx *store.Tx) error {
-			_, err := tx.ReleaseMessages(ctx)
-			return err
-		})
-		if err == nil || ctx.Err() != nil {
-			return nil
+// releaseAll gives back what a former daemon had in hand, as soon as the store lets it.
+func (n *Notifier) releaseAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := n.release(ctx)
+		if err == nil {
+			return
 		}
 		n.log.Error("the outbox waits: the store does not answer", "error", err)
 		pause(ctx, afterFault)
 	}
+}
+
+func (n *Notifier) release(ctx context.Context) error {
+	return n.db.Update(ctx, func(tx *store.Tx) error {
+		_, err := tx.ReleaseMessages(ctx)
+		return err
+	})
 }
 
 // forever is a wait that only ends when something happens.

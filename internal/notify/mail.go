@@ -115,7 +115,6 @@ func (p post) prepare(c *smtp.Client, u *url.URL, how string, secure bool) error
 		if err := c.StartTLS(&tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}); err != nil {
 			return mailError{what: "begin TLS", err: err}
 		}
-		secure = true
 	case how == "explicit":
 		return mailError{what: "begin TLS", err: errors.New("the server does not offer STARTTLS")}
 	}

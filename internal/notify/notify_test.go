@@ -332,6 +332,21 @@ func TestAfterACrashTheSameKeyIsUsed(t *testing.T) {
 	if len(at.got()) != 2 {
 		t.Error("it is sent for ever")
 	}
+
+	// Whoever had it in hand is not heard of any more, and the daemon lives: the lease ends.
+	b.happens(stale(1)...)
+	_, err = b.n.spread(t.Context(), dawn)
+	b.must(err)
+	m, _, err = b.n.claim(t.Context(), ops.ID, dawn)
+	b.must(err)
+	b.pass(dawn.Add(lease - time.Second))
+	if len(at.got()) != 2 {
+		t.Error("it was taken from whoever had it in hand")
+	}
+	b.pass(dawn.Add(lease))
+	if got := at.got(); len(got) != 3 || got[2].payload.ID != m.ID {
+		t.Error("it stays in hand for ever")
+	}
 }
 
 // The loops themselves, on the clock on the wall.

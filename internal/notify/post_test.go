@@ -61,7 +61,7 @@ func TestWhatEachKindSends(t *testing.T) {
 		"slack://xoxb:1-2-3@ops":                                              {`POST https://slack.com/api/chat.postMessage | Bearer xoxb-1-2-3 |`, `"channel":"ops"`},
 		"discord://tok@123":                                                   {`POST https://discord.com/api/webhooks/123/tok |`, `"allowed_mentions":{"parse":[]}`},
 		"https://discord.com/api/webhooks/123/tok":                            {`POST https://discord.com/api/webhooks/123/tok |`, `"content"`},
-		"telegram://1:AA@telegram?chats=@ops,42":                              {`POST https://api.telegram.org/bot1:AA/sendMessage |`, `"chat_id":"@ops"`, `"chat_id":"42"`},
+		"telegram://1:AA@telegram?chats=@ops":                                 {`POST https://api.telegram.org/bot1:AA/sendMessage |`, `"chat_id":"@ops"`},
 		"matrix://:syt@m.example/?rooms=!a:m.example":                         {`PUT https://m.example/_matrix/client/v3/rooms/%21a:m.example/send/m.room.message/m1-0 | Bearer syt |`},
 		"teams://x.logic.azure.com:443/workflows/1/run?sig=S":                 {`POST https://x.logic.azure.com:443/workflows/1/run?sig=S |`, `AdaptiveCard`},
 		"mattermost://bot@chat.example/hook1/town":                            {`POST https://chat.example/hooks/hook1 |`, `"username":"bot"`, `"channel":"town"`},
@@ -87,7 +87,7 @@ func TestWhatEachKindSends(t *testing.T) {
 func TestWhatIsNoChannel(t *testing.T) {
 	for _, url := range []string{
 		"", "shop", "ftp://host/x", "webhook://host/x", "https://", "https://anna:pw@host/x", "ntfy://ntfy.sh", "ntfy:///alerts", "gotify://host/",
-		"slack://webhook", "slack://hook:A-B@webhook", "slack://token:A-B-C@webhook", "discord://123", "telegram://1:A@telegram", "telegram://telegram?chats=1",
+		"slack://webhook", "slack://hook:A-B@webhook", "slack://token:A-B-C@webhook", "discord://123", "telegram://1:A@telegram", "telegram://telegram?chats=1", "telegram://1:A@telegram?chats=1,2",
 		"matrix://anna:pw@host/?rooms=!a:b", "matrix://:t@host/", "pushover://usr", "smtp://host/?from=a@b.c", "smtp://host/?to=a@b.c",
 		"smtp://host/?from=me&to=a@b.c", "smtp://host/?from=a@b.c&to=a@b.c&encryption=rot13", "smtp:///?from=a@b.c&to=a@b.c",
 		"https://host/a b", "https://host/a\nb", "https://host/" + strings.Repeat("x", MaxURL), "javascript:alert(1)", "file:///etc/passwd",

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -119,14 +120,11 @@ func (tx *Tx) AddToMessage(ctx context.Context, m Message, severity Severity, ev
 	for len(events) > 0 {
 		n := min(len(events), 100)
 		var a arguments
-		rows := ``
+		rows := make([]string, n)
 		for i, id := range events[:n] {
-			if i > 0 {
-				rows += `, `
-			}
-			rows += `(` + a.add(id) + `, ` + a.add(m.ChannelID) + `, ` + a.add(m.ID) + `)`
+			rows[i] = `(` + a.add(id) + `, ` + a.add(m.ChannelID) + `, ` + a.add(m.ID) + `)`
 		}
-		came, err := tx.exec(ctx, what, `INSERT INTO notify_message_events (event_id, channel_id, message_id) VALUES `+rows+` ON CONFLICT DO NOTHING`, a...)
+		came, err := tx.exec(ctx, what, `INSERT INTO notify_message_events (event_id, channel_id, message_id) VALUES `+strings.Join(rows, `, `)+` ON CONFLICT DO NOTHING`, a...)
 		if err != nil {
 			return 0, err
 		}
