@@ -44,12 +44,13 @@ var allowed = map[string][]string{
 	"internal/stale":    {"internal/store", "internal/docker", "internal/events"},
 	"internal/deploy":   {"internal/store", "internal/docker", "internal/events"},
 	"internal/logs":     {"internal/docker", "internal/events"},
+	"internal/notify":   {"internal/store", "internal/events"},
 	"internal/usage":    {"internal/store", "internal/docker"},
 	"internal/api": {
 		"internal/store", "internal/docker", "internal/events", "internal/schedule",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/deploy", "internal/registry",
 		"internal/poll", "internal/tagrule", "internal/hook", "internal/compose", "internal/logs", "internal/usage", "internal/proxy",
-		"internal/routing", "internal/backup", "internal/doctor", "internal/certs", "internal/traefik",
+		"internal/routing", "internal/backup", "internal/doctor", "internal/certs", "internal/traefik", "internal/notify",
 	},
 	"client": {},
 	"web":    {},
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 		"internal/config", "internal/store", "internal/docker", "internal/schedule", "internal/events",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/registry", "internal/deploy",
 		"internal/poll", "internal/api", "web", "internal/usage", "internal/proxy", "internal/routing", "internal/backup", "internal/doctor",
-		"internal/certs", "internal/plane", "internal/caddy", "internal/traefik",
+		"internal/certs", "internal/plane", "internal/caddy", "internal/traefik", "internal/notify",
 	},
 	"cmd/docker-watcher":        {"client", "cmd/docker-watcher/screen"},
 	"cmd/docker-watcher/screen": {},
@@ -74,7 +75,7 @@ var allowed = map[string][]string{
 }
 
 // free may import anything: nothing imports them.
-var free = []string{"bench", "internal/stale/killtest", "internal/deploy/killtest"}
+var free = []string{"bench", "internal/stale/killtest", "internal/deploy/killtest", "internal/notify/killtest"}
 
 func TestArrowsPointDown(t *testing.T) {
 	for dir, imports := range ourImports(t) {

@@ -69,7 +69,7 @@ filters take as a file for an audit: newest first, as lines of JSON or as CSV.`,
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
 	c.Flags().BoolVar(&chatter, "chatter", false, "with -f: also progress, which is not kept")
 	c.Flags().StringArrayVar(&f.Severities, "severity", nil, "info, warn or error; repeat")
-	c.Flags().StringArrayVar(&f.Sources, "source", nil, "scanner, cleaner, deployer, engine, auth, settings, api or system; repeat")
+	c.Flags().StringArrayVar(&f.Sources, "source", nil, "scanner, cleaner, deployer, poller, proxy, engine, auth, settings, api, system or notifier; repeat")
 	c.Flags().StringVar(&project, "project", "", "only of this project")
 	c.Flags().StringVar(&stg, "stage", "", "only of this stage (PROJECT/STAGE)")
 	c.Flags().StringVar(&name, "instance", "", "only of this instance (name, or id of one that is gone)")

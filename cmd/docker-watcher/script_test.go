@@ -59,6 +59,8 @@ func TestScripts(t *testing.T) {
 			"far":      positive(cmdFar),
 			"publish":  positive(cmdPublish),
 			"registry": positive(cmdRegistry),
+			"inbox":    positive(cmdInbox),
+			"got":      positive(cmdGot),
 			"push":     positive(cmdPush),
 			"depot":    positive(cmdDepot),
 			"tells":    positive(cmdTells),

@@ -106,6 +106,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	looker := poll.NewLooker(asked{registries})
 	poller := poll.New(db, looker, deployTag(deployer), log)
 	meter := usage.New(db, fleet, log)
+	notifier := newNotifier(db, bus, policy, log)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 	keeps := newBackups(db, cfg, log)
@@ -134,6 +135,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
 		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
+		Notifier:          notifier,
 		Routes:            front.routes(cfg, policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
 	})
@@ -149,7 +151,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	group, running := errgroup.WithContext(ctx)
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
-		engines.Run, engines.Finish, meter.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run,
+		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run,
 	}, front.parts()...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })

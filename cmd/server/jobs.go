@@ -29,7 +29,8 @@ const (
 	retentionJob     = "event-retention"
 	retentionSpec    = "17 3 * * *"
 	retentionTimeout = time.Hour
-	retentionBatch   = 5000 // events in one transaction, so that nobody waits long for the writer
+	outboxRetention  = 30 * 24 * time.Hour // of messages that were sent
+	retentionBatch   = 5000                // events in one transaction, so that nobody waits long for the writer
 )
 
 // scans has hosts scanned: on schedule, at the interval that the settings ask for now, and soon after a threshold changed.
@@ -157,28 +158,37 @@ func retention(db *store.DB, log *slog.Logger) schedule.Job {
 		if err != nil {
 			return fmt.Errorf("read settings: %w", err)
 		}
-		before := time.Now().UTC().AddDate(0, 0, -settings.EventRetentionDays)
-		deleted, err := prune(ctx, db, before)
+		// First what was sent: its events are then as old as others.
+		now := time.Now().UTC()
+		sent, sentErr := prune(ctx, "sent messages", now.Add(-outboxRetention), db, (*store.Tx).PruneOutbox)
+		if sent > 0 {
+			log.Info("sent messages deleted", "messages", sent)
+		}
+		before := now.AddDate(0, 0, -settings.EventRetentionDays)
+		deleted, err := prune(ctx, "events", before, db, (*store.Tx).PruneEvents)
 		if deleted > 0 {
 			log.Info("old events deleted", "events", deleted, "before", before)
 		}
-		return errors.Join(err, db.Update(ctx, func(tx *store.Tx) error {
+		return errors.Join(sentErr, err, db.Update(ctx, func(tx *store.Tx) error {
 			_, err := tx.PruneRequestCounts(ctx, before)
 			return err
 		}))
 	}}
 }
 
-func prune(ctx context.Context, db *store.DB, before time.Time) (deleted int, err error) {
+// prune deletes what is older than a moment, in small transactions.
+func prune(ctx context.Context, what string, before time.Time, db *store.DB,
+	some func(*store.Tx, context.Context, time.Time, int) (int, error),
+) (deleted int, err error) {
 	for {
 		var n int
 		err := db.Update(ctx, func(tx *store.Tx) (err error) {
-			n, err = tx.PruneEvents(ctx, before, retentionBatch)
+			n, err = some(tx, ctx, before, retentionBatch)
 			return err
 		})
 		deleted += n
 		if err != nil {
-			return deleted, fmt.Errorf("delete events before %s: %w", before.Format(time.DateOnly), err)
+			return deleted, fmt.Errorf("delete %s before %s: %w", what, before.Format(time.DateOnly), err)
 		}
 		if n < retentionBatch {
 			return deleted, nil

@@ -24,6 +24,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
+	"github.com/tiny-forge/docker-watcher/internal/notify"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -96,6 +97,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		Backups:           backup.New(b.db, backup.Options{Folder: filepath.Join(t.TempDir(), "backups"), Data: t.TempDir(), Keep: 2}, log),
 		ThresholdsChanged: func(context.Context) error { b.changed <- struct{}{}; return nil },
 		Routes:            Routes{Folder: certs.Folder(t.TempDir())},
+		Notifier:          notify.New(b.db, b.bus, notify.Options{Version: "test", Log: log}),
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
 	b.deps.Registries = registry.New(b.access)

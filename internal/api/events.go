@@ -39,7 +39,7 @@ func eventOf(e store.Event) eventJSON {
 // EventQuery selects events, in the log and in the stream.
 type EventQuery struct {
 	Severity []string `query:"severity,explode" maxItems:"3" enum:"info,warn,error"`
-	Source   []string `query:"source,explode" maxItems:"20" enum:"scanner,cleaner,deployer,poller,proxy,engine,auth,settings,api,system"`
+	Source   []string `query:"source,explode" maxItems:"20" enum:"scanner,cleaner,deployer,poller,proxy,engine,auth,settings,api,system,notifier"`
 	Project  string   `query:"project" maxLength:"100" doc:"id or name"`
 	Stage    string   `query:"stage" maxLength:"100" doc:"id, or name together with project"`
 	Instance string   `query:"instance" maxLength:"100" doc:"id"`

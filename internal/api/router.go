@@ -21,6 +21,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/hook"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
+	"github.com/tiny-forge/docker-watcher/internal/notify"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
@@ -55,6 +56,8 @@ type Deps struct {
 	Backups    *backup.Keeper
 	// DataDir is the data folder.
 	DataDir string
+	// Notifier sends test messages and makes previews; what waits in the outbox it sends by itself.
+	Notifier *notify.Notifier
 	// Looker asks registries for tags; nil: none can be asked.
 	Looker *poll.Looker
 	// Routes are what the routes and standalone proxies are served by.
@@ -282,6 +285,26 @@ func (s *server) routes() []route {
 
 		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
+		{get, "/api/notifications/kinds", viewer, "list-channel-kinds", "The kinds of channels, and how the URL of each is written", to(s.listChannelKinds)},
+		{get, "/api/notifications/channels", viewer, "list-channels", "Where events are sent to, without what is secret", to(s.listChannels)},
+		{post, "/api/notifications/channels", admin, "create-channel", "Set up a channel", created(s.createChannel)},
+		{post, "/api/notifications/channels/test", admin, "try-channel", "Send a test message to a channel before it is saved", to(s.tryChannel)},
+		{get, "/api/notifications/channels/{id}", viewer, "get-channel", "A channel by id or name, without what is secret", to(s.getChannel)},
+		{patch, "/api/notifications/channels/{id}", admin, "update-channel", "Change a channel", to(s.updateChannel)},
+		{remove, "/api/notifications/channels/{id}", admin, "delete-channel", "Remove a channel, and what waits for it", to(s.deleteChannel)},
+		{post, "/api/notifications/channels/{id}/test", admin, "test-channel", "Send a test message now", to(s.testChannel)},
+		{post, "/api/notifications/preview", admin, "preview-message", "What templates make of real events", to(s.previewMessage)},
+		{get, "/api/notifications/rules", viewer, "list-notification-rules", "Which events go where", to(s.listNotifyRules)},
+		{post, "/api/notifications/rules", admin, "create-notification-rule", "Make a rule", created(s.createNotifyRule)},
+		{get, "/api/notifications/rules/{id}", viewer, "get-notification-rule", "A rule by id or name", to(s.getNotifyRule)},
+		{patch, "/api/notifications/rules/{id}", admin, "update-notification-rule", "Change a rule", to(s.updateNotifyRule)},
+		{remove, "/api/notifications/rules/{id}", admin, "delete-notification-rule", "Remove a rule; what it put into the outbox is sent", to(s.deleteNotifyRule)},
+		{get, "/api/notifications/outbox", viewer, "list-outbox", "The messages, newest first", to(s.listOutbox)},
+		{post, "/api/notifications/outbox/retry", admin, "retry-outbox", "Have all messages that were given up sent again", to(s.retryOutbox)},
+		{get, "/api/notifications/outbox/{id}", viewer, "get-message", "A message and the events that it tells of", to(s.getMessage)},
+		{post, "/api/notifications/outbox/{id}/retry", admin, "retry-message", "Have a message sent again now", to(s.retryMessage)},
+		{remove, "/api/notifications/outbox/{id}", admin, "delete-message", "Take a message out of the outbox", to(s.deleteMessage)},
+
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
 		{get, "/api/events/export", viewer, "export-events", "The event log as a file, newest first: one JSON object a line, or CSV", streamed("application/x-ndjson", s.exportEvents)},
 		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", streamed("text/event-stream", s.streamEvents)},

@@ -334,7 +334,8 @@ func insertEvents(size int) string {
 }
 
 // PruneEvents deletes at most limit events older than before, but never the newest stale warning of an instance that is
-// still stale, or that was removed and can be brought back: it is the proof that somebody was warned. It returns how many went.
+// still stale, or that was removed and can be brought back: it is the proof that somebody was warned. What a message of the outbox
+// has yet to tell, and what a rule that leads somewhere has not seen, stays too. It returns how many went.
 func (tx *Tx) PruneEvents(ctx context.Context, before time.Time, limit int) (int, error) {
 	return tx.exec(ctx, "prune the event log",
 		`DELETE FROM event_log WHERE id IN (SELECT e.id FROM event_log e WHERE e.time < $1 AND NOT (e.kind = 'instance.stale'
@@ -342,5 +343,9 @@ func (tx *Tx) PruneEvents(ctx context.Context, before time.Time, limit int) (int
 				OR EXISTS (SELECT 1 FROM archives a WHERE a.instance_id = e.instance_id AND a.state IN ('making', 'ready', 'restoring')))
 			AND NOT EXISTS (SELECT 1 FROM event_log later WHERE later.instance_id = e.instance_id AND later.severity = e.severity
 				AND later.kind = e.kind AND (later.time, later.id) > (e.time, e.id)))
+			AND NOT EXISTS (SELECT 1 FROM notify_message_events n JOIN notify_messages m ON m.id = n.message_id
+				WHERE n.event_id = e.id AND m.state <> 'sent')
+			AND e.id <= (SELECT COALESCE(MIN(r.after_id), 9223372036854775807) FROM notify_rules r
+				WHERE r.enabled = 1 AND EXISTS (SELECT 1 FROM notify_rule_channels c WHERE c.rule_id = r.id))
 		ORDER BY e.time, e.id LIMIT $2)`, before.UnixMilli(), limit)
 }

@@ -328,11 +328,12 @@ const (
 	SourceSystem   Source = "system"
 	SourcePoller   Source = "poller"
 	SourceProxy    Source = "proxy"
+	SourceNotifier Source = "notifier"
 )
 
 // Sources are all of them: whoever filters by source offers these.
 func Sources() []Source {
-	return []Source{SourceScanner, SourceCleaner, SourceDeployer, SourcePoller, SourceProxy, SourceEngine, SourceAuth, SourceSettings, SourceAPI, SourceSystem}
+	return []Source{SourceScanner, SourceCleaner, SourceDeployer, SourcePoller, SourceProxy, SourceEngine, SourceAuth, SourceSettings, SourceAPI, SourceSystem, SourceNotifier}
 }
 
 // Event is one line of the event log. ID is zero until it is kept; ids rise in

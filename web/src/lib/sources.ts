@@ -13,5 +13,6 @@ const known: Record<Source, true> = {
   settings: true,
   api: true,
   system: true,
+  notifier: true,
 };
 export const sources = Object.keys(known) as Source[];

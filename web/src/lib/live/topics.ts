@@ -5,6 +5,7 @@ export type Topic =
   | 'hosts'
   | 'instances'
   | 'leftovers'
+  | 'notifications'
   | 'plans'
   | 'policies'
   | 'projects'
@@ -19,11 +20,13 @@ export type Topic =
 
 const byFamily: Record<string, Topic[]> = {
   archive: ['archives', 'instances', 'stale'],
+  channel: ['notifications'],
   cleanup: ['archives', 'instances', 'plans', 'stale'],
   deploy: ['deploys', 'instances', 'stale'],
   host: ['hosts', 'stale'],
   instance: ['instances', 'stale'],
   leftover: ['leftovers'],
+  message: ['notifications'],
   policy: ['policies', 'settings', 'stale'],
   poll: ['registries', 'stages'],
   project: ['projects', 'registries'],
@@ -32,6 +35,7 @@ const byFamily: Record<string, Topic[]> = {
   registry: ['registries'],
   route: ['routes'],
   routing: ['routes'],
+  rule: ['notifications'],
   scan: ['hosts', 'scans', 'stale'],
   settings: ['hosts', 'scans', 'settings', 'stale'],
   stage: ['registries', 'stages', 'stale'],

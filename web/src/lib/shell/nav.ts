@@ -1,4 +1,5 @@
 import ArchiveX from '@lucide/svelte/icons/archive-x';
+import Bell from '@lucide/svelte/icons/bell';
 import Boxes from '@lucide/svelte/icons/boxes';
 import LayoutDashboard from '@lucide/svelte/icons/layout-dashboard';
 import Package from '@lucide/svelte/icons/package';
@@ -18,6 +19,7 @@ export const nav = [
   { path: '/routes', label: words.routes, icon: Waypoints, keys: 'g d' },
   { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h' },
   { path: '/registries', label: words.registries, icon: Package, keys: 'g i' },
+  { path: '/notifications', label: words.notifications, icon: Bell, keys: 'g n' },
   { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },
 ];
 

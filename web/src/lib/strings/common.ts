@@ -75,6 +75,7 @@ export const titles = {
   reclaim: 'Reclaim',
   hosts: 'Hosts',
   registries: 'Registries',
+  notifications: 'Notifications',
   foreign: 'Foreign containers',
   routes: 'Routes',
   settings: 'Settings',
@@ -94,6 +95,7 @@ export const nav = {
   hosts: 'Hosts',
   registries: 'Registries',
   routes: 'Routes',
+  notifications: 'Notifications',
   settings: 'Settings',
 };
 

@@ -1,0 +1,351 @@
+package notify
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// network stands where the internet is.
+type network struct {
+	mu   sync.Mutex
+	got  []string // METHOD URL | headers | body
+	gave func(*http.Request) (*http.Response, error)
+}
+
+func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	n.got = append(n.got, r.Method+" "+r.URL.String()+" | "+r.Header.Get("Authorization")+r.Header.Get("X-Gotify-Key")+" | "+string(body))
+	if n.gave != nil {
+		return n.gave(r)
+	}
+	return answered(http.StatusOK, "ok"), nil
+}
+
+func answered(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+func sample() Letter {
+	l, err := write(Templates{}, View{ID: "m1", Severity: "warn", Count: 1, Events: []EventView{{
+		ID: 7, Time: dawn, Severity: "warn", Kind: "instance.stale", Message: "shop <dev> is stale", Project: "shop", Stage: "dev",
+	}}})
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+func TestWhatEachKindSends(t *testing.T) {
+	for url, want := range map[string][]string{
+		"ntfy://ntfy.sh/alerts":                                               {`POST https://ntfy.sh/ |  | {`, `"topic":"alerts"`, `"priority":4`},
+		"ntfy://:tk_1@10.0.0.7:8080/alerts?scheme=http":                       {`POST http://10.0.0.7:8080/ | Bearer tk_1 |`},
+		"ntfy://anna:pw@ntfy.example/a/b":                                     {`POST https://ntfy.example/a | Basic `, `"topic":"b"`},
+		"gotify://push.example/base/tok":                                      {`POST https://push.example/base/message | tok |`, `"priority":5`},
+		"gotify://push.example:80/tok?disabletls=yes":                         {`POST http://push.example:80/message | tok |`},
+		"slack://hook:A-B-C@webhook":                                          {`POST https://hooks.slack.com/services/A/B/C |`, `shop \u0026lt;dev\u0026gt; is stale`},
+		"https://hooks.slack.com/services/A/B/C":                              {`POST https://hooks.slack.com/services/A/B/C |`, `"text":"*docker`},
+		"slack://xoxb:1-2-3@ops":                                              {`POST https://slack.com/api/chat.postMessage | Bearer xoxb-1-2-3 |`, `"channel":"ops"`},
+		"discord://tok@123":                                                   {`POST https://discord.com/api/webhooks/123/tok |`, `"allowed_mentions":{"parse":[]}`},
+		"https://discord.com/api/webhooks/123/tok":                            {`POST https://discord.com/api/webhooks/123/tok |`, `"content"`},
+		"telegram://1:AA@telegram?chats=@ops":                                 {`POST https://api.telegram.org/bot1:AA/sendMessage |`, `"chat_id":"@ops"`},
+		"matrix://:syt@m.example/?rooms=!a:m.example":                         {`PUT https://m.example/_matrix/client/v3/rooms/%21a:m.example/send/m.room.message/m1-0 | Bearer syt |`},
+		"teams://x.logic.azure.com:443/workflows/1/run?sig=S":                 {`POST https://x.logic.azure.com:443/workflows/1/run?sig=S |`, `AdaptiveCard`},
+		"mattermost://bot@chat.example/hook1/town":                            {`POST https://chat.example/hooks/hook1 |`, `"username":"bot"`, `"channel":"town"`},
+		"googlechat://chat.googleapis.com/v1/spaces/S/messages?key=K&token=T": {`POST https://chat.googleapis.com/v1/spaces/S/messages?key=K&token=T |`, `"text"`},
+		"pushover://shoutrrr:tok@usr/":                                        {`POST https://api.pushover.net/1/messages.json |`, `token=tok`, `user=usr`},
+		"https://hook.example/in?x=1":                                         {`POST https://hook.example/in?x=1 |`, `"version":1`, `"id":"m1"`, `"project":"shop"`},
+	} {
+		net := &network{}
+		p := newPost(Options{Transport: net})
+		if _, failure := p.send(t.Context(), store.ChannelAddress{URL: url}, sample()); failure != nil {
+			t.Errorf("%s: %+v", url, failure)
+			continue
+		}
+		got := strings.Join(net.got, "\n")
+		for _, part := range append(want, "stale") {
+			if !strings.Contains(got, part) && !strings.Contains(got, strings.ReplaceAll(part, " ", "+")) {
+				t.Errorf("%s sent\n%s\nwithout %s", url, got, part)
+			}
+		}
+	}
+}
+
+func TestWhatIsNoChannel(t *testing.T) {
+	for _, url := range []string{
+		"", "shop", "ftp://host/x", "webhook://host/x", "https://", "https://anna:pw@host/x", "ntfy://ntfy.sh", "ntfy:///alerts", "gotify://host/",
+		"slack://webhook", "slack://hook:A-B@webhook", "slack://token:A-B-C@webhook", "discord://123", "telegram://1:A@telegram", "telegram://telegram?chats=1", "telegram://1:A@telegram?chats=1,2",
+		"matrix://anna:pw@host/?rooms=!a:b", "matrix://:t@host/", "pushover://usr", "smtp://host/?from=a@b.c", "smtp://host/?to=a@b.c",
+		"smtp://host/?from=me&to=a@b.c", "smtp://host/?from=a@b.c&to=a@b.c&encryption=rot13", "smtp:///?from=a@b.c&to=a@b.c",
+		"https://host/a b", "https://host/a\nb", "https://host/" + strings.Repeat("x", MaxURL), "javascript:alert(1)", "file:///etc/passwd",
+	} {
+		if kind, _, err := Parse(url); err == nil {
+			t.Errorf("%q is taken for %s", url, kind)
+		}
+	}
+}
+
+// canary stands in every place of a URL where something secret may stand.
+const canary = "c4n4ry-t0ken-xyz"
+
+// Nothing that anybody can read may hold a part of a URL that is secret, whatever a target or a library says of it.
+func TestNoSecretGetsOut(t *testing.T) {
+	for _, url := range []string{
+		"https://hook.example/" + canary, "https://hook.example/in?key=" + canary, "ntfy://anna:" + canary + "@ntfy.example/alerts", "ntfy://ntfy.sh/" + canary,
+		"gotify://push.example/" + canary, "slack://hook:A1b2-" + strings.ReplaceAll(canary, "-", "") + "-C3d4@webhook", "discord://" + canary + "@123456",
+		"telegram://123:" + canary + "@telegram?chats=42", "matrix://:" + canary + "@m.example/?rooms=!a:b", "teams://x.example/w?sig=" + canary,
+		"mattermost://chat.example/" + canary, "pushover://shoutrrr:" + canary + "@usr", "smtp://anna:" + canary + "@mail.example:25/?from=a@b.c&to=d@e.f",
+		"https://hook.example/%63anary%2F" + canary,
+	} {
+		echo := &network{gave: func(r *http.Request) (*http.Response, error) {
+			body := fmt.Sprintf("no such %s of %s with %v", r.URL, r.URL.Path, r.Header)
+			return answered(http.StatusForbidden, body), nil
+		}}
+		broken := &network{gave: func(r *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("dial %s: %w", r.URL, errors.New("no route to "+r.URL.String()))
+		}}
+		for _, net := range []*network{echo, broken} {
+			b := newBed(t, func(o *Options) { o.Transport = net })
+			b.n.post.dialer = &noNet
+			c := b.channel("ops", url)
+			b.rule("all", []store.Channel{c})
+			b.happens(stale(1)...)
+			b.pass(dawn)
+			test := b.n.Try(t.Context(), store.ChannelAddress{URL: url, Secret: canary}, Templates{})
+			if test.Error == "" {
+				t.Fatalf("%s was to fail", url)
+			}
+			evs, err := b.db.EventsAfter(t.Context(), 0, 100)
+			b.must(err)
+			now, err := b.db.Channel(t.Context(), c.ID)
+			b.must(err)
+			said := fmt.Sprintf("%+v %+v %+v %+v %s", test, evs, now, b.outbox(""), b.logs)
+			for _, secret := range []string{canary, strings.ReplaceAll(canary, "-", "")} {
+				if strings.Contains(said, secret) {
+					t.Errorf("%s: it got out: %s", url, said)
+				}
+			}
+			if now.LastError == "" && len(b.outbox(store.MessageDead)) == 0 {
+				t.Errorf("%s: nothing is told of the failure", url)
+			}
+		}
+	}
+}
+
+// noNet dials nothing.
+var noNet = net.Dialer{ControlContext: nil, Deadline: time.Unix(1, 0)}
+
+func TestWhatMayNotBeDialled(t *testing.T) {
+	at := newTarget(t)
+	asked := 0
+	refuse := func(_ context.Context, to netip.AddrPort) error {
+		asked++
+		if to.Addr().IsLoopback() || to.Addr().IsLinkLocalUnicast() {
+			return errors.New(to.String() + " is refused")
+		}
+		return nil
+	}
+	p := newPost(Options{Refuse: refuse})
+	for _, url := range []string{
+		at.URL, strings.Replace(at.URL, "127.0.0.1", "localhost", 1), "http://169.254.169.254/latest", "http://[fe80::1]/", "http://[::ffff:127.0.0.1]:1/",
+		"smtp://127.0.0.1:1/?from=a@b.c&to=a@b.c",
+	} {
+		if _, failure := p.send(t.Context(), store.ChannelAddress{URL: url}, sample()); failure == nil || !strings.Contains(failure.Text, "refused") || failure.Permanent {
+			t.Errorf("%s: %+v", url, failure)
+		}
+	}
+	if len(at.all) != 0 || asked < 6 {
+		t.Errorf("%d requests came through, %d addresses were looked at", len(at.all), asked)
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	elsewhere, at := newTarget(t), newTarget(t)
+	at.does(func(w http.ResponseWriter, _ Payload) {
+		w.Header().Set("Location", elsewhere.URL)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
+	_, failure := newPost(Options{}).send(t.Context(), store.ChannelAddress{URL: at.URL}, sample())
+	if failure == nil || !strings.Contains(failure.Text, "307") || len(elsewhere.all) != 0 {
+		t.Errorf("%+v, %d", failure, len(elsewhere.all))
+	}
+}
+
+func TestWebhookIsSigned(t *testing.T) {
+	at := newTarget(t)
+	if _, failure := newPost(Options{Version: "9"}).send(t.Context(), store.ChannelAddress{URL: at.URL + "/in", Secret: "s3cret"}, sample()); failure != nil {
+		t.Fatal(failure)
+	}
+	h := at.got()[0]
+	stamp := h.header.Get(HeaderTimestamp)
+	if h.header.Get(HeaderSignature) != Sign("s3cret", stamp, h.body) || h.header.Get(HeaderSignature) == Sign("other", stamp, h.body) ||
+		h.header.Get("Idempotency-Key") != "m1" || h.header.Get("User-Agent") != "docker-watcher/9" || h.path != "/in" {
+		t.Errorf("%+v", h.header)
+	}
+	// The figures of docs/notifications.md.
+	if got := Sign("secret", "1767225600", []byte(`{"version":1}`)); got != "sha256=5daf639bdec87ba17a08d46e4aea4ab04024b30a518327578ec858741bcfbcd6" {
+		t.Error(got)
+	}
+	if _, failure := newPost(Options{}).send(t.Context(), store.ChannelAddress{URL: at.URL}, sample()); failure != nil || at.got()[1].header.Get(HeaderSignature) != "" {
+		t.Error("it is signed without a secret")
+	}
+}
+
+func TestFailures(t *testing.T) {
+	for status, want := range map[int]Failure{
+		400: {Permanent: true}, 413: {Permanent: true}, 422: {Permanent: true},
+		401: {}, 404: {}, 408: {}, 429: {After: 90 * time.Second}, 500: {}, 302: {},
+	} {
+		net := &network{gave: func(*http.Request) (*http.Response, error) {
+			resp := answered(status, "no\x1b[31m\n\n thanks")
+			if status == 429 {
+				resp.Header.Set("Retry-After", "90")
+			}
+			return resp, nil
+		}}
+		_, f := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: "https://hook.example/in"}, sample())
+		if f == nil || f.Permanent != want.Permanent || f.After != want.After || !strings.HasSuffix(f.Text, ": no [31m thanks") {
+			t.Errorf("%d: %+v", status, f)
+		}
+	}
+	net := &network{gave: func(*http.Request) (*http.Response, error) {
+		return answered(200, `{"ok": false, "error": "not_in_channel"}`), nil
+	}}
+	if _, f := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: "slack://xoxb:1-2-3@ops"}, sample()); f == nil || !strings.Contains(f.Text, "not_in_channel") {
+		t.Errorf("%+v", f)
+	}
+	if retryAfter("99999999", dawn) != time.Hour || retryAfter("-3", dawn) != 0 || retryAfter("soon", dawn) != 0 ||
+		retryAfter(dawn.Add(time.Minute).Format(http.TimeFormat), dawn) != time.Minute {
+		t.Error("Retry-After")
+	}
+}
+
+// mailServer is a small SMTP server at the other end of a real connection.
+type mailServer struct {
+	addr   string
+	refuse string // the answer to the end of the message
+	mu     sync.Mutex
+	said   []string
+}
+
+func newMailServer(t *testing.T) *mailServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &mailServer{addr: l.Addr().String()}
+	var under sync.WaitGroup
+	under.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			under.Go(func() { s.talk(conn) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); under.Wait() })
+	return s
+}
+
+func (s *mailServer) talk(conn net.Conn) {
+	defer conn.Close()
+	say := func(text string) { _, _ = io.WriteString(conn, text+"\r\n") }
+	say("220 test")
+	in, data := bufio.NewScanner(conn), false
+	for in.Scan() {
+		line := in.Text()
+		s.mu.Lock()
+		s.said = append(s.said, line)
+		refuse := s.refuse
+		s.mu.Unlock()
+		verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
+		switch {
+		case data && line == ".":
+			data = false
+			if refuse != "" {
+				say(refuse)
+			} else {
+				say("250 taken")
+			}
+		case data:
+		case verb == "EHLO":
+			say("250-test\r\n250 AUTH PLAIN")
+		case verb == "AUTH":
+			say("235 welcome")
+		case verb == "DATA":
+			data = true
+			say("354 go on")
+		case verb == "QUIT":
+			say("221 bye")
+			return
+		default:
+			say("250 fine")
+		}
+	}
+}
+
+func (s *mailServer) heard() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.said, "\n")
+}
+
+func TestMail(t *testing.T) {
+	server := newMailServer(t)
+	b := newBed(t)
+	b.rule("all", []store.Channel{b.channel("mail", "smtp://anna:pw%2F1@"+server.addr+"/?from=watcher@example.com&to=a@example.com,b@example.com")})
+	b.happens(stale(40)...)
+	b.pass(dawn)
+	b.pass(dawn.Add(time.Hour))
+	heard := server.heard()
+	for _, part := range []string{
+		"MAIL FROM:<watcher@example.com>", "RCPT TO:<a@example.com>", "RCPT TO:<b@example.com>", "Subject: docker-watcher: 40 events, the worst is warn",
+		"To: <a@example.com>, <b@example.com>", "Message-ID: <" + b.outbox(store.MessageSent)[0].ID + "@example.com>", "Auto-Submitted: auto-generated", "shop-dev is stale",
+	} {
+		if !strings.Contains(heard, part) {
+			t.Errorf("without %s:\n%s", part, heard)
+		}
+	}
+	if strings.Count(heard, "DATA") != 1 {
+		t.Error("more than one mail")
+	}
+	server.mu.Lock()
+	server.refuse = "451 later"
+	server.mu.Unlock()
+	b.happens(stale(1)...)
+	b.pass(dawn.Add(2 * time.Hour))
+	if m := b.outbox(store.MessagePending); len(m) != 1 || !strings.Contains(m[0].Error, "451") {
+		t.Errorf("%+v", m)
+	}
+	server.mu.Lock()
+	server.refuse = "552 too large"
+	server.mu.Unlock()
+	b.pass(dawn.Add(3 * time.Hour))
+	if m := b.outbox(store.MessageDead); len(m) != 1 {
+		t.Errorf("%+v", b.outbox(""))
+	}
+}
+
+func TestMailWantsTLS(t *testing.T) {
+	server := newMailServer(t)
+	p := newPost(Options{})
+	_, f := p.send(t.Context(), store.ChannelAddress{URL: "smtp://" + server.addr + "/?from=a@b.c&to=d@e.f&encryption=explicit"}, sample())
+	if f == nil || !strings.Contains(f.Text, "STARTTLS") || strings.Contains(server.heard(), "DATA") {
+		t.Errorf("%+v", f)
+	}
+}
