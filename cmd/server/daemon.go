@@ -108,6 +108,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	if err := ensureAdminToken(ctx, cfg.AdminTokenFile, accounts); err != nil {
 		return err
 	}
+	if err := ensureAdminPassword(ctx, cfg.AdminPasswordFile, accounts); err != nil {
+		return err
+	}
 	setupCode, err := accounts.SetupCode(ctx)
 	if err != nil {
 		return err
@@ -206,6 +209,23 @@ func ensureAdminToken(ctx context.Context, file string, accounts *auth.Service) 
 	}
 	if err := accounts.EnsureAdminToken(ctx, string(secret)); err != nil {
 		return fmt.Errorf("%w (%s): %w", errAdminToken, file, err)
+	}
+	return nil
+}
+
+var errAdminPassword = errors.New("the admin password file cannot be used")
+
+// ensureAdminPassword makes the first admin of an unattended install. Once there is a user the file is not even read.
+func ensureAdminPassword(ctx context.Context, file string, accounts *auth.Service) error {
+	if file == "" {
+		return nil
+	}
+	err := accounts.EnsureAdmin(ctx, func() (string, error) {
+		text, err := os.ReadFile(file)
+		return string(text), err
+	})
+	if err != nil {
+		return fmt.Errorf("%w (%s): %w", errAdminPassword, file, err)
 	}
 	return nil
 }

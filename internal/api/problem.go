@@ -88,6 +88,9 @@ const (
 	codeNotAdopted       = "not_adopted"
 	codeNotAccepted      = "not_accepted"
 	codeNotServed        = "not_served"
+	codeLastAdmin        = "last_admin"
+	codeFactor           = "second_factor"
+	codeMustEnrol        = "must_enrol"
 )
 
 const (
@@ -258,6 +261,13 @@ var problems = []problemRule{
 	{err: auth.ErrSetUp, status: http.StatusConflict, code: codeSetUp},
 	{err: auth.ErrWeak, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.password"},
 	{err: auth.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.name"},
+	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
+	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
+	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password"},
+	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code"},
+	{err: auth.ErrFactorWrong, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorWrong.Error()},
+	{err: auth.ErrFactorSet, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrFactorSet.Error()},
+	{err: auth.ErrNoFactor, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoFactor.Error()},
 	{err: auth.ErrThrottled, status: http.StatusTooManyRequests, code: codeTooMany, hint: hintThrottle},
 
 	{err: docker.ErrAbsent, status: http.StatusConflict, code: codeHostDisabled, hint: hintDisabled},

@@ -121,7 +121,7 @@ const (
 // routes is the whole API. The role stands here and nowhere else: the middleware
 // and the OpenAPI document both read it.
 func (s *server) routes() []route {
-	return []route{
+	return append([]route{
 		{get, "/healthz", anyone, "health", "The daemon lives", to(s.health)},
 		{get, "/readyz", anyone, "readiness", "The daemon can do its work, or why not", ready(s.readiness)},
 		{get, "/metrics", viewer, "metrics", "Figures for Prometheus", streamed("text/plain", s.showMetrics)},
@@ -131,9 +131,9 @@ func (s *server) routes() []route {
 		{post, "/api/session", anyone, "login", "Sign in with name and password", to(s.login)},
 		{remove, "/api/session", viewer, "logout", "Sign out", to(s.logout)},
 		{post, "/api/setup", anyone, "setup", "Spend the one-time setup code: make the first admin", to(s.setup)},
-		{get, "/api/tokens", admin, "list-tokens", "List the API tokens", to(s.listTokens)},
-		{post, "/api/tokens", admin, "create-token", "Make an API token; its secret is told once", created(s.createToken)},
-		{remove, "/api/tokens/{id}", admin, "revoke-token", "End an API token", to(s.revokeToken)},
+		{get, "/api/tokens", viewer, "list-tokens", "List my API tokens; an admin sees all", to(s.listTokens)},
+		{post, "/api/tokens", viewer, "create-token", "Make an API token of my own; its secret is told once", created(s.createToken)},
+		{remove, "/api/tokens/{id}", viewer, "revoke-token", "End an API token", to(s.revokeToken)},
 
 		{get, "/api/projects", viewer, "list-projects", "List the projects", to(s.listProjects)},
 		{post, "/api/projects", admin, "create-project", "Make a project", created(s.createProject)},
@@ -259,7 +259,7 @@ func (s *server) routes() []route {
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
 		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", streamed("text/event-stream", s.streamEvents)},
-	}
+	}, s.peopleRoutes()...)
 }
 
 // to mounts a handler. What it returns as an error becomes a problem.

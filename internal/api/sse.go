@@ -79,7 +79,7 @@ func (s *server) stillAdmitted(r *http.Request) func() error {
 		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)
 		defer cancel()
 		caller, err := s.identify(r.WithContext(ctx), newVisit(r).https)
-		if err != nil || !caller.Role.Covers(viewer) {
+		if err != nil || caller.MustEnrol || !caller.Role.Covers(viewer) {
 			return errSignedOut
 		}
 		return nil

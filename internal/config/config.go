@@ -35,6 +35,8 @@ type Config struct {
 	LogFormat      LogFormat
 	AdminTokenFile string // "" or a file whose content is an admin API token
 	ProxyHTTP      string // host:port of the proxy; "": there is none
+	// AdminPasswordFile is "" or a file whose content is the password of the user admin, made at the first start.
+	AdminPasswordFile string
 }
 
 // LogFormat is the shape of a log line.
@@ -62,6 +64,7 @@ func options(dockerHost string) []option {
 		{"log-level", "LEVEL", "debug, info, warn or error", "info", func(c *Config, v string) error { return setLevel(&c.LogLevel, v) }},
 		{"log-format", "FORMAT", "text or json, on standard error", "text", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
+		{"admin-password-file", "FILE", "for unattended installs: the file's content (12 characters or more) becomes the password of the user admin at the first start; never after it", "", func(c *Config, v string) error { return setOptional(&c.AdminPasswordFile, v) }},
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
 	}
 }
@@ -237,7 +240,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", c.redacted()), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
-		slog.String("proxy_http", c.ProxyHTTP),
+		slog.String("admin_password_file", c.AdminPasswordFile), slog.String("proxy_http", c.ProxyHTTP),
 	)
 }
 
@@ -254,8 +257,10 @@ func Help() string {
 it knows, and removes exactly those that you agree to.
 
 Usage:  server [flags]
+        server user reset NAME [--password-stdin] [--drop-second-factor] [--data FOLDER] [--store FILE|URL]
 
 Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
+Whoever has lost their way in is let in again by "server user reset NAME" on this machine, while it runs or not.
 
 Flags (each may be given as an environment variable instead; a flag wins):
 `)

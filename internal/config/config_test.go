@@ -130,7 +130,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if _, err := config.Load([]string{"--version"}, env(nil)); !errors.Is(err, config.ErrVersion) {
 		t.Errorf("error = %v", err)
 	}
-	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "proxy-http"} {
+	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "admin-password-file", "proxy-http"} {
 		twin := "DOCKER_WATCHER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		if !strings.Contains(config.Help(), "--"+name) || !strings.Contains(config.Help(), twin) {
 			t.Errorf("help tells nothing of --%s", name)
