@@ -80,25 +80,12 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 			writeProblem(w, problemOf(r.Context(), s.log, err))
 			return
 		}
-		if p := s.refusal(ctx.Operation(), v, need); p != nil {
+		if p := s.refusal(r.Context(), ctx.Operation(), ctx.Param("id"), v, need); p != nil {
 			writeProblem(w, p)
 			return
 		}
 	}
 	next(huma.WithValue(ctx, visitKey{}, v))
-}
-
-// refusal is why a caller may not use a route; nil if they may.
-func (s *server) refusal(op *huma.Operation, v visit, need store.Role) *Problem {
-	where := scopeOf(op.OperationID)
-	switch {
-	case v.powers.may(need, where):
-		return nil
-	case v.powers.enrol:
-		return mustEnrol()
-	}
-	s.tellForbidden(v, need, "")
-	return forbidden(v, need)
 }
 
 // errNobody: the request brings nothing that could say who makes it.

@@ -252,7 +252,7 @@ type listRoutesIn struct {
 
 func (s *server) listStageRoutes(ctx context.Context, in *listRoutesIn) (*out[list[routeJSON]], error) {
 	f := in.filter()
-	f.ProjectID, f.StageID, f.InstanceID = in.ProjectID, in.StageID, in.InstanceID
+	f.ProjectID, f.StageID, f.InstanceID, f.Among = in.ProjectID, in.StageID, in.InstanceID, visible(ctx)
 	return s.routesPage(ctx, f, in.page())
 }
 

@@ -56,6 +56,7 @@ type RouteFilter struct {
 	ProjectID, StageID, InstanceID string
 	Text                           string // in a domain, a target or the notes
 	Enabled                        *bool
+	Among                          Among
 	id                             string
 }
 
@@ -98,6 +99,7 @@ func (f RouteFilter) where(a *arguments) where {
 			w.and(`x.` + named.column + ` = ` + a.add(named.id))
 		}
 	}
+	f.Among.and(&w, a, `x.project_id`)
 	if f.Enabled != nil {
 		w.and(`x.enabled = ` + a.add(bit(*f.Enabled)))
 	}
