@@ -13,6 +13,7 @@ type Session struct {
 	Name      string    `json:"name,omitempty"`
 	Actor     string    `json:"actor,omitempty"` // user:anna, token:ci
 	Role      string    `json:"role,omitempty"`  // none | viewer | operator | admin
+	Most      string    `json:"most,omitempty"`  // the highest role, be it in one project only
 	MustEnrol bool      `json:"must_enrol,omitempty"`
 	Version   string    `json:"version"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`

@@ -16,6 +16,7 @@ type sessionJSON struct {
 	Name      string `json:"name,omitempty"`
 	Actor     string `json:"actor,omitempty" doc:"as it stands in events: user:anna, token:ci"`
 	Role      string `json:"role,omitempty" enum:"none,viewer,operator,admin" doc:"in all projects; none: only in single ones"`
+	Most      string `json:"most,omitempty" enum:"none,viewer,operator,admin" doc:"the highest role, be it in one project only"`
 	MustEnrol bool   `json:"must_enrol,omitempty" doc:"nothing is open before a second factor is set up"`
 	Version   string `json:"version"`
 	ExpiresAt moment `json:"expires_at"`
@@ -31,7 +32,8 @@ type sessionOut struct {
 func (s *server) session(ctx context.Context, _ *none) (*out[sessionJSON], error) {
 	v := visitOf(ctx)
 	if v.known {
-		return answer(s.sessionOf(v, v.caller, time.Time{})), nil
+		body, err := s.sessionOf(ctx, v, v.caller, time.Time{})
+		return answer(body), err
 	}
 	users, err := s.d.DB.UserCount(ctx)
 	if err != nil {
@@ -44,11 +46,12 @@ func (s *server) session(ctx context.Context, _ *none) (*out[sessionJSON], error
 	return answer(body), nil
 }
 
-func (s *server) sessionOf(v visit, c auth.Caller, expires time.Time) sessionJSON {
+func (s *server) sessionOf(ctx context.Context, v visit, c auth.Caller, expires time.Time) (sessionJSON, error) {
+	most, err := s.d.Auth.HighestRole(ctx, c)
 	return sessionJSON{
-		State: "user", Name: c.Name, Actor: c.Actor, Role: roleText(c.Role), MustEnrol: c.MustEnrol, Version: s.d.Version,
+		State: "user", Name: c.Name, Actor: c.Actor, Role: roleText(c.Role), Most: roleText(most), MustEnrol: c.MustEnrol, Version: s.d.Version,
 		ExpiresAt: moment(expires), Banner: bannerOf(v),
-	}
+	}, err
 }
 
 func bannerOf(v visit) string {
@@ -97,10 +100,11 @@ func (s *server) signIn(ctx context.Context, c credentials) (*sessionOut, error)
 	if err != nil {
 		return nil, err
 	}
-	return &sessionOut{
-		SetCookie: sessionCookie(v.https, token, sess.ExpiresAt),
-		Body:      s.sessionOf(v, caller, sess.ExpiresAt),
-	}, nil
+	body, err := s.sessionOf(ctx, v, caller, sess.ExpiresAt)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionOut{SetCookie: sessionCookie(v.https, token, sess.ExpiresAt), Body: body}, nil
 }
 
 func sessionCookie(https bool, token string, expires time.Time) http.Cookie {

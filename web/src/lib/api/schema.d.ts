@@ -4363,6 +4363,11 @@ export interface components {
             banner?: string;
             /** Format: date-time */
             expires_at: string | null;
+            /**
+             * @description the highest role, be it in one project only
+             * @enum {string}
+             */
+            most?: "none" | "viewer" | "operator" | "admin";
             /** @description nothing is open before a second factor is set up */
             must_enrol?: boolean;
             name?: string;

@@ -15,7 +15,8 @@ export type Topic =
   | 'settings'
   | 'stages'
   | 'stale'
-  | 'tokens';
+  | 'tokens'
+  | 'users';
 
 const byFamily: Record<string, Topic[]> = {
   archive: ['archives', 'instances', 'stale'],
@@ -37,7 +38,9 @@ const byFamily: Record<string, Topic[]> = {
   stage: ['registries', 'stages', 'stale'],
   target: ['routes'],
   system: ['hosts', 'scans'],
+  session: ['users'],
   token: ['tokens'],
+  user: ['users'],
   volume: ['reclaim'],
 };
 

@@ -37,6 +37,7 @@ export const shell = {
   main: 'Main',
   more: 'More',
   account: 'Account and appearance',
+  myAccount: 'Your account',
   signOut: 'Sign out',
   light: 'Light',
   dark: 'Dark',
@@ -64,7 +65,7 @@ export const shell = {
   then: 'then',
 };
 
-export const roles = { viewer: 'Viewer', operator: 'Operator', admin: 'Admin' };
+export const roles = { none: 'No role', viewer: 'Viewer', operator: 'Operator', admin: 'Admin' };
 
 export const titles = {
   overview: 'Overview',
@@ -83,6 +84,7 @@ export const titles = {
   notFound: 'Not found',
   signIn: 'Sign in',
   setUp: 'Set up',
+  password: 'Set your password',
 };
 
 export const nav = {
