@@ -46,6 +46,7 @@ const (
 	CodeLastAdmin        = "last_admin"
 	CodeSecondFactor     = "second_factor"
 	CodeMustEnrol        = "must_enrol"
+	CodeProvider         = "provider_unavailable"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).

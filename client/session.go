@@ -17,7 +17,8 @@ type Session struct {
 	MustEnrol bool      `json:"must_enrol,omitempty"`
 	Version   string    `json:"version"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	Banner    string    `json:"banner,omitempty"` // a warning to show, as of plain http
+	Provider  string    `json:"provider,omitempty"` // the button of the identity provider
+	Banner    string    `json:"banner,omitempty"`   // a warning to show, as of plain http
 }
 
 // Session tells who the caller is; nobody gets an error from it.

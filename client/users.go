@@ -35,6 +35,7 @@ type NewUser struct {
 	Role     string  `json:"role"`
 	Grants   []Grant `json:"grants,omitempty"`
 	Password string  `json:"password,omitempty"`
+	Provided bool    `json:"by_provider,omitempty"` // they come in by the identity provider, under this name
 }
 
 // UserChange changes what a user may; what is left out stays.

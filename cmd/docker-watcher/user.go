@@ -80,6 +80,7 @@ func (a *app) userCreate() *cobra.Command {
 		role  string
 		in    []string
 		stdin bool
+		byIDP bool
 	)
 	c := &cobra.Command{
 		Use: "create NAME", Short: "Make a user",
@@ -89,7 +90,7 @@ standard output, and is good for 72 hours; or --password-stdin gives them one no
   docker-watcher user create carla --role none --in shop=operator`,
 		Args: takes(1, 1),
 		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
-			n := client.NewUser{Name: args[0], Role: role}
+			n := client.NewUser{Name: args[0], Role: role, Provided: byIDP}
 			var err error
 			if n.Grants, err = readGrantFlags(c, in); err != nil {
 				return err
@@ -109,6 +110,8 @@ standard output, and is good for 72 hours; or --password-stdin gives them one no
 	c.Flags().StringVar(&role, "role", "viewer", "in all projects: none, viewer, operator or admin")
 	c.Flags().StringArrayVar(&in, "in", nil, inHelp)
 	c.Flags().BoolVar(&stdin, "password-stdin", false, "read their password from standard input")
+	c.Flags().BoolVar(&byIDP, "by-provider", false, "they come in by the identity provider, under this name: no password, no link")
+	c.MarkFlagsMutuallyExclusive("password-stdin", "by-provider")
 	return c
 }
 

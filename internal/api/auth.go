@@ -20,6 +20,7 @@ type sessionJSON struct {
 	MustEnrol bool   `json:"must_enrol,omitempty" doc:"nothing is open before a second factor is set up"`
 	Version   string `json:"version"`
 	ExpiresAt moment `json:"expires_at"`
+	Provider  string `json:"provider,omitempty" doc:"the button of the identity provider; absent: there is none"`
 	Banner    string `json:"banner,omitempty" doc:"a warning to show"`
 }
 
@@ -42,6 +43,10 @@ func (s *server) session(ctx context.Context, _ *none) (*out[sessionJSON], error
 	body := sessionJSON{State: "anonymous", Version: s.d.Version, Banner: bannerOf(v)}
 	if users == 0 {
 		body.State = "setup"
+		return answer(body), nil
+	}
+	if body.Provider, err = s.providerButton(ctx); err != nil {
+		return nil, err
 	}
 	return answer(body), nil
 }
@@ -114,8 +119,13 @@ func sessionCookie(https bool, token string, expires time.Time) http.Cookie {
 	}
 }
 
+type logoutJSON struct {
+	GoOn string `json:"go_on,omitempty" doc:"where the identity provider ends its own session: send the browser there"`
+}
+
 type logoutOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      logoutJSON
 }
 
 // logout ends the session. A token has none: it is revoked instead.
@@ -130,7 +140,7 @@ func (s *server) logout(ctx context.Context, _ *none) (*logoutOut, error) {
 	}
 	gone := sessionCookie(v.https, "", time.Unix(1, 0))
 	gone.MaxAge = -1
-	return &logoutOut{SetCookie: gone}, nil
+	return &logoutOut{SetCookie: gone, Body: logoutJSON{GoOn: s.providerSignOut(ctx, v.caller.UserID)}}, nil
 }
 
 type tokenJSON struct {

@@ -165,6 +165,7 @@ type createUserIn struct {
 		Role     string      `json:"role" enum:"none,viewer,operator,admin"`
 		Grants   []grantJSON `json:"grants,omitempty" maxItems:"1000" doc:"what they may in single projects beyond that"`
 		Password string      `json:"password,omitempty" maxLength:"1000" writeOnly:"true" doc:"at least 12 characters; absent: they set one by a one-time link, whose code the answer tells"`
+		Provided bool        `json:"by_provider,omitempty" doc:"they come in by the identity provider, under this name: no password, no link"`
 	}
 }
 
@@ -173,8 +174,13 @@ func (s *server) createUser(ctx context.Context, in *createUserIn) (*out[userJSO
 	if err != nil {
 		return nil, err
 	}
-	by := byVisit(ctx)
-	u, code, err := s.d.Auth.CreateUser(ctx, auth.NewUser{Name: in.Body.Name, Role: roleFrom(in.Body.Role), Grants: grants, Password: in.Body.Password}, by)
+	n := auth.NewUser{Name: in.Body.Name, Role: roleFrom(in.Body.Role), Grants: grants, Password: in.Body.Password}
+	if in.Body.Provided {
+		if n.Provider, err = s.issuer(ctx, in.Body.Password); err != nil {
+			return nil, err
+		}
+	}
+	u, code, err := s.d.Auth.CreateUser(ctx, n, byVisit(ctx))
 	if err != nil {
 		return nil, wrongFields("body", err)
 	}

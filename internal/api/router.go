@@ -24,6 +24,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/sso"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/usage"
@@ -49,6 +50,7 @@ type Deps struct {
 	// Registries are asked for what they have; see main for how each is reached.
 	Registries *registry.Registries
 	Auth       *auth.Service
+	SSO        *sso.Flows
 	Scheduler  *schedule.Scheduler
 	Meter      *usage.Meter
 	// Looker asks registries for tags; nil: none can be asked.
@@ -259,7 +261,7 @@ func (s *server) routes() []route {
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
 		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", streamed("text/event-stream", s.streamEvents)},
-	}, s.peopleRoutes()...)
+	}, append(s.peopleRoutes(), s.providerRoutes()...)...)
 }
 
 // to mounts a handler. What it returns as an error becomes a problem.

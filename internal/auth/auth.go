@@ -33,6 +33,9 @@ var (
 	ErrNoPassword    = errors.New("this user has no password: they sign in by an identity provider or have not used their link yet")
 	ErrWrongPassword = errors.New("that is not your password")
 
+	ErrNameTaken  = errors.New("a user of your name comes in by a password here: ask an admin to rename or remove that one, or to make one for the identity provider")
+	ErrNotInvited = errors.New("you are no user here yet: ask an admin to make one of your name for the identity provider")
+
 	ErrFactorNeeded = errors.New("the code of the second factor is missing")
 	ErrFactorWrong  = errors.New("the code is wrong, or was used already: wait for the next one")
 	ErrFactorSet    = errors.New("a second factor is set up already")

@@ -27,6 +27,7 @@ type NewUser struct {
 	Role     store.Role            // empty: only what grants say
 	Grants   map[string]store.Role // in single projects, by the id of the project
 	Password string
+	Provider string // the issuer by which they come in, instead of a password or a link
 }
 
 // CreateUser makes a user. Where no password was given, code is that of the link with which they set one, told once.
@@ -38,12 +39,16 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser, by By) (u store.Use
 		return store.User{}, "", err
 	}
 	how := "with a link to set a password"
-	if n.Password != "" {
+	switch {
+	case n.Provider != "":
+		how = "for the identity provider"
+		u.Provider = n.Provider
+	case n.Password != "":
 		how = "with a password"
 		if u.PasswordHash, err = s.newHash(ctx, n.Password); err != nil {
 			return store.User{}, "", err
 		}
-	} else {
+	default:
 		code = giveLink(&u, now)
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
