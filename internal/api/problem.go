@@ -264,7 +264,7 @@ var problems = []problemRule{
 	{err: auth.ErrSetUp, status: http.StatusConflict, code: codeSetUp},
 	{err: auth.ErrWeak, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.password"},
 	{err: auth.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.name"},
-	{err: sso.ErrOff, status: http.StatusConflict, code: codeWrongState, fixed: sso.ErrOff.Error(), hint: "an admin sets one up under Settings, Sign-in"},
+	{err: sso.ErrOff, status: http.StatusConflict, code: codeWrongState, fixed: sso.ErrOff.Error(), hint: "an admin sets one up: docker-watcher identity-provider set, or Settings, Identity provider"},
 	{err: sso.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeProvider, fixed: sso.ErrUnavailable.Error(), hint: hintProvider},
 	{err: sso.ErrNotAllowed, status: http.StatusForbidden, code: codeForbidden},
 	{err: sso.ErrBroken, status: http.StatusUnauthorized, code: codeUnauthenticated},

@@ -40,8 +40,8 @@ class Who {
   }
 
   async leave() {
-    await signOut();
-    location.assign('/');
+    const { go_on } = await signOut();
+    location.assign(go_on || '/');
   }
 }
 

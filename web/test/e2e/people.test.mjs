@@ -16,7 +16,11 @@ const dialog = (where = page) => where.getByRole('dialog');
 const closed = (where = page) => dialog(where).waitFor({ state: 'detached' });
 const row = (name) => page.getByRole('listitem').filter({ hasText: name });
 const call = (path, body) =>
-  fetch(BASE_URL + path, { method: 'POST', headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  fetch(BASE_URL + path, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
 
 /** What an authenticator shows now. */
 function codeOf(secret) {
@@ -66,7 +70,10 @@ test('an admin adds a user, who sets a password by a link and comes in', async (
   await button('Add a user').click();
   await dialog().getByLabel('Name').fill('an na');
   await button('Add user', dialog()).click();
-  await dialog().getByRole('alert').getByText(/a name is 1 to 63/).waitFor();
+  await dialog()
+    .getByRole('alert')
+    .getByText(/a name is 1 to 63/)
+    .waitFor();
   await dialog().getByLabel('Name').fill('bert');
   await dialog().getByLabel('In all projects').selectOption('none');
   await dialog().getByLabel('In shop').selectOption('operator');
@@ -101,7 +108,10 @@ test('who has one project sees that one, and no door to the others', async () =>
   assert.equal(await bert.getByText('bank').count(), 0);
   assert.equal(await bert.getByRole('link', { name: 'Hosts' }).count(), 0);
   await bert.goto('/projects/bank');
-  await bert.getByText(/no such|not found|no project/i).first().waitFor();
+  await bert
+    .getByText(/no such|not found|no project/i)
+    .first()
+    .waitFor();
   await bert.goto('/');
   await bert.getByRole('heading', { name: 'Overview' }).waitFor();
   await looks('overview-of-one-project', bert);
@@ -130,11 +140,19 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await button('Set up').click();
   await dialog().getByLabel('Password').fill('not the password');
   await button('Next').click();
-  await dialog().getByRole('alert').getByText(/not your password/).waitFor();
+  await dialog()
+    .getByRole('alert')
+    .getByText(/not your password/)
+    .waitFor();
   await dialog().getByLabel('Password').fill(password);
   await button('Next').click();
   const secret = await dialog().locator('code').textContent();
-  assert.ok((await dialog().getByRole('img').evaluate((i) => i.naturalWidth)) > 0, 'the picture is not shown');
+  assert.ok(
+    (await dialog()
+      .getByRole('img')
+      .evaluate((i) => i.naturalWidth)) > 0,
+    'the picture is not shown',
+  );
   await looks('account-second-factor');
   await dialog().getByLabel('Code that it shows').fill('000000');
   await button('Turn it on').click();
@@ -164,6 +182,37 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
   await page.goto('/settings/account');
   await page.getByText('On. 9 recovery codes left.').waitFor();
+});
+
+test('an identity provider is set up; down, it leaves the password', async () => {
+  await page.goto('/settings/provider');
+  await page.getByLabel('Issuer').fill('http://example.org');
+  await page.getByLabel('Client id').fill('docker-watcher');
+  await page.getByLabel('Client secret').fill('canary-of-a-provider');
+  await page.getByLabel('Button').fill('Acme');
+  await button('Add a rule').click();
+  await page.getByLabel('Group', { exact: true }).fill('ops');
+  await button('Save').click();
+  await page
+    .getByRole('alert')
+    .getByText(/issuer: must be an address/)
+    .waitFor();
+  await page.getByLabel('Issuer').fill('http://127.0.0.1:1');
+  await looks('identity-provider');
+  await button('Save').click();
+  await page.getByText('There is one. Leave this empty to keep it.').waitFor();
+  assert.ok(!(await page.content()).includes('canary-of-a-provider'));
+  await button('Test', page).click();
+  await page.getByText('The provider does not answer as it must').waitFor();
+
+  const stranger = await open(await context(BASE_URL));
+  await stranger.goto('/');
+  await button('Sign in with Acme', stranger).waitFor();
+  await looks('sign-in-provider', stranger);
+  await button('Sign in with Acme', stranger).click();
+  await stranger.getByRole('alert').getByText('The identity provider does not answer.').waitFor();
+  await looks('sign-in-provider-down', stranger);
+  await stranger.close();
 });
 
 test('an admin requires a second factor of everybody', async () => {
@@ -201,5 +250,8 @@ test('sessions are seen and ended, and a disabled user is out', async () => {
   await button('Actions for anna').click();
   await page.getByRole('menuitem', { name: 'Remove' }).click();
   await button('Remove', dialog()).click();
-  await dialog().getByRole('alert').getByText(/last admin/).waitFor();
+  await dialog()
+    .getByRole('alert')
+    .getByText(/last admin/)
+    .waitFor();
 });

@@ -9,7 +9,7 @@ export const users = {
   state: { disabled: 'Disabled', invited: 'Invited', factor: 'Second factor' },
   signedIn: 'Last signed in',
   neverIn: 'never',
-  linkUntil: 'Link good until',
+  linkUntil: 'Link ends',
   inAll: (role: string) => `${role} of all projects`,
   noneInAll: 'No project but',
   nothing: 'May see nothing yet',
@@ -37,7 +37,10 @@ export const users = {
   inProject: (project: string) => `In ${project}`,
   asAbove: 'as above',
   how: 'Password',
-  hows: { link: 'They set it by a one-time link', now: 'I set it now' } as Record<string, string>,
+  hows: { link: 'They set it by a one-time link', now: 'I set it now', provider: 'None: they come in by the identity provider' } as Record<
+    string,
+    string
+  >,
   password: 'Their password',
   passwordHelp: '12 characters or more.',
   create: 'Add user',

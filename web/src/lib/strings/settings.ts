@@ -9,6 +9,7 @@ export const settings = {
     stale: 'Stale and cleanup',
     policies: 'Policies',
     users: 'Users',
+    provider: 'Identity provider',
     tokens: 'API tokens',
     account: 'Your account',
     general: 'This browser',
