@@ -11,8 +11,15 @@ const userColumns = `u.id, u.name, u.password_hash, u.role, u.created_at, u.upda
 // fields are where the columns of a user are scanned to.
 func (u *User) fields() []any {
 	return []any{
-		&u.ID, &u.Name, &u.PasswordHash, &u.Role, at{&u.CreatedAt}, at{&u.UpdatedAt}, at{&u.DisabledAt}, at{&u.SignedInAt},
-		&u.LinkHash, at{&u.LinkUntil}, at{&u.FactorSince}, &u.FactorStep, &u.Provider, &u.Subject,
+		&u.ID, &u.Name, &u.PasswordHash, &u.Role,
+		at{&u.CreatedAt},
+		at{&u.UpdatedAt},
+		at{&u.DisabledAt},
+		at{&u.SignedInAt},
+		&u.LinkHash,
+		at{&u.LinkUntil},
+		at{&u.FactorSince},
+		&u.FactorStep, &u.Provider, &u.Subject,
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const peopleFlows = 3 * time.Minute
+const peopleFlows = 6 * time.Minute
 
 // TestPeopleInABrowser runs people.test.mjs: the daemon without an engine.
 func TestPeopleInABrowser(t *testing.T) {

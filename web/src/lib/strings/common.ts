@@ -38,6 +38,7 @@ export const shell = {
   more: 'More',
   account: 'Account and appearance',
   myAccount: 'Your account',
+  someProjects: 'Some projects',
   signOut: 'Sign out',
   light: 'Light',
   dark: 'Dark',
