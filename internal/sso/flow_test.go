@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -71,9 +72,7 @@ func (h *house) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	claims := map[string]any{"iss": h.provider.Issuer, "aud": "dw", "sub": "42", "exp": time.Now().Add(time.Minute).Unix(), "nonce": h.nonce, "preferred_username": "anna"}
-	for name, value := range h.claims {
-		claims[name] = value
-	}
+	maps.Copy(claims, h.claims)
 	text, _ := json.Marshal(claims)
 	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": oidctest.SignIDToken(h.key, "k", oidc.ES256, string(text))})
 }
