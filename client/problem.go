@@ -43,6 +43,10 @@ const (
 	CodeNotAdopted       = "not_adopted"
 	CodeNotAccepted      = "not_accepted"
 	CodeNotServed        = "not_served"
+	CodeLastAdmin        = "last_admin"
+	CodeSecondFactor     = "second_factor"
+	CodeMustEnrol        = "must_enrol"
+	CodeProvider         = "provider_unavailable"
 )
 
 // Problem is an error that docker-watcher answered with (RFC 9457).

@@ -12,10 +12,13 @@ type Session struct {
 	State     string    `json:"state"` // setup | anonymous | user
 	Name      string    `json:"name,omitempty"`
 	Actor     string    `json:"actor,omitempty"` // user:anna, token:ci
-	Role      string    `json:"role,omitempty"`  // viewer | operator | admin
+	Role      string    `json:"role,omitempty"`  // none | viewer | operator | admin
+	Most      string    `json:"most,omitempty"`  // the highest role, be it in one project only
+	MustEnrol bool      `json:"must_enrol,omitempty"`
 	Version   string    `json:"version"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	Banner    string    `json:"banner,omitempty"` // a warning to show, as of plain http
+	Provider  string    `json:"provider,omitempty"` // the button of the identity provider
+	Banner    string    `json:"banner,omitempty"`   // a warning to show, as of plain http
 }
 
 // Session tells who the caller is; nobody gets an error from it.

@@ -20,6 +20,7 @@ type Settings struct {
 	PollInterval         string    `json:"poll_interval"` // such as 5m
 	TrustedProxies       string    `json:"trusted_proxies"`
 	RefusedTargets       string    `json:"refused_targets"`
+	RequireSecondFactor  bool      `json:"require_second_factor"`
 	UpdatedAt            time.Time `json:"updated_at,omitzero"`
 	// ScanIntervalSeconds is the interval in force.
 	ScanIntervalSeconds int64 `json:"scan_interval_seconds"`

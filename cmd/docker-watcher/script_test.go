@@ -82,6 +82,8 @@ func TestScripts(t *testing.T) {
 			"reads":    positive(cmdReads),
 			"uses":     positive(cmdUses),
 
+			"second-factor": positive(cmdSecondFactor),
+
 			"install-plugin": positive(cmdInstallPlugin),
 		},
 	})

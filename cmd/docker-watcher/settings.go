@@ -131,6 +131,9 @@ clean up and when, and are asked if anything would be cleaned up; a script gives
 // autoCleanup is the switch without which nothing is cleaned up by itself.
 const autoCleanup = "auto_cleanup"
 
+// requireFactor is the switch that asks a second factor of everybody who has a password.
+const requireFactor = "require_second_factor"
+
 // foretellSettings shows what another threshold for all, or turning automatic cleanup on, would do, and asks if something
 // would be cleaned up. A threshold that cannot be is left to the service to refuse.
 func (a *app) foretellSettings(c *cobra.Command, api *client.Client, change map[string]any) error {
@@ -173,7 +176,7 @@ func (a *app) settingNames() completer {
 // settingValue sends what looks like a number or a yes as such; the service judges it. Bytes may be given as 1GiB.
 func settingValue(name, text string) (any, error) {
 	switch {
-	case name == autoCleanup && (text == "on" || text == "off"):
+	case (name == autoCleanup || name == requireFactor) && (text == "on" || text == "off"):
 		return text == "on", nil
 	case strings.HasSuffix(name, bytesSuffix):
 		return parseBytes(text)

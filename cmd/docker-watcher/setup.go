@@ -99,7 +99,7 @@ func splitLink(link string) (where, code string, err error) {
 
 func (a *app) loginCommand() *cobra.Command {
 	var (
-		name              string
+		name, code        string
 		stdin, tokenStdin bool
 	)
 	c := &cobra.Command{
@@ -122,17 +122,18 @@ that all commands speak to. DOCKER_WATCHER_URL and DOCKER_WATCHER_TOKEN go befor
 			if tokenStdin {
 				return a.loginToken(c.Context(), where)
 			}
-			return a.login(c, where, name, stdin)
+			return a.login(c, where, name, code, stdin)
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "your name")
 	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	c.Flags().StringVar(&code, "code", "", "the code of your second factor, or a recovery code (asked for when it is needed)")
 	c.Flags().BoolVar(&tokenStdin, "token-stdin", false, "read an API token from standard input and keep it")
 	c.MarkFlagsMutuallyExclusive("password-stdin", "token-stdin")
 	return c
 }
 
-func (a *app) login(c *cobra.Command, where, name string, stdin bool) error {
+func (a *app) login(c *cobra.Command, where, name, code string, stdin bool) error {
 	if name == "" {
 		return usagef(c, "say who you are with --name")
 	}
@@ -144,7 +145,16 @@ func (a *app) login(c *cobra.Command, where, name string, stdin bool) error {
 	if err != nil {
 		return err
 	}
-	credential, s, err := nobody.Login(c.Context(), name, password)
+	credential, s, err := nobody.LoginWithCode(c.Context(), name, password, code)
+	if client.HasCode(err, client.CodeSecondFactor) && code == "" {
+		if code, err = a.code(c, false); err != nil {
+			return err
+		}
+		credential, s, err = nobody.LoginWithCode(c.Context(), name, password, code)
+	}
+	if client.HasCode(err, client.CodeSecondFactor) {
+		return &hinted{err, "wait for the next code, or use a recovery code"}
+	}
 	if err != nil {
 		return &hinted{err, "check the name, the password and the address " + where}
 	}

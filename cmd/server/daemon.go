@@ -23,6 +23,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/sso"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/usage"
@@ -126,6 +127,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	if err := ensureAdminToken(ctx, cfg.AdminTokenFile, accounts); err != nil {
 		return err
 	}
+	if err := ensureAdminPassword(ctx, cfg.AdminPasswordFile, accounts); err != nil {
+		return err
+	}
 	setupCode, err := accounts.SetupCode(ctx)
 	if err != nil {
 		return err
@@ -134,7 +138,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	stopping, cut := make(chan struct{}), make(chan struct{})
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, Scheduler: jobs, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
+		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, SSO: sso.NewFlows(), Scheduler: jobs, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
 		Notifier:          notifier,
 		Routes:            front.routes(cfg, policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,
@@ -225,6 +229,23 @@ func ensureAdminToken(ctx context.Context, file string, accounts *auth.Service) 
 	}
 	if err := accounts.EnsureAdminToken(ctx, string(secret)); err != nil {
 		return fmt.Errorf("%w (%s): %w", errAdminToken, file, err)
+	}
+	return nil
+}
+
+var errAdminPassword = errors.New("the admin password file cannot be used")
+
+// ensureAdminPassword makes the first admin of an unattended install. Once there is a user the file is not even read.
+func ensureAdminPassword(ctx context.Context, file string, accounts *auth.Service) error {
+	if file == "" {
+		return nil
+	}
+	err := accounts.EnsureAdmin(ctx, func() (string, error) {
+		text, err := os.ReadFile(file)
+		return string(text), err
+	})
+	if err != nil {
+		return fmt.Errorf("%w (%s): %w", errAdminPassword, file, err)
 	}
 	return nil
 }

@@ -49,6 +49,10 @@ func hintFor(err error, cfg config.Config) string {
 		return "start the database, or give another with --store"
 	case errors.Is(err, store.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
 		return fmt.Sprintf("the disk of %s is full: free some space and start again", cfg.Data)
+	case errors.Is(err, errAdminPassword):
+		return "write the password, 12 characters or more, into the file of --admin-password-file, and let this user read it"
+	case errors.Is(err, store.ErrNeverStarted):
+		return "start the daemon once, or say with --data and --store where it keeps its database"
 	case errors.Is(err, errAdminToken), errors.Is(err, auth.ErrInvalid):
 		return "write one line of 32 or more characters into the file of --admin-token-file, for example: openssl rand -hex 32"
 	case errors.Is(err, syscall.EACCES) && cfg.Listen != "" && isListen(err):

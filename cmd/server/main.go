@@ -33,6 +33,11 @@ const (
 func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "user" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return userCommand(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
+	}
 	if len(args) > 0 && args[0] == "proxy" {
 		return startProxy(args[1:], getenv, stdout, stderr)
 	}

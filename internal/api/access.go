@@ -31,6 +31,7 @@ const tokenPrefix = "dw_" // of every API token that we make
 // visit is what is known of the request that is being served.
 type visit struct {
 	caller    auth.Caller
+	powers    powers
 	known     bool // the caller
 	method    string
 	path      string
@@ -74,10 +75,15 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 		writeProblem(w, problemOf(r.Context(), s.log, err))
 		return
 	}
-	if need != anyone && !v.caller.Role.Covers(need) {
-		s.tellForbidden(v, need, "")
-		writeProblem(w, forbidden(v, need))
-		return
+	if need != anyone {
+		if v.powers, err = s.powersOf(r.Context(), v.caller); err != nil {
+			writeProblem(w, problemOf(r.Context(), s.log, err))
+			return
+		}
+		if p := s.refusal(r.Context(), ctx.Operation(), ctx.Param("id"), v, need); p != nil {
+			writeProblem(w, p)
+			return
+		}
 	}
 	next(huma.WithValue(ctx, visitKey{}, v))
 }
@@ -119,14 +125,14 @@ func unauthenticated(err error) *Problem {
 
 func forbidden(v visit, need store.Role) *Problem {
 	return newProblem(http.StatusForbidden, codeForbidden,
-		"this needs the role "+string(need)+"; "+v.caller.Name+" has the role "+string(v.caller.Role))
+		"this needs the role "+string(need)+"; "+v.caller.Name+" has the role "+roleText(v.caller.Role))
 }
 
 // tellForbidden makes the event of a refusal: who, from where and what.
 func (s *server) tellForbidden(v visit, need store.Role, why string) {
 	message := v.caller.Name + " was refused " + v.method + " " + v.path + ": it needs the role " + string(need)
 	data := map[string]any{
-		"method": v.method, "path": v.path, "addr": v.addr, "role": string(v.caller.Role), "need": string(need),
+		"method": v.method, "path": v.path, "addr": v.addr, "role": roleText(v.caller.Role), "need": string(need),
 	}
 	if why != "" {
 		message += " (" + why + ")"

@@ -153,7 +153,7 @@ func (s *server) listArchives(ctx context.Context, in *listArchivesIn) (*out[arc
 // archiveFilter reads a query. A project or stage that is gone still has its
 // archives, so what names none that exists is taken for an id.
 func (s *server) archiveFilter(ctx context.Context, q ArchiveQuery) (store.ArchiveFilter, error) {
-	f := store.ArchiveFilter{HostID: q.Host, InstanceID: q.Instance, PlanID: q.Plan, Text: q.Text}
+	f := store.ArchiveFilter{HostID: q.Host, InstanceID: q.Instance, PlanID: q.Plan, Text: q.Text, Among: visible(ctx)}
 	for _, state := range q.State {
 		f.States = append(f.States, store.ArchiveState(state))
 	}

@@ -15,9 +15,12 @@ type sessionJSON struct {
 	State     string `json:"state" enum:"setup,anonymous,user" doc:"setup: nobody exists yet; anonymous: sign in first"`
 	Name      string `json:"name,omitempty"`
 	Actor     string `json:"actor,omitempty" doc:"as it stands in events: user:anna, token:ci"`
-	Role      string `json:"role,omitempty" enum:"viewer,operator,admin"`
+	Role      string `json:"role,omitempty" enum:"none,viewer,operator,admin" doc:"in all projects; none: only in single ones"`
+	Most      string `json:"most,omitempty" enum:"none,viewer,operator,admin" doc:"the highest role, be it in one project only"`
+	MustEnrol bool   `json:"must_enrol,omitempty" doc:"nothing is open before a second factor is set up"`
 	Version   string `json:"version"`
 	ExpiresAt moment `json:"expires_at"`
+	Provider  string `json:"provider,omitempty" doc:"the button of the identity provider; absent: there is none"`
 	Banner    string `json:"banner,omitempty" doc:"a warning to show"`
 }
 
@@ -30,7 +33,8 @@ type sessionOut struct {
 func (s *server) session(ctx context.Context, _ *none) (*out[sessionJSON], error) {
 	v := visitOf(ctx)
 	if v.known {
-		return answer(s.sessionOf(v, v.caller, time.Time{})), nil
+		body, err := s.sessionOf(ctx, v, v.caller, time.Time{})
+		return answer(body), err
 	}
 	users, err := s.d.DB.UserCount(ctx)
 	if err != nil {
@@ -39,15 +43,20 @@ func (s *server) session(ctx context.Context, _ *none) (*out[sessionJSON], error
 	body := sessionJSON{State: "anonymous", Version: s.d.Version, Banner: bannerOf(v)}
 	if users == 0 {
 		body.State = "setup"
+		return answer(body), nil
+	}
+	if body.Provider, err = s.providerButton(ctx); err != nil {
+		return nil, err
 	}
 	return answer(body), nil
 }
 
-func (s *server) sessionOf(v visit, c auth.Caller, expires time.Time) sessionJSON {
+func (s *server) sessionOf(ctx context.Context, v visit, c auth.Caller, expires time.Time) (sessionJSON, error) {
+	most, err := s.d.Auth.HighestRole(ctx, c)
 	return sessionJSON{
-		State: "user", Name: c.Name, Actor: c.Actor, Role: string(c.Role), Version: s.d.Version,
+		State: "user", Name: c.Name, Actor: c.Actor, Role: roleText(c.Role), Most: roleText(most), MustEnrol: c.MustEnrol, Version: s.d.Version,
 		ExpiresAt: moment(expires), Banner: bannerOf(v),
-	}
+	}, err
 }
 
 func bannerOf(v visit) string {
@@ -60,6 +69,7 @@ func bannerOf(v visit) string {
 type credentials struct {
 	Name     string `json:"name" minLength:"1" maxLength:"100"`
 	Password string `json:"password" minLength:"1" maxLength:"1000" writeOnly:"true"`
+	Code     string `json:"code,omitempty" maxLength:"40" writeOnly:"true" doc:"of the second factor, or a recovery code, once a problem second_factor asked for it"`
 }
 
 type loginIn struct{ Body credentials }
@@ -87,7 +97,7 @@ func (s *server) setup(ctx context.Context, in *setupIn) (*sessionOut, error) {
 
 func (s *server) signIn(ctx context.Context, c credentials) (*sessionOut, error) {
 	v := visitOf(ctx)
-	token, sess, err := s.d.Auth.Login(ctx, c.Name, c.Password, v.userAgent, v.addr)
+	token, sess, err := s.d.Auth.SignIn(ctx, auth.Credentials{Name: c.Name, Password: c.Password, Code: c.Code}, v.userAgent, v.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +105,11 @@ func (s *server) signIn(ctx context.Context, c credentials) (*sessionOut, error)
 	if err != nil {
 		return nil, err
 	}
-	return &sessionOut{
-		SetCookie: sessionCookie(v.https, token, sess.ExpiresAt),
-		Body:      s.sessionOf(v, caller, sess.ExpiresAt),
-	}, nil
+	body, err := s.sessionOf(ctx, v, caller, sess.ExpiresAt)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionOut{SetCookie: sessionCookie(v.https, token, sess.ExpiresAt), Body: body}, nil
 }
 
 func sessionCookie(https bool, token string, expires time.Time) http.Cookie {
@@ -108,8 +119,13 @@ func sessionCookie(https bool, token string, expires time.Time) http.Cookie {
 	}
 }
 
+type logoutJSON struct {
+	GoOn string `json:"go_on,omitempty" doc:"where the identity provider ends its own session: send the browser there"`
+}
+
 type logoutOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      logoutJSON
 }
 
 // logout ends the session. A token has none: it is revoked instead.
@@ -124,7 +140,7 @@ func (s *server) logout(ctx context.Context, _ *none) (*logoutOut, error) {
 	}
 	gone := sessionCookie(v.https, "", time.Unix(1, 0))
 	gone.MaxAge = -1
-	return &logoutOut{SetCookie: gone}, nil
+	return &logoutOut{SetCookie: gone, Body: logoutJSON{GoOn: s.providerSignOut(ctx, v.caller.UserID)}}, nil
 }
 
 type tokenJSON struct {
@@ -146,7 +162,7 @@ func tokenOf(t store.Token) tokenJSON {
 }
 
 func (s *server) listTokens(ctx context.Context, _ *none) (*out[list[tokenJSON]], error) {
-	tokens, err := s.d.DB.Tokens(ctx)
+	tokens, err := s.tokensShown(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +181,10 @@ func (s *server) createToken(ctx context.Context, in *createTokenIn) (*out[token
 	if !in.Body.ExpiresAt.IsZero() && !in.Body.ExpiresAt.After(time.Now()) {
 		return nil, invalid("body.expires_at", "it must lie in the future")
 	}
-	secret, token, err := s.d.Auth.CreateToken(ctx, in.Body.Name, store.Role(in.Body.Role), in.Body.ExpiresAt, actorOf(ctx))
+	n := auth.NewToken{Name: in.Body.Name, Role: store.Role(in.Body.Role), Expires: in.Body.ExpiresAt}
+	secret, token, err := s.d.Auth.IssueToken(ctx, n, byVisit(ctx))
 	if err != nil {
-		return nil, err
+		return nil, wrongFields("body", err)
 	}
 	made := tokenOf(token)
 	made.Secret = secret
@@ -175,5 +192,13 @@ func (s *server) createToken(ctx context.Context, in *createTokenIn) (*out[token
 }
 
 func (s *server) revokeToken(ctx context.Context, in *ByID) (*none, error) {
-	return nil, s.d.Auth.RevokeToken(ctx, in.ID, actorOf(ctx))
+	c := visitOf(ctx).caller
+	owner := c.UserID
+	switch {
+	case c.Role.Covers(admin):
+		owner = ""
+	case owner == "":
+		return nil, store.ErrNotFound // a token of the daemon has none of its own
+	}
+	return nil, s.d.Auth.RevokeToken(ctx, in.ID, owner, c.Actor)
 }

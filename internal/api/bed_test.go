@@ -29,6 +29,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/sso"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -91,7 +92,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 
 	b.deps = Deps{
 		DB: b.db, Bus: b.bus, Fleet: fleet, Hosts: hosts.New(b.db, fleet, log), Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
-		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
+		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), SSO: sso.NewFlows(), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		Meter:             usage.New(b.db, fleet, log),
 		DataDir:           t.TempDir(),
 		Backups:           backup.New(b.db, backup.Options{Folder: filepath.Join(t.TempDir(), "backups"), Data: t.TempDir(), Keep: 2}, log),

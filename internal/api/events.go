@@ -51,7 +51,7 @@ type EventQuery struct {
 // filter reads a query. A project or stage that is gone still has its events, so
 // what names none that exists is taken for an id.
 func (s *server) eventFilter(ctx context.Context, q EventQuery) (store.EventFilter, error) {
-	f := store.EventFilter{ProjectID: q.Project, StageID: q.Stage, InstanceID: q.Instance, HostID: q.Host, Actor: q.Actor, Text: q.Text}
+	f := store.EventFilter{ProjectID: q.Project, StageID: q.Stage, InstanceID: q.Instance, HostID: q.Host, Actor: q.Actor, Text: q.Text, Among: visible(ctx)}
 	for _, v := range q.Severity {
 		f.Severities = append(f.Severities, store.Severity(v))
 	}
@@ -117,7 +117,7 @@ func (s *server) listEvents(ctx context.Context, in *listEventsIn) (*out[list[ev
 func wanted(f store.EventFilter) func(store.Event) bool {
 	text := strings.ToLower(f.Text)
 	return func(e store.Event) bool {
-		return among(f.Severities, e.Severity) && among(f.Sources, e.Source) &&
+		return f.Among.Has(e.ProjectID) && among(f.Severities, e.Severity) && among(f.Sources, e.Source) &&
 			same(f.ProjectID, e.ProjectID) && same(f.StageID, e.StageID) &&
 			same(f.InstanceID, e.InstanceID) && same(f.HostID, e.HostID) && same(f.Actor, e.Actor) &&
 			(text == "" || strings.Contains(strings.ToLower(e.Message), text))

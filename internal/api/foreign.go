@@ -214,7 +214,7 @@ func adoptedOf(ctx context.Context, d adopt.Adopted) adoptedJSON {
 		Project: d.Project.Name, ProjectID: d.Project.ID, Stage: d.Stage.Name, StageID: d.Stage.ID, StageKind: string(d.Stage.Kind),
 		MakesProject: d.MadeProject, MakesStage: d.MadeStage, Image: i.Image, ImageTag: i.ImageTag,
 		Status: string(i.Status), Class: string(v.Class), LastAliveAt: moment(v.LastAlive), DaysStale: v.DaysStale, Evidence: string(v.Evidence),
-		StaleAfter: d.StaleAfter.String(), Stale: v.Stale, Reason: v.Reason, Spec: specOf(i.Spec, seesPlain(ctx)),
+		StaleAfter: d.StaleAfter.String(), Stale: v.Stale, Reason: v.Reason, Spec: specOf(i.Spec, seesPlain(ctx, d.Project.ID)),
 		Left: append([]string{}, d.Left...), Warnings: append([]string{}, d.Warnings...),
 	}
 }

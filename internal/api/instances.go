@@ -111,7 +111,7 @@ type listInstancesIn struct {
 }
 
 func (s *server) listInstances(ctx context.Context, in *listInstancesIn) (*out[list[instanceJSON]], error) {
-	f := store.InstanceFilter{HostID: in.Host, Text: in.Text}
+	f := store.InstanceFilter{HostID: in.Host, Text: in.Text, Among: visible(ctx)}
 	var err error
 	if f.ProjectID, err = s.projectFilter(ctx, "query.project", in.Project); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (s *server) getInstance(ctx context.Context, in *ByID) (*versioned[instance
 		return nil, err
 	}
 	item := instanceOf(v)
-	shown := specOf(spec, seesPlain(ctx))
+	shown := specOf(spec, seesPlain(ctx, v.ProjectID))
 	item.Spec = &shown
 	if item.Domains, err = s.d.DB.RoutesOf(ctx, in.ID); err != nil {
 		return nil, err

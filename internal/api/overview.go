@@ -70,7 +70,7 @@ func (s *server) overview(ctx context.Context, _ *none) (*out[overviewJSON], err
 }
 
 func (s *server) addStaleFigures(ctx context.Context, now time.Time, body *overviewJSON) error {
-	figures, err := s.d.DB.StaleByProject(ctx, now)
+	figures, err := s.d.DB.StaleByProject(ctx, now, visible(ctx))
 	if err != nil {
 		return err
 	}
@@ -94,17 +94,21 @@ func (s *server) addStaleFigures(ctx context.Context, now time.Time, body *overv
 }
 
 func (s *server) addArchiveFigures(ctx context.Context, _ time.Time, body *overviewJSON) (err error) {
-	body.Archives, body.ArchiveBytes, err = s.d.DB.ArchiveTotals(ctx, store.ArchiveFilter{})
+	body.Archives, body.ArchiveBytes, err = s.d.DB.ArchiveTotals(ctx, store.ArchiveFilter{Among: visible(ctx)})
 	return err
 }
 
 func (s *server) addFailedDeploys(ctx context.Context, now time.Time, body *overviewJSON) error {
-	failed, err := s.d.DB.FailedDeploys(ctx, now.Add(-day), failedShown)
+	failed, err := s.d.DB.FailedDeploysAmong(ctx, visible(ctx), now.Add(-day), failedShown)
 	body.FailedDeploys = listOf(failed, "", deployOf).Items
 	return err
 }
 
 func (s *server) addHosts(ctx context.Context, _ time.Time, body *overviewJSON) error {
+	if visible(ctx) != nil { // hosts are of no one project
+		body.Hosts = []overviewHostJSON{}
+		return nil
+	}
 	hosts, err := s.d.DB.Hosts(ctx)
 	if err != nil {
 		return err
@@ -154,6 +158,9 @@ func (s *server) addAutomatic(ctx context.Context, now time.Time, body *overview
 		return err
 	}
 	body.AutoCleanup = settings.AutoCleanup
+	if visible(ctx) != nil { // a plan may hold what is not theirs to see
+		return nil
+	}
 	plans, err := s.d.DB.AutomaticPlans(ctx, now)
 	if err != nil || len(plans) == 0 {
 		return err

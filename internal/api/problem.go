@@ -20,6 +20,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
+	"github.com/tiny-forge/docker-watcher/internal/sso"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -89,6 +90,10 @@ const (
 	codeNotAdopted       = "not_adopted"
 	codeNotAccepted      = "not_accepted"
 	codeNotServed        = "not_served"
+	codeLastAdmin        = "last_admin"
+	codeFactor           = "second_factor"
+	codeMustEnrol        = "must_enrol"
+	codeProvider         = "provider_unavailable"
 )
 
 const (
@@ -97,6 +102,7 @@ const (
 	hintFrozen    = "see 'docker-watcher hosts': an admin can accept what changed"
 	hintNotServed = "it is saved; the former table is served meanwhile: 'docker-watcher proxy state' says what is in the way"
 	hintDisabled  = "an admin puts it to use again: docker-watcher hosts enable NAME"
+	hintProvider  = "sign in with name and password meanwhile; the log of the daemon says what is wrong, and the next sign-in asks the provider anew"
 	hintThrottle  = "wait a minute and try again"
 )
 
@@ -261,6 +267,20 @@ var problems = []problemRule{
 	{err: auth.ErrSetUp, status: http.StatusConflict, code: codeSetUp},
 	{err: auth.ErrWeak, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.password"},
 	{err: auth.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.name"},
+	{err: sso.ErrOff, status: http.StatusConflict, code: codeWrongState, fixed: sso.ErrOff.Error(), hint: "an admin sets one up: docker-watcher identity-provider set, or Settings, Identity provider"},
+	{err: sso.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeProvider, fixed: sso.ErrUnavailable.Error(), hint: hintProvider},
+	{err: sso.ErrNotAllowed, status: http.StatusForbidden, code: codeForbidden},
+	{err: sso.ErrBroken, status: http.StatusUnauthorized, code: codeUnauthenticated},
+	{err: sso.ErrDeclined, status: http.StatusUnauthorized, code: codeUnauthenticated, fixed: sso.ErrDeclined.Error()},
+	{err: auth.ErrNameTaken, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNameTaken.Error()},
+	{err: auth.ErrNotInvited, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNotInvited.Error()},
+	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
+	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
+	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password"},
+	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code"},
+	{err: auth.ErrFactorWrong, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorWrong.Error()},
+	{err: auth.ErrFactorSet, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrFactorSet.Error()},
+	{err: auth.ErrNoFactor, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoFactor.Error()},
 	{err: auth.ErrThrottled, status: http.StatusTooManyRequests, code: codeTooMany, hint: hintThrottle},
 
 	{err: docker.ErrAbsent, status: http.StatusConflict, code: codeHostDisabled, hint: hintDisabled},

@@ -61,7 +61,7 @@ func (m Match) check(revision int64) error {
 }
 
 func (s *server) listProjects(ctx context.Context, in *PageQuery) (*out[list[projectJSON]], error) {
-	projects, next, err := s.d.DB.Projects(ctx, in.page())
+	projects, next, err := s.d.DB.ProjectsAmong(ctx, visible(ctx), in.page())
 	if err != nil {
 		return nil, err
 	}

@@ -310,7 +310,7 @@ type listRoutesIn struct {
 
 func (s *server) listStageRoutes(ctx context.Context, in *listRoutesIn) (*out[list[routeJSON]], error) {
 	f := in.filter()
-	f.ProjectID, f.StageID, f.InstanceID, f.LeadsTo = in.ProjectID, in.StageID, in.InstanceID, store.RouteTarget(in.LeadsTo)
+	f.ProjectID, f.StageID, f.InstanceID, f.LeadsTo, f.Among = in.ProjectID, in.StageID, in.InstanceID, store.RouteTarget(in.LeadsTo), visible(ctx)
 	return s.routesPage(ctx, f, in.page())
 }
 

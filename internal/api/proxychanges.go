@@ -230,11 +230,15 @@ type createRouteIn struct {
 
 func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned[routeJSON], error) {
 	stage, err := s.d.DB.Stage(ctx, in.Body.StageID)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !visible(ctx).Has(stage.ProjectID) {
 		return nil, invalid("body.stage_id", "there is no such stage")
 	}
 	if err != nil {
 		return nil, err
+	}
+	if v := visitOf(ctx); !roleIn(ctx, stage.ProjectID).Covers(operator) {
+		s.tellForbidden(v, operator, "")
+		return nil, forbidden(v, operator)
 	}
 	inst, err := s.servingOf(ctx, stage, in.Body.InstanceID)
 	if err != nil {

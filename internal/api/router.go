@@ -26,6 +26,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/sso"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/usage"
@@ -51,6 +52,7 @@ type Deps struct {
 	// Registries are asked for what they have; see main for how each is reached.
 	Registries *registry.Registries
 	Auth       *auth.Service
+	SSO        *sso.Flows
 	Scheduler  *schedule.Scheduler
 	Meter      *usage.Meter
 	Backups    *backup.Keeper
@@ -128,7 +130,7 @@ const (
 // routes is the whole API. The role stands here and nowhere else: the middleware
 // and the OpenAPI document both read it.
 func (s *server) routes() []route {
-	return []route{
+	return append([]route{
 		{get, "/healthz", anyone, "health", "The daemon lives", to(s.health)},
 		{get, "/readyz", anyone, "readiness", "The daemon can do its work, or why not", ready(s.readiness)},
 		{get, "/metrics", viewer, "metrics", "Figures for Prometheus", streamed("text/plain", s.showMetrics)},
@@ -138,9 +140,9 @@ func (s *server) routes() []route {
 		{post, "/api/session", anyone, "login", "Sign in with name and password", to(s.login)},
 		{remove, "/api/session", viewer, "logout", "Sign out", to(s.logout)},
 		{post, "/api/setup", anyone, "setup", "Spend the one-time setup code: make the first admin", to(s.setup)},
-		{get, "/api/tokens", admin, "list-tokens", "List the API tokens", to(s.listTokens)},
-		{post, "/api/tokens", admin, "create-token", "Make an API token; its secret is told once", created(s.createToken)},
-		{remove, "/api/tokens/{id}", admin, "revoke-token", "End an API token", to(s.revokeToken)},
+		{get, "/api/tokens", viewer, "list-tokens", "List my API tokens; an admin sees all", to(s.listTokens)},
+		{post, "/api/tokens", viewer, "create-token", "Make an API token of my own; its secret is told once", created(s.createToken)},
+		{remove, "/api/tokens/{id}", viewer, "revoke-token", "End an API token", to(s.revokeToken)},
 
 		{get, "/api/projects", viewer, "list-projects", "List the projects", to(s.listProjects)},
 		{post, "/api/projects", admin, "create-project", "Make a project", created(s.createProject)},
@@ -308,7 +310,7 @@ func (s *server) routes() []route {
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},
 		{get, "/api/events/export", viewer, "export-events", "The event log as a file, newest first: one JSON object a line, or CSV", streamed("application/x-ndjson", s.exportEvents)},
 		{get, "/api/events/stream", viewer, "stream-events", "Events as they happen (text/event-stream)", streamed("text/event-stream", s.streamEvents)},
-	}
+	}, append(s.peopleRoutes(), s.providerRoutes()...)...)
 }
 
 // to mounts a handler. What it returns as an error becomes a problem.

@@ -24,6 +24,7 @@ type settingsJSON struct {
 	PollInterval         string `json:"poll_interval" doc:"how often registries are asked for the tags of stages that do not say it themselves"`
 	TrustedProxies       string `json:"trusted_proxies" doc:"networks of the proxies before the built-in one whose X-Forwarded headers are believed"`
 	RefusedTargets       string `json:"refused_targets" doc:"networks that no route may lead to, beside those that never may"`
+	RequireFactor        bool   `json:"require_second_factor" doc:"whoever signs in by a password needs a second factor"`
 	UpdatedAt            moment `json:"updated_at"`
 	ScanIntervalSeconds  int64  `json:"scan_interval_seconds" doc:"in force now"`
 }
@@ -42,6 +43,7 @@ type settingsChange struct {
 	PollInterval         string `json:"poll_interval,omitempty" doc:"from 30s to 7d"`
 	TrustedProxies       string `json:"trusted_proxies,omitempty" doc:"with commas between them, such as 10.0.0.0/8, 192.168.1.7"`
 	RefusedTargets       string `json:"refused_targets,omitempty" doc:"as trusted_proxies"`
+	RequireFactor        bool   `json:"require_second_factor,omitempty" doc:"whoever signs in by a password needs a second factor"`
 }
 
 func settingsBody[I, O any](fn func(context.Context, *I) (*O, error)) mounter {
@@ -64,7 +66,7 @@ func (s *server) getSettings(ctx context.Context, _ *none) (*out[settingsJSON], 
 		StaleThresholdDays: now.StaleThresholdDays, ScanInterval: text, EventRetentionDays: now.EventRetentionDays,
 		ArchiveRetentionDays: now.ArchiveRetentionDays, PlanMaxItems: now.PlanMaxItems, MassChangePercent: now.MassChangePercent,
 		AutoCleanup: now.AutoCleanup, AutoWarmUp: warmUp, ArchiveLayerMaxBytes: now.ArchiveLayerMax, PollInterval: store.SpanText(now.PollInterval),
-		TrustedProxies: now.TrustedProxies, RefusedTargets: now.RefusedTargets, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
+		TrustedProxies: now.TrustedProxies, RefusedTargets: now.RefusedTargets, RequireFactor: now.RequireFactor, UpdatedAt: moment(now.UpdatedAt), ScanIntervalSeconds: int64(interval.Seconds()),
 	}), nil
 }
 

@@ -137,4 +137,6 @@ func freshPower(spec, former store.Spec) []string {
 }
 
 // seesPlain tells whether the caller is shown the values of variables that are not secret.
-func seesPlain(ctx context.Context) bool { return visitOf(ctx).caller.Role.Covers(operator) }
+func seesPlain(ctx context.Context, projectID string) bool {
+	return roleIn(ctx, projectID).Covers(operator)
+}

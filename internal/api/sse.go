@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 
@@ -36,7 +37,7 @@ func (s *server) stream(hc huma.Context, about string, tell func(context.Context
 	w.WriteHeader(http.StatusOK)
 	out := newSteadyWriter(w)
 	defer out.finish()
-	err := tell(ctx, &feed{out: out, admitted: s.stillAdmitted(r)})
+	err := tell(ctx, &feed{out: out, admitted: s.stillAdmitted(hc.Context(), r)})
 	switch {
 	case err == nil, ctx.Err() != nil, errors.Is(err, errReaderGone), errors.Is(err, events.ErrClosed), errors.Is(err, errSignedOut):
 	case errors.Is(err, events.ErrLagged):
@@ -74,13 +75,18 @@ func (f *feed) beat() error {
 }
 
 // stillAdmitted asks whether the caller of a stream could still open it.
-func (s *server) stillAdmitted(r *http.Request) func() error {
+func (s *server) stillAdmitted(asked context.Context, r *http.Request) func() error {
+	then := visitOf(asked).powers
 	return func() error {
 		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)
 		defer cancel()
 		caller, err := s.identify(r.WithContext(ctx), newVisit(r).https)
-		if err != nil || !caller.Role.Covers(viewer) {
+		if err != nil || caller.MustEnrol {
 			return errSignedOut
+		}
+		now, err := s.powersOf(ctx, caller)
+		if err != nil || now.role != then.role || !maps.Equal(now.grants, then.grants) {
+			return errSignedOut // who may yet something comes back, to a stream of that
 		}
 		return nil
 	}

@@ -63,7 +63,7 @@ func (s *server) diffStage(ctx context.Context, in *diffStageIn) (*out[stageDiff
 	}
 	shown := stageDiffJSON{StageID: st.ID, Image: w.Image, Tag: w.Tag, Instances: make([]instanceDiffJSON, 0, len(found))}
 	for _, c := range found {
-		shown.Instances = append(shown.Instances, instanceDiffOf(c, seesPlain(ctx)))
+		shown.Instances = append(shown.Instances, instanceDiffOf(c, seesPlain(ctx, st.ProjectID)))
 	}
 	return answer(shown), nil
 }

@@ -65,7 +65,7 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 	if err != nil {
 		return nil, err
 	}
-	stages, err := s.d.DB.Stages(ctx, projectID)
+	stages, err := s.d.DB.StagesAmong(ctx, visible(ctx), projectID)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *server) listStages(ctx context.Context, in *listStagesIn) (*out[list[st
 			}
 			names[p.ID] = p.Name
 		}
-		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], hostNames[st.HostID], polls[st.ID], seesPlain(ctx)))
+		l.Items = append(l.Items, stageOf(st, names[st.ProjectID], hostNames[st.HostID], polls[st.ID], seesPlain(ctx, st.ProjectID)))
 	}
 	return answer(l), nil
 }
@@ -109,7 +109,7 @@ func (s *server) getStage(ctx context.Context, in *ByID) (*versioned[stageJSON],
 	if err != nil {
 		return nil, err
 	}
-	return atRevision(stageOf(st, p.Name, h.Name, polls[st.ID], seesPlain(ctx)), st.Revision), nil
+	return atRevision(stageOf(st, p.Name, h.Name, polls[st.ID], seesPlain(ctx, st.ProjectID)), st.Revision), nil
 }
 
 const (
@@ -365,7 +365,7 @@ func (s *server) projectFilter(ctx context.Context, location, idOrName string) (
 		return "", nil
 	}
 	p, err := s.findProject(ctx, idOrName)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !visible(ctx).Has(p.ID) {
 		return "", invalid(location, "there is no project "+idOrName)
 	}
 	return p.ID, err
@@ -380,7 +380,7 @@ func (s *server) stageFilter(ctx context.Context, location, projectID, idOrName 
 	if errors.Is(err, store.ErrNotFound) && projectID != "" {
 		st, err = s.d.DB.StageByName(ctx, projectID, idOrName)
 	}
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !visible(ctx).Has(st.ProjectID) {
 		return "", newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done").
 			field(location, "there is no stage "+idOrName).hint("a stage's name needs its project beside it")
 	}

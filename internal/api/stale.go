@@ -150,7 +150,7 @@ func (s *server) listStale(ctx context.Context, in *listStaleIn) (*out[staleList
 	if err != nil {
 		return nil, err
 	}
-	f.Sort = store.StaleSort(in.Sort)
+	f.Sort, f.Among = store.StaleSort(in.Sort), visible(ctx)
 	views, next, total, err := s.d.DB.StaleInstances(ctx, f, in.page())
 	if err != nil {
 		return nil, err

@@ -181,7 +181,7 @@ type instanceUsageJSON struct {
 
 // listUsage answers what the running instances use. A call asks engines about so many only; see usage.Survey.
 func (s *server) listUsage(ctx context.Context, in *listUsageIn) (*out[list[instanceUsageJSON]], error) {
-	f := store.InstanceFilter{HostID: in.Host, Statuses: []store.Status{store.StatusRunning, store.StatusRestarting, store.StatusPaused}}
+	f := store.InstanceFilter{HostID: in.Host, Among: visible(ctx), Statuses: []store.Status{store.StatusRunning, store.StatusRestarting, store.StatusPaused}}
 	var err error
 	if f.ProjectID, err = s.projectFilter(ctx, "query.project", in.Project); err != nil {
 		return nil, err

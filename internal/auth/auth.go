@@ -28,15 +28,29 @@ var (
 	ErrWeak      = errors.New("too weak a password: at least 12 characters")
 	ErrInvalid   = errors.New("invalid")
 	ErrThrottled = errors.New("too many attempts: wait a minute and try again")
+
+	ErrLastAdmin     = errors.New("this is the last admin who can sign in: make another one first")
+	ErrNoPassword    = errors.New("this user has no password: they sign in by an identity provider or have not used their link yet")
+	ErrWrongPassword = errors.New("that is not your password")
+
+	ErrNameTaken  = errors.New("a user of your name comes in by a password here: ask an admin to rename or remove that one, or to make one for the identity provider")
+	ErrNotInvited = errors.New("you are no user here yet: ask an admin to make one of your name for the identity provider")
+
+	ErrFactorNeeded = errors.New("the code of the second factor is missing")
+	ErrFactorWrong  = errors.New("the code is wrong, or was used already: wait for the next one")
+	ErrFactorSet    = errors.New("a second factor is set up already")
+	ErrNoFactor     = errors.New("there is no second factor")
 )
 
 // Caller is who makes a request, once known.
 type Caller struct {
 	Actor     string // "user:anna", "token:ci"
 	Name      string
-	Role      store.Role
-	SessionID string // empty for a token
-	UserID    string
+	Role      store.Role // in all projects; empty: only what grants say
+	SessionID string     // empty for a token
+	UserID    string     // empty for a token of the daemon
+	Most      store.Role // the most that the token of a user may, whatever they may themselves; empty: no bound
+	MustEnrol bool       // may do nothing before a second factor is set up
 }
 
 // Service knows users, sessions and tokens.

@@ -42,7 +42,12 @@ func newFixture(t *testing.T) fixture {
 		}
 	})
 	db.OnCommit(func([]store.Event) {})
-	return fixture{auth.New(db, log), db}
+	return fixture{auth.New(db, log).Cheap(), db}
+}
+
+// Login signs in without a second factor.
+func (f fixture) Login(ctx context.Context, name, password, userAgent, addr string) (string, store.Session, error) {
+	return f.SignIn(ctx, auth.Credentials{Name: name, Password: password}, userAgent, addr)
 }
 
 // setUp makes anna the first admin.
@@ -298,13 +303,13 @@ func TestTokens(t *testing.T) {
 		if _, err := f.ByToken(t.Context(), forever); err != nil {
 			t.Errorf("a token without an end: %v", err)
 		}
-		if err := f.RevokeToken(t.Context(), token.ID, "user:anna"); err != nil {
+		if err := f.RevokeToken(t.Context(), token.ID, "", "user:anna"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.ByToken(t.Context(), forever); !errors.Is(err, auth.ErrDenied) {
 			t.Errorf("after it was revoked: %v", err)
 		}
-		if err := f.RevokeToken(t.Context(), token.ID, "user:anna"); !errors.Is(err, store.ErrNotFound) {
+		if err := f.RevokeToken(t.Context(), token.ID, "", "user:anna"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("revoked twice: %v", err)
 		}
 		if got, want := f.kinds(t), []string{"token.created", "token.created", "token.revoked"}; !slices.Equal(got, want) {

@@ -34,16 +34,16 @@ var errHash = errors.New("not a password hash that we know")
 
 // hasher works out password hashes, a bounded number at once.
 type hasher struct {
-	slots chan struct{}
+	slots  chan struct{}
+	memory uint32 // KiB of a new hash
 	// dummy is what the password of an unknown user is compared with, so that the answer takes as long.
 	dummy func() string
 }
 
 func newHasher() *hasher {
-	return &hasher{
-		slots: make(chan struct{}, hashesAtOnce),
-		dummy: sync.OnceValue(func() string { return encode(rand.Text()) }),
-	}
+	h := &hasher{slots: make(chan struct{}, hashesAtOnce), memory: argonMemory}
+	h.dummy = sync.OnceValue(func() string { return h.encode(rand.Text()) })
+	return h
 }
 
 // hash returns the PHC text of a password.
@@ -53,7 +53,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer release()
-	return encode(password), nil
+	return h.encode(password), nil
 }
 
 // matches compares in constant time. An empty hash stands for an unknown user: same work, never a match.
@@ -83,12 +83,12 @@ func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
 	}
 }
 
-func encode(password string) string {
+func (h *hasher) encode(password string) string {
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // never fails: the runtime ends the process first
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKey)
+	key := argon2.IDKey([]byte(password), salt, argonTime, h.memory, argonThreads, argonKey)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads, b64.EncodeToString(salt), b64.EncodeToString(key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, argonTime, argonThreads, b64.EncodeToString(salt), b64.EncodeToString(key))
 }
 
 func compare(encoded, password string) (bool, error) {

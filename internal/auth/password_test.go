@@ -90,6 +90,30 @@ func TestThrottleKeepsItsSize(t *testing.T) {
 	}
 }
 
+func TestGuessesFromEverywhereAreSlowedDown(t *testing.T) {
+	th := newThrottle()
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	var refused, told int
+	for i := range 130 {
+		ok, tell := th.allow(fmt.Sprintf("198.51.%d.%d:1", i/100, i%100), "anna", now)
+		if !ok {
+			refused++
+		}
+		if tell {
+			told++
+		}
+	}
+	if refused != 30 || told != 1 {
+		t.Errorf("%d of 130 guesses from as many addresses were refused, told %d times", refused, told)
+	}
+	if ok, _ := th.allow("203.0.113.1:1", "bert", now); !ok {
+		t.Error("another name is refused")
+	}
+	if ok, _ := th.allow("203.0.113.1:1", "anna", now.Add(time.Minute)); !ok {
+		t.Error("a minute later it is still shut")
+	}
+}
+
 func TestHostOf(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.7:80":                  "192.0.2.7",

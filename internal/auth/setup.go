@@ -82,6 +82,40 @@ func (s *Service) CreateFirstAdmin(ctx context.Context, code, name, password, ad
 	return user, nil
 }
 
+// adminName is the first admin of an unattended install.
+const adminName = "admin"
+
+// EnsureAdmin makes the first admin with a password that is read only while there is no user; later it changes nothing.
+func (s *Service) EnsureAdmin(ctx context.Context, read func() (string, error)) error {
+	users, err := s.db.UserCount(ctx)
+	if err != nil || users > 0 {
+		return err
+	}
+	password, err := read()
+	if err != nil {
+		return fmt.Errorf("read the password: %w", err)
+	}
+	hash, err := s.newHash(ctx, strings.TrimRight(password, "\r\n"))
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	user := store.User{ID: store.NewID(), Name: adminName, PasswordHash: hash, Role: store.RoleAdmin, CreatedAt: now, UpdatedAt: now}
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertUser(ctx, user); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, store.Event{
+			Time: now, Severity: store.SeverityInfo, Source: store.SourceAuth, Kind: "auth.setup", Actor: systemActor,
+			Message: adminName + " was set up as the first admin by the password file", Data: map[string]any{"user": adminName},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("create the first admin: %w", err)
+	}
+	return nil
+}
+
 // setupReader is the part of the store, or of a transaction, that a setup code is checked against.
 type setupReader interface {
 	UserCount(ctx context.Context) (int, error)

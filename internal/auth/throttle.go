@@ -10,12 +10,15 @@ import (
 )
 
 // Guesses that are allowed at once, and the pace after them: for one name from
-// one address, and for one address whatever the name.
+// one address, for one address whatever the name, and for one name from wherever. The last is wide, so that
+// nobody is easily locked out by strangers, and still no crowd of addresses gets further than some thousand guesses a day.
 const (
 	nameBurst = 5
 	namePace  = 10 * time.Second
 	addrBurst = 30
 	addrPace  = 2 * time.Second
+	wideBurst = 100
+	widePace  = 10 * time.Second
 
 	throttleKeys = 10_000
 	sweepEvery   = time.Second
@@ -49,7 +52,11 @@ func (t *throttle) allow(addr, name string, now time.Time) (ok, tell bool) {
 	defer t.mu.Unlock()
 	t.sweep(now)
 	host := hostOf(addr)
-	for _, a := range []*allowance{t.get(host, addrBurst, addrPace), t.get(host+"|"+name, nameBurst, namePace)} {
+	asked := []*allowance{t.get(host, addrBurst, addrPace), t.get(host+"|"+name, nameBurst, namePace)}
+	if name != "" {
+		asked = append(asked, t.get("|"+name, wideBurst, widePace))
+	}
+	for _, a := range asked {
 		if !a.limiter.AllowN(now, 1) {
 			tell = !a.told
 			a.told = true

@@ -16,6 +16,7 @@ const (
 
 	// touchEvery bounds how often the last use of a token is written.
 	touchEvery   = time.Minute
+	mostTouched  = 10_000
 	touchTimeout = 2 * time.Second
 
 	// adminFile names the token whose secret comes from --admin-token-file.
@@ -44,23 +45,24 @@ func (s *Service) ByToken(ctx context.Context, token string) (Caller, error) {
 	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
 		return Caller{}, fmt.Errorf("the token has %w", ErrExpired)
 	}
+	caller := Caller{Actor: "token:" + t.Name, Name: t.Name, Role: t.Role}
+	if t.UserID != "" {
+		u, err := s.db.User(ctx, t.UserID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && !u.DisabledAt.IsZero() {
+			return Caller{}, ErrDenied
+		}
+		if err != nil {
+			return Caller{}, fmt.Errorf("read the user of a token: %w", err)
+		}
+		caller.UserID, caller.Most, caller.Role = u.ID, t.Role, t.Role.Least(u.Role)
+	}
 	s.touch(ctx, t, now)
-	return Caller{Actor: "token:" + t.Name, Name: t.Name, Role: t.Role}, nil
+	return caller, nil
 }
 
 // touch notes that a token was used. That it could not be written keeps nobody out.
 func (s *Service) touch(ctx context.Context, t store.Token, now time.Time) {
-	s.mu.Lock()
-	last := s.touched[t.ID]
-	if t.LastUsedAt.After(last) {
-		last = t.LastUsedAt
-	}
-	due := now.Sub(last) >= touchEvery
-	if due {
-		s.touched[t.ID] = now
-	}
-	s.mu.Unlock()
-	if !due {
+	if !s.touchDue(t.ID, t.LastUsedAt, now) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, touchTimeout)
@@ -70,8 +72,50 @@ func (s *Service) touch(ctx context.Context, t store.Token, now time.Time) {
 	}
 }
 
-// CreateToken makes an API token ("dw_" + 40 characters), shown once.
+// touchDue says whether the last use of a session or token is to be written now.
+func (s *Service) touchDue(id string, written, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.touched[id]
+	if written.After(last) {
+		last = written
+	}
+	if now.Sub(last) < touchEvery {
+		return false
+	}
+	if len(s.touched) >= mostTouched {
+		clear(s.touched) // of what ended long ago: at worst each is written once more
+	}
+	s.touched[id] = now
+	return true
+}
+
+// NewToken is a token to be made. A zero Expires means never.
+type NewToken struct {
+	Name    string
+	Role    store.Role
+	Expires time.Time
+}
+
+// IssueToken makes a token of the caller's own: it can do no more than they can, now or later, and ends with them.
+func (s *Service) IssueToken(ctx context.Context, n NewToken, by By) (secret string, t store.Token, err error) {
+	most, err := s.HighestRole(ctx, by.Caller)
+	if err != nil {
+		return "", store.Token{}, err
+	}
+	if !most.Covers(n.Role) {
+		return "", store.Token{}, store.FieldError{Field: "role", Reason: "must not be above your own, which is " + roleWord(most)}
+	}
+	return s.makeToken(ctx, n, by.UserID, by.Actor)
+}
+
+// CreateToken makes an API token of the daemon's own ("dw_" + 40 characters), shown once.
 func (s *Service) CreateToken(ctx context.Context, name string, role store.Role, expires time.Time, by string) (secret string, t store.Token, err error) {
+	return s.makeToken(ctx, NewToken{Name: name, Role: role, Expires: expires}, "", by)
+}
+
+func (s *Service) makeToken(ctx context.Context, n NewToken, userID, by string) (secret string, t store.Token, err error) {
+	name, role, expires := n.Name, n.Role, n.Expires
 	now := time.Now().UTC()
 	name = cleanName(name)
 	if err := checkName(name); err != nil {
@@ -87,7 +131,7 @@ func (s *Service) CreateToken(ctx context.Context, name string, role store.Role,
 		return "", store.Token{}, fmt.Errorf("%w: the expiry is not in the future", ErrInvalid)
 	}
 	secret = tokenPrefix + randomText(tokenBytes)
-	t = store.Token{ID: store.NewID(), Name: name, TokenHash: digest(secret), Role: role, CreatedBy: by, CreatedAt: now, ExpiresAt: expires.UTC()}
+	t = store.Token{ID: store.NewID(), Name: name, TokenHash: digest(secret), Role: role, CreatedBy: by, CreatedAt: now, ExpiresAt: expires.UTC(), UserID: userID}
 	if expires.IsZero() {
 		t.ExpiresAt = time.Time{}
 	}
@@ -151,23 +195,20 @@ func (s *Service) dropFormer(ctx context.Context, tx *store.Tx, hash string) (ha
 	return have, nil
 }
 
-// RevokeToken ends a token at once.
-func (s *Service) RevokeToken(ctx context.Context, id, by string) error {
+// RevokeToken ends a token at once. Where an owner is given, another's is store.ErrNotFound.
+func (s *Service) RevokeToken(ctx context.Context, id, owner, by string) error {
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		tokens, err := tx.Tokens(ctx)
+		t, err := tx.Token(ctx, id)
 		if err != nil {
 			return err
 		}
-		for _, t := range tokens {
-			if t.ID != id {
-				continue
-			}
-			if err := tx.DeleteToken(ctx, id); err != nil {
-				return err
-			}
-			return tx.Emit(ctx, tokenEvent(t, tokenRevoked, fmt.Sprintf("token %s (%s) was revoked", t.Name, t.Role), by))
+		if owner != "" && t.UserID != owner {
+			return store.ErrNotFound
 		}
-		return store.ErrNotFound
+		if err := tx.DeleteToken(ctx, id); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, tokenEvent(t, tokenRevoked, fmt.Sprintf("token %s (%s) was revoked", t.Name, t.Role), by))
 	})
 	if err != nil {
 		return fmt.Errorf("revoke token %s: %w", id, err)

@@ -34,15 +34,17 @@ type Config struct {
 	DockerHost     string // unix:///path or tcp://host:port
 	LogLevel       slog.Level
 	LogFormat      LogFormat
-	AdminTokenFile string        // "" or a file whose content is an admin API token
-	ProxyHTTP      string        // host:port of the proxy; "": there is none
-	BackupDir      string        // "": the folder "backups" in Data
-	BackupEvery    time.Duration // 0: none is made by itself
-	BackupKeep     int
-	ProxyHTTPS     string        // host:port of the proxy over TLS; "": there is none
-	ProxySocket    string        // of the data plane, if that is a process of its own; "": it is not
-	ProxyTakeOver  bool          // server proxy: take the place of the one that runs
-	ProxyPatience  time.Duration // server proxy: for what is open when another one takes the place
+	AdminTokenFile string // "" or a file whose content is an admin API token
+	// AdminPasswordFile is "" or a file whose content is the password of the user admin, made at the first start.
+	AdminPasswordFile string
+	ProxyHTTP         string        // host:port of the proxy; "": there is none
+	BackupDir         string        // "": the folder "backups" in Data
+	BackupEvery       time.Duration // 0: none is made by itself
+	BackupKeep        int
+	ProxyHTTPS        string        // host:port of the proxy over TLS; "": there is none
+	ProxySocket       string        // of the data plane, if that is a process of its own; "": it is not
+	ProxyTakeOver     bool          // server proxy: take the place of the one that runs
+	ProxyPatience     time.Duration // server proxy: for what is open when another one takes the place
 
 	ProxyDriver ProxyDriver // what routes are served by
 	Mend        bool        // undo what others change in that
@@ -76,6 +78,7 @@ func options(dockerHost string) []option {
 		{"log-level", "LEVEL", "debug, info, warn or error", "info", func(c *Config, v string) error { return setLevel(&c.LogLevel, v) }},
 		{"log-format", "FORMAT", "text or json, on standard error; auto is text on a terminal and json elsewhere", "auto", func(c *Config, v string) error { return setFormat(&c.LogFormat, v) }},
 		{"admin-token-file", "FILE", "for unattended installs: the file's content (32 characters or more) is an admin API token", "", func(c *Config, v string) error { return setOptional(&c.AdminTokenFile, v) }},
+		{"admin-password-file", "FILE", "for unattended installs: the file's content (12 characters or more) becomes the password of the user admin at the first start; never after it", "", func(c *Config, v string) error { return setOptional(&c.AdminPasswordFile, v) }},
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
 		{"backup-dir", "FOLDER", "where backups of the store go; another disk is the better place; default: backups in --data", "", func(c *Config, v string) error { return setOptional(&c.BackupDir, v) }},
 		{"backup-every", "TIME", "how often one is made by itself, such as 24h; off for never", "24h", func(c *Config, v string) error { return setEvery(&c.BackupEvery, v) }},
@@ -297,6 +300,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("data", c.Data), slog.String("store", Redacted(c.Store)), slog.String("docker_host", c.DockerHost),
 		slog.String("log_level", c.LogLevel.String()), slog.String("log_format", string(c.LogFormat)), slog.String("admin_token_file", c.AdminTokenFile),
+		slog.String("admin_password_file", c.AdminPasswordFile),
 		slog.String("proxy_http", c.ProxyHTTP), slog.String("proxy_https", c.ProxyHTTPS), slog.String("proxy_socket", c.ProxySocket), slog.String("proxy_driver", string(c.ProxyDriver)),
 		slog.String("backup_dir", c.BackupDir), slog.Duration("backup_every", c.BackupEvery), slog.Int("backup_keep", c.BackupKeep),
 	)
@@ -320,8 +324,10 @@ Usage:  server [flags]
         server restore FILE [flags]        put a backup back; the key file must be in --data, and no daemon may run
         server store move TO [flags]       copy the whole store into a new one: a file or postgres://...; no daemon may run
         server proxy [flags]               serves the routes as a process of its own: server proxy --help
+        server user reset NAME [--password-stdin] [--drop-second-factor] [--data FOLDER] [--store FILE|URL]
 
 Start it, open the link that it prints, make the first admin. Stop it with Ctrl-C.
+Whoever has lost their way in is let in again by "server user reset NAME" on this machine, while it runs or not.
 
 Flags (each may be given as an environment variable instead; a flag wins):
 `)

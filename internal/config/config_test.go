@@ -159,7 +159,9 @@ func TestHelpAndVersion(t *testing.T) {
 	if _, err := config.Load([]string{"--version"}, env(nil)); !errors.Is(err, config.ErrVersion) {
 		t.Errorf("error = %v", err)
 	}
-	for _, name := range []string{"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "proxy-http", "backup-dir", "backup-every", "backup-keep"} {
+	for _, name := range []string{
+		"listen", "data", "store", "docker-host", "log-level", "log-format", "admin-token-file", "admin-password-file", "proxy-http", "backup-dir", "backup-every", "backup-keep",
+	} {
 		twin := "DOCKER_WATCHER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		if !strings.Contains(config.Help(), "--"+name) || !strings.Contains(config.Help(), twin) {
 			t.Errorf("help tells nothing of --%s", name)

@@ -97,4 +97,5 @@ type ArchiveFilter struct {
 	Text                                           string
 	States                                         []ArchiveState // none: ready and restored
 	ExpiredBy                                      time.Time      // expired at this moment; zero: all
+	Among                                          Among
 }

@@ -110,6 +110,7 @@ func (f ArchiveFilter) where(a *arguments) (w where) {
 			w.and(c.column + ` = ` + a.add(clean(c.value)))
 		}
 	}
+	f.Among.and(&w, a, `project_id`)
 	states := f.States
 	if len(states) == 0 {
 		states = []ArchiveState{ArchiveReady, ArchiveRestored}

@@ -31,6 +31,7 @@ type EventFilter struct {
 	Actor      string // who did it, such as user:anna
 	Text       string // in the message, case-insensitive
 	From, To   time.Time
+	Among      Among
 }
 
 const eventColumns = `id, time, severity, source, kind, message, project_id, stage_id, instance_id, host_id, actor, data`
@@ -51,6 +52,9 @@ func (q queries) Events(ctx context.Context, f EventFilter, p Page) (items []Eve
 	}
 	if !found {
 		c.Numbers = nil
+	}
+	if f.Among != nil && len(f.Among) == 0 {
+		return nil, "", nil
 	}
 	s := f.search()
 	if len(s.rest) == 0 {
@@ -123,6 +127,7 @@ func (f EventFilter) search() eventSearch {
 		{"instance_id", single(f.InstanceID)},
 		{"stage_id", single(f.StageID)},
 		{"project_id", single(f.ProjectID)},
+		{"project_id", f.Among}, // with one named above, found events are tested for it
 		{"source", sources},
 		{"host_id", single(f.HostID)}, // often the only one there is
 	} {

@@ -17,6 +17,7 @@ type InstanceFilter struct {
 	HostID    string
 	Statuses  []Status
 	Text      string // in name, tag, image or container id
+	Among     Among
 }
 
 // viewColumns are those of an InstanceView; the sealed env is not among them.
@@ -89,6 +90,7 @@ func (q queries) Instances(ctx context.Context, f InstanceFilter, p Page) ([]Ins
 
 func (f InstanceFilter) where(a *arguments) (w where) {
 	w = about(a, f.ProjectID, f.StageID, f.HostID)
+	f.Among.and(&w, a, `i.project_id`)
 	if len(f.Statuses) > 0 {
 		w.and(`i.status IN ` + in(a, plain(f.Statuses)))
 	}

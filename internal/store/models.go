@@ -367,6 +367,7 @@ type Settings struct {
 	TrustedProxies       string        // networks of the proxies before ours whose X-Forwarded headers are believed; empty: none
 	RefusedTargets       string        // networks that no route may lead to, beside those that never may
 	PollInterval         time.Duration // how often registries are asked for the tags of stages that do not say it themselves
+	RequireFactor        bool          // whoever signs in by a password needs a second factor
 	UpdatedAt            time.Time
 }
 
@@ -553,6 +554,14 @@ const (
 // Covers reports whether r may do what needs role need.
 func (r Role) Covers(need Role) bool { return r.rank() > 0 && r.rank() >= need.rank() }
 
+// Least is the smaller of two roles.
+func (r Role) Least(other Role) Role {
+	if r.rank() <= other.rank() {
+		return r
+	}
+	return other
+}
+
 func (r Role) rank() int {
 	switch r {
 	case RoleViewer:
@@ -570,9 +579,17 @@ type User struct {
 	ID           string
 	Name         string
 	PasswordHash string
-	Role         Role
+	Role         Role // for all projects; empty: only what grants say
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	DisabledAt   time.Time // zero: is not
+	SignedInAt   time.Time // last; zero: never
+	LinkHash     string    // of a one-time link that sets the password; empty: there is none
+	LinkUntil    time.Time
+	FactorSince  time.Time // the second factor is asked for since; zero: is not
+	FactorStep   int64     // the newest step of it that was used
+	Provider     string    // the issuer that the user comes in by; empty: by a password
+	Subject      string    // who the user is to that issuer
 }
 
 // Session is a browser that is signed in; only the hash of its token is kept.
@@ -584,6 +601,7 @@ type Session struct {
 	Addr      string
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	SeenAt    time.Time // last; zero: not since it was opened
 }
 
 // Token is an API token; only its hash is kept.
@@ -596,4 +614,5 @@ type Token struct {
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
 	LastUsedAt time.Time
+	UserID     string // whose it is: it can do no more than they can; empty: the daemon's
 }

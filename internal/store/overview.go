@@ -20,7 +20,7 @@ type StaleFigures struct {
 func StaleAges() []time.Duration { return []time.Duration{7 * day, 14 * day, 30 * day, 90 * day} }
 
 // StaleByProject counts the stale instances of each project that has any, in one query, by name.
-func (q queries) StaleByProject(ctx context.Context, now time.Time) ([]StaleFigures, error) {
+func (q queries) StaleByProject(ctx context.Context, now time.Time, m Among) ([]StaleFigures, error) {
 	var a arguments
 	kind := protectionKind(a.add(now.UnixMilli()))
 	kept := kind + ` <> ''`
@@ -29,6 +29,8 @@ func (q queries) StaleByProject(ctx context.Context, now time.Time) ([]StaleFigu
 	for i := range len(ages) + 1 {
 		columns = append(columns, `CAST(SUM(CASE WHEN `+kind+` = '' AND `+ageBetween(&a, now, ages, i)+` THEN 1 ELSE 0 END) AS BIGINT)`)
 	}
+	w := where{`i.stale_since IS NOT NULL`, `i.status <> 'removing'`}
+	m.and(&w, &a, `i.project_id`)
 	return list(ctx, q, "count the stale instances by project", func(r row) (f StaleFigures, err error) {
 		f.ByAge = make([]int, len(ages)+1)
 		to := []any{&f.ProjectID, &f.Project, &f.Count, &f.Kept, &f.Bytes}
@@ -39,7 +41,7 @@ func (q queries) StaleByProject(ctx context.Context, now time.Time) ([]StaleFigu
 	}, `SELECT p.id, p.name, count(*), CAST(SUM(CASE WHEN `+kept+` THEN 1 ELSE 0 END) AS BIGINT),
 		CAST(SUM(CASE WHEN i.size_at IS NOT NULL AND i.size_rw > 0 AND NOT (`+kept+`) THEN i.size_rw ELSE 0 END) AS BIGINT),
 		`+strings.Join(columns, `, `)+` FROM instances i JOIN projects p ON p.id = i.project_id
-		WHERE i.stale_since IS NOT NULL AND i.status <> 'removing' GROUP BY p.id, p.name ORDER BY p.name`, a...)
+		`+w.String()+` GROUP BY p.id, p.name ORDER BY p.name`, a...)
 }
 
 // ageBetween is the condition for the i-th of the ages: last alive at least the bound before it ago, and less than its own.
@@ -59,9 +61,7 @@ func ageBetween(a *arguments, now time.Time, ages []time.Duration, i int) string
 
 // FailedDeploys returns the newest deploys that failed since a moment, at most n.
 func (q queries) FailedDeploys(ctx context.Context, since time.Time, n int) ([]Deploy, error) {
-	return list(ctx, q, "list the failed deploys", scanDeploy,
-		`SELECT `+deployColumns+` FROM deploys WHERE state = $1 AND ended_at > $2 ORDER BY ended_at DESC, id DESC LIMIT $3`,
-		string(DeployFailed), since.UnixMilli(), n)
+	return q.FailedDeploysAmong(ctx, nil, since, n)
 }
 
 // OpenBlind returns the blind intervals that have not ended, of all hosts, oldest first.

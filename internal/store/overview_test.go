@@ -36,7 +36,7 @@ func TestStaleByProject(t *testing.T) {
 		stale(blog, 20, func(i *store.Instance) { i.Status = store.StatusRemoving })       // on its way out
 		stale(blog, 20, func(i *store.Instance) { i.StaleSince = time.Time{} })            // not stale
 
-		got, err := db.StaleByProject(t.Context(), noon)
+		got, err := db.StaleByProject(t.Context(), noon, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

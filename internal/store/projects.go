@@ -36,22 +36,7 @@ func (q queries) ProjectByName(ctx context.Context, name string) (Project, error
 
 // Projects returns a page of the projects, by name.
 func (q queries) Projects(ctx context.Context, p Page) ([]Project, string, error) {
-	c, found, err := parseCursor(p.Cursor, "projects", 0, 1)
-	if err != nil {
-		return nil, "", err
-	}
-	var a arguments
-	var w where
-	if found {
-		w.and(`name > ` + a.add(c.Texts[0]))
-	}
-	items, err := list(ctx, q, "list the projects", scanProject,
-		`SELECT `+projectColumns+` FROM projects`+w.String()+` ORDER BY name LIMIT `+a.add(p.limit()+1), a...)
-	if err != nil {
-		return nil, "", err
-	}
-	items, next := cut(items, p.limit(), func(p Project) cursor { return cursor{List: "projects", Texts: []string{p.Name}} })
-	return items, next, nil
+	return q.ProjectsAmong(ctx, nil, p)
 }
 
 // InsertProject adds a project; ErrConflict when its name is taken.

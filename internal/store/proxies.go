@@ -58,6 +58,7 @@ type RouteFilter struct {
 	Text                           string // in a domain, a target or the notes
 	Enabled                        *bool
 	LeadsTo                        RouteTarget // of routes of stages only; empty: anything
+	Among                          Among
 	id                             string
 }
 
@@ -125,6 +126,7 @@ func (f RouteFilter) where(a *arguments) where {
 			w.and(`x.` + named.column + ` = ` + a.add(named.id))
 		}
 	}
+	f.Among.and(&w, a, `x.project_id`)
 	if f.Enabled != nil {
 		w.and(`x.enabled = ` + a.add(bit(*f.Enabled)))
 	}

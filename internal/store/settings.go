@@ -51,6 +51,7 @@ const (
 	settingPoll       = "poll_interval"
 	settingTrusted    = "trusted_proxies"
 	settingRefused    = "refused_targets"
+	settingFactor     = "require_second_factor"
 	// settingPolicy is a row beside the settings: what the global policy says.
 	settingPolicy = "cleanup_policy"
 
@@ -123,7 +124,7 @@ func (s Settings) JSON() map[string]any {
 		interval = spanText(s.ScanInterval)
 	}
 	m := map[string]any{
-		settingInterval: interval, settingCleanup: s.AutoCleanup,
+		settingInterval: interval, settingCleanup: s.AutoCleanup, settingFactor: s.RequireFactor,
 		settingWarmUp: spanText(s.AutoWarmUp), settingLayerMax: s.ArchiveLayerMax, settingPoll: spanText(s.PollInterval),
 		settingTrusted: s.TrustedProxies, settingRefused: s.RefusedTargets,
 	}
@@ -172,12 +173,9 @@ func (s *Settings) set(name string, raw json.RawMessage) (reason string) {
 		s.ArchiveLayerMax = n
 		return ""
 	case settingCleanup:
-		switch string(raw) {
-		case "true", "false":
-			s.AutoCleanup = string(raw) == "true"
-			return ""
-		}
-		return "must be true or false"
+		return setTruth(&s.AutoCleanup, raw)
+	case settingFactor:
+		return setTruth(&s.RequireFactor, raw)
 	}
 	for _, w := range wholes {
 		if w.name != name {
@@ -191,6 +189,15 @@ func (s *Settings) set(name string, raw json.RawMessage) (reason string) {
 		return ""
 	}
 	return "is not a setting"
+}
+
+func setTruth(to *bool, raw []byte) (reason string) {
+	switch string(raw) {
+	case "true", "false":
+		*to = string(raw) == "true"
+		return ""
+	}
+	return "must be true or false"
 }
 
 // wholeNumber reads a JSON number; 7.0 and 1e1 are whole, 7.5 and "7" are not.

@@ -216,7 +216,7 @@ func TestSettingsJSONNamesAreThoseOfTheIssue(t *testing.T) {
 		"stale_threshold_days": 7, "scan_interval": "auto", "event_retention_days": 90, "archive_retention_days": 14,
 		"plan_max_items": 50, "mass_change_percent": 50, "auto_cleanup": false, "auto_warm_up": "1h",
 		"archive_layer_max_bytes": int64(1 << 30), "poll_interval": "5m",
-		"trusted_proxies": "", "refused_targets": "",
+		"trusted_proxies": "", "refused_targets": "", "require_second_factor": false,
 	}
 	if diff := cmp.Diff(want, store.DefaultSettings().JSON()); diff != "" {
 		t.Error(diff)

@@ -70,13 +70,7 @@ func (q queries) StageByName(ctx context.Context, projectID, name string) (Stage
 
 // Stages returns the stages of a project, or of all (projectID ""), by name.
 func (q queries) Stages(ctx context.Context, projectID string) ([]Stage, error) {
-	var a arguments
-	var w where
-	if projectID != "" {
-		w.and(`project_id = ` + a.add(projectID))
-	}
-	return list(ctx, q, "list the stages", q.scanStage,
-		`SELECT `+stageColumns+` FROM stages`+w.String()+` ORDER BY project_id, name`, a...)
+	return q.StagesAmong(ctx, nil, projectID)
 }
 
 // InsertStage adds a stage; ErrConflict when its name is taken in the project.

@@ -34,6 +34,7 @@ type StaleFilter struct {
 	Now         time.Time
 	OlderThan   time.Duration // last alive longer ago than this
 	Sort        StaleSort
+	Among       Among
 }
 
 // staleOrder is how a sort is done: the columns of its key, numbers before texts,
@@ -169,7 +170,7 @@ func (q queries) countStale(ctx context.Context, f StaleFilter) (int, error) {
 	var a arguments
 	w := f.where(&a)
 	count := func() (int, error) { return q.count(ctx, w, a) }
-	if q.counted != nil && len(a) == 0 {
+	if q.counted != nil && len(a) == 0 && f.Among == nil {
 		return q.counted.ask(count)
 	}
 	return count()
@@ -212,6 +213,7 @@ func protectionKind(now string) string {
 func (f StaleFilter) where(a *arguments) where {
 	w := where{`i.stale_since IS NOT NULL`, `i.status <> 'removing'`}
 	w = append(w, about(a, f.ProjectID, f.StageID, "")...)
+	f.Among.and(&w, a, `i.project_id`)
 	if f.HostID != "" { // said so that it is no index's: most of what is stale is on one host, and a page must not sort it all
 		w.and(`i.host_id || '' = ` + a.add(f.HostID))
 	}

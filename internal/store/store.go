@@ -81,6 +81,8 @@ type database interface {
 	lock(ctx context.Context) (leaderLock, error)
 	// migrate checks whose database it is and brings its schema up to ours.
 	migrate(ctx context.Context) error
+	// recognise checks the same and changes nothing: the schema must be ours already.
+	recognise(ctx context.Context) error
 	// pools returns where to read and where to write, after migrate.
 	pools() (read, write *sql.DB)
 	// inPlace says whether what is written now will be found at the next start.
@@ -149,15 +151,15 @@ func (db *DB) start(ctx context.Context, o Options) error {
 	}
 	db.counted = &staleCount{writes: &db.instances}
 	db.policies = &policyCache{writes: &db.rules}
-	return db.open(ctx, write, o)
-}
-
-// open reads what a database says of itself, and writes it on first use.
-func (db *DB) open(ctx context.Context, write *sql.DB, o Options) error {
 	known, err := db.meta(ctx)
 	if err != nil {
 		return err
 	}
+	return db.open(ctx, write, o, known)
+}
+
+// open takes what a database says of itself, and writes it on first use.
+func (db *DB) open(ctx context.Context, write *sql.DB, o Options, known map[string]string) (err error) {
 	proof, used := known[metaKeyCheck]
 	if db.seal, err = loadKey(filepath.Join(o.DataDir, keyFile), !used); err != nil {
 		return err

@@ -5,15 +5,20 @@ import (
 	"time"
 )
 
-const tokenColumns = `id, name, token_hash, role, created_by, created_at, expires_at, last_used_at`
+const tokenColumns = `id, name, token_hash, role, created_by, created_at, expires_at, last_used_at, user_id`
 
 func scanToken(r row) (t Token, err error) {
-	return t, r.Scan(&t.ID, &t.Name, &t.TokenHash, &t.Role, &t.CreatedBy, at{&t.CreatedAt}, at{&t.ExpiresAt}, at{&t.LastUsedAt})
+	return t, r.Scan(&t.ID, &t.Name, &t.TokenHash, &t.Role, &t.CreatedBy, at{&t.CreatedAt}, at{&t.ExpiresAt}, at{&t.LastUsedAt}, text{&t.UserID})
 }
 
 // Tokens returns every API token, by name.
 func (q queries) Tokens(ctx context.Context) ([]Token, error) {
 	return list(ctx, q, "list the tokens", scanToken, `SELECT `+tokenColumns+` FROM tokens ORDER BY name`)
+}
+
+// Token returns one API token.
+func (q queries) Token(ctx context.Context, id string) (Token, error) {
+	return one(ctx, q, "read token "+id, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1`, id)
 }
 
 // TokenByHash returns the token of a hash; also one that has expired.
@@ -23,8 +28,8 @@ func (q queries) TokenByHash(ctx context.Context, hash string) (Token, error) {
 
 // InsertToken adds a token; ErrConflict when the name is taken.
 func (tx *Tx) InsertToken(ctx context.Context, t Token) error {
-	_, err := tx.exec(ctx, "add token "+t.Name, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		t.ID, clean(t.Name), t.TokenHash, string(t.Role), clean(t.CreatedBy), orNow(t.CreatedAt, now()), millis(t.ExpiresAt), millis(t.LastUsedAt))
+	_, err := tx.exec(ctx, "add token "+t.Name, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		t.ID, clean(t.Name), t.TokenHash, string(t.Role), clean(t.CreatedBy), orNow(t.CreatedAt, now()), millis(t.ExpiresAt), millis(t.LastUsedAt), optional(t.UserID))
 	return err
 }
 

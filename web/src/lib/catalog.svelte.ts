@@ -1,5 +1,6 @@
 import { listHosts, listProjects, listStages } from './api/client';
 import { Resource } from './live/resource.svelte';
+import { who } from './session.svelte';
 
 const walk = ['preview', 'dev', 'staging', 'production'];
 
@@ -7,7 +8,7 @@ const walk = ['preview', 'dev', 'staging', 'production'];
 class Catalog {
   projects = new Resource(async () => (await listProjects()).items, { topics: ['projects'] });
   stages = new Resource(async () => (await listStages()).items, { topics: ['stages', 'projects'] });
-  hosts = new Resource(async () => (await listHosts()).items, { topics: ['hosts', 'stages'], every: 60_000 });
+  hosts = new Resource(async () => (who.wide ? (await listHosts()).items : []), { topics: ['hosts', 'stages'], every: 60_000 });
 
   #projectNames = $derived(new Map((this.projects.data ?? []).map((p) => [p.id, p.name])));
   #stages = $derived(new Map((this.stages.data ?? []).map((s) => [s.id, s])));

@@ -1,7 +1,7 @@
 import { getSession, onSignedOut, signOut, type Role, type Session } from './api/client';
 import { stream } from './live/stream.svelte';
 
-const rank: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
+const rank: Record<Role, number> = { none: -1, viewer: 0, operator: 1, admin: 2 };
 
 /** Who looks at the page. */
 class Who {
@@ -17,9 +17,14 @@ class Who {
     return this.now?.role ?? 'viewer';
   }
 
-  /** Whether a role is enough for what needs another. */
+  /** Sees all projects, and what belongs to none. */
+  get wide(): boolean {
+    return this.role !== 'none';
+  }
+
+  /** Whether the role, be it in one project only, is enough for what needs another. The server asks anew for each project. */
   can(needed: Role): boolean {
-    return rank[this.role] >= rank[needed];
+    return Math.max(rank[this.role], rank[this.now?.most ?? 'none']) >= rank[needed];
   }
 
   async load() {
@@ -28,15 +33,15 @@ class Who {
 
   take(s: Session) {
     this.now = s;
-    if (s.state === 'user') {
+    if (s.state === 'user' && !s.must_enrol) {
       this.lost = false;
       stream.start(s.version);
     } else stream.stop();
   }
 
   async leave() {
-    await signOut();
-    location.assign('/');
+    const { go_on } = await signOut();
+    location.assign(go_on || '/');
   }
 }
 

@@ -16,7 +16,8 @@ export type Topic =
   | 'settings'
   | 'stages'
   | 'stale'
-  | 'tokens';
+  | 'tokens'
+  | 'users';
 
 const byFamily: Record<string, Topic[]> = {
   archive: ['archives', 'instances', 'stale'],
@@ -41,7 +42,9 @@ const byFamily: Record<string, Topic[]> = {
   stage: ['registries', 'stages', 'stale'],
   target: ['routes'],
   system: ['hosts', 'scans'],
+  session: ['users'],
   token: ['tokens'],
+  user: ['users'],
   volume: ['reclaim'],
 };
 

@@ -15,13 +15,16 @@ export const nav = [
   { path: '/projects', label: words.projects, icon: Boxes, keys: 'g p' },
   { path: '/stale', label: words.stale, icon: ArchiveX, keys: 'g s' },
   { path: '/events', label: words.events, icon: ScrollText, keys: 'g e' },
-  { path: '/reclaim', label: words.reclaim, icon: Recycle, keys: 'g r' },
+  { path: '/reclaim', label: words.reclaim, icon: Recycle, keys: 'g r', wide: true },
   { path: '/routes', label: words.routes, icon: Waypoints, keys: 'g d' },
-  { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h' },
-  { path: '/registries', label: words.registries, icon: Package, keys: 'g i' },
-  { path: '/notifications', label: words.notifications, icon: Bell, keys: 'g n' },
+  { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h', wide: true },
+  { path: '/registries', label: words.registries, icon: Package, keys: 'g i', wide: true },
+  { path: '/notifications', label: words.notifications, icon: Bell, keys: 'g n', wide: true },
   { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },
 ];
+
+/** Those that whoever has a role in single projects only can use, or all. */
+export const places = (wide: boolean) => nav.filter((n) => wide || !('wide' in n));
 
 /** How many of them have a tab of their own on a phone; the others are under "More". */
 export const tabs = 4;

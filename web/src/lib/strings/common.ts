@@ -37,6 +37,8 @@ export const shell = {
   main: 'Main',
   more: 'More',
   account: 'Account and appearance',
+  myAccount: 'Your account',
+  someProjects: 'Some projects',
   signOut: 'Sign out',
   light: 'Light',
   dark: 'Dark',
@@ -64,7 +66,7 @@ export const shell = {
   then: 'then',
 };
 
-export const roles = { viewer: 'Viewer', operator: 'Operator', admin: 'Admin' };
+export const roles = { none: 'No role', viewer: 'Viewer', operator: 'Operator', admin: 'Admin' };
 
 export const titles = {
   overview: 'Overview',
@@ -84,6 +86,7 @@ export const titles = {
   notFound: 'Not found',
   signIn: 'Sign in',
   setUp: 'Set up',
+  password: 'Set your password',
 };
 
 export const nav = {

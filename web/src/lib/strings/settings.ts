@@ -5,7 +5,16 @@ export const settings = {
   discard: 'Discard',
   title: 'Settings',
   label: 'Settings',
-  tabs: { stale: 'Stale and cleanup', policies: 'Policies', tokens: 'API tokens', general: 'This browser', about: 'About' },
+  tabs: {
+    stale: 'Stale and cleanup',
+    policies: 'Policies',
+    users: 'Users',
+    provider: 'Identity provider',
+    tokens: 'API tokens',
+    account: 'Your account',
+    general: 'This browser',
+    about: 'About',
+  },
   saved: 'Settings saved',
   savedBody: 'They hold from now on.',
   saveFailed: 'The settings could not be saved',
@@ -77,7 +86,7 @@ export const settings = {
   thisBrowser: 'These hold in this browser only.',
 
   tokens: {
-    intro: 'For scripts and the command line. A token can do what its role can, until it ends.',
+    intro: 'For scripts and the command line. A token can do what its role can and you can, until it ends.',
     add: 'Make a token',
     none: 'No token yet',
     noneBody: 'Make one for a script, for CI, or for the command line on another machine.',
@@ -103,7 +112,7 @@ export const settings = {
     revokeTitle: (name: string) => `Revoke ${name}`,
     revokeBody: 'Whoever uses it is refused from now on. It cannot be brought back.',
     revoked: (name: string) => `${name} was revoked`,
-    adminOnly: 'Only an admin sees and makes tokens.',
+    by: (who: string) => `by ${who.replace(/^user:/, '')}`,
   },
   about: {
     version: 'Version',

@@ -6,7 +6,11 @@ export const sign = {
   show: 'Show the password',
   hide: 'Hide the password',
   submit: 'Sign in',
-  lost: 'Password lost? An admin can make an API token for you; the command line works with it.',
+  by: (label: string) => `Sign in with ${label}`,
+  or: 'or',
+  code: 'Code of your second factor',
+  codeHelp: 'Six digits of your authenticator, or a recovery code.',
+  lost: 'Password lost? An admin can make you a link; on the machine itself: server user reset NAME',
 };
 
 export const setup = {

@@ -1,0 +1,303 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/sso"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// providerRoutes are those of the identity provider.
+func (s *server) providerRoutes() []route {
+	return []route{
+		{get, "/api/oidc/login", anyone, "begin-oidc", "Go to the identity provider (a page, not for programs)", redirects(s.beginOIDC)},
+		{get, sso.CallbackPath, anyone, "finish-oidc", "Come back from the identity provider (a page, not for programs)", redirects(s.finishOIDC)},
+		{get, "/api/identity-provider", admin, "get-identity-provider", "The identity provider, without its secret", to(s.getProvider)},
+		{put, "/api/identity-provider", admin, "put-identity-provider", "Set up the identity provider", to(s.putProvider)},
+		{remove, "/api/identity-provider", admin, "delete-identity-provider", "Have nobody sign in by an identity provider", to(s.deleteProvider)},
+		{post, "/api/identity-provider/test", admin, "test-identity-provider", "Ask the identity provider what it says of itself", to(s.testProvider)},
+	}
+}
+
+type ruleJSON struct {
+	Group     string `json:"group" minLength:"1" maxLength:"500"`
+	Role      string `json:"role" enum:"viewer,operator,admin"`
+	ProjectID string `json:"project_id,omitempty" maxLength:"100" doc:"in this project only, by id or name; absent: in all"`
+}
+
+type providerJSON struct {
+	Enabled          bool       `json:"enabled" doc:"people may sign in by it"`
+	Label            string     `json:"label,omitempty" maxLength:"60" doc:"what its button says after 'Sign in with'"`
+	Issuer           string     `json:"issuer" maxLength:"500" doc:"its address, as its discovery document says it"`
+	ClientID         string     `json:"client_id" maxLength:"500"`
+	ClientSecret     string     `json:"client_secret,omitempty" maxLength:"500" writeOnly:"true" doc:"absent: as it is"`
+	HasSecret        bool       `json:"has_secret,omitempty" readOnly:"true"`
+	ClientSecretFile string     `json:"client_secret_file,omitempty" maxLength:"500" doc:"a file of the daemon's machine, read at each sign-in, instead"`
+	ExternalURL      string     `json:"external_url" maxLength:"500" doc:"where people reach docker-watcher"`
+	CallbackURL      string     `json:"callback_url,omitempty" readOnly:"true" doc:"what to register at the provider"`
+	Scopes           []string   `json:"scopes,omitempty" maxItems:"20" doc:"beside openid, profile and email"`
+	NameClaim        string     `json:"name_claim,omitempty" maxLength:"100" doc:"absent: preferred_username, then email"`
+	GroupsClaim      string     `json:"groups_claim,omitempty" maxLength:"100" doc:"absent: groups"`
+	AllowedGroups    []string   `json:"allowed_groups,omitempty" maxItems:"200" doc:"whoever is in one of them may come in"`
+	AllowedDomains   []string   `json:"allowed_domains,omitempty" maxItems:"200" doc:"or has a verified address there; neither: everybody whom the provider knows"`
+	AutoCreate       bool       `json:"auto_create,omitempty" doc:"whoever may come in and is no user is made one"`
+	Rules            []ruleJSON `json:"rules,omitempty" maxItems:"200" doc:"what groups may, said anew at each sign-in; none: an admin says it for each user"`
+}
+
+func providerOf(p sso.Provider) providerJSON {
+	j := providerJSON{
+		Enabled: p.Enabled, Label: p.Label, Issuer: p.Issuer, ClientID: p.ClientID, HasSecret: p.ClientSecret != "", ClientSecretFile: p.ClientSecretFile,
+		ExternalURL: p.ExternalURL, CallbackURL: p.CallbackURL(), Scopes: p.Scopes, NameClaim: p.NameClaim, GroupsClaim: p.GroupsClaim,
+		AllowedGroups: p.AllowedGroups, AllowedDomains: p.AllowedDomains, AutoCreate: p.AutoCreate,
+	}
+	for _, r := range p.Rules {
+		j.Rules = append(j.Rules, ruleJSON{Group: r.Group, Role: string(r.Role), ProjectID: r.ProjectID})
+	}
+	return j
+}
+
+func (s *server) getProvider(ctx context.Context, _ *none) (*out[providerJSON], error) {
+	p, err := sso.Load(ctx, s.d.DB)
+	if err != nil {
+		return nil, err
+	}
+	return answer(providerOf(p)), nil
+}
+
+type putProviderIn struct{ Body providerJSON }
+
+func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*out[providerJSON], error) {
+	p, err := s.readProvider(ctx, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		before, err := sso.Load(ctx, tx)
+		if err != nil && !errors.Is(err, sso.ErrOff) {
+			return err
+		}
+		// A secret goes to the issuer that it was given for and to nobody else.
+		if p.ClientSecret == "" && p.ClientSecretFile == "" && p.Issuer == before.Issuer && p.ClientID == before.ClientID {
+			p.ClientSecret = before.ClientSecret
+		}
+		if err := sso.Save(ctx, tx, p); err != nil {
+			return wrongFields("body", err)
+		}
+		e := apiEvent(ctx, "settings.identity_provider", "the identity provider was set up: "+p.Issuer)
+		e.Source = store.SourceAuth
+		e.Data["issuer"], e.Data["enabled"], e.Data["auto_create"], e.Data["rules"] = p.Issuer, p.Enabled, p.AutoCreate, len(p.Rules)
+		return tx.Emit(ctx, e)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer(providerOf(p)), nil
+}
+
+func (s *server) readProvider(ctx context.Context, j providerJSON) (sso.Provider, error) {
+	p := sso.Provider{
+		Enabled: j.Enabled, Label: j.Label, Issuer: j.Issuer, ClientID: j.ClientID, ClientSecret: j.ClientSecret, ClientSecretFile: j.ClientSecretFile,
+		ExternalURL: j.ExternalURL, Scopes: j.Scopes, NameClaim: j.NameClaim, GroupsClaim: j.GroupsClaim,
+		AllowedGroups: j.AllowedGroups, AllowedDomains: j.AllowedDomains, AutoCreate: j.AutoCreate,
+	}
+	for i, r := range j.Rules {
+		id, err := s.projectFilter(ctx, "body.rules["+itoa(i)+"].project_id", r.ProjectID)
+		if err != nil {
+			return p, err
+		}
+		p.Rules = append(p.Rules, sso.Rule{Group: r.Group, Role: store.Role(r.Role), ProjectID: id})
+	}
+	return p, nil
+}
+
+func (s *server) deleteProvider(ctx context.Context, _ *none) (*none, error) {
+	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := sso.Forget(ctx, tx); err != nil {
+			return err
+		}
+		e := apiEvent(ctx, "settings.identity_provider", "the identity provider was taken away")
+		e.Source, e.Severity = store.SourceAuth, store.SeverityWarn
+		return tx.Emit(ctx, e)
+	})
+	return nil, err
+}
+
+type providerTestJSON struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty" doc:"what is wrong"`
+	Hint  string `json:"hint,omitempty" doc:"and what to do about it"`
+}
+
+func (s *server) testProvider(ctx context.Context, _ *none) (*out[providerTestJSON], error) {
+	p, err := sso.Load(ctx, s.d.DB)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.d.SSO.Test(ctx, p); err != nil {
+		return answer(providerTestJSON{Error: err.Error(), Hint: "see that the issuer is written as the provider writes it, and can be reached from the daemon's machine"}), nil //nolint:nilerr // what is wrong is the answer
+	}
+	return answer(providerTestJSON{OK: true}), nil
+}
+
+// issuer is that of the provider which a user is to come in by.
+func (s *server) issuer(ctx context.Context, password string) (string, error) {
+	if password != "" {
+		return "", invalid("body.password", "not for a user who comes in by the identity provider")
+	}
+	p, err := sso.Load(ctx, s.d.DB)
+	if errors.Is(err, sso.ErrOff) {
+		return "", invalid("body.by_provider", sso.ErrOff.Error())
+	}
+	return p.Issuer, err
+}
+
+// providerButton is what the sign-in page says of the provider; empty where nobody can come in by one.
+func (s *server) providerButton(ctx context.Context) (string, error) {
+	p, err := sso.Load(ctx, s.d.DB)
+	switch {
+	case errors.Is(err, sso.ErrOff) || err == nil && !p.Enabled:
+		return "", nil
+	case err != nil:
+		return "", err
+	case p.Label != "":
+		return p.Label, nil
+	}
+	return "single sign-on", nil
+}
+
+// providerSignOut is where somebody who came in by the provider is signed out there too; empty: nowhere.
+func (s *server) providerSignOut(ctx context.Context, userID string) string {
+	u, err := s.d.DB.User(ctx, userID)
+	if err != nil || u.Subject == "" || u.PasswordHash != "" {
+		return ""
+	}
+	p, err := s.enabledProvider(ctx)
+	if err != nil || p.Issuer != u.Provider {
+		return ""
+	}
+	return s.d.SSO.SignOutURL(ctx, p)
+}
+
+// redirect sends a browser on.
+type redirect struct {
+	Location  string        `header:"Location"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
+}
+
+// redirects mounts a handler that only ever sends a browser on.
+func redirects[I any](fn func(context.Context, *I) (*redirect, error)) mounter {
+	return withStatus(http.StatusSeeOther, to(fn))
+}
+
+// flowCookie binds a sign-in that is under way to its browser.
+func flowCookie(https bool, value string, lasts time.Duration) http.Cookie {
+	c := sessionCookie(https, value, time.Now().Add(lasts))
+	c.Name += "_oidc"
+	if lasts < 0 {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+func (s *server) beginOIDC(ctx context.Context, _ *none) (*redirect, error) {
+	p, err := s.enabledProvider(ctx)
+	if err != nil {
+		return s.backToSignIn(ctx, err), nil
+	}
+	where, cookie, err := s.d.SSO.Begin(ctx, p)
+	if err != nil {
+		return s.backToSignIn(ctx, err), nil
+	}
+	return &redirect{Location: where, SetCookie: []http.Cookie{flowCookie(visitOf(ctx).https, cookie, 10*time.Minute)}}, nil
+}
+
+func (s *server) enabledProvider(ctx context.Context) (sso.Provider, error) {
+	p, err := sso.Load(ctx, s.d.DB)
+	if err == nil && !p.Enabled {
+		err = sso.ErrOff
+	}
+	return p, err
+}
+
+type finishIn struct {
+	State string `query:"state" maxLength:"200"`
+	Code  string `query:"code" maxLength:"4000"`
+	Error string `query:"error" maxLength:"200"`
+	cookies
+}
+
+// cookies are those of a request, which the framework would otherwise name one by one.
+type cookies struct{ plain, secure string }
+
+// Resolve reads them.
+func (c *cookies) Resolve(hc huma.Context) []error {
+	r, _ := humago.Unwrap(hc)
+	if cookie, err := r.Cookie(cookiePlain + "_oidc"); err == nil {
+		c.plain = cookie.Value
+	}
+	if cookie, err := r.Cookie(cookieSecure + "_oidc"); err == nil {
+		c.secure = cookie.Value
+	}
+	return nil
+}
+
+func (s *server) finishOIDC(ctx context.Context, in *finishIn) (*redirect, error) {
+	v := visitOf(ctx)
+	token, sess, err := s.enter(ctx, v, in)
+	done := flowCookie(v.https, "", -time.Minute)
+	if err != nil {
+		back := s.backToSignIn(ctx, err)
+		back.SetCookie = []http.Cookie{done}
+		return back, nil
+	}
+	return &redirect{Location: "/", SetCookie: []http.Cookie{done, sessionCookie(v.https, token, sess.ExpiresAt)}}, nil
+}
+
+func (s *server) enter(ctx context.Context, v visit, in *finishIn) (token string, sess store.Session, err error) {
+	p, err := s.enabledProvider(ctx)
+	if err != nil {
+		return "", sess, err
+	}
+	cookie := in.plain
+	if v.https {
+		cookie = in.secure
+	}
+	who, err := s.d.SSO.Finish(ctx, p, in.State, cookie, in.Code)
+	if err != nil {
+		return "", sess, err
+	}
+	verdict, err := sso.Decide(p, who)
+	if err != nil {
+		return "", sess, err
+	}
+	return s.d.Auth.SignInProvided(ctx, auth.Provided{
+		Issuer: who.Issuer, Subject: who.Subject, Name: who.Name, Mapped: verdict.Mapped, Role: verdict.Role, Grants: verdict.Grants, Create: p.AutoCreate,
+	}, v.userAgent, v.addr)
+}
+
+// backToSignIn sends a browser back with the name of what went wrong; the page has the words.
+func (s *server) backToSignIn(ctx context.Context, err error) *redirect {
+	s.log.WarnContext(ctx, "sign-in by the identity provider failed", "error", err, "addr", visitOf(ctx).addr)
+	return &redirect{Location: "/?" + url.Values{"sign_in": {signInFailure(err)}}.Encode()}
+}
+
+// signInFailure names what went wrong for the page, which has the words.
+func signInFailure(err error) string {
+	for name, known := range map[string]error{
+		"off": sso.ErrOff, "unavailable": sso.ErrUnavailable, "not_allowed": sso.ErrNotAllowed, "broken": sso.ErrBroken, "declined": sso.ErrDeclined,
+		"name_taken": auth.ErrNameTaken, "not_invited": auth.ErrNotInvited, "denied": auth.ErrDenied, "name": auth.ErrInvalid,
+	} {
+		if errors.Is(err, known) {
+			return name
+		}
+	}
+	return "failed"
+}

@@ -1,0 +1,220 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/oauth2-proxy/mockoidc"
+
+	"github.com/tiny-forge/docker-watcher/client"
+)
+
+// identityProvider is a real, small one, and the bed knows it.
+func (b *bed) identityProvider(change ...func(*client.IdentityProvider)) *mockoidc.MockOIDC {
+	b.t.Helper()
+	m, err := mockoidc.Run()
+	b.must(err)
+	b.t.Cleanup(func() { _ = m.Shutdown() }) // some tests have done so
+	p := client.IdentityProvider{
+		Enabled: true, Label: "Acme", Issuer: m.Issuer(), ClientID: m.ClientID, ClientSecret: m.ClientSecret, ExternalURL: "http://127.0.0.1:8080",
+		Scopes: []string{"groups"}, AutoCreate: true,
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	_, err = b.admin.SetIdentityProvider(b.t.Context(), p)
+	b.must(err)
+	return m
+}
+
+// throughProvider goes the whole way as a browser does, and returns where it ended and the session's credential.
+func (b *bed) throughProvider() (where, credential string) {
+	b.t.Helper()
+	status, h, text := b.raw(b.nobody, get, "/api/oidc/login", "")
+	if status != http.StatusSeeOther {
+		b.t.Fatalf("%d %s", status, text)
+	}
+	cookies := (&http.Response{Header: h}).Cookies()
+	if len(cookies) == 0 {
+		return h.Get("Location"), ""
+	}
+	if c := cookies[0]; c.Name != "docker_watcher_oidc" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+		b.t.Errorf("cookie %+v", c)
+	}
+	req, err := http.NewRequestWithContext(b.t.Context(), get, h.Get("Location"), nil)
+	b.must(err)
+	transport := &http.Transport{DisableKeepAlives: true}
+	res, err := transport.RoundTrip(req)
+	b.must(err)
+	b.must(res.Body.Close())
+	back, err := url.Parse(res.Header.Get("Location"))
+	b.must(err)
+	if back.Path != "/api/oidc/callback" {
+		b.t.Fatalf("the provider sends to %s (%s)", back, res.Status)
+	}
+	_, h, _ = b.raw(b.nobody, get, back.RequestURI(), "", "Cookie", cookies[0].Name+"="+cookies[0].Value)
+	for _, c := range (&http.Response{Header: h}).Cookies() {
+		if c.Name == cookiePlain {
+			credential = c.Value
+		}
+	}
+	return h.Get("Location"), credential
+}
+
+func jane() *mockoidc.MockUser {
+	return &mockoidc.MockUser{Subject: "42", Email: "jane@example.org", EmailVerified: true, PreferredUsername: "Jane", Groups: []string{"ops"}}
+}
+
+func TestSignInByAProvider(t *testing.T) {
+	b := newBed(t)
+	b.shop("shop", "dev")
+	b.person("anna", "admin")
+	m := b.identityProvider(func(p *client.IdentityProvider) {
+		p.Rules = []client.ProviderRule{{Group: "ops", Role: "viewer"}, {Group: "ops", Role: "operator", ProjectID: "shop"}}
+	})
+	if s, err := b.nobody.Session(t.Context()); err != nil || s.Provider != "Acme" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	m.QueueUser(jane())
+	where, credential := b.throughProvider()
+	if where != "/" || credential == "" {
+		t.Fatalf("ended at %s", where)
+	}
+	me, err := b.nobody.As(credential).Me(t.Context())
+	if err != nil || me.Name != "jane" || me.Role != "viewer" || len(me.Grants) != 1 || me.Grants[0].Project != "shop" || me.HasPassword || me.Provider != m.Issuer() {
+		t.Fatalf("%+v, %v", me, err)
+	}
+	// She is known by her subject, whatever she is called, and her groups are asked anew.
+	again := jane()
+	again.PreferredUsername, again.Groups = "anna", nil
+	m.QueueUser(again)
+	_, credential = b.throughProvider()
+	if me, err = b.nobody.As(credential).Me(t.Context()); err != nil || me.Name != "jane" || me.Role != "none" || len(me.Grants) != 0 {
+		t.Errorf("%+v, %v", me, err)
+	}
+	_, err = b.admin.DisableUser(t.Context(), "jane")
+	b.must(err)
+	m.QueueUser(jane())
+	if where, credential = b.throughProvider(); credential != "" || where != "/?sign_in=denied" {
+		t.Errorf("a disabled user ended at %s", where)
+	}
+	users, err := b.admin.Users(t.Context())
+	if err != nil || len(users) != 2 {
+		t.Errorf("%+v, %v", users, err)
+	}
+	_, _, err = b.nobody.Login(t.Context(), "jane", "")
+	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	_, _, err = b.nobody.Login(t.Context(), "jane", longPassword)
+	wantProblem(t, err, http.StatusUnauthorized, client.CodeUnauthenticated)
+}
+
+func TestWhoDoesNotComeInByAProvider(t *testing.T) {
+	b := newBed(t)
+	b.person("anna", "admin")
+	m := b.identityProvider(func(p *client.IdentityProvider) { p.AutoCreate = false; p.AllowedDomains = []string{"example.org"} })
+	for what, tt := range map[string]struct {
+		change func(*mockoidc.MockUser)
+		want   string
+	}{
+		"somebody whom nobody asked for": {func(*mockoidc.MockUser) {}, "not_invited"},
+		"another domain":                 {func(u *mockoidc.MockUser) { u.Email = "jane@example.com" }, "not_allowed"},
+		"an address that is not hers":    {func(u *mockoidc.MockUser) { u.EmailVerified = false }, "not_allowed"},
+		"the name of somebody else":      {func(u *mockoidc.MockUser) { u.PreferredUsername = "ANNA" }, "name_taken"},
+		"a name that is none":            {func(u *mockoidc.MockUser) { u.PreferredUsername = "Jane Doe" }, "name"},
+	} {
+		u := jane()
+		tt.change(u)
+		m.QueueUser(u)
+		if where, credential := b.throughProvider(); where != "/?sign_in="+tt.want || credential != "" {
+			t.Errorf("%s ended at %s", what, where)
+		}
+	}
+	// An admin makes one for the provider; the first of that name is it, and no other.
+	made, err := b.admin.CreateUser(t.Context(), client.NewUser{Name: "jane", Role: "operator", Provided: true})
+	if err != nil || made.LinkCode != "" || made.Provider != m.Issuer() {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	m.QueueUser(jane())
+	_, credential := b.throughProvider()
+	if me, err := b.nobody.As(credential).Me(t.Context()); err != nil || me.Role != "operator" {
+		t.Errorf("%+v, %v", me, err)
+	}
+	other := jane()
+	other.Subject = "43"
+	m.QueueUser(other)
+	if where, credential := b.throughProvider(); where != "/?sign_in=name_taken" || credential != "" {
+		t.Errorf("another of her name ended at %s", where)
+	}
+	_, err = b.admin.CreateUser(t.Context(), client.NewUser{Name: "x", Role: "viewer", Provided: true, Password: longPassword})
+	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	// Somebody who came back without having gone there.
+	if _, h, _ := b.raw(b.nobody, get, "/api/oidc/callback?state=x&code=y", ""); h.Get("Location") != "/?sign_in=broken" {
+		t.Errorf("ended at %s", h.Get("Location"))
+	}
+}
+
+func TestAProviderThatIsDown(t *testing.T) {
+	b := newBed(t)
+	anna := b.person("anna", "admin")
+	m := b.identityProvider()
+	if r, err := b.admin.TestIdentityProvider(t.Context()); err != nil || !r.OK {
+		t.Errorf("%+v, %v", r, err)
+	}
+	b.must(m.Shutdown())
+	if r, err := b.admin.TestIdentityProvider(t.Context()); err != nil || r.OK || r.Hint == "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if where, _ := b.throughProvider(); where != "/?sign_in=unavailable" {
+		t.Errorf("ended at %s", where)
+	}
+	b.must(anna.Logout(t.Context()))
+	b.entered("anna", longPassword) // a password does as before
+	b.must(b.admin.DeleteIdentityProvider(t.Context()))
+	if where, _ := b.throughProvider(); where != "/?sign_in=off" {
+		t.Errorf("ended at %s", where)
+	}
+	if s, err := b.nobody.Session(t.Context()); err != nil || s.Provider != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestTheProvidersSecretStays(t *testing.T) {
+	b := newBed(t)
+	m := b.identityProvider()
+	_, _, text := b.raw(b.admin, get, "/api/identity-provider", "")
+	if strings.Contains(text, m.ClientSecret) || !strings.Contains(text, `"has_secret":true`) || !strings.Contains(text, "http://127.0.0.1:8080/api/oidc/callback") {
+		t.Errorf("told: %s", text)
+	}
+	p, err := b.admin.IdentityProvider(t.Context())
+	b.must(err)
+	p.Label = "Other"
+	if p, err = b.admin.SetIdentityProvider(t.Context(), p); err != nil || !p.HasSecret {
+		t.Errorf("a change of the label lost the secret: %+v, %v", p, err)
+	}
+	p.Issuer = "https://evil.example"
+	if p, err = b.admin.SetIdentityProvider(t.Context(), p); err != nil || p.HasSecret {
+		t.Errorf("the secret goes to another issuer: %+v, %v", p, err)
+	}
+	for field, change := range map[string]func(*client.IdentityProvider){
+		"body.issuer":             func(p *client.IdentityProvider) { p.Issuer = "http://evil.example" },
+		"body.client_id":          func(p *client.IdentityProvider) { p.ClientID = "" },
+		"body.rules[0].role":      func(p *client.IdentityProvider) { p.Rules = []client.ProviderRule{{Group: "x", Role: "root"}} },
+		"body.allowed_domains[0]": func(p *client.IdentityProvider) { p.AllowedDomains = []string{"@x"} },
+		"body.rules[0].project_id": func(p *client.IdentityProvider) {
+			p.Rules = []client.ProviderRule{{Group: "x", Role: "viewer", ProjectID: "nowhere"}}
+		},
+	} {
+		bad := p
+		change(&bad)
+		_, err := b.admin.SetIdentityProvider(t.Context(), bad)
+		if prob := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); !slices.ContainsFunc(prob.Errors, func(f client.FieldError) bool { return f.Location == field }) {
+			t.Errorf("%s: %+v", field, prob)
+		}
+	}
+	if e := b.event("settings.identity_provider"); strings.Contains(b.logs.String(), m.ClientSecret) || e.Data["client_secret"] != nil {
+		t.Errorf("the secret is told: %+v", e)
+	}
+}
