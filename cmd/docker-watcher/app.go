@@ -92,7 +92,7 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 	flags.BoolVar(&a.exact, "exact", false, "exact times in UTC instead of \"3 days ago\"")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do it without asking")
 	root.AddCommand(
-		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.statusCommand(),
+		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.keysCommand(), a.statusCommand(),
 		a.projectCommand(), a.stageCommand(), a.registryCommand(), a.tagCommand(), a.deployCommand(), a.rollbackCommand(), a.importCommand(),
 		a.routeCommand(), a.proxyCommand(),
 		a.psCommand(), a.showCommand(), a.logsCommand(), a.topCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),

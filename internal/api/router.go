@@ -135,6 +135,8 @@ func (s *server) routes() []route {
 		{post, "/api/tokens", admin, "create-token", "Make an API token; its secret is told once", created(s.createToken)},
 		{remove, "/api/tokens/{id}", admin, "revoke-token", "End an API token", to(s.revokeToken)},
 
+		{post, "/api/keys/rotate", admin, "rotate-keys", "Seal everything that is sealed anew under a new key", to(s.rotateKeys)},
+
 		{get, "/api/projects", viewer, "list-projects", "List the projects", to(s.listProjects)},
 		{post, "/api/projects", admin, "create-project", "Make a project", created(s.createProject)},
 		{get, "/api/projects/{id}", viewer, "get-project", "A project by id or name", to(s.getProject)},

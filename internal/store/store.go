@@ -85,6 +85,8 @@ type database interface {
 	pools() (read, write *sql.DB)
 	// inPlace says whether what is written now will be found at the next start.
 	inPlace() error
+	// sealedColumns is a query for the table, the key and the name of every column of bytes.
+	sealedColumns() string
 	// check looks at the whole database for damage.
 	check(ctx context.Context) error
 	// shrink gives back the memory that is kept for speed.
@@ -159,7 +161,7 @@ func (db *DB) open(ctx context.Context, write *sql.DB, o Options) error {
 	}
 	if used {
 		db.installation = known[metaInstallation]
-		return db.seal.prove(proof)
+		return db.seal.settle(proof)
 	}
 	db.installation = NewID()
 	return inTx(ctx, write, func(tx *sql.Tx) error {
@@ -256,6 +258,9 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 		}
 	}()
 	if err := db.base.inPlace(); err != nil {
+		return err
+	}
+	if err := db.settleKeys(ctx); err != nil {
 		return err
 	}
 	_, write := db.base.pools()
