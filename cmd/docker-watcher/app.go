@@ -98,7 +98,7 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 		a.psCommand(), a.showCommand(), a.logsCommand(), a.topCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),
 		a.staleCommand(), a.archiveCommand(), a.policyCommand(), a.reclaimCommand(), a.leftoversCommand(),
 		a.adoptCommand(),
-		a.eventsCommand(), a.settingsCommand(), a.hostsCommand(), a.versionCommand(), a.manCommand(),
+		a.eventsCommand(), a.settingsCommand(), a.hostsCommand(), a.socketPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [COMMAND]", Short: "Help about any command",

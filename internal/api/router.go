@@ -257,6 +257,7 @@ func (s *server) routes() []route {
 		{get, "/api/reclaim/plans/{id}", viewer, "get-reclaim-plan", "A plan to reclaim images and what became of it", to(s.getReclaimPlan)},
 		{remove, "/api/hosts/{id}/volumes/{name}", admin, "remove-volume", "Remove one anonymous volume", to(s.removeVolume)},
 
+		{get, "/api/socket-policy", viewer, "socket-policy", "What a proxy before an engine's socket has to let through", to(s.socketPolicy)},
 		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
 		{get, "/api/events", viewer, "list-events", "The event log, newest first", to(s.listEvents)},

@@ -1372,6 +1372,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/socket-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a proxy before an engine's socket has to let through */
+        get: operations["socket-policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stages": {
         parameters: {
             query?: never;
@@ -2288,6 +2305,14 @@ export interface components {
             /** @description its values were compared and are not shown */
             secret?: boolean;
             wanted?: string;
+        };
+        EngineCall: {
+            features: string[];
+            method: string;
+            /** @description without the version */
+            path: string;
+            /** @description a regular expression for the path, with or without the version */
+            pattern: string;
         };
         Env: {
             name: string;
@@ -4110,6 +4135,16 @@ export interface components {
              * @description at most 365 days from now
              */
             until?: string;
+        };
+        SocketFeature: {
+            name: string;
+            text: string;
+        };
+        SocketPolicy: {
+            /** @description what an engine is asked for what was chosen, and nothing else */
+            calls: components["schemas"]["EngineCall"][];
+            /** @description what there is to choose from */
+            features: components["schemas"]["SocketFeature"][];
         };
         Spec: {
             /** @description capabilities taken away, such as NET_RAW, or ALL */
@@ -14053,6 +14088,65 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "socket-policy": {
+        parameters: {
+            query?: {
+                /** @description what is used; nothing: everything. What watching asks is always there */
+                feature?: ("watch" | "logs" | "adopt" | "deploy" | "cleanup" | "undo" | "reclaim")[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SocketPolicy"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
