@@ -31,7 +31,9 @@ const (
 func main() { os.Exit(start(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 func start(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	work := func(ctx context.Context, cfg config.Config) error { return runOrRescue(ctx, cfg, newLog(cfg, stderr), stdout) }
+	work := func(ctx context.Context, cfg config.Config) error {
+		return runOrRescue(ctx, cfg, newLog(cfg, stderr), stdout)
+	}
 	if len(args) > 0 && args[0] == healthCommand {
 		args, work = args[1:], health
 	}

@@ -60,6 +60,8 @@ type daemon struct {
 	url  string
 	code string // of the setup link
 
+	credential string // that its tests gave or got, and that its log must not tell
+
 	stderr lockedBuffer
 	exited chan struct{}
 }
@@ -112,6 +114,7 @@ func launchCommand(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
 	t.Cleanup(func() {
 		_ = d.cmd.Process.Kill() // it may have ended
 		<-d.exited
+		d.wantNoSecretIn(d.stderr.String())
 	})
 	select {
 	case d.line = <-lines:
@@ -200,13 +203,27 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+const password = "a very secret password"
+
+// wantNoSecretIn fails for what a daemon writes of the secrets that tests give it. The line on standard output has the setup
+// code, for the person who started it, and its log has not.
+func (d *daemon) wantNoSecretIn(log string) {
+	d.t.Helper()
+	for _, secret := range []string{password, "t0ken", d.code, d.credential} {
+		if secret != "" && strings.Contains(log, secret) {
+			d.t.Errorf("the log of the daemon tells the secret %q", secret)
+		}
+	}
+}
+
 // setUp makes the first admin and returns the credential of the session.
 func (d *daemon) setUp() string {
 	d.t.Helper()
-	credential, _, err := d.client("").Setup(d.t.Context(), d.code, "anna", "a very secret password")
+	credential, _, err := d.client("").Setup(d.t.Context(), d.code, "anna", password)
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	d.credential = credential
 	return credential
 }
 
@@ -225,7 +242,7 @@ func TestFromFirstStartToShutdownAndBack(t *testing.T) {
 		t.Errorf("the page of the setup link: %d", code)
 	}
 	credential := d.setUp()
-	if _, _, err := d.client("").Setup(t.Context(), d.code, "eve", "a very secret password"); err == nil {
+	if _, _, err := d.client("").Setup(t.Context(), d.code, "eve", password); err == nil {
 		t.Error("the setup link worked twice")
 	}
 	var host client.Host
@@ -494,6 +511,7 @@ func TestAdminTokenFile(t *testing.T) {
 	refused(t, code, stdout, stderr, "admin token file", "openssl rand")
 	write(secret + "\n")
 	d := launch(t, args...)
+	d.credential = secret
 	session, err := d.client(secret).Session(t.Context())
 	if err != nil || session.Role != "admin" {
 		t.Errorf("session = %+v, %v", session, err)
