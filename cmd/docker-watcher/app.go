@@ -92,13 +92,13 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 	flags.BoolVar(&a.exact, "exact", false, "exact times in UTC instead of \"3 days ago\"")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do it without asking")
 	root.AddCommand(
-		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.userCommand(), a.accountCommand(), a.providerCommand(), a.statusCommand(),
+		a.setupCommand(), a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.keysCommand(), a.userCommand(), a.accountCommand(), a.providerCommand(), a.statusCommand(),
 		a.projectCommand(), a.stageCommand(), a.registryCommand(), a.tagCommand(), a.deployCommand(), a.rollbackCommand(), a.importCommand(),
 		a.routeCommand(), a.proxyCommand(), a.certCommand(),
 		a.psCommand(), a.showCommand(), a.logsCommand(), a.topCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),
 		a.staleCommand(), a.archiveCommand(), a.policyCommand(), a.reclaimCommand(), a.leftoversCommand(),
 		a.adoptCommand(), a.backupCommand(), a.doctorCommand(),
-		a.eventsCommand(), a.notifyCommand(), a.settingsCommand(), a.hostsCommand(), a.versionCommand(), a.manCommand(),
+		a.eventsCommand(), a.notifyCommand(), a.settingsCommand(), a.hostsCommand(), a.socketPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [COMMAND]", Short: "Help about any command",

@@ -277,6 +277,16 @@ func (w *world) quit(ts *testscript.TestScript) {
 		<-w.ended
 	}
 	w.proc = nil
+	w.wantNoSecretIn(ts.ReadFile("server.log"))
+}
+
+// wantNoSecretIn fails for what the log of a server tells of the secrets that the scripts give it.
+func (w *world) wantNoSecretIn(log string) {
+	for _, secret := range []string{"s3cret", "hunter2", "an-admin-token-of-forty-characters", "correct horse", "BEGIN OPENSSH PRIVATE KEY"} {
+		if strings.Contains(log, secret) {
+			w.t.Errorf("the log of the server tells the secret %q", secret)
+		}
+	}
 }
 
 // happens NAME start|stop|pause|remove|exit CODE|log TEXT|complain TEXT|oom|write PATH TEXT: something is done to a container behind our back.

@@ -28,7 +28,7 @@ func command(args []string) (work, []string, error) {
 	flags := args[len(words):]
 	switch {
 	case len(words) == 0:
-		return run, flags, nil
+		return runOrRescue, flags, nil
 	case len(words) == 1 && words[0] == "health":
 		return health, flags, nil
 	case len(words) == 1 && words[0] == "doctor":

@@ -65,6 +65,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	goOnLooking, err := lookForDamage(ctx, db)
+	if err != nil {
+		return err
+	}
 
 	bus := events.New(log)
 	db.OnCommit(bus.Committed)
@@ -155,7 +159,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	group, running := errgroup.WithContext(ctx)
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
-		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run,
+		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking,
 	}, front.parts()...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })

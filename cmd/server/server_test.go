@@ -60,6 +60,8 @@ type daemon struct {
 	url  string
 	code string // of the setup link
 
+	credential string // that its tests gave or got, and that its log must not tell
+
 	stderr lockedBuffer
 	exited chan struct{}
 }
@@ -81,7 +83,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-var readyLine = regexp.MustCompile(`^docker-watcher is ready: open (http://[^/\s]+)(?:/setup#code=(\S+))?`)
+var readyLine = regexp.MustCompile(`^docker-watcher (?:is ready|cannot use its database, which is damaged): open (http://[^/\s]+)(?:/setup#code=(\S+))?`)
 
 // launch starts a daemon and waits until it says that it is ready.
 func launch(t *testing.T, args ...string) *daemon {
@@ -124,6 +126,7 @@ func startProgram(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
 	t.Cleanup(func() {
 		_ = d.cmd.Process.Kill() // it may have ended
 		<-d.exited
+		d.wantNoSecretIn(d.stderr.String())
 	})
 	select {
 	case d.line = <-lines:
@@ -207,13 +210,27 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+const password = "a very secret password"
+
+// wantNoSecretIn fails for what a daemon writes of the secrets that tests give it. The line on standard output has the setup
+// code, for the person who started it, and its log has not.
+func (d *daemon) wantNoSecretIn(log string) {
+	d.t.Helper()
+	for _, secret := range []string{password, "t0ken", d.code, d.credential} {
+		if secret != "" && strings.Contains(log, secret) {
+			d.t.Errorf("the log of the daemon tells the secret %q", secret)
+		}
+	}
+}
+
 // setUp makes the first admin and returns the credential of the session.
 func (d *daemon) setUp() string {
 	d.t.Helper()
-	credential, _, err := d.client("").Setup(d.t.Context(), d.code, "anna", "a very secret password")
+	credential, _, err := d.client("").Setup(d.t.Context(), d.code, "anna", password)
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	d.credential = credential
 	return credential
 }
 
@@ -232,7 +249,7 @@ func TestFromFirstStartToShutdownAndBack(t *testing.T) {
 		t.Errorf("the page of the setup link: %d", code)
 	}
 	credential := d.setUp()
-	if _, _, err := d.client("").Setup(t.Context(), d.code, "eve", "a very secret password"); err == nil {
+	if _, _, err := d.client("").Setup(t.Context(), d.code, "eve", password); err == nil {
 		t.Error("the setup link worked twice")
 	}
 	var host client.Host
@@ -501,6 +518,7 @@ func TestAdminTokenFile(t *testing.T) {
 	refused(t, code, stdout, stderr, "admin token file", "openssl rand")
 	write(secret + "\n")
 	d := launch(t, args...)
+	d.credential = secret
 	session, err := d.client(secret).Session(t.Context())
 	if err != nil || session.Role != "admin" {
 		t.Errorf("session = %+v, %v", session, err)

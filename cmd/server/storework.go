@@ -20,11 +20,14 @@ const backupTimeout = 2 * time.Hour
 
 // newBackups keeps backups where the configuration says.
 func newBackups(db *store.DB, cfg config.Config, log *slog.Logger) *backup.Keeper {
-	folder := cfg.BackupDir
-	if folder == "" {
-		folder = filepath.Join(cfg.Data, "backups")
+	return backup.New(db, backup.Options{Folder: backupFolder(cfg), Data: cfg.Data, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion()}, log)
+}
+
+func backupFolder(cfg config.Config) string {
+	if cfg.BackupDir != "" {
+		return cfg.BackupDir
 	}
-	return backup.New(db, backup.Options{Folder: folder, Data: cfg.Data, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion()}, log)
+	return filepath.Join(cfg.Data, "backups")
 }
 
 // backups has one made when it is due; how old the newest is counts, not how long this process runs.

@@ -50,6 +50,7 @@ type bed struct {
 	listener *pipeListener
 	changed  chan struct{} // thresholds were changed
 	registry *tagBook
+	ear      *ear
 
 	admin, operator, viewer, nobody *client.Client
 }
@@ -71,9 +72,10 @@ func newBedOf(t *testing.T, o dockertest.Options) *bed {
 // newBedOn is a bed on any engine; that of a real one has no pretend engine.
 func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 	t.Helper()
-	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100), registry: &tagBook{}}
+	b := &bed{t: t, stopping: make(chan struct{}), logs: &syncBuffer{}, changed: make(chan struct{}, 100), registry: &tagBook{}, ear: newEar(t)}
 	log := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.db = storetest.Open(t)
+	t.Cleanup(b.listen)
 	b.bus = events.New(log)
 	b.db.OnCommit(b.bus.Committed)
 	fleet := docker.NewFleet()
@@ -152,7 +154,7 @@ func (b *bed) run(name string, part func(context.Context) error) {
 func (b *bed) serve(h http.Handler) {
 	listener := newPipeListener()
 	b.listener = listener
-	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(b.deps.Log.Handler(), slog.LevelWarn)}
+	srv := &http.Server{Handler: b.ear.around(h), ErrorLog: slog.NewLogLogger(b.deps.Log.Handler(), slog.LevelWarn)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(listener) }()
 	transport := &http.Transport{DialContext: listener.dial}
@@ -175,6 +177,7 @@ func (b *bed) signIn() {
 	for role, c := range map[store.Role]**client.Client{viewer: &b.viewer, operator: &b.operator, admin: &b.admin} {
 		secret, _, err := b.deps.Auth.CreateToken(b.t.Context(), string(role), role, time.Time{}, "system")
 		b.must(err)
+		b.ear.keep(secret)
 		*c = b.nobody.As(secret)
 	}
 }

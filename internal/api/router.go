@@ -144,6 +144,8 @@ func (s *server) routes() []route {
 		{post, "/api/tokens", viewer, "create-token", "Make an API token of my own; its secret is told once", created(s.createToken)},
 		{remove, "/api/tokens/{id}", viewer, "revoke-token", "End an API token", to(s.revokeToken)},
 
+		{post, "/api/keys/rotate", admin, "rotate-keys", "Seal everything that is sealed anew under a new key", to(s.rotateKeys)},
+
 		{get, "/api/projects", viewer, "list-projects", "List the projects", to(s.listProjects)},
 		{post, "/api/projects", admin, "create-project", "Make a project", created(s.createProject)},
 		{get, "/api/projects/{id}", viewer, "get-project", "A project by id or name", to(s.getProject)},
@@ -285,6 +287,7 @@ func (s *server) routes() []route {
 		{get, "/api/reclaim/plans/{id}", viewer, "get-reclaim-plan", "A plan to reclaim images and what became of it", to(s.getReclaimPlan)},
 		{remove, "/api/hosts/{id}/volumes/{name}", admin, "remove-volume", "Remove one anonymous volume", to(s.removeVolume)},
 
+		{get, "/api/socket-policy", viewer, "socket-policy", "What a proxy before an engine's socket has to let through", to(s.socketPolicy)},
 		{get, "/api/settings", viewer, "get-settings", "The settings", to(s.getSettings)},
 		{patch, "/api/settings", admin, "update-settings", "Change settings: all that are named, or none", settingsBody(s.updateSettings)},
 		{get, "/api/notifications/kinds", viewer, "list-channel-kinds", "The kinds of channels, and how the URL of each is written", to(s.listChannelKinds)},

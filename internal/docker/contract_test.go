@@ -71,6 +71,7 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { asked.wantInTheTable(t) })
 	pretended := map[string]dockertest.Options{
 		"pretend docker 20.10": dockertest.Docker20(), "pretend docker 28": dockertest.Docker28(),
 		"pretend docker 29": dockertest.Docker29(), "pretend docker newest": dockertest.DockerNewest(),
@@ -121,7 +122,7 @@ func newSubject(t *testing.T, endpoint, app string) *subject {
 func subjectBy(t *testing.T, way docker.Options, socket, app string) *subject {
 	t.Helper()
 	s := &subject{wire: &wire{}, app: app, image: "dwt/app:1.0", checked: "dwt/checked:1.0"}
-	way.Dial = s.wire.dial
+	way.Dial = asked.listen(s.wire.dial)
 	e, err := docker.New(way)
 	if err != nil {
 		t.Fatal(err)

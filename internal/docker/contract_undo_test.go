@@ -520,6 +520,11 @@ func volumes(t *testing.T, s *subject) {
 	id := s.create(t, func(o *docker.CreateOptions) {
 		o.Mounts = []docker.Mount{{Type: "volume", Name: named, Target: "/kept"}}
 	})
+	for name, want := range map[string]bool{named: true, named + "-not": false} {
+		if has, err := s.HasVolume(ctx, name); err != nil || has != want {
+			t.Errorf("volume %s: %v, %v", name, has, err)
+		}
+	}
 	enginetest.WriteFile(t, s.side, id, "/kept/file", strings.Repeat("x", 10_000))
 	var anonymous string
 	for _, m := range s.inspect(t, id).Mounts {

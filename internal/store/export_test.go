@@ -137,3 +137,39 @@ func AtVersion(t *testing.T, o Options, version int64, fill func(exec func(query
 func (tx *Tx) RestoreRoute(ctx context.Context, i Instance, r ArchivedRoute) error {
 	return tx.restoreRoute(ctx, i, r)
 }
+
+// SealedColumns are table, key and name of every column that holds sealed values.
+func SealedColumns(t *testing.T, db *DB) (columns [][3]string) {
+	t.Helper()
+	found, err := db.sealedColumns(t.Context(), db.base.sealedColumns())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range found {
+		columns = append(columns, [3]string{c.table, c.key, c.name})
+	}
+	return columns
+}
+
+// SealedValues tells of every sealed value whether it opens with a key.
+func SealedValues(t *testing.T, db *DB, raw []byte) map[string]bool {
+	t.Helper()
+	with, err := newKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens := map[string]bool{}
+	for _, c := range SealedColumns(t, db) {
+		values, err := list(t.Context(), db.queries, "read what is sealed", func(r row) (v sealedValue, err error) {
+			return v, r.Scan(&v.id, &v.sealed)
+		}, "SELECT "+c[1]+", "+c[2]+" FROM "+c[0]+" WHERE "+c[2]+" IS NOT NULL")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			_, err := with.open(v.sealed, place(c[0], v.id, c[2]))
+			opens[c[0]+"."+c[2]+" of "+v.id] = err == nil
+		}
+	}
+	return opens
+}

@@ -160,6 +160,14 @@ func (d *postgresDatabase) version(ctx context.Context) (int64, error) {
 	return schemaVersion(ctx, d.pool)
 }
 
+func (d *postgresDatabase) sealedColumns() string {
+	return `SELECT t.relname::text, (SELECT k.attname::text FROM pg_index i JOIN pg_attribute k ON k.attrelid = t.oid AND k.attnum = i.indkey[0]
+			WHERE i.indrelid = t.oid AND i.indisprimary), c.attname::text
+		FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid
+		WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind = 'r' AND c.attnum > 0 AND NOT c.attisdropped
+			AND c.atttypid = 'bytea'::regtype ORDER BY t.relname, c.attnum`
+}
+
 // shrink: the caches are the server's.
 func (d *postgresDatabase) shrink(context.Context) error { return nil }
 

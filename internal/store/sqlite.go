@@ -208,6 +208,12 @@ func (d *sqliteDatabase) tryWrite(ctx context.Context) error {
 	return inTx(ctx, d.writer, func(*sql.Tx) error { return nil })
 }
 
+func (d *sqliteDatabase) sealedColumns() string {
+	return `SELECT t.name, (SELECT k.name FROM pragma_table_info(t.name) k WHERE k.pk = 1), c.name
+		FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND upper(c.type) = 'BLOB' ORDER BY t.name, c.cid`
+}
+
 func (d *sqliteDatabase) check(ctx context.Context) error {
 	lines, err := list(ctx, queries{sql: d.reader}, "check the database", func(r row) (s string, err error) {
 		return s, r.Scan(&s)

@@ -89,6 +89,8 @@ type database interface {
 	inPlace() error
 	// examine looks at a database that is not open, and changes nothing of it.
 	examine(ctx context.Context) error
+	// sealedColumns is a query for the table, the key and the name of every column of bytes.
+	sealedColumns() string
 	// check looks at the whole database for damage.
 	check(ctx context.Context) error
 	// snapshot is a transaction that reads everything as it is at one moment; tables are those of the schema, each after those that it refers to.
@@ -166,7 +168,7 @@ func (db *DB) open(ctx context.Context, write *sql.DB, o Options, known map[stri
 	}
 	if used {
 		db.installation = known[metaInstallation]
-		return db.seal.prove(proof)
+		return db.seal.settle(proof)
 	}
 	db.installation = NewID()
 	return inTx(ctx, write, func(tx *sql.Tx) error {
@@ -263,6 +265,9 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 		}
 	}()
 	if err := db.base.inPlace(); err != nil {
+		return err
+	}
+	if err := db.settleKeys(ctx); err != nil {
 		return err
 	}
 	_, write := db.base.pools()

@@ -1,0 +1,34 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// SocketPolicy is what a proxy before an engine's socket has to let through.
+type SocketPolicy struct {
+	Features []SocketFeature `json:"features"` // what there is to choose from
+	Calls    []EngineCall    `json:"calls"`
+}
+
+// SocketFeature is a part of the product by what it asks of an engine.
+type SocketFeature struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// EngineCall is one call of an engine's API.
+type EngineCall struct {
+	Method   string   `json:"method"`
+	Path     string   `json:"path"`    // without the version
+	Pattern  string   `json:"pattern"` // a regular expression for the path, with or without the version
+	Features []string `json:"features"`
+}
+
+// SocketPolicy tells what an engine is asked for some features; none: all of them.
+func (c *Client) SocketPolicy(ctx context.Context, features ...string) (SocketPolicy, error) {
+	var p SocketPolicy
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/socket-policy", query: url.Values{"feature": features}}, &p)
+	return p, err
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/cmd/docker-watcher/screen"
+)
+
+func (a *app) socketPolicyCommand() *cobra.Command {
+	var features []string
+	format := "list"
+	c := &cobra.Command{
+		Use: "socket-policy", Short: "What a proxy before the engine's socket has to let through",
+		Long: `Tells which calls the service makes of an engine, for what you use of it, so that a proxy before the
+engine's socket can refuse all others. The features are watch (always there), logs, adopt, deploy, cleanup, undo, reclaim.
+
+Formats: list; nginx (locations for an nginx before the socket, which hold method and path); env (variables for proxies
+in the manner of tecnativa/docker-socket-proxy, which know sections of the API only and so let through more than is needed).
+
+Whoever may create containers may mount the host into one: with deploy or undo such a proxy is a hedge, not a wall.`,
+		Example: `  docker-watcher socket-policy --feature watch --feature logs
+  docker-watcher socket-policy --feature watch,cleanup --format nginx > engine.conf`,
+		Args: takes(0, 0),
+		RunE: a.with(func(c *cobra.Command, api *client.Client, _ []string) error {
+			write, known := map[string]func(client.SocketPolicy){"list": a.listPolicy, "nginx": a.nginxPolicy, "env": a.envPolicy}[format]
+			if !known {
+				return usagef(c, "--format: %q is none of list, nginx, env", format)
+			}
+			p, err := api.SocketPolicy(c.Context(), features...)
+			if err != nil {
+				return err
+			}
+			return a.show(p, func() { write(p) })
+		}),
+	}
+	c.Flags().StringSliceVar(&features, "feature", nil, "what is used of: watch, logs, adopt, deploy, cleanup, undo, reclaim (default all)")
+	c.Flags().StringVar(&format, "format", format, "list, nginx or env")
+	return c
+}
+
+func (a *app) listPolicy(p client.SocketPolicy) {
+	t := screen.Table{Head: []string{"method", "path", "for"}}
+	for _, c := range p.Calls {
+		t.Add(screen.Text(c.Method), screen.Text(c.Path), screen.Text(strings.Join(c.Features, ", ")))
+	}
+	a.screen.Print(t)
+}
+
+// nginxPolicy writes a location for each path, with the methods that it takes.
+func (a *app) nginxPolicy(p client.SocketPolicy) {
+	a.screen.Printf("# For the server of an nginx that passes on to the engine's socket:\n#   upstream engine { server unix:/var/run/docker.sock; }\n" +
+		"proxy_buffering off;\nproxy_request_buffering off;\nproxy_read_timeout 1d;\nclient_max_body_size 0;\n")
+	methods := map[string][]string{}
+	for _, c := range p.Calls {
+		methods[c.Pattern] = append(methods[c.Pattern], c.Method)
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(methods)) {
+		a.screen.Printf("%s", location(pattern, methods[pattern]))
+	}
+	a.screen.Printf("location / { return 403; }\n")
+}
+
+// location refuses what is none of the methods.
+func location(pattern string, methods []string) string {
+	return fmt.Sprintf("location ~ \"%s\" {\n\tif ($request_method !~ \"^(%s)$\") { return 403; }\n\tproxy_pass http://engine;\n}\n",
+		pattern, strings.Join(methods, "|"))
+}
+
+// envPolicy writes the switches by sections of the API.
+func (a *app) envPolicy(p client.SocketPolicy) {
+	on := map[string]bool{}
+	for _, c := range p.Calls {
+		section, _, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/")
+		on[strings.ToUpper(strings.TrimPrefix(section, "_"))] = true
+		if c.Method != "GET" && c.Method != "HEAD" {
+			on["POST"] = true // of every method that is not to read
+		}
+	}
+	a.screen.Notef("these let through whole sections: CONTAINERS=1 shows the environment of every container, and POST=1 lets through every change " +
+		"in every section that is on, such as to run something in a container that is not ours. A list by method and path is narrower (--format nginx)\n")
+	for _, section := range slices.Sorted(maps.Keys(on)) {
+		a.screen.Printf("%s=1\n", section)
+	}
+}

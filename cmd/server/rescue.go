@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// firstLook is how long the start waits for the check of the database. What takes longer goes on beside the work.
+const firstLook = 100 * time.Millisecond
+
+// lookForDamage checks the database before anything is done with it. Where that takes long, goOn does it whole.
+func lookForDamage(ctx context.Context, db *store.DB) (goOn func(context.Context) error, err error) {
+	first, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	err = db.Check(first)
+	switch {
+	case err == nil:
+		return func(context.Context) error { return nil }, nil
+	case errors.Is(err, store.ErrCorrupt):
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		if err := db.Check(ctx); errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
+		return nil // who cannot be asked now is asked by everything else too
+	}, nil
+}
+
+// runOrRescue is the daemon; when its database turns out to be damaged, it tells the way out until it is ended. It touches
+// neither the database nor an engine then.
+func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
+	err := run(ctx, cfg, log, stdout)
+	if !errors.Is(err, store.ErrCorrupt) || ctx.Err() != nil {
+		return err
+	}
+	log.Error("the database is damaged: only the way out is told", "error", err)
+	listener, listenErr := listen(ctx, cfg.Listen)
+	if listenErr != nil {
+		return errors.Join(err, listenErr)
+	}
+	defer listener.Close() // in the ordinary course the server has closed it
+	handler := wayOut(cfg).Handler()
+	srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), handler, log)
+	tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
+	return srv.Run(ctx)
+}
+
+// wayOut says what to do about a damaged database.
+func wayOut(cfg config.Config) api.Rescue {
+	r := api.Rescue{Version: buildVersion()}
+	if strings.Contains(cfg.Store, "://") {
+		r.Wrong = "The PostgreSQL database is damaged"
+		r.Steps = []string{"Stop docker-watcher", "Restore the database from the backup of its server", "Start docker-watcher again: it looks at every host anew before it judges anything"}
+		return r
+	}
+	r.Wrong = "The database in the data folder " + cfg.Data + " is damaged"
+	r.Steps = []string{"Stop docker-watcher", "Keep a copy of the damaged data folder"}
+	if newest := newestBackup(backupFolder(cfg)); newest != "" {
+		r.Steps = append(r.Steps, "Put the newest backup back:", "$ server restore "+quoted(newest)+" --data "+quoted(cfg.Data))
+	} else {
+		r.Steps = append(r.Steps, "There is no backup in "+backupFolder(cfg)+". Put one from elsewhere back:",
+			"$ server restore BACKUP.tar.gz --data "+quoted(cfg.Data),
+			"Without any backup, save what can be read into a new file, and put that in the place of the damaged one:",
+			"$ sqlite3 "+quoted(databaseFile(cfg))+" .recover | sqlite3 recovered.db")
+	}
+	r.Steps = append(r.Steps, "Start docker-watcher again: it looks at every host anew before it judges anything")
+	return r
+}
+
+func databaseFile(cfg config.Config) string {
+	if cfg.Store != "" {
+		return cfg.Store
+	}
+	return filepath.Join(cfg.Data, "docker-watcher.db")
+}
+
+// newestBackup is by name, which holds the moment; empty: there is none.
+func newestBackup(folder string) string {
+	names, err := filepath.Glob(filepath.Join(folder, "docker-watcher-*.tar.gz"))
+	if err != nil || len(names) == 0 {
+		return ""
+	}
+	return slices.Max(names)
+}
+
+// quoted is a name that a shell takes as one word.
+func quoted(name string) string {
+	if !strings.ContainsAny(name, " '\"$`\\*?[]{}()<>|&;!#~") {
+		return name
+	}
+	return fmt.Sprintf("'%s'", strings.ReplaceAll(name, "'", `'\''`))
+}

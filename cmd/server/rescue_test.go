@@ -1,0 +1,101 @@
+package main_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+)
+
+// TestDamagedDatabase: the daemon starts all the same, tells what is wrong and the way out, and touches neither the database
+// nor an engine.
+func TestDamagedDatabase(t *testing.T) {
+	for name, damage := range map[string]func(whole []byte){
+		"its first page": func(whole []byte) { copy(whole, strings.Repeat("x", 100)) },
+		"its schema":     func(whole []byte) { copy(whole[100:], strings.Repeat("\xff", 200)) },
+		"pages within":   func(whole []byte) { copy(whole[3*4096:], strings.Repeat("\xa5", len(whole)/2)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			engine := dockertest.Serve(t, dockertest.Docker29())
+			data := t.TempDir()
+			d := launch(t, flags(data, engine.Endpoint())...)
+			d.setUp()
+			if code := d.end(syscall.SIGTERM); code != 0 {
+				t.Fatalf("exit code %d", code)
+			}
+			file := filepath.Join(data, "docker-watcher.db")
+			whole := []byte(read(t, file))
+			damage(whole)
+			if err := os.WriteFile(file, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			backup := filepath.Join(data, "backups", "docker-watcher-20260102T030405Z.tar.gz")
+			for _, name := range []string{backup, strings.Replace(backup, "20260102", "20251231", 1)} {
+				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			engine.ResetCalls()
+
+			d = launch(t, flags(data, engine.Endpoint())...)
+			if !strings.Contains(d.line, "damaged") {
+				t.Errorf("said %q", d.line)
+			}
+			command := "server restore " + backup + " --data " + data
+			for path, want := range map[string]struct {
+				status int
+				says   string
+			}{
+				"/healthz":      {http.StatusOK, `"ok"`},
+				"/readyz":       {http.StatusServiceUnavailable, command},
+				"/":             {http.StatusServiceUnavailable, command},
+				"/stale":        {http.StatusServiceUnavailable, "damaged"},
+				"/api/projects": {http.StatusServiceUnavailable, `"code":"store_unavailable"`},
+				"/api/session":  {http.StatusServiceUnavailable, "damaged"},
+			} {
+				if status, text := d.status(path); status != want.status || !strings.Contains(text, want.says) {
+					t.Errorf("%s: %d %s, want %d and %q", path, status, text, want.status, want.says)
+				}
+			}
+			if asked := engine.Requests(""); len(asked) > 0 {
+				t.Errorf("an engine was asked: %v", asked)
+			}
+			if code := d.end(syscall.SIGTERM); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if read(t, file) != string(whole) {
+				t.Error("the damaged file was changed")
+			}
+			if said := d.stderr.String(); !strings.Contains(said, "the database is damaged") || strings.Contains(said, "goroutine ") {
+				t.Errorf("the log says:\n%s", said)
+			}
+		})
+	}
+}
+
+// TestWrongKeyIsRefused: neither the key nor the database is touched, and what to do is told.
+func TestWrongKeyIsRefused(t *testing.T) {
+	data := t.TempDir()
+	d := launch(t, flags(data, "unix:///nowhere/d.sock")...)
+	if code := d.end(syscall.SIGTERM); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	key, database := filepath.Join(data, "docker-watcher.key"), filepath.Join(data, "docker-watcher.db")
+	wrong, before := strings.Repeat("k", 32), read(t, database)
+	if err := os.WriteFile(key, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := refuse(t, flags(data, "unix:///nowhere/d.sock")...)
+	refused(t, code, stdout, stderr, "does not fit the database", "same backup")
+	if read(t, key) != wrong || read(t, database) != before {
+		t.Error("the key or the database was changed")
+	}
+}
