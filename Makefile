@@ -57,6 +57,6 @@ bench: ## measure against the floors and budgets; prints ratios
 	scripts/bench
 
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts)
-	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help' -update
+	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help|Figures' -update
 
 .PHONY: help web web-check build run demo test test-engines check fmt pictures dist dist-check image bench golden

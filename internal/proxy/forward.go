@@ -86,7 +86,7 @@ func (s *Server) rewrite(e *entry, pr *httputil.ProxyRequest) {
 // answer makes the answer that the client sees.
 func (e *entry) answer(resp *http.Response, v *visit) {
 	if resp.StatusCode >= http.StatusInternalServerError {
-		e.stats.errors.Add(1)
+		e.stats.fail()
 	}
 	if v != nil && v.secure {
 		e.rule.Options.sayHSTS(resp.Header)

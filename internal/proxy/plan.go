@@ -37,12 +37,20 @@ type stats struct {
 	errors   atomic.Int64 // answers of 500 and above, and those that never came
 	last     atomic.Int64 // unix ms of the newest request; 0: none yet
 	open     atomic.Int64
+	sum      *total // of all rules of the kind
 }
 
 func (s *stats) begin(now time.Time) {
 	s.requests.Add(1)
+	s.sum.requests.Add(1)
 	s.open.Add(1)
 	s.last.Store(now.UnixMilli())
+}
+
+// fail counts an answer of 500 and above, or one that did not come.
+func (s *stats) fail() {
+	s.errors.Add(1)
+	s.sum.errors.Add(1)
 }
 
 // compile makes a table ready. What the former one knows of the same rules and targets is taken over, and a rule that has not changed
@@ -85,7 +93,7 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 }
 
 func (s *Server) entryOf(c *compiled, r Rule, former *compiled) (*entry, error) {
-	e := &entry{rule: r, stats: &stats{}}
+	e := &entry{rule: r, stats: &stats{sum: s.totals.of(r.Kind)}}
 	if old := former.entry(r.ID); old != nil {
 		e.stats = old.stats
 	}

@@ -52,6 +52,7 @@ type Server struct {
 	applying sync.Mutex
 	mu       sync.Mutex
 	retired  map[*upstream]struct{} // left the table, and something is open on them
+	totals   totals
 	changed  chan struct{}          // closed and made anew when the table or what is open on a retired target changes
 }
 
@@ -224,7 +225,7 @@ func (s *Server) answerAlone(w http.ResponseWriter, r *http.Request, v *visit) {
 	if s.held(w, r, v) {
 		return
 	}
-	v.e.stats.errors.Add(1)
+	v.e.stats.fail()
 	if t := v.e.stopped(); !t.StoppedSince.IsZero() {
 		stoppedPage(t.StoppedSince).write(w, r)
 		return
@@ -292,7 +293,7 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err er
 		tooLargePage.write(w, r)
 		return
 	}
-	e.stats.errors.Add(1)
+	e.stats.fail()
 	s.log.Debug("a target did not answer", "rule_id", e.rule.ID, "error", err)
 	if v := visitOf(r.Context()); v != nil && v.secure {
 		e.rule.Options.sayHSTS(w.Header())
