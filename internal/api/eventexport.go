@@ -21,13 +21,13 @@ const exportPage = 500
 
 type exportEventsIn struct {
 	EventQuery
-	eventTimes
+	EventTimes
 	Format string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"one JSON object a line as the log has them, or comma-separated values"`
 }
 
 // exportEvents answers everything that a filter takes, as a file.
 func (s *server) exportEvents(ctx context.Context, in *exportEventsIn) (*streamOut, error) {
-	f, err := s.eventsBetween(ctx, in.EventQuery, in.eventTimes)
+	f, err := s.eventsBetween(ctx, in.EventQuery, in.EventTimes)
 	if err != nil {
 		return nil, err
 	}

@@ -79,16 +79,17 @@ func unlessGone(id string, err error) func(asked string) (string, error) {
 type listEventsIn struct {
 	PageQuery
 	EventQuery
-	eventTimes
+	EventTimes
 }
 
-type eventTimes struct {
+// EventTimes is a range of time. Its name is exported because fields of an embedded struct are only read then.
+type EventTimes struct {
 	From time.Time `query:"from" doc:"not before"`
 	To   time.Time `query:"to" doc:"before"`
 }
 
 // eventsBetween is a filter of the log, which has a range of time.
-func (s *server) eventsBetween(ctx context.Context, q EventQuery, at eventTimes) (store.EventFilter, error) {
+func (s *server) eventsBetween(ctx context.Context, q EventQuery, at EventTimes) (store.EventFilter, error) {
 	f, err := s.eventFilter(ctx, q)
 	if err != nil {
 		return f, err
@@ -101,7 +102,7 @@ func (s *server) eventsBetween(ctx context.Context, q EventQuery, at eventTimes)
 }
 
 func (s *server) listEvents(ctx context.Context, in *listEventsIn) (*out[list[eventJSON]], error) {
-	f, err := s.eventsBetween(ctx, in.EventQuery, in.eventTimes)
+	f, err := s.eventsBetween(ctx, in.EventQuery, in.EventTimes)
 	if err != nil {
 		return nil, err
 	}

@@ -6532,6 +6532,10 @@ export interface operations {
                 actor?: string;
                 /** @description in the message */
                 text?: string;
+                /** @description not before */
+                from?: string;
+                /** @description before */
+                to?: string;
             };
             header?: never;
             path?: never;
@@ -6603,6 +6607,10 @@ export interface operations {
                 actor?: string;
                 /** @description in the message */
                 text?: string;
+                /** @description not before */
+                from?: string;
+                /** @description before */
+                to?: string;
                 /** @description one JSON object a line as the log has them, or comma-separated values */
                 format?: "ndjson" | "csv";
             };
