@@ -45,7 +45,7 @@ func TestSoak(t *testing.T) {
 	y := seeded(t, data, soakInstances, 0)
 	d := launch(t, build(t), data, y.engine)
 	d.awaitScan(t, soakInstances)
-	s := &soak{t: t, yard: y, daemon: d, gone: map[string]string{}, before: map[string]string{}}
+	s := &soak{t: t, yard: y, daemon: d, gone: map[string]string{}, results: map[string]int{}, before: map[string]string{}}
 	for _, c := range y.engine.Containers() {
 		s.before[c.ID] = c.Name()
 	}
@@ -87,7 +87,7 @@ type soak struct {
 	followers []*follower
 	before    map[string]string // containers by id
 	gone      map[string]string // those that a plan says are removed
-	unsure    int               // items that ended as error or timeout: an engine fault hit them
+	results   map[string]int    // of all items
 	plans     int
 	faults    int
 	moves     atomic.Int64
@@ -140,7 +140,9 @@ func (s *soak) move(ctx context.Context) {
 func (s *soak) breakThings(ctx context.Context) {
 	wrong := []func() (mend func()){
 		func() func() { s.engine.CutEvents(); return func() {} },
-		func() func() { return s.engine.Fail(dockertest.Fault{On: `^GET /containers/json`, Status: http.StatusInternalServerError}) },
+		func() func() {
+			return s.engine.Fail(dockertest.Fault{On: `^GET /containers/json`, Status: http.StatusInternalServerError})
+		},
 		func() func() { return s.engine.Fail(dockertest.Fault{On: `^GET /containers/json`, EmptyList: true}) },
 		func() func() { return s.engine.Fail(dockertest.Fault{On: `.`, Reset: true}) },
 		func() func() { return s.engine.Fail(dockertest.Fault{On: `^GET /containers/`, Hang: true}) },
@@ -169,11 +171,13 @@ func (s *soak) cleanUp(ctx context.Context) {
 	for pause(ctx, 20*time.Second) {
 		plan, err := s.api.PlanCleanup(s.t.Context(), client.StaleFilter{})
 		if err != nil {
-			continue // the engine does not answer, or the host is frozen: nothing may be removed
+			s.t.Logf("plan a cleanup: %v", err) // the engine does not answer, or the host is frozen: nothing may be removed
+			continue
 		}
 		s.plans++
-		// What ends with an error is read from the plan: a lost answer is no result.
-		_, _ = s.api.ApplyCleanup(s.t.Context(), plan.ID)
+		if _, err := s.api.ApplyCleanup(s.t.Context(), plan.ID); err != nil {
+			s.t.Logf("apply a plan: %v", err) // what became of its items is read from it at the end
+		}
 	}
 }
 
@@ -234,26 +238,35 @@ func (f *follower) listen(ctx context.Context) error {
 		return err
 	}
 	in := bufio.NewReaderSize(conn, 64<<10)
-	var id int64
+	var kind string
+	var id int64 // of the message; 0: it has none
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
 			return err
 		}
-		switch {
-		case strings.HasPrefix(line, "id: "):
-			if id, err = strconv.ParseInt(strings.TrimSpace(line[4:]), 10, 64); err != nil {
+		field, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch field {
+		case "event":
+			kind = value
+		case "id":
+			if id, err = strconv.ParseInt(value, 10, 64); err != nil {
 				return err
 			}
-		case line == "event: hello\n":
-			if f.last.Load() == 0 {
-				f.last.Store(id)
-			}
-			id = 0
-		case line == "event: event\n" && id != 0:
-			f.hear(id)
-			id = 0
+		case "":
+			f.message(kind, id)
+			kind, id = "", 0
 		}
+	}
+}
+
+// message takes a whole one. Chatter has no id; the first hello says where the stream stands.
+func (f *follower) message(kind string, id int64) {
+	switch {
+	case kind == "hello" && f.last.Load() == 0:
+		f.last.Store(id)
+	case kind == "event" && id != 0:
+		f.hear(id)
 	}
 }
 
@@ -350,11 +363,11 @@ func (s *soak) settle() {
 			plan, err := s.api.Plan(ctx, p.ID)
 			must(s.t, err)
 			for _, item := range plan.Items {
+				s.results[strings.TrimSpace(item.Result+" "+item.ResultDetail)]++
 				switch item.Result {
 				case "removed", "already_gone":
 					s.gone[item.ContainerID] = item.Name
 				case "error", "timeout":
-					s.unsure++
 					s.gone[item.ContainerID] = "" // its delete may have been done by an engine whose answer was lost
 				}
 			}
@@ -395,8 +408,8 @@ func (s *soak) judge() {
 	if heard == 0 || removed == 0 || s.plans == 0 {
 		t.Errorf("heard %d events, removed %d, made %d plans: the run shows nothing", heard, removed, s.plans)
 	}
-	t.Logf("%d events of the engine, %d faults, %d plans, %d removed, %d items unsure, %d events heard by %d clients, %d resumed",
-		s.moves.Load(), s.faults, s.plans, removed, s.unsure, heard, soakClients, resumed)
+	t.Logf("%d events of the engine, %d faults, %d plans, %d removed, items %v, %d events heard by %d clients, %d resumed",
+		s.moves.Load(), s.faults, s.plans, removed, s.results, heard, soakClients, resumed)
 	s.flat()
 }
 
