@@ -53,7 +53,7 @@ type Server struct {
 	mu       sync.Mutex
 	retired  map[*upstream]struct{} // left the table, and something is open on them
 	totals   totals
-	changed  chan struct{}          // closed and made anew when the table or what is open on a retired target changes
+	changed  chan struct{} // closed and made anew when the table or what is open on a retired target changes
 }
 
 // NewServer returns a server with an empty table.
