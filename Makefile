@@ -32,7 +32,7 @@ check: ## format, vet and lint
 	@fmt=$$(go tool -modfile=tools/go.mod gofumpt -l $$(git ls-files '*.go')); \
 	  if [ -n "$$fmt" ]; then echo "not formatted (run make fmt):"; echo "$$fmt"; exit 1; fi
 	go vet ./...
-	go vet -tags bench,failpoint,pictures ./...
+	go vet -tags bench,failpoint,pictures,soak ./...
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 
 fmt: ## format the Go files
@@ -56,7 +56,10 @@ image: ## build the image docker-watcher:latest from dist/, by the engine at DOC
 bench: ## measure against the floors and budgets; prints ratios
 	scripts/bench
 
-golden: ## write the contract files anew (OpenAPI document, life cycle, help texts)
-	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help' -update
+soak: ## run the daemon under load and faults for SOAK (30m), and see that nothing grows, is lost or removed
+	go test -tags bench,soak ./bench/ -run TestSoak -count=1 -v -timeout 0
 
-.PHONY: help web web-check build run demo test test-engines check fmt pictures dist dist-check image bench golden
+golden: ## write the contract files anew (OpenAPI document, life cycle, help texts, figures)
+	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help|Figures' -update
+
+.PHONY: help web web-check build run demo test test-engines check fmt pictures dist dist-check image bench soak golden

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -72,6 +73,7 @@ func (y *yard) fill(t *testing.T, n, runningOfTen int) {
 	for i := range rows {
 		rows[i] = storetest.NewInstance(y.stages[i%len(y.stages)], func(r *store.Instance) {
 			r.Name, r.EngineID, r.CreatedAt, r.UpdatedAt = fmt.Sprintf("app-%d", i), y.host.EngineID, ended.Add(-day), ended
+			r.ContainerID = fmt.Sprintf("%x", sha256.Sum256([]byte(r.ID))) // as an engine's: others are never removed
 			r.LastAliveAt = time.Now().UTC()
 			if i%10 >= runningOfTen {
 				r.Status, r.Intended, r.Class, r.LastAliveAt = store.StatusStopped, store.IntendedStopped, store.ClassExited, ended

@@ -17,7 +17,7 @@ import (
 // seed fills a data folder, and the pretend engine to fit it, with instances: every second one is stopped since dead.
 func seed(t *testing.T, data string, engine *dockertest.Engine, count int, dead time.Duration) {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{DataDir: data})
+	db, err := store.Open(t.Context(), store.Options{DataDir: data, URL: storetest.URL(t, data)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestKilledDuringACleanup(t *testing.T) {
 			engine := dockertest.Serve(t, dockertest.Docker29())
 			engine.Publish(dockertest.Image{Ref: "localhost/shop:1.0", Life: dockertest.Life{Health: true}})
 			data := t.TempDir()
-			d := launchCommand(t, exec.Command(lethal, flags(data, engine.Endpoint())...), "DOCKER_WATCHER_FAILPOINT="+point)
+			d := launchCommand(t, exec.Command(lethal, withStore(t, flags(data, engine.Endpoint()))...), "DOCKER_WATCHER_FAILPOINT="+point)
 			c := d.client(d.setUp())
 			instances := threeStale(t, c)
 			plan, err := c.PlanCleanup(t.Context(), client.StaleFilter{})

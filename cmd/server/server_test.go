@@ -25,6 +25,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 // binary is the real daemon, built once.
@@ -88,7 +89,7 @@ var readyLine = regexp.MustCompile(`^docker-watcher (?:is ready|cannot use its d
 // launch starts a daemon and waits until it says that it is ready.
 func launch(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	return launchCommand(t, exec.Command(binary, args...))
+	return launchCommand(t, exec.Command(binary, withStore(t, args)...))
 }
 
 func launchCommand(t *testing.T, cmd *exec.Cmd, env ...string) *daemon {
@@ -155,7 +156,7 @@ func refuse(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, binary, withStore(t, args)...)
 	var out, errs bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = []string{"PATH=" + os.Getenv("PATH")}, &out, &errs
 	err := cmd.Run()
@@ -164,6 +165,26 @@ func refuse(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// withStore lets a daemon that is not told where its store is use that of its data folder on the kind of database that the suite runs on.
+// Other commands are left alone.
+func withStore(t *testing.T, args []string) []string {
+	t.Helper()
+	data := slices.Index(args, "--data") + 1
+	if data == 0 || data == len(args) || !strings.HasPrefix(args[0], "-") || slices.Contains(args, "--store") {
+		return args
+	}
+	url := storetest.URL(t, args[data])
+	if url == "" {
+		return args
+	}
+	return append(slices.Clone(args), "--store", url)
+}
+
+// inFile is a daemon's flag for a store in its data folder, for tests of that file.
+func inFile(data string) []string {
+	return []string{"--store", filepath.Join(data, "docker-watcher.db")}
 }
 
 // flags of a daemon on a free port.
@@ -417,7 +438,8 @@ func TestUnusableDataFolderIsTold(t *testing.T) {
 
 func TestNewerDatabaseIsRefusedAndUntouched(t *testing.T) {
 	data := t.TempDir()
-	d := launch(t, flags(data, "unix:///nowhere/d.sock")...)
+	args := append(flags(data, "unix:///nowhere/d.sock"), inFile(data)...)
+	d := launch(t, args...)
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
@@ -436,7 +458,7 @@ func TestNewerDatabaseIsRefusedAndUntouched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := refuse(t, flags(data, "unix:///nowhere/d.sock")...)
+	code, stdout, stderr := refuse(t, args...)
 	refused(t, code, stdout, stderr, "newer docker-watcher", "backup")
 	after, err := os.ReadFile(path)
 	if err != nil || !bytes.Equal(before, after) {
@@ -452,7 +474,7 @@ func refused(t *testing.T, code int, stdout, stderr, reason, hint string) {
 	}
 	var said []string
 	for line := range strings.Lines(stderr) {
-		if !strings.HasPrefix(line, "time=") {
+		if !strings.HasPrefix(line, "{") { // the log, which is JSON where nobody looks at it
 			said = append(said, line)
 		}
 	}

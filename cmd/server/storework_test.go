@@ -13,7 +13,7 @@ import (
 // TestMoveAndRestore takes a daemon's store to PostgreSQL and back into a folder of its own by a backup: who could sign in can go on.
 func TestMoveAndRestore(t *testing.T) {
 	data, none := t.TempDir(), "unix:///none"
-	d := launch(t, flags(data, none)...)
+	d := launch(t, append(flags(data, none), inFile(data)...)...)
 	credential := d.setUp()
 	if _, err := d.client(credential).CreateProject(t.Context(), client.NewProject{Name: "shop", Image: "example.com/shop"}); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestMoveAndRestore(t *testing.T) {
 	if code, stdout, stderr := refuse(t, "restore", file, "--data", other); code != 0 || !strings.Contains(stdout, "restored what docker-watcher") {
 		t.Fatalf("restore: %d, %s%s", code, stdout, stderr)
 	}
-	d = launch(t, flags(other, none)...)
+	d = launch(t, append(flags(other, none), inFile(other)...)...)
 	if _, err := d.client(credential).Project(t.Context(), "shop"); err != nil {
 		t.Errorf("restored: %v", err)
 	}

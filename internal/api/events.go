@@ -82,7 +82,7 @@ type listEventsIn struct {
 	EventTimes
 }
 
-// EventTimes are a range of the log.
+// EventTimes is a range of time. Its name is exported because fields of an embedded struct are only read then.
 type EventTimes struct {
 	From time.Time `query:"from" doc:"not before"`
 	To   time.Time `query:"to" doc:"before"`

@@ -81,6 +81,7 @@ type figures struct {
 	d                                                         Deps
 	stale, lastGood, frozen, stream, overdue, listeners, lost *prometheus.Desc
 	archives, archiveBytes, autoHeld, leftovers               *prometheus.Desc
+	more                                                      more
 }
 
 func newFigures(d Deps) *figures {
@@ -101,6 +102,7 @@ func newFigures(d Deps) *figures {
 		archiveBytes: desc("archive_bytes", "What keeping their writable layers costs."),
 		autoHeld:     desc("auto_held", "1 while automatic cleanup does nothing on a host.", "host"),
 		leftovers:    desc("leftovers", "What does not fit together and waits to be mended.", "kind"),
+		more:         newMore(desc),
 	}
 }
 
@@ -114,6 +116,7 @@ func (f *figures) collect(ctx context.Context, ch chan<- prometheus.Metric) {
 	f.collectHosts(ctx, ch)
 	f.collectArchives(ctx, ch)
 	f.collectLeftovers(ctx, ch)
+	f.collectMore(ctx, ch)
 	overdue := false
 	if f.d.Scheduler != nil {
 		st, ok := f.d.Scheduler.Status(ScanJob)

@@ -253,6 +253,21 @@ func TestByItself(t *testing.T) {
 	b.count(2)
 }
 
+// A name is a second: another backup within it is refused, and the one that is there stays.
+func TestTwoInOneSecond(t *testing.T) {
+	b := newBed(t, 0)
+	first := b.made()
+	if _, err := b.Make(t.Context(), By{Actor: "user:anna"}); !errors.Is(err, ErrBusy) {
+		t.Errorf("the second in a second: %v", err)
+	}
+	b.count(1)
+	b.at = b.at.Add(time.Second)
+	if second := b.made(); second.Name == first.Name {
+		t.Errorf("both are called %s", first.Name)
+	}
+	b.count(2)
+}
+
 func TestNamesOfBackups(t *testing.T) {
 	b := newBed(t, 0)
 	made := b.made()

@@ -66,7 +66,11 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 		return b, fmt.Errorf("read the backup again: %w", err)
 	}
 	name := prefix + at.Format(stamp) + suffix
-	if err := os.Link(packed, filepath.Join(k.o.Folder, name)); err != nil { // never over one that is there
+	err = os.Link(packed, filepath.Join(k.o.Folder, name)) // never over one that is there
+	if errors.Is(err, fs.ErrExist) {
+		return b, fmt.Errorf("keep the backup: %w, or was this very second", ErrBusy)
+	}
+	if err != nil {
 		return b, fmt.Errorf("keep the backup: %w", err)
 	}
 	info, err := os.Stat(packed)

@@ -28,7 +28,9 @@ func noting(ctx context.Context, who *identity) context.Context {
 }
 
 func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
+	began := time.Now()
 	resp, err := w.next.RoundTrip(req)
+	w.engine.answers.note(time.Since(began), err)
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,7 @@ type Engine struct {
 	connecting chan struct{} // held by who negotiates; a channel because waiting for it ends with a context
 	skew       atomic.Pointer[time.Duration]
 	unbroken   atomic.Pointer[time.Time] // since when the event stream is; nil while it is down
+	answers    answers
 }
 
 // session is a client and what was agreed when it was made.

@@ -2,5 +2,5 @@
 
 package doctor
 
-// freeIn is not known here.
-func freeIn(string) int64 { return -1 }
+// FreeIn is not known here.
+func FreeIn(string) int64 { return -1 }

@@ -66,7 +66,7 @@ func Folder(dir string) Finding {
 // Disk looks at how much room a folder has.
 func Disk(dir string) Finding {
 	const name = "disk"
-	free := freeIn(dir)
+	free := FreeIn(dir)
 	switch {
 	case free < 0:
 		return well(name, "how much is free for %s is not known here", dir)

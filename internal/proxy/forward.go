@@ -117,7 +117,7 @@ func (v *visit) tell(h http.Header, in *http.Request) {
 // answer makes the answer that the client sees.
 func (e *entry) answer(resp *http.Response, v *visit) {
 	if resp.StatusCode >= http.StatusInternalServerError {
-		e.tally.errors.Add(1)
+		e.tally.fail()
 	}
 	if v.secure {
 		e.rule.Options.sayHSTS(resp.Header)

@@ -64,6 +64,7 @@ type Server struct {
 	conns    atomic.Int64
 	retired  map[*upstream]struct{} // left the table, and something is open on them
 	tallies  map[tallyKey]*tally
+	totals   totals
 	changed  chan struct{} // closed and made anew when the table or what is open on a retired target changes
 }
 
@@ -263,7 +264,7 @@ func (s *Server) answerAlone(w http.ResponseWriter, r *http.Request, v *visit) {
 	if s.held(w, r, v) {
 		return
 	}
-	v.e.tally.errors.Add(1)
+	v.e.tally.fail()
 	switch t := v.e.stopped(); {
 	case !t.StoppedSince.IsZero():
 		stoppedPage(t.StoppedSince).write(w, r)
@@ -354,7 +355,7 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err er
 		bad.write(w, r)
 		return
 	}
-	e.tally.errors.Add(1)
+	e.tally.fail()
 	s.log.Debug("a target did not answer", "rule_id", e.rule.ID, "error", err)
 	if timedOut(err) && !errors.Is(err, errDial) {
 		latePage.write(w, r)

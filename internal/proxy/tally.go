@@ -19,13 +19,21 @@ type tally struct {
 	requests atomic.Int64
 	errors   atomic.Int64
 	last     atomic.Int64 // unix ms of the newest request; 0: none
+	sum      *total       // of all rules of the kind; set before it is used
 }
 
 type tallyKey struct{ rule, ref string }
 
 func (t *tally) begin(now time.Time) {
 	t.requests.Add(1)
+	t.sum.requests.Add(1)
 	t.last.Store(now.UnixMilli())
+}
+
+// fail counts an answer of 500 and above, or one that never came.
+func (t *tally) fail() {
+	t.errors.Add(1)
+	t.sum.errors.Add(1)
 }
 
 // tallyOf is the tally of a rule as it leads now.
@@ -36,10 +44,15 @@ func (s *Server) tallyOf(r Rule) *tally {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tallies[key] == nil {
-		s.tallies[key] = &tally{}
+	t := s.tallies[key]
+	if t == nil {
+		t = &tally{}
+		s.tallies[key] = t
 	}
-	return s.tallies[key]
+	if t.sum == nil { // it is new, or was put back
+		t.sum = s.totals.of(r.Kind)
+	}
+	return t
 }
 
 // TakeCounts takes what was counted since it was taken last: whoever takes it keeps it, or puts it back.

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// ErrInUse: a store that is to be copied into holds an installation already.
+// ErrInUse says that a store that is to be copied into holds an installation already.
 var ErrInUse = errors.New("the store is in use already")
 
 // copyParams is how many values one statement carries; SQLite takes 32,766 and PostgreSQL 65,535.

@@ -69,6 +69,7 @@ func (tx *Tx) InsertDeploy(ctx context.Context, d Deploy) error {
 		d.ID, string(d.Kind), d.ProjectID, d.StageID, clean(d.Lane), d.HostID, d.InstanceID, d.Replaces, clean(d.Image), clean(d.ImageTag), clean(d.Digest),
 		string(d.State), clean(d.Error), clean(d.Actor), clean(d.CancelledBy), orNow(d.CreatedAt, now()), endOf(d))
 	if err != nil || n > 0 {
+		tx.tally.deploy(d, err)
 		return err
 	}
 	return fmt.Errorf("start deploy %s: another deploy of the stage is under way: %w", d.ID, ErrConflict)
@@ -93,6 +94,7 @@ func (tx *Tx) UpdateDeploy(ctx context.Context, d Deploy) error {
 		WHERE id = $7 AND ended_at IS NULL`,
 		d.InstanceID, d.Replaces, clean(d.Digest), string(d.State), clean(d.Error), endOf(d), d.ID)
 	if err != nil || n > 0 {
+		tx.tally.deploy(d, err)
 		return err
 	}
 	was, err := tx.Deploy(ctx, d.ID)

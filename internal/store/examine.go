@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// ErrNone: there is no store yet; the first start makes it.
+// ErrNone says that there is no store yet; the first start makes it.
 var ErrNone = errors.New("there is no database yet")
 
 // Examine looks at a store without changing anything of it, also while a daemon uses it: whether it can be read, is ours, is whole, has a

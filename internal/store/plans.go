@@ -102,9 +102,13 @@ func (tx *Tx) ClaimPlan(ctx context.Context, id, by string, now time.Time) error
 
 // SetPlanResult writes what became of an item.
 func (tx *Tx) SetPlanResult(ctx context.Context, planID, instanceID string, r CleanupResult, detail string, at time.Time) error {
-	return tx.execOne(ctx, "write what became of instance "+instanceID+" in plan "+planID, ErrNotFound,
+	err := tx.execOne(ctx, "write what became of instance "+instanceID+" in plan "+planID, ErrNotFound,
 		`UPDATE plan_items SET result = $1, result_detail = $2, done_at = $3 WHERE plan_id = $4 AND instance_id = $5`,
 		string(r), clean(detail), millis(at), planID, instanceID)
+	if err == nil {
+		tx.tally.item(r)
+	}
+	return err
 }
 
 // FinishPlan ends a plan that is being applied.

@@ -19,6 +19,10 @@ const (
 	// pgLockClass is the first half of our advisory locks' key ("dwat"); the second
 	// is the schema, so that two installations can share a database.
 	pgLockClass = 0x64776174
+	// pgLockPatience is how long a lock that is held is asked for again: a server notices a moment later than we start anew
+	// that the daemon before was killed.
+	pgLockPatience = 3 * time.Second
+	pgLockAgain    = 100 * time.Millisecond
 	// pgLockWatch is how often the connection that holds the lock is asked whether
 	// it still lives, beside being told at once when it is closed.
 	pgLockWatch = 15 * time.Second
@@ -56,8 +60,7 @@ func (d *postgresDatabase) lock(ctx context.Context) (leaderLock, error) {
 	if err != nil {
 		return nil, fault("connect to the database", err)
 	}
-	got := false
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::int, hashtext(current_schema()))`, pgLockClass).Scan(&got)
+	got, err := tryLock(ctx, conn)
 	if err == nil && !got {
 		err = fmt.Errorf("%w (%s)", ErrLocked, pgHolder(ctx, conn))
 	}
@@ -65,6 +68,21 @@ func (d *postgresDatabase) lock(ctx context.Context) (leaderLock, error) {
 		return nil, errors.Join(fault("take the leader lock", err), conn.Close(ctx))
 	}
 	return watchLock(context.WithoutCancel(ctx), conn), nil
+}
+
+// tryLock takes the lock, or says false when it is still held after pgLockPatience.
+func tryLock(ctx context.Context, conn *pgx.Conn) (got bool, err error) {
+	for deadline := time.Now().Add(pgLockPatience); ; {
+		err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::int, hashtext(current_schema()))`, pgLockClass).Scan(&got)
+		if err != nil || got || time.Now().After(deadline) {
+			return got, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(pgLockAgain):
+		}
+	}
 }
 
 // pgHolder says who has the lock, as far as the server tells.

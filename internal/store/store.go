@@ -46,6 +46,7 @@ type DB struct {
 	routes       atomic.Int64 // commits that may have changed where routes lead; see RouteWrites
 	commits      atomic.Int64
 	rules        atomic.Int64 // commits that may have changed a policy in force
+	tally        tally
 	ended        chan struct{}
 	closing      sync.Once
 	closed       error
@@ -59,6 +60,7 @@ type Tx struct {
 	moves  bool  // it changes an instance
 	routes bool  // it may change where routes lead
 	rules  bool  // it may change a policy in force
+	tally  counts
 }
 
 // queries are the reads, on whatever runs them.
@@ -98,6 +100,8 @@ type database interface {
 	tables(ctx context.Context, tx *sql.Tx) ([]string, error)
 	// shrink gives back the memory that is kept for speed.
 	shrink(ctx context.Context) error
+	// sizes is how large it is.
+	sizes(ctx context.Context) (Sizes, error)
 	close() error
 }
 
@@ -273,12 +277,14 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	_, write := db.base.pools()
 	var events []Event
 	var moves, routes, rules bool
+	var counted counts
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
 		tx := &Tx{queries: queries{sql: db.writes.inside(raw), seal: db.seal}}
 		if err := fn(tx); err != nil {
 			return err
 		}
 		events, moves, routes, rules = tx.events, tx.moves, tx.routes || tx.moves, tx.rules
+		counted = tx.tally
 		return tx.broken
 	})
 	db.writes.prepareWanted(ctx)
@@ -291,6 +297,9 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	}
 	if rules {
 		db.rules.Add(1)
+	}
+	if err == nil {
+		db.tally.add(counted)
 	}
 	if err != nil || len(events) == 0 || db.publish == nil {
 		return err

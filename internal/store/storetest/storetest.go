@@ -19,12 +19,6 @@ import (
 // postgresEnv holds the postgres:// URL of a private cluster; scripts/postgres sets it.
 const postgresEnv = "DOCKER_WATCHER_TEST_POSTGRES"
 
-// Open returns a fresh SQLite store, closed with the test.
-func Open(t testing.TB) *store.DB {
-	t.Helper()
-	return With(t, store.Options{DataDir: Dir(t)})
-}
-
 // With opens a store of the test's own options, closed with the test.
 func With(t testing.TB, o store.Options) *store.DB {
 	t.Helper()
@@ -43,7 +37,7 @@ func With(t testing.TB, o store.Options) *store.DB {
 // Both runs a test on a fresh SQLite store and on a fresh PostgreSQL one.
 func Both(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, Open(t)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, openSQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, With(t, postgresOptions(t))) })
 }
 

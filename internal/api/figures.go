@@ -1,0 +1,235 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/doctor"
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+)
+
+// more are the figures of scans, cleanups, deploys and of what the daemon stands on. Their labels are names of hosts, projects and
+// jobs that exist, and words of ours: nobody outside can make one. Of a job the label is job_name, for Prometheus has a label job of its own.
+type more struct {
+	scanSeconds, scanLists, scanInspects, scanInstances, scanGood *prometheus.Desc
+	staleByClass, items, deploys                                  *prometheus.Desc
+	blind, blindSeconds                                           *prometheus.Desc
+	answerSeconds, answerFailures                                 *prometheus.Desc
+	waiting, storeBytes, diskFree                                 *prometheus.Desc
+	jobFailures, jobOverdue, jobEnd                               *prometheus.Desc
+	backups, newestBackup                                         *prometheus.Desc
+	proxyRequests, proxyErrors                                    *prometheus.Desc
+}
+
+func newMore(desc func(name, help string, labels ...string) *prometheus.Desc) more {
+	return more{
+		scanSeconds:   desc("last_scan_seconds", "How long the newest scan of a host took.", "host"),
+		scanLists:     desc("last_scan_list_calls", "Lists that the newest scan of a host asked its engine for.", "host"),
+		scanInspects:  desc("last_scan_inspects", "Containers that the newest scan of a host asked its engine about one by one.", "host"),
+		scanInstances: desc("last_scan_instances", "Instances that the newest scan of a host looked for.", "host"),
+		scanGood:      desc("last_scan_good", "1 when the newest scan of a host could judge, 0 when it was blind.", "host"),
+
+		staleByClass: desc("project_stale_instances", "Instances of a project that are stale now, by class; those that are protected included.", "project", "class"),
+		items:        desc("cleanup_items_total", "Items of cleanup plans since the start, by what became of them; one that is ended later counts again.", "result"),
+		deploys:      desc("deploys_total", "Deploys that ended since the start, by how.", "state"),
+
+		blind:        desc("host_blind", "1 while nobody watches a host.", "host"),
+		blindSeconds: desc("host_blind_seconds_total", "How long nobody watched a host, by reason; kept over restarts. Reasons may overlap.", "host", "reason"),
+
+		answerSeconds:  desc("engine_answer_seconds", "How long an engine took to begin its answer; what takes its time by its nature (stop, wait, pull) is among them.", "host"),
+		answerFailures: desc("engine_failures_total", "Requests to an engine that got no answer, those that were called off included.", "host"),
+
+		waiting:    desc("events_waiting", "Events that wait for the store."),
+		storeBytes: desc("store_bytes", "Size of the store: database, and for SQLite its write-ahead log (wal).", "part"),
+		diskFree:   desc("data_disk_free_bytes", "What is free on the disk of the data folder."),
+
+		jobFailures: desc("job_failures", "Runs of a job that failed in a row.", "job_name"),
+		jobOverdue:  desc("job_overdue", "1 while a run of a job that was due did not come.", "job_name"),
+		jobEnd:      desc("job_last_end_timestamp_seconds", "When a job last ended, well or not.", "job_name"),
+
+		backups:      desc("backups", "Backups that are there."),
+		newestBackup: desc("newest_backup_timestamp_seconds", "When the newest backup was made; absent: there is none."),
+
+		proxyRequests: desc("proxy_requests_total", "Requests to the reverse proxy, by the kind of rule that answered.", "kind"),
+		proxyErrors:   desc("proxy_errors_total", "Answers of 500 and above and those that never came, by the kind of rule.", "kind"),
+	}
+}
+
+// collectMore reads them. What cannot be read is an error of the scrape, as with the others.
+func (f *figures) collectMore(ctx context.Context, ch chan<- prometheus.Metric) {
+	hosts, err := f.d.DB.Hosts(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.more.scanSeconds, err)
+		return
+	}
+	names := map[string]string{}
+	for _, h := range hosts {
+		if h.DisabledSince.IsZero() { // as in collectHosts
+			names[h.ID] = h.Name
+		}
+	}
+	f.collectScans(ctx, ch, names)
+	f.collectBlind(ctx, ch, names)
+	f.collectAnswers(ch, names)
+	f.collectClasses(ctx, ch)
+	f.collectEnds(ch)
+	f.collectStore(ctx, ch)
+	f.collectJobs(ch)
+	f.collectBackups(ch)
+	f.collectProxy(ch)
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+}
+
+// unixSeconds is a moment as Prometheus counts.
+func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+func (f *figures) collectScans(ctx context.Context, ch chan<- prometheus.Metric, names map[string]string) {
+	runs, err := f.d.DB.LastScans(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.more.scanSeconds, err)
+		return
+	}
+	for _, r := range runs {
+		name, ok := names[r.HostID]
+		if !ok {
+			continue
+		}
+		gauge(ch, f.more.scanSeconds, r.FinishedAt.Sub(r.StartedAt).Seconds(), name)
+		gauge(ch, f.more.scanLists, float64(r.ListCalls), name)
+		gauge(ch, f.more.scanInspects, float64(r.Inspects), name)
+		gauge(ch, f.more.scanInstances, float64(r.Known), name)
+		gauge(ch, f.more.scanGood, oneIf(r.Outcome == store.ScanOK), name)
+	}
+}
+
+func (f *figures) collectBlind(ctx context.Context, ch chan<- prometheus.Metric, names map[string]string) {
+	times, err := f.d.DB.BlindTimes(ctx, time.Now())
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.more.blind, err)
+		return
+	}
+	open := map[string]bool{}
+	for _, t := range times {
+		if name, ok := names[t.HostID]; ok {
+			counter(ch, f.more.blindSeconds, t.Time.Seconds(), name, t.Reason)
+			open[t.HostID] = open[t.HostID] || t.Open
+		}
+	}
+	for id, name := range names {
+		gauge(ch, f.more.blind, oneIf(open[id]), name)
+	}
+}
+
+func (f *figures) collectAnswers(ch chan<- prometheus.Metric, names map[string]string) {
+	bounds := docker.AnswerBounds()
+	for id, name := range names {
+		engine, err := f.d.Fleet.Engine(id)
+		if err != nil {
+			continue // it is told by host_blind
+		}
+		a := engine.Answers()
+		buckets := make(map[float64]uint64, len(bounds))
+		for i, bound := range bounds {
+			buckets[bound.Seconds()] = uint64(a.Within[i])
+		}
+		ch <- prometheus.MustNewConstHistogram(f.more.answerSeconds, uint64(a.Count), a.Sum.Seconds(), buckets, name)
+		counter(ch, f.more.answerFailures, float64(a.Failures), name)
+	}
+}
+
+func (f *figures) collectClasses(ctx context.Context, ch chan<- prometheus.Metric) {
+	classes, err := f.d.DB.StaleByClass(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.more.staleByClass, err)
+		return
+	}
+	for _, c := range classes {
+		gauge(ch, f.more.staleByClass, float64(c.Count), c.Project, string(c.Class))
+	}
+}
+
+// Told even at zero, so that the first one is a rise and no new line.
+var (
+	cleanupResults = []store.CleanupResult{
+		store.ResultRemoved, store.ResultAlreadyGone, store.ResultRevived, store.ResultChanged, store.ResultKept, store.ResultInUse, store.ResultTimeout,
+		store.ResultError,
+	}
+	deployEnds = []store.DeployState{store.DeployDone, store.DeployFailed, store.DeployCancelled, store.DeploySuperseded}
+)
+
+func (f *figures) collectEnds(ch chan<- prometheus.Metric) {
+	counts := f.d.DB.Counts()
+	for _, r := range cleanupResults {
+		counter(ch, f.more.items, float64(counts.Items[r]), string(r))
+	}
+	for _, s := range deployEnds {
+		counter(ch, f.more.deploys, float64(counts.Deploys[s]), string(s))
+	}
+}
+
+func (f *figures) collectStore(ctx context.Context, ch chan<- prometheus.Metric) {
+	gauge(ch, f.more.waiting, float64(f.d.Bus.Waiting()))
+	if free := doctor.FreeIn(f.d.DataDir); free >= 0 {
+		gauge(ch, f.more.diskFree, float64(free))
+	}
+	sizes, err := f.d.DB.Sizes(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.more.storeBytes, err)
+		return
+	}
+	gauge(ch, f.more.storeBytes, float64(sizes.Database), "database")
+	if sizes.Log >= 0 {
+		gauge(ch, f.more.storeBytes, float64(sizes.Log), "wal")
+	}
+}
+
+func (f *figures) collectJobs(ch chan<- prometheus.Metric) {
+	if f.d.Scheduler == nil {
+		return
+	}
+	for _, j := range f.d.Scheduler.All() {
+		gauge(ch, f.more.jobFailures, float64(j.Failures), j.Name)
+		gauge(ch, f.more.jobOverdue, oneIf(j.Overdue), j.Name)
+		if !j.LastEnd.IsZero() {
+			gauge(ch, f.more.jobEnd, unixSeconds(j.LastEnd), j.Name)
+		}
+	}
+}
+
+func (f *figures) collectBackups(ch chan<- prometheus.Metric) {
+	if f.d.Backups == nil {
+		return
+	}
+	all, err := f.d.Backups.List()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(f.more.backups, err)
+		return
+	}
+	gauge(ch, f.more.backups, float64(len(all)))
+	if len(all) > 0 {
+		gauge(ch, f.more.newestBackup, unixSeconds(all[0].At))
+	}
+}
+
+func (f *figures) collectProxy(ch chan<- prometheus.Metric) {
+	p, ok := f.d.Routes.Proxy.(interface{ Totals() map[proxy.Kind]proxy.Totals })
+	if !ok { // none, or it serves in another process
+		return
+	}
+	totals := p.Totals()
+	for _, kind := range []proxy.Kind{proxy.KindRoute, proxy.KindProxy} {
+		counter(ch, f.more.proxyRequests, float64(totals[kind].Requests), string(kind))
+		counter(ch, f.more.proxyErrors, float64(totals[kind].Errors), string(kind))
+	}
+}
