@@ -223,7 +223,9 @@ func (f *figures) collectBackups(ch chan<- prometheus.Metric) {
 }
 
 func (f *figures) collectProxy(ch chan<- prometheus.Metric) {
-	p, ok := f.d.Routes.Proxy.(interface{ Totals() map[proxy.Kind]proxy.Totals })
+	p, ok := f.d.Routes.Proxy.(interface {
+		Totals() map[proxy.Kind]proxy.Totals
+	})
 	if !ok { // none, or it serves in another process
 		return
 	}
