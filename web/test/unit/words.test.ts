@@ -436,6 +436,8 @@ describe('a route in a form', () => {
       path_prefix: '/api',
       strip_prefix: true,
       websockets: false,
+      tls: 'off',
+      redirect_https: false,
       maintenance: false,
     });
   });
