@@ -12,6 +12,7 @@ import (
 func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "man FOLDER", Short: "Write the manual pages, one for each command", Hidden: true,
+		Long:    "Writes a manual page for this command and for each one below it, to be read with man. A package brings them along; this is for who has only the program.",
 		Example: "  docker-watcher man /usr/local/share/man/man1",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

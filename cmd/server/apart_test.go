@@ -555,7 +555,7 @@ func TestSignalAndSystemd(t *testing.T) {
 	next := mainPID(t, notify)
 	endNext := sync.OnceFunc(func() { _ = syscall.Kill(next, syscall.SIGTERM) })
 	t.Cleanup(endNext)
-	eventually(t, "the former ends", func() bool { return strings.Contains(p.stderr.String(), "msg=stopped") })
+	eventually(t, "the former ends", func() bool { return strings.Contains(p.stderr.String(), `"msg":"stopped"`) })
 	resp, err := http.Get("http://" + p.addr)
 	if err != nil {
 		t.Fatal(err)

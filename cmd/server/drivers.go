@@ -148,8 +148,9 @@ func adminAt(address string) string {
 }
 
 // routes are what the API shows and changes the routes by.
-func (a *another) routes(router *routing.Router, policy proxy.Policy) api.Routes {
+func (a *another) routes(cfg config.Config, router *routing.Router, policy proxy.Policy) api.Routes {
 	return api.Routes{
 		Policy: policy, Router: router, Proxy: a.driver, Listen: a.at, DriverName: string(a.name), Driver: a.driver, Fetching: a.fetch, Labels: a.labels,
+		Folder: certificateFolder(cfg),
 	}
 }

@@ -135,7 +135,7 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 		return api.Routes{Policy: policy, Folder: certificateFolder(cfg)}
 	}
 	if f.another != nil {
-		return f.another.routes(f.router, policy)
+		return f.another.routes(cfg, f.router, policy)
 	}
 	if f.plane != nil {
 		return api.Routes{

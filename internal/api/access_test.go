@@ -76,7 +76,7 @@ func TestMostOfTheAPIIsNotForStrangers(t *testing.T) {
 	}
 	slices.Sort(open)
 	want := []string{
-		"GET /api/oidc/callback", "GET /api/oidc/login", "GET /api/openapi.json", "GET /api/session", "GET /healthz", "GET /readyz", "POST /api/hooks/{id}", "POST /api/hooks/{id}/{secret}",
+		"GET /api/oidc/callback", "GET /api/oidc/login", "GET /api/openapi.json", "GET /api/proxy/traefik", "GET /api/session", "GET /healthz", "GET /readyz", "POST /api/hooks/{id}", "POST /api/hooks/{id}/{secret}",
 		"POST /api/password-link", "POST /api/session", "POST /api/setup",
 	}
 	if !slices.Equal(open, want) {

@@ -54,7 +54,7 @@ func newApartBed(t *testing.T) *apartBed {
 		})
 		b.must(served.Connect(t.Context()))
 		router = routing.New(b.db, b.deps.Fleet, b.bus, served, policy, b.deps.Log)
-		b.deps.Routes = Routes{Policy: policy, Router: router, Proxy: served, Certificates: served, Folder: b.deps.Routes.Folder, Apart: func() Apart {
+		b.deps.Routes = Routes{Policy: policy, Router: router, Proxy: served, Counter: routing.NewCounter(b.db, served, b.deps.Log), Certificates: served, Folder: b.deps.Routes.Folder, Apart: func() Apart {
 			s := served.Status()
 			return Apart{Listen: a.addr, Socket: s.Socket, Version: s.Version, PID: s.PID, Started: s.Started, Away: s.Away}
 		}}

@@ -60,7 +60,8 @@ func (s *server) putAuthority(ctx context.Context, in *authorityIn) (*out[author
 		if err := wrongRoute(authorityFaults(a, b.EABSecret, b.DNSToken, before)); err != nil {
 			return err
 		}
-		if err := tx.SaveAuthority(ctx, a, b.EABSecret, b.DNSToken); err != nil {
+		save := func() error { return tx.SaveAuthority(ctx, a, b.EABSecret, b.DNSToken) }
+		if err := s.keepsTable(ctx, tx, "body.directory", save); err != nil {
 			return err
 		}
 		return tx.Emit(ctx, authorityEvent(ctx, before, a, b.EABSecret != "", b.DNSToken != ""))

@@ -75,7 +75,7 @@ func (s *server) listCertificates(ctx context.Context, _ *none) (*out[list[certi
 func (s *server) certificates(ctx context.Context) (all []certs.Status, err error) {
 	if s.d.Routes.Certificates != nil {
 		if all, err = s.d.Routes.Certificates.Certificates(ctx); err != nil {
-			return nil, err
+			return nil, awayProblem(err)
 		}
 	}
 	names, err := s.d.Routes.Folder.Uploads()
@@ -139,7 +139,7 @@ func (s *server) renewCertificate(ctx context.Context, in *ByID) (*out[certifica
 	case https == "":
 		return nil, newProblem(http.StatusConflict, codeWrongState, "nothing is served over TLS").hint("start the daemon with --proxy-https, such as --proxy-https :443")
 	}
-	if err := s.d.Routes.Certificates.RenewCertificate(ctx, c.ID); err != nil {
+	if err := awayProblem(s.d.Routes.Certificates.RenewCertificate(ctx, c.ID)); err != nil {
 		if errors.Is(err, certs.ErrUnknown) {
 			return nil, noCertificate()
 		}
@@ -195,12 +195,12 @@ func (s *server) uploadCertificate(ctx context.Context, in *uploadIn) (*out[cert
 		return nil, err
 	}
 	id := certs.ID{Mode: certs.Own, Name: in.Name}
-	if err := s.takeUp(ctx, id); err != nil {
-		return nil, err
-	}
 	e := certificateEvent(ctx, id, what)
 	e.Data["not_after"] = c.Leaf.NotAfter.UTC()
 	if err := s.d.DB.Update(ctx, func(tx *store.Tx) error { return tx.Emit(ctx, e) }); err != nil {
+		return nil, err
+	}
+	if err := s.takeUp(ctx, id); err != nil { // it is written down, and taken up when the data plane is back
 		return nil, err
 	}
 	return s.getCertificate(ctx, &ByID{ID: id.String()})
@@ -212,7 +212,7 @@ func (s *server) takeUp(ctx context.Context, id certs.ID) error {
 		return nil
 	}
 	if err := s.d.Routes.Certificates.RenewCertificate(ctx, id); err != nil && !errors.Is(err, certs.ErrUnknown) {
-		return err
+		return awayProblem(err)
 	}
 	return nil
 }
@@ -327,4 +327,13 @@ func certificateName(r store.Route) string {
 		return ""
 	}
 	return o.Certificate
+}
+
+// awayProblem says what to do where the data plane cannot be reached; another error passes as it is.
+func awayProblem(err error) error {
+	var away interface{ Away() bool }
+	if errors.As(err, &away) && away.Away() {
+		return newProblem(http.StatusServiceUnavailable, codeNotServed, err.Error()).hint("see that 'server proxy' runs; what was saved is served when it is back")
+	}
+	return err
 }

@@ -22,7 +22,9 @@ type rotationJSON struct {
 // rotateKeys seals everything that is sealed under a new key. Nothing else is written meanwhile.
 func (s *server) rotateKeys(ctx context.Context, in *rotateIn) (*out[rotationJSON], error) {
 	v := visitOf(ctx)
-	done, err := s.d.DB.RotateKey(ctx, in.Body.Forget, func(tx *store.Tx, r store.Rotation) error {
+	acting, cancel := s.beyondCaller(ctx, backupTimeout) // once begun it is ended
+	defer cancel()
+	done, err := s.d.DB.RotateKey(acting, in.Body.Forget, func(tx *store.Tx, r store.Rotation) error {
 		message := fmt.Sprintf("the key of the store was changed and %d values were sealed anew; backups made before need the old key", r.Resealed)
 		if r.Former == "" {
 			message += ", which was not kept"

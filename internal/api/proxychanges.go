@@ -377,11 +377,16 @@ func (s *server) saveRoute(ctx context.Context, r store.Route, fresh bool, e sto
 		if err := write(ctx, r); err != nil {
 			return err
 		}
-		if err := s.routeFaults(ctx, tx, r); err != nil {
+		if err := s.domainsOfOthers(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := s.certificateFault(r); err != nil {
-			return err
+		if e.Kind != "route.disabled" && e.Kind != "proxy.disabled" { // what is in the way of others can always be switched off
+			if err := s.routeFaults(ctx, tx, r); err != nil {
+				return err
+			}
+			if err := s.certificateFault(r); err != nil {
+				return err
+			}
 		}
 		return tx.Emit(ctx, e)
 	})
@@ -392,6 +397,29 @@ func (s *server) saveRoute(ctx context.Context, r store.Route, fresh bool, e sto
 		return nil, err
 	}
 	return s.routeNow(ctx, r.ID, r.Standalone)
+}
+
+// domainsOfOthers refuses a part of a domain that is served for a project that whoever asks has nothing to say in: what answers there would
+// be taken for theirs, by browsers too.
+func (s *server) domainsOfOthers(ctx context.Context, tx *store.Tx, r store.Route) error {
+	among := visible(ctx)
+	if among == nil {
+		return nil
+	}
+	var fields []ProblemField
+	for i, d := range r.Domains {
+		holders, err := tx.DomainHolders(ctx, d.Domain, r.ID)
+		if err != nil {
+			return err
+		}
+		for _, projectID := range holders {
+			if projectID == "" || !among.Has(projectID) {
+				fields = append(fields, ProblemField{fmt.Sprintf("body.domains[%d]", i), d.Domain + " is served for others already: an operator of all projects can divide it"})
+				break
+			}
+		}
+	}
+	return wrongRoute(fields)
 }
 
 // routeFaults says what is wrong with a route in the table as it would become. What is wrong with others is said when the table is

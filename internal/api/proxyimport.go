@@ -133,7 +133,7 @@ var errOnlyTold = errors.New("only told")
 func (s *server) importProxies(ctx context.Context, in *importProxiesIn) (*out[proxyImportJSON], error) {
 	var done proxyImport
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
-		done = proxyImport{tx: tx, policy: s.d.Routes.Policy}
+		done = proxyImport{tx: tx, policy: s.d.Routes.Policy, certificate: s.certificateFault}
 		if err := done.run(ctx, in.Body.Document.Proxies); err != nil {
 			return err
 		}
@@ -170,6 +170,8 @@ type proxyImport struct {
 	tx     *store.Tx
 	policy proxy.Policy
 	items  []importedProxy
+	// certificate says what is wrong with the uploaded certificate that a row names.
+	certificate func(store.Route) error
 }
 
 func (p *proxyImport) run(ctx context.Context, rows []proxyDocItemJSON) error {
@@ -183,8 +185,7 @@ func (p *proxyImport) run(ctx context.Context, rows []proxyDocItemJSON) error {
 	if err := p.write(ctx); err != nil {
 		return err
 	}
-	p.check(ctx)
-	return nil
+	return p.check(ctx)
 }
 
 // read finds what a row is about, and what it makes of it.
@@ -296,7 +297,7 @@ func (i *importedProxy) writes() bool {
 }
 
 // check holds what was written against the table as it would become.
-func (p *proxyImport) check(ctx context.Context) {
+func (p *proxyImport) check(ctx context.Context) error {
 	at := map[string]*importedProxy{}
 	var ids []string
 	for n := range p.items {
@@ -312,6 +313,15 @@ func (p *proxyImport) check(ctx context.Context) {
 		}
 		at[f.Rule].wrong = append(at[f.Rule].wrong, ProblemField{"body." + f.Field, reason})
 	}
+	for _, item := range at {
+		err := p.certificate(item.now)
+		if problem, ok := errors.AsType[*Problem](err); ok {
+			item.wrong = append(item.wrong, problem.Errors...)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *proxyImport) refused() bool {

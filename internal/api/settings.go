@@ -115,14 +115,20 @@ func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[setti
 
 // saveSettings writes settings. What would have routes that are well refused is not saved, as then no table could be served any more.
 func (s *server) saveSettings(ctx context.Context, tx *store.Tx, after store.Settings, refuses bool) error {
+	save := func() error { return tx.SaveSettings(ctx, after) }
 	if !refuses {
-		return tx.SaveSettings(ctx, after)
+		return save()
 	}
+	return s.keepsTable(ctx, tx, "body.refused_targets", save)
+}
+
+// keepsTable saves something that all routes depend on, unless that made what was well in their table wrong: it is a matter of a field then.
+func (s *server) keepsTable(ctx context.Context, tx *store.Tx, field string, save func() error) error {
 	former, err := routing.TableFaults(ctx, tx, s.d.Routes.Policy)
 	if err != nil {
 		return err
 	}
-	if err := tx.SaveSettings(ctx, after); err != nil {
+	if err := save(); err != nil {
 		return err
 	}
 	now, err := routing.TableFaults(ctx, tx, s.d.Routes.Policy)
@@ -132,7 +138,7 @@ func (s *server) saveSettings(ctx context.Context, tx *store.Tx, after store.Set
 	var fields []ProblemField
 	for _, f := range now {
 		if !slices.Contains(former, f) {
-			fields = append(fields, ProblemField{"body.refused_targets", fmt.Sprintf("%s leads there (%s): %s; lead it elsewhere or switch it off first", f.Address, f.Field, f.Reason)})
+			fields = append(fields, ProblemField{field, fmt.Sprintf("%s is in the way (%s): %s; change it or switch it off first", f.Address, f.Field, f.Reason)})
 		}
 	}
 	return wrongRoute(fields)

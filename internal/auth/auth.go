@@ -50,6 +50,7 @@ type Caller struct {
 	SessionID string     // empty for a token
 	UserID    string     // empty for a token of the daemon
 	Most      store.Role // the most that the token of a user may, whatever they may themselves; empty: no bound
+	Until     time.Time  // when the token ends that was shown; zero: never, or a session
 	MustEnrol bool       // may do nothing before a second factor is set up
 }
 

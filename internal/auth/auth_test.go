@@ -283,7 +283,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("secret %q, token %+v", secret, token)
 		}
 		caller, err := f.ByToken(t.Context(), secret)
-		if want := (auth.Caller{Actor: "token:ci", Name: "ci", Role: store.RoleOperator}); err != nil || caller != want {
+		if want := (auth.Caller{Actor: "token:ci", Name: "ci", Role: store.RoleOperator, Until: token.ExpiresAt}); err != nil || caller != want {
 			t.Errorf("caller = %+v, %v", caller, err)
 		}
 		for _, wrong := range []string{"", "dw_", secret[3:], secret + " ", token.TokenHash} {

@@ -98,6 +98,9 @@ func (s *Service) applyMapping(ctx context.Context, u store.User, p Provided, by
 	if err != nil {
 		return store.User{}, err
 	}
+	if p.Grants, err = s.ofProjectsThatAreThere(ctx, p.Grants); err != nil {
+		return store.User{}, err
+	}
 	same := u.Role == p.Role && len(rows) == len(p.Grants)
 	for _, g := range rows {
 		same = same && p.Grants[g.ProjectID] == g.Role
@@ -111,4 +114,20 @@ func (s *Service) applyMapping(ctx context.Context, u store.User, p Provided, by
 		return u, nil
 	}
 	return changed, err
+}
+
+// ofProjectsThatAreThere leaves out what rules say of projects that were removed since.
+func (s *Service) ofProjectsThatAreThere(ctx context.Context, grants map[string]store.Role) (map[string]store.Role, error) {
+	there := map[string]store.Role{}
+	for id, role := range grants {
+		_, err := s.db.Project(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read a project of the rules: %w", err)
+		}
+		there[id] = role
+	}
+	return there, nil
 }

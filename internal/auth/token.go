@@ -45,7 +45,7 @@ func (s *Service) ByToken(ctx context.Context, token string) (Caller, error) {
 	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
 		return Caller{}, fmt.Errorf("the token has %w", ErrExpired)
 	}
-	caller := Caller{Actor: "token:" + t.Name, Name: t.Name, Role: t.Role}
+	caller := Caller{Actor: "token:" + t.Name, Name: t.Name, Role: t.Role, Until: t.ExpiresAt}
 	if t.UserID != "" {
 		u, err := s.db.User(ctx, t.UserID)
 		if errors.Is(err, store.ErrNotFound) || err == nil && !u.DisabledAt.IsZero() {
@@ -105,6 +105,9 @@ func (s *Service) IssueToken(ctx context.Context, n NewToken, by By) (secret str
 	}
 	if !most.Covers(n.Role) {
 		return "", store.Token{}, store.FieldError{Field: "role", Reason: "must not be above your own, which is " + roleWord(most)}
+	}
+	if !by.Until.IsZero() && (n.Expires.IsZero() || n.Expires.After(by.Until)) {
+		return "", store.Token{}, store.FieldError{Field: "expires_at", Reason: "must not be after the end of the token by which it is made, " + by.Until.UTC().Format(time.RFC3339)}
 	}
 	return s.makeToken(ctx, n, by.UserID, by.Actor)
 }

@@ -81,6 +81,9 @@ func (p *Plane) putTable(w http.ResponseWriter, r *http.Request) {
 	}
 	p.changing.Lock()
 	defer p.changing.Unlock()
+	if r.Context().Err() != nil {
+		return // who asked has given up, and may have asked for another table since
+	}
 	if p.left() {
 		p.refuse(w, http.StatusServiceUnavailable, fault{Error: "another data plane has taken the place", Left: true})
 		return

@@ -16,9 +16,12 @@ func (p *Plane) getCounts(w http.ResponseWriter, _ *http.Request) {
 }
 
 // takeCounts gives what was counted away.
-func (p *Plane) takeCounts(w http.ResponseWriter, _ *http.Request) {
+func (p *Plane) takeCounts(w http.ResponseWriter, r *http.Request) {
 	p.changing.Lock() // what was carried to another plane is for that one to give
 	defer p.changing.Unlock()
+	if r.Context().Err() != nil {
+		return // who asked is gone, and what was counted would be with it
+	}
 	if p.left() {
 		p.refuse(w, http.StatusServiceUnavailable, fault{Error: "another data plane has taken the place", Left: true})
 		return

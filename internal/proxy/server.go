@@ -323,9 +323,11 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	case o.NoWebSockets && upgrades(r):
 		upgradePage.write(w, r)
 	default:
-		if v.secure || len(r.TransferEncoding) > 0 {
-			w.Header().Del("Strict-Transport-Security") // the answer of the target gets them
-			w.Header().Del("Connection")
+		if v.secure {
+			w.Header().Del("Strict-Transport-Security") // the answer of the target gets it
+		}
+		if len(r.TransferEncoding) > 0 && !s.leaving.Load() {
+			w.Header().Del("Connection") // as above
 		}
 		return false
 	}

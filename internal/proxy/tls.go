@@ -92,7 +92,10 @@ func (t Table) agreed() (wrong []error) {
 				continue
 			}
 			if first.tls != r.Options.TLS || first.certificate != r.Options.Certificate {
-				wrong = append(wrong, FieldError{Rule: r.ID, Field: "tls", Reason: fmt.Sprintf("%s has the TLS %s by rule %s already: a domain has one certificate, whatever the path", a.Domain, first.tls, first.rule)})
+				const words = "%s has the TLS %s by rule %s already: a domain has one certificate, whatever the path"
+				wrong = append(wrong, // of both, for either may be the one that is changed
+					FieldError{Rule: r.ID, Field: "tls", Reason: fmt.Sprintf(words, a.Domain, first.tls, first.rule)},
+					FieldError{Rule: first.rule, Field: "tls", Reason: fmt.Sprintf(words, a.Domain, r.Options.TLS, r.ID)})
 			}
 		}
 	}

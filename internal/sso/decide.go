@@ -72,10 +72,15 @@ func identityOf(p Provider, issuer, subject string, claims map[string]any) Ident
 		who.Verified = verified == "true"
 	}
 	if p.NameClaim != "" {
-		who.Name = text(p.NameClaim)
+		if p.NameClaim != "email" || who.Verified {
+			who.Name = text(p.NameClaim)
+		}
 		return who
 	}
-	who.Name = or(text("preferred_username"), who.Email)
+	who.Name = text("preferred_username")
+	if who.Name == "" && who.Verified { // an address that nobody has proven would be a name that anybody can take
+		who.Name = who.Email
+	}
 	return who
 }
 

@@ -62,7 +62,13 @@ func TestIdentityOf(t *testing.T) {
 	}
 	delete(claims, "preferred_username")
 	claims["email_verified"] = 1
-	if id = identityOf(Provider{}, "i", "s", claims); id.Name != "a@b.example" || id.Verified {
+	for _, p := range []Provider{{}, {NameClaim: "email"}} { // an address that nobody has proven is no name
+		if id = identityOf(p, "i", "s", claims); id.Name != "" || id.Verified {
+			t.Errorf("%+v", id)
+		}
+	}
+	claims["email_verified"] = true
+	if id = identityOf(Provider{}, "i", "s", claims); id.Name != "a@b.example" {
 		t.Errorf("%+v", id)
 	}
 	// A claim that an admin named and that is not there is no name, and not another claim.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/pressly/goose/v3"
 )
@@ -52,7 +53,12 @@ func (db *DB) join(ctx context.Context, o Options) error {
 	if known[metaKeyCheck] == "" {
 		return ErrNeverStarted
 	}
-	return db.open(ctx, write, o, known)
+	// The keys are settled by the daemon alone: it may be in the middle of a change of them.
+	if db.seal, err = loadKey(filepath.Join(o.DataDir, keyFile), false); err != nil {
+		return err
+	}
+	db.installation = known[metaInstallation]
+	return db.seal.proveBeside(known[metaKeyCheck])
 }
 
 func (d *sqliteDatabase) recognise(ctx context.Context) error {

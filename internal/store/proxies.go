@@ -318,3 +318,10 @@ func IsRouteTaken(err error) (FieldError, bool) {
 	var field FieldError
 	return field, errors.Is(err, ErrConflict) && errors.As(err, &field)
 }
+
+// DomainHolders are the projects for which a domain is served, on whatever path, but for one route; an empty one is of a standalone proxy.
+func (q queries) DomainHolders(ctx context.Context, domain, except string) ([]string, error) {
+	return list(ctx, q, "find who has the domain "+domain, func(r row) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT DISTINCT COALESCE(r.project_id, '') FROM domains d LEFT JOIN routes r ON r.id = d.route_id
+		WHERE d.domain = $1 AND COALESCE(d.route_id, d.proxy_id) <> $2`, clean(domain), except)
+}

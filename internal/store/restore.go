@@ -48,6 +48,11 @@ func (tx *Tx) restoreRoute(ctx context.Context, i Instance, r ArchivedRoute) err
 	if err := tx.refuseUsed(ctx, what+": route "+r.ID+" is there", `SELECT count(*) FROM routes WHERE id = $1`, r.ID); err != nil {
 		return err
 	}
+	if len(r.Secrets) > 0 { // one that cannot be opened must not come into a table that is read whole
+		if _, err := tx.seal.open(r.Secrets, place("routes", r.ID, "secrets")); err != nil {
+			return fmt.Errorf("%s: the secrets of route %s: %w", what, r.ID, err)
+		}
+	}
 	stamp := now()
 	if _, err := tx.exec(ctx, what,
 		`INSERT INTO routes (id, project_id, stage_id, instance_id, port, tls, options, secrets, enabled, owner, notes, created_at, updated_at, revision)

@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -42,6 +44,12 @@ func (db *DB) RotateKey(ctx context.Context, forget bool, tell func(*Tx, Rotatio
 		if done.Resealed, err = tx.reseal(ctx, db.base.sealedColumns(), fresh); err != nil {
 			return err
 		}
+		archived, err := tx.resealArchives(ctx, fresh)
+		if err != nil {
+			return err
+		}
+		done.Resealed += archived
+		tx.routes = true // the proxy holds sealed secrets too
 		if err := tx.execOne(ctx, "write the proof of the key", ErrNotFound,
 			`UPDATE meta SET value = $1 WHERE name = $2`, fresh.proof(), metaKeyCheck); err != nil {
 			return err
@@ -77,11 +85,16 @@ func (db *DB) settleKeys(ctx context.Context) error {
 }
 
 func (db *DB) settle(ctx context.Context) error {
-	known, err := db.meta(ctx)
+	_, write := db.base.pools()
+	var proof string
+	// Not a mere read: a server may still be about to commit what we have no answer of, and holds the row until then.
+	err := inTx(ctx, write, func(tx *sql.Tx) error {
+		return fault("find out which key counts", tx.QueryRowContext(ctx, `UPDATE meta SET value = value WHERE name = $1 RETURNING value`, metaKeyCheck).Scan(&proof))
+	})
 	if err != nil {
-		return fmt.Errorf("find out which key counts: %w", err)
+		return err
 	}
-	return db.seal.settle(known[metaKeyCheck])
+	return db.seal.settle(proof)
 }
 
 // asideLayout is how the moment of a rotation is written in the name of the old key's file.
@@ -176,6 +189,83 @@ func (tx *Tx) reseal(ctx context.Context, query string, fresh key) (int, error) 
 		count += n
 	}
 	return count, nil
+}
+
+// resealArchives does the same for the secrets of routes that archives hold as they were, and returns how many there were.
+func (tx *Tx) resealArchives(ctx context.Context, fresh key) (count int, err error) {
+	const what = "seal the routes of archives anew"
+	type archived struct{ id, routes, asked string }
+	for after := ""; ; {
+		rows, err := list(ctx, tx.queries, what, func(r row) (a archived, err error) { return a, r.Scan(&a.id, &a.routes, &a.asked) },
+			`SELECT id, routes, asked FROM archives WHERE (routes LIKE '%"secrets"%' OR asked LIKE '%"secrets"%') AND id > $1 ORDER BY id LIMIT $2`, after, resealRows)
+		if err != nil || len(rows) == 0 {
+			return count, err
+		}
+		for _, a := range rows {
+			routes, n, err := tx.resealRoutes([]byte(a.routes), fresh)
+			if err != nil {
+				return count, fmt.Errorf("%s: archive %s: %w", what, a.id, err)
+			}
+			asked, m, err := tx.resealAsked(a.asked, fresh)
+			if err != nil {
+				return count, fmt.Errorf("%s: archive %s: %w", what, a.id, err)
+			}
+			if err := tx.execOne(ctx, what, ErrNotFound, `UPDATE archives SET routes = $1, asked = $2 WHERE id = $3`, string(routes), asked, a.id); err != nil {
+				return count, err
+			}
+			count, after = count+n+m, a.id
+		}
+	}
+}
+
+// resealRoutes seals the secrets in a list of routes anew.
+func (tx *Tx) resealRoutes(text []byte, fresh key) ([]byte, int, error) {
+	if len(text) == 0 {
+		return text, 0, nil
+	}
+	var routes []ArchivedRoute
+	if err := json.Unmarshal(text, &routes); err != nil {
+		return nil, 0, fmt.Errorf("read archived routes: %w", err)
+	}
+	count := 0
+	for i, r := range routes {
+		if len(r.Secrets) == 0 {
+			continue
+		}
+		where := place("routes", r.ID, "secrets")
+		plain, err := tx.seal.open(r.Secrets, where)
+		if err != nil {
+			return nil, 0, fmt.Errorf("route %s: %w", r.ID, err)
+		}
+		routes[i].Secrets = fresh.close(plain, where)
+		count++
+	}
+	out, err := json.Marshal(routes)
+	if err != nil {
+		return nil, 0, fmt.Errorf("write archived routes: %w", err)
+	}
+	return out, count, nil
+}
+
+// resealAsked does so in what a restore that is under way was asked for, and leaves the rest of that as it is.
+func (tx *Tx) resealAsked(text string, fresh key) (string, int, error) {
+	if text == "" {
+		return text, 0, nil
+	}
+	var asked map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &asked); err != nil {
+		return "", 0, fmt.Errorf("read what a restore was asked for: %w", err)
+	}
+	routes, count, err := tx.resealRoutes(asked["routes"], fresh)
+	if err != nil || count == 0 {
+		return text, 0, err
+	}
+	asked["routes"] = routes
+	out, err := json.Marshal(asked)
+	if err != nil {
+		return "", 0, fmt.Errorf("write what a restore was asked for: %w", err)
+	}
+	return string(out), count, nil
 }
 
 type sealedValue struct {

@@ -234,6 +234,17 @@ func (k key) proves(proof string) bool {
 }
 
 // prove takes the key that fits the database for the one that counts. The file stays as it is.
+// proveBeside is prove for who must leave the key file as it is, whichever of two keys counts.
+func (s *sealer) proveBeside(proof string) error {
+	if err := s.prove(proof); err != nil {
+		return err
+	}
+	ring := *s.keys.Load()
+	ring.both = false
+	s.keys.Store(&ring)
+	return nil
+}
+
 func (s *sealer) prove(proof string) error {
 	ring := *s.keys.Load()
 	switch {

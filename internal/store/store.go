@@ -172,6 +172,12 @@ func (db *DB) open(ctx context.Context, write *sql.DB, o Options, known map[stri
 	}
 	if used {
 		db.installation = known[metaInstallation]
+		if err := db.seal.prove(proof); err != nil {
+			return err
+		}
+		if db.seal.keys.Load().both {
+			return db.settle(ctx)
+		}
 		return db.seal.settle(proof)
 	}
 	db.installation = NewID()

@@ -246,6 +246,7 @@ func TestH2spec(t *testing.T) {
 	l, _ := secured(t)
 	_, addr := serve(t, l, proxy.Table{Rules: []proxy.Rule{{
 		ID: "a", Kind: proxy.KindProxy, Addresses: []proxy.Address{{Domain: "127.0.0.1", PathPrefix: "/"}}, Targets: []proxy.Target{{Ref: "a", URL: echoing(t)}},
+		Options: proxy.Options{TLS: proxy.TLSInternal},
 	}}})
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {

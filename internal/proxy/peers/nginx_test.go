@@ -165,5 +165,6 @@ func listen(t *testing.T) net.Listener {
 func tableTo(target string) proxy.Table {
 	return proxy.Table{Rules: []proxy.Rule{{
 		ID: "a", Kind: proxy.KindProxy, Addresses: []proxy.Address{{Domain: "a.example", PathPrefix: "/"}}, Targets: []proxy.Target{{Ref: target, URL: target}},
+		Options: proxy.Options{TLS: proxy.TLSInternal}, // served over http as well
 	}}}
 }
