@@ -197,3 +197,42 @@ func TestATableKeepsItsCertificatesOverARestart(t *testing.T) {
 		t.Errorf("after a restart there is no certificate before anything runs: %v", err)
 	}
 }
+
+// TestClientsOverTLSLeaveWithTheServer: none of them keeps its connection to a process whose place another one has taken.
+func TestClientsOverTLSLeaveWithTheServer(t *testing.T) {
+	r := newSecureRig(t)
+	for _, major := range []int{1, 2} {
+		b := r.browser()
+		if transport, ok := b.Transport.(*http.Transport); ok && major == 1 {
+			transport.ForceAttemptHTTP2, transport.TLSClientConfig.NextProtos = false, []string{"http/1.1"}
+		}
+		ask := func() {
+			t.Helper()
+			resp, err := b.Get("https://app.localhost/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.ProtoMajor != major || resp.Header.Get("Strict-Transport-Security") != "max-age=60" {
+				t.Errorf("%s %v, %v", resp.Proto, resp.Header, err)
+			}
+			resp.Body.Close()
+		}
+		ask()
+		if r.Busy() == 0 {
+			t.Errorf("HTTP/%d: its connection was not kept", major)
+		}
+		r.Leave()
+		ask()
+		deadline := time.After(10 * time.Second)
+		tick := time.NewTicker(10 * time.Millisecond)
+		for r.Busy() > 0 {
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatalf("HTTP/%d: %d are still here", major, r.Busy())
+			}
+		}
+		tick.Stop()
+		r.leaving.Store(false)
+	}
+}
