@@ -1,6 +1,6 @@
 // Package backup keeps copies of the store, and of what else lies in the data folder, beside it: made while the daemon runs, each opened and
-// compared before it counts, so many kept. Restore puts one back where no daemon runs. The key file is in none of them: what is
-// sealed cannot be read without it. The certificates come along as they are, with their private keys.
+// compared before it counts, so many kept. Restore puts one back where no daemon runs. The key file is in none of them: a backup
+// that is lost tells no secret, for certificates and their keys are sealed in it too.
 package backup
 
 import (

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,9 @@ func TestBackUpAndRestore(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || info.Size() != made.Bytes {
 		t.Errorf("the file: %v, %v", info, err)
 	}
+	if packed := unpacked(t, file); strings.Contains(packed, "a certificate") || !strings.Contains(packed, "certificates/own/shop.pem") {
+		t.Error("the certificate is not in it, or not sealed")
+	}
 	key, err := os.ReadFile(filepath.Join(b.data, "docker-watcher.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +137,25 @@ func TestBackUpAndRestore(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// unpacked is all that is in a backup, without its compression.
+func unpacked(t *testing.T, file string) string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(zip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
 }
 
 func TestRestoreIntoAServer(t *testing.T) {

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -59,7 +60,7 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 	}
 	packed := filepath.Join(work, "packed")
 	m := Manifest{Version: k.o.Version, Installation: installation, At: at, Files: map[string]string{}}
-	if err := pack(ctx, packed, copied, k.o.Data, m); err != nil {
+	if err := pack(ctx, packed, copied, k.o.Data, m, k.db.SealFile); err != nil {
 		return b, fmt.Errorf("pack the backup: %w", err)
 	}
 	if _, err := Unpack(ctx, packed, filepath.Join(work, "again")); err != nil {
@@ -82,18 +83,19 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 
 // packing writes the entries of a backup.
 type packing struct {
-	to *tar.Writer
-	m  Manifest
+	to   *tar.Writer
+	m    Manifest
+	seal func(name string, plain []byte) []byte
 }
 
-func pack(ctx context.Context, to, database, data string, m Manifest) (err error) {
+func pack(ctx context.Context, to, database, data string, m Manifest, seal func(name string, plain []byte) []byte) (err error) {
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	zip := gzip.NewWriter(f)
-	p := packing{to: tar.NewWriter(zip), m: m}
+	p := packing{to: tar.NewWriter(zip), m: m, seal: seal}
 	if err := p.file(database, databaseName); err != nil {
 		return err
 	}
@@ -110,7 +112,7 @@ func pack(ctx context.Context, to, database, data string, m Manifest) (err error
 	return errors.Join(p.to.Close(), zip.Close(), f.Sync())
 }
 
-// folder packs every plain file of a folder that may not be there.
+// folder packs every plain file of a folder that may not be there, sealed: they are keys and what belongs to them.
 func (p *packing) folder(ctx context.Context, dir, as string) error {
 	return filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -126,15 +128,26 @@ func (p *packing) folder(ctx context.Context, dir, as string) error {
 		if err != nil {
 			return err
 		}
-		return p.file(file, path.Join(as, filepath.ToSlash(rel)))
+		return p.sealed(file, path.Join(as, filepath.ToSlash(rel)))
 	})
+}
+
+func (p *packing) sealed(file, as string) error {
+	plain, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // as above
+	}
+	if err != nil {
+		return err
+	}
+	sealed := p.seal(as, plain)
+	sum := sha256.Sum256(sealed)
+	p.m.Files[as] = hex.EncodeToString(sum[:])
+	return p.entry(as, int64(len(sealed)), bytes.NewReader(sealed))
 }
 
 func (p *packing) file(file, as string) (err error) {
 	f, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) && as != databaseName {
-		return nil // as above
-	}
 	if err != nil {
 		return err
 	}

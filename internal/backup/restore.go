@@ -32,6 +32,9 @@ func Restore(ctx context.Context, file string, to store.Options, now time.Time) 
 	if r.Manifest, err = Unpack(ctx, file, unpacked); err != nil {
 		return r, err
 	}
+	if err := openFiles(filepath.Join(unpacked, certificates), to.DataDir); err != nil {
+		return r, err
+	}
 	moves := []move{{filepath.Join(unpacked, certificates), filepath.Join(to.DataDir, certificates)}}
 	if !strings.Contains(to.URL, "://") { // a file: made beside the one that it is to be, under the lock of the data folder
 		target := to.URL
@@ -62,6 +65,31 @@ func Restore(ctx context.Context, file string, to store.Options, now time.Time) 
 		r.Aside = ""
 	}
 	return r, nil
+}
+
+// openFiles writes the plain content into every file of an unpacked folder, which may not be there.
+func openFiles(dir, dataDir string) error {
+	return filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		rel, err := filepath.Rel(filepath.Dir(dir), file)
+		if err != nil {
+			return err
+		}
+		sealed, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		plain, err := store.OpenFile(dataDir, filepath.ToSlash(rel), sealed)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(file, plain, 0o600)
+	})
 }
 
 // move is one thing that comes into its place.
