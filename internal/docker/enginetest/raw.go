@@ -33,10 +33,27 @@ func removeAfter(t testing.TB, e *docker.Engine, path string) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), cleanTimeout)
 		defer cancel()
-		if _, err := rawAnswer(ctx, e, http.MethodDelete, path, nil, http.StatusNotFound); err != nil {
+		if err := removeOrTryAgain(ctx, e, path); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	})
+}
+
+// removeOrTryAgain: podman does not remove what crashes at that very moment.
+func removeOrTryAgain(ctx context.Context, e *docker.Engine, path string) error {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for tries := 0; ; tries++ {
+		_, err := rawAnswer(ctx, e, http.MethodDelete, path, nil, http.StatusNotFound)
+		if err == nil || tries == 10 {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // ForceStart runs a container that the adapter would not touch.
