@@ -55,6 +55,19 @@ var (
 	badBodyPage = page{status: http.StatusBadRequest, title: http.StatusText(http.StatusBadRequest), text: "What was sent ends otherwise than it was announced."}
 )
 
+// awaitBadBody waits a moment for what a body came to: the server ends the context of a request when it cannot read its body, and who waits for
+// the target hears of that before the one that was reading says why.
+func (v *visit) awaitBadBody() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		if v.badBody.Load() != nil {
+			return
+		}
+		<-tick.C
+	}
+}
+
 // badBodyPage is the answer to who sends what is no body, or only a part of one; false: the body was not at fault.
 func (v *visit) badBodyPage() (page, bool) {
 	why := v.badBody.Load()

@@ -345,14 +345,19 @@ func (s *Server) portFor(r *http.Request, v *visit) int {
 
 // broken answers where a target did not.
 func (s *Server) broken(w http.ResponseWriter, r *http.Request, e *entry, err error) {
-	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+	v := visitOf(r.Context())
+	gone := errors.Is(err, context.Canceled) && r.Context().Err() != nil
+	if gone && r.ContentLength != 0 && !v.sent.Load() {
+		v.awaitBadBody()
+	}
+	bad, ok := v.badBodyPage()
+	if gone && !ok {
 		panic(http.ErrAbortHandler) // the client left, or has closed its half: no answer is better than an empty one, which looks whole
 	}
-	v := visitOf(r.Context())
 	if v.secure {
 		e.rule.Options.sayHSTS(w.Header())
 	}
-	if bad, ok := v.badBodyPage(); ok {
+	if ok {
 		endConnection(w.Header(), r)
 		bad.write(w, r)
 		return
