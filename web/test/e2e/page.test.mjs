@@ -162,7 +162,7 @@ test('domains lead to a stage and to anything else, tried before they are saved'
   await row('page.example.com')
     .getByRole('link', { name: /^page-production-/ })
     .waitFor();
-  const at = (await page.getByText(/served at/).textContent()).match(/served at (\S+)/)[1];
+  const at = (await page.getByText(/served at/).textContent()).match(/served at ([^\s,]+)/)[1];
   assert.equal((await throughProxy(at, 'page.example.com')).status, 200);
   await row('page.example.com')
     .getByText(/1 request/)
