@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -101,18 +99,10 @@ func (c *Client) Archive(ctx context.Context, id string) (Archive, error) {
 }
 
 // ArchiveLogs copies the last lines that a removed instance wrote to w.
-func (c *Client) ArchiveLogs(ctx context.Context, id string, w io.Writer) (err error) {
-	res, err := c.send(ctx, call{
+func (c *Client) ArchiveLogs(ctx context.Context, id string, w io.Writer) error {
+	return c.copyTo(ctx, w, "read the log of archive "+id, call{
 		method: http.MethodGet, path: "/api/archives/" + part(id) + "/logs", header: http.Header{"Accept": {"text/plain"}},
 	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("read the log of archive %s: %w", id, err)
-	}
-	return nil
 }
 
 // DeleteArchive ends the possibility of an undo.

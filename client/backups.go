@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -31,16 +29,8 @@ func (c *Client) MakeBackup(ctx context.Context) (Backup, error) {
 }
 
 // GetBackup copies a backup to w, whole or with an error.
-func (c *Client) GetBackup(ctx context.Context, name string, w io.Writer) (err error) {
-	res, err := c.send(ctx, call{method: http.MethodGet, path: "/api/backups/" + part(name), header: http.Header{"Accept": {"application/gzip"}}})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("read backup %s: %w", name, err)
-	}
-	return nil
+func (c *Client) GetBackup(ctx context.Context, name string, w io.Writer) error {
+	return c.copyTo(ctx, w, "read backup "+name, call{method: http.MethodGet, path: "/api/backups/" + part(name), header: http.Header{"Accept": {"application/gzip"}}})
 }
 
 // DeleteBackup lets go of one.

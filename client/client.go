@@ -153,6 +153,19 @@ func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
 	return nil, problem
 }
 
+// copyTo copies the body of an answer to w; what says in an error what was being done.
+func (c *Client) copyTo(ctx context.Context, w io.Writer, what string, r call) (err error) {
+	res, err := c.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
 func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	target := c.base.String() + r.path
 	if len(r.query) > 0 {

@@ -43,19 +43,11 @@ func (o LogOptions) query() url.Values {
 }
 
 // Logs copies the log of an instance as text to w until it ends or ctx does.
-func (c *Client) Logs(ctx context.Context, id string, o LogOptions, w io.Writer) (err error) {
-	res, err := c.send(ctx, call{
+func (c *Client) Logs(ctx context.Context, id string, o LogOptions, w io.Writer) error {
+	return c.copyTo(ctx, w, "read the log of "+id, call{
 		method: http.MethodGet, path: "/api/instances/" + part(id) + "/logs", query: o.query(),
 		header: http.Header{"Accept": {"text/plain"}},
 	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("read the log of %s: %w", id, err)
-	}
-	return nil
 }
 
 // LogLine is one line of a log.
