@@ -135,7 +135,12 @@ func connect(o Options) (database, error) {
 	if file == "" {
 		file = filepath.Join(o.DataDir, "docker-watcher.db")
 	}
-	return newSQLite(file, o.DataDir)
+	d, err := newSQLite(file, o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	d.tellFormer = o.Log
+	return d, nil
 }
 
 // start does what Open promises, in an order that changes nothing of a database
