@@ -422,6 +422,14 @@ func TestTakenPortIsTold(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	code, stdout, stderr := refuse(t, "--listen", taken.Addr().String(), "--data", data, "--docker-host", "unix:///nowhere/d.sock")
 	refused(t, code, stdout, stderr, "address already in use", "--listen")
+	for _, flag := range []string{"--proxy-http", "--proxy-https"} { // the same for the ports of routes
+		args := append(flags(data, "unix:///nowhere/d.sock"), flag, taken.Addr().String())
+		if flag == "--proxy-https" {
+			args = append(args, "--proxy-http", "127.0.0.1:0")
+		}
+		code, stdout, stderr := refuse(t, args...)
+		refused(t, code, stdout, stderr, "address already in use", taken.Addr().String())
+	}
 	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the data folder was touched: %v", err)
 	}
