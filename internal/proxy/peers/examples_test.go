@@ -141,7 +141,7 @@ func pageBehind(t *testing.T, d *daemon, browser *http.Client) {
 		t.Errorf("an event is held back for %s", waited)
 	}
 	cancel()
-	<-ended
+	_ = <-ended // it was cancelled
 }
 
 func TestExampleOfNginx(t *testing.T) {
@@ -182,7 +182,7 @@ func TestExampleOfCaddy(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended by itself
-		<-ended
+		_ = <-ended            // it was killed
 		if t.Failed() {
 			t.Log(log.String())
 		}
