@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -20,7 +19,7 @@ func (a *app) socketPolicyCommand() *cobra.Command {
 		Long: `Tells which calls the service makes of an engine, for what you use of it, so that a proxy before the
 engine's socket can refuse all others. The features are watch (always there), logs, adopt, deploy, cleanup, undo, reclaim.
 
-Formats: list; nginx (locations for an nginx before the socket, which hold method and path); env (variables for proxies
+Formats: list; nginx (for the server of an nginx before the socket, by method and path); env (variables for proxies
 in the manner of tecnativa/docker-socket-proxy, which know sections of the API only and so let through more than is needed).
 
 Whoever may create containers may mount the host into one: with deploy or undo such a proxy is a hedge, not a wall.`,
@@ -52,24 +51,20 @@ func (a *app) listPolicy(p client.SocketPolicy) {
 	a.screen.Print(t)
 }
 
-// nginxPolicy writes a location for each path, with the methods that it takes.
+// nginxPolicy writes a line for each path, with the methods that it takes. They stand beside one another, and not as locations, of which the first that fits
+// would hide the others: /containers/json is a container by its looks.
 func (a *app) nginxPolicy(p client.SocketPolicy) {
 	a.screen.Printf("# For the server of an nginx that passes on to the engine's socket:\n#   upstream engine { server unix:/var/run/docker.sock; }\n" +
-		"proxy_buffering off;\nproxy_request_buffering off;\nproxy_read_timeout 1d;\nclient_max_body_size 0;\n")
+		"proxy_buffering off;\nproxy_request_buffering off;\nproxy_read_timeout 1d;\nclient_max_body_size 0;\n" +
+		"set $call \"$request_method $uri\";\nset $allowed no;\n")
 	methods := map[string][]string{}
 	for _, c := range p.Calls {
 		methods[c.Pattern] = append(methods[c.Pattern], c.Method)
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(methods)) {
-		a.screen.Printf("%s", location(pattern, methods[pattern]))
+		a.screen.Printf("if ($call ~ \"^(%s) %s\") { set $allowed yes; }\n", strings.Join(methods[pattern], "|"), strings.TrimPrefix(pattern, "^"))
 	}
-	a.screen.Printf("location / { return 403; }\n")
-}
-
-// location refuses what is none of the methods.
-func location(pattern string, methods []string) string {
-	return fmt.Sprintf("location ~ \"%s\" {\n\tif ($request_method !~ \"^(%s)$\") { return 403; }\n\tproxy_pass http://engine;\n}\n",
-		pattern, strings.Join(methods, "|"))
+	a.screen.Printf("location / {\n\tif ($allowed = no) { return 403; }\n\tproxy_pass http://engine;\n}\n")
 }
 
 // envPolicy writes the switches by sections of the API.

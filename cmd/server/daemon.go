@@ -159,7 +159,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	group, running := errgroup.WithContext(ctx)
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
-		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking,
+		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking, db.WatchDamage,
 	}, front.parts()...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })

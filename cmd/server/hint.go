@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
@@ -38,7 +39,7 @@ func hintFor(err error, cfg config.Config) string {
 	case errors.Is(err, store.ErrLockLost):
 		return "the connection to the database broke and another daemon may hold the store by now: start again"
 	case errors.Is(err, store.ErrNewerSchema):
-		return "nothing was changed: start the newer docker-watcher again, or restore the backup that was made before it"
+		return "nothing was changed: start the newer docker-watcher again, or " + wayBack(cfg)
 	case errors.Is(err, store.ErrForeign):
 		return "nothing was changed: give a database of docker-watcher, or a new one, with --store or --data"
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
@@ -61,4 +62,18 @@ func hintFor(err error, cfg config.Config) string {
 		return fmt.Sprintf("%s must be a folder that this user may write in: change its owner, or give another with --data", cfg.Data)
 	}
 	return ""
+}
+
+// wayBack says how an older docker-watcher comes to a database of its own again, after a newer one was there.
+func wayBack(cfg config.Config) string {
+	if strings.Contains(cfg.Store, "://") {
+		return "put the dump back that was made before it: docs/operations.md, \"Upgrade and downgrade\""
+	}
+	former, file := store.Former(store.Options{URL: cfg.Store, DataDir: cfg.Data}), databaseFile(cfg)
+	if former == "" {
+		return "restore a backup that was made before it: server restore FILE --data " + quoted(cfg.Data)
+	}
+	aside := filepath.Join(filepath.Dir(file), "newer")
+	return fmt.Sprintf("go back to what was there before it, without what has happened since: mkdir %s && mv %s* %s && cp -p %s %s",
+		quoted(aside), quoted(file), quoted(aside), quoted(filepath.Join(aside, filepath.Base(former))), quoted(file))
 }

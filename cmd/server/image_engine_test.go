@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,18 +19,7 @@ import (
 func TestTheImage(t *testing.T) {
 	t.Parallel()
 	endpoint, name := enginetest.Endpoint(t), enginetest.Name(t)
-	docker := func(args ...string) string {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, "docker", args...)
-		cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("docker %s: %v: %s", strings.Join(args, " "), err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
+	docker := dockerOf(t, endpoint)
 	docker("build", "--quiet", "--tag", name, imageFolder(t))
 	engine := enginetest.Engine(t)
 	enginetest.RemoveImageAfter(t, engine, name)
@@ -66,6 +56,93 @@ func TestTheImage(t *testing.T) {
 	_, err = c.Adopt(t.Context(), client.AdoptRequest{Make: true, Items: []client.AdoptItem{{HostID: self.HostID, ContainerID: id, Project: "own", Stage: "live"}}})
 	if err == nil || !strings.Contains(err.Error(), "docker-watcher itself runs in it") {
 		t.Errorf("adopt itself: %v", err)
+	}
+}
+
+// TestTheImageServesRoutes runs it as packaging/examples/compose.routes.yaml does: a data plane of its own beside the daemon, both in the network of the
+// host, lead to a container that publishes nothing, and go on while the daemon is started anew.
+func TestTheImageServesRoutes(t *testing.T) {
+	t.Parallel()
+	endpoint, name := enginetest.Endpoint(t), enginetest.Name(t)
+	docker := dockerOf(t, endpoint)
+	docker("build", "--quiet", "--tag", name, imageFolder(t))
+	engine := enginetest.Engine(t)
+	enginetest.RemoveImageAfter(t, engine, name)
+	t.Cleanup(func() { docker("volume", "rm", "--force", name) })
+	docker("volume", "create", name)
+	run := func(suffix string, args ...string) string {
+		t.Helper()
+		id := docker(append([]string{"run", "--detach", "--name", name + suffix, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"}, args...)...)
+		enginetest.RemoveAfter(t, engine, id)
+		return name + suffix
+	}
+	said := func(container string, what *regexp.Regexp) (m []string) {
+		t.Helper()
+		eventually(t, container+" says that it is ready", func() bool {
+			m = what.FindStringSubmatch(docker("logs", container))
+			return m != nil
+		})
+		return m
+	}
+	const host = "--network=host"
+	routes := run("-routes", host, "--cap-add", "NET_BIND_SERVICE", "--volume", name+":/data", "--env", "DOCKER_WATCHER_PROXY_HTTP=127.0.0.1:0", "--no-healthcheck", name, "proxy")
+	front := said(routes, regexp.MustCompile(`serves routes at http://(\S+)`))[1]
+	daemonOf := run("-daemon", host, "--volume", name+":/data", "--volume", strings.TrimPrefix(endpoint, "unix://")+":/var/run/docker.sock",
+		"--env", "DOCKER_WATCHER_LISTEN=127.0.0.1:0", "--env", "DOCKER_WATCHER_PROXY_SOCKET=/data/proxy/control.sock", name)
+	web := run("-web", name, "--docker-host", "unix:///none") // serves at port 8080 of its own address
+	ready := said(daemonOf, regexp.MustCompile(`is ready: open (http://[^/\s]+)/setup#code=(\S+)`))
+	d := &daemon{t: t, url: ready[1], code: ready[2]}
+	_, err := d.client(d.setUp()).CreateProxy(t.Context(), client.ProxyFields{
+		Targets: &[]string{"container:" + web + ":8080"}, RouteFields: client.RouteFields{Domains: &[]string{"web.example.org"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := func() int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+front+"/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "web.example.org"
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	eventually(t, "the route leads there", func() bool { return answers() == http.StatusOK })
+	restarted := make(chan struct{})
+	go func() {
+		defer close(restarted)
+		docker("restart", daemonOf)
+	}()
+	for over := false; !over; {
+		select {
+		case <-restarted:
+			over = true
+		default:
+		}
+		if status := answers(); status != http.StatusOK {
+			t.Fatalf("while the daemon is started anew it answers %d", status)
+		}
+	}
+}
+
+// dockerOf runs Docker's command line on an engine.
+func dockerOf(t *testing.T, endpoint string) func(args ...string) string {
+	return func(args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // also when the test is over
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "docker", args...)
+		cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("docker %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
 	}
 }
 

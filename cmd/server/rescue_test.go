@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -79,6 +82,74 @@ func TestDamagedDatabase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDamageIsHeardOfAtWork: a database that is damaged while the daemon runs is noticed by the first who reads it, whoever that is, and from then on
+// only the way out is told.
+func TestDamageIsHeardOfAtWork(t *testing.T) {
+	engine := dockertest.Serve(t, dockertest.Docker29())
+	data := t.TempDir()
+	args := append(flags(data, engine.Endpoint()), inFile(data)...)
+	d := launch(t, args...)
+	credential := d.setUp()
+	if code := d.end(syscall.SIGTERM); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	args[1] = strings.TrimPrefix(d.url, "http://") // the way out is told at the same place
+	d = launch(t, args...)
+	eventually(t, "/readyz is 200", func() bool { code, _ := d.status("/readyz"); return code == http.StatusOK })
+	f, err := os.OpenFile(filepath.Join(data, "docker-watcher.db"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, int(size)-4096), 4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A reader that is busy knows some of it by heart: ask for much at once.
+	eventually(t, "the way out is told", func() bool {
+		var all sync.WaitGroup
+		for _, path := range []string{"/api/events", "/api/instances", "/api/archives", "/api/plans", "/api/overview", "/api/policies"} {
+			all.Go(func() { d.ask(path, credential) })
+		}
+		all.Wait()
+		_, text := d.ask("/readyz", "")
+		return strings.Contains(text, "server restore")
+	})
+	if status, text := d.status("/api/projects"); status != http.StatusServiceUnavailable || !strings.Contains(text, "damaged") {
+		t.Errorf("/api/projects: %d %s", status, text)
+	}
+	if code := d.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if said := d.stderr.String(); !strings.Contains(said, "the database is damaged: only the way out is told") || strings.Contains(said, "goroutine ") {
+		t.Errorf("the log says:\n%s", said)
+	}
+}
+
+// ask asks a daemon that may be about to end; 0: nobody answered.
+func (d *daemon) ask(path, credential string) (int, string) {
+	req, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, d.url+path, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	req.Header.Set("Authorization", "Bearer "+credential)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
 }
 
 // TestWrongKeyIsRefused: neither the key nor the database is touched, and what to do is told.

@@ -422,6 +422,14 @@ func TestTakenPortIsTold(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	code, stdout, stderr := refuse(t, "--listen", taken.Addr().String(), "--data", data, "--docker-host", "unix:///nowhere/d.sock")
 	refused(t, code, stdout, stderr, "address already in use", "--listen")
+	for _, flag := range []string{"--proxy-http", "--proxy-https"} { // the same for the ports of routes
+		args := append(flags(data, "unix:///nowhere/d.sock"), flag, taken.Addr().String())
+		if flag == "--proxy-https" {
+			args = append(args, "--proxy-http", "127.0.0.1:0")
+		}
+		code, stdout, stderr := refuse(t, args...)
+		refused(t, code, stdout, stderr, "address already in use", taken.Addr().String())
+	}
 	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the data folder was touched: %v", err)
 	}
@@ -436,16 +444,47 @@ func TestUnusableDataFolderIsTold(t *testing.T) {
 	refused(t, code, stdout, stderr, "the data folder cannot be used", "--data")
 }
 
+// TestFolderThatMayNotBeWrittenIsTold: nothing in it is changed, and the port is not kept.
+func TestFolderThatMayNotBeWrittenIsTold(t *testing.T) {
+	data := t.TempDir()
+	if err := os.Chmod(data, 0o500); err != nil { //nolint:gosec // what is tested
+		t.Fatal(err)
+	}
+	args := append([]string{binary}, flags(data, "unix:///nowhere/d.sock")...)
+	if os.Getuid() == 0 { // who may write anywhere, unless that is taken away
+		args = append([]string{"setpriv", "--bounding-set", "-dac_override", "--"}, args...)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	var out, errs bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = []string{"PATH=" + os.Getenv("PATH")}, &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	refused(t, cmd.ProcessState.ExitCode(), out.String(), errs.String(), "the data folder cannot be used", data)
+	if left, err := os.ReadDir(data); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestNewerDatabaseIsRefusedAndUntouched(t *testing.T) {
 	data := t.TempDir()
 	args := append(flags(data, "unix:///nowhere/d.sock"), inFile(data)...)
 	d := launch(t, args...)
+	credential := d.setUp()
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	path := filepath.Join(data, "docker-watcher.db")
+	former := read(t, path)
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
+		t.Fatal(err)
+	}
+	var schema int
+	if err := db.QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&schema); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
@@ -454,15 +493,29 @@ func TestNewerDatabaseIsRefusedAndUntouched(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before, err := os.ReadFile(path)
-	if err != nil {
+	before := read(t, path)
+	code, stdout, stderr := refuse(t, args...)
+	refused(t, code, stdout, stderr, "newer docker-watcher", "server restore FILE --data "+data)
+	if read(t, path) != before {
+		t.Error("the database was changed")
+	}
+
+	// With the copy that a newer one makes before it changes the schema, the hint is the way back.
+	if err := os.WriteFile(fmt.Sprintf("%s.schema-%d", path, schema), []byte(former), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := refuse(t, args...)
-	refused(t, code, stdout, stderr, "newer docker-watcher", "backup")
-	after, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(before, after) {
-		t.Errorf("the database was changed (%v)", err)
+	code, stdout, stderr = refuse(t, args...)
+	refused(t, code, stdout, stderr, "newer docker-watcher", "cp -p ")
+	_, commands, _ := strings.Cut(strings.TrimSpace(stderr[strings.LastIndex(stderr, "hint: "):]), "since: ")
+	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", commands).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", commands, err, out)
+	}
+	if read(t, filepath.Join(data, "newer", "docker-watcher.db")) != before {
+		t.Error("the newer database was not kept")
+	}
+	d = launch(t, args...)
+	if session, err := d.client(credential).Session(t.Context()); err != nil || session.Name != "anna" {
+		t.Errorf("after the way back: %+v, %v", session, err)
 	}
 }
 

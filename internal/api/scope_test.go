@@ -210,6 +210,61 @@ func TestListsShowOnlyOnesOwnProjects(t *testing.T) {
 	}
 }
 
+// TestNotificationsAreForAllProjects: channels, rules and the outbox name projects, events and people of all of them. Whoever has a role in single projects only
+// sees none of it, nor figures of it in the overview; a viewer of all sees it.
+func TestNotificationsAreForAllProjects(t *testing.T) {
+	b := newBed(t)
+	two := b.twoProjects()
+	ctx := t.Context()
+	carla := b.person("carla", "none", client.Grant{ProjectID: "shop", Role: "operator"})
+	channel, err := b.admin.CreateChannel(ctx, client.NewChannel{Name: "bank-ops", URL: "http://127.0.0.1:1/hook"})
+	b.must(err)
+	rule := store.NotifyRule{
+		ID: store.NewID(), Name: "bank-rule", Enabled: true, Channels: []string{channel.ID}, NotifyWants: store.NotifyWants{Projects: []string{two.stages["bank"].ProjectID}}, Revision: 1,
+	}
+	message := store.Message{ID: store.NewID(), ChannelID: channel.ID, RuleID: rule.ID, State: store.MessageDead, Severity: store.SeverityWarn, Title: "bank-one is stale", DueAt: time.Now(), CreatedAt: time.Now()}
+	b.update(func(tx *store.Tx) error {
+		if err := tx.InsertNotifyRule(ctx, rule); err != nil {
+			return err
+		}
+		return tx.InsertMessage(ctx, message)
+	})
+	ids := map[string]string{"channels": channel.ID, "rules": rule.ID, "outbox": message.ID}
+	asked := 0
+	for _, r := range (&server{}).routes() {
+		if !strings.HasPrefix(r.path, "/api/notifications/") {
+			continue
+		}
+		asked++
+		if where := scopeOf(r.id); where != scopeAll {
+			t.Errorf("%s is of the scope %q", r.id, where)
+		}
+		path := r.path
+		for kind, id := range ids {
+			path = strings.Replace(path, kind+"/{id}", kind+"/"+id, 1)
+		}
+		body := ""
+		if r.method == post || r.method == patch {
+			body = `{}`
+		}
+		if status, _, text := b.raw(carla, r.method, path, body); status != http.StatusForbidden || strings.Contains(text, "bank") {
+			t.Errorf("%s %s: %d %s", r.method, path, status, text)
+		}
+		if r.method != get {
+			continue
+		}
+		if status, _, text := b.raw(b.viewer, get, path, ""); status != http.StatusOK || !strings.Contains(text, "bank") && r.id != "list-channel-kinds" {
+			t.Errorf("%s for a viewer of all: %d %s", path, status, text)
+		}
+	}
+	if asked < 15 {
+		t.Errorf("only %d routes were asked", asked)
+	}
+	if status, _, text := b.raw(carla, get, "/api/overview", ""); status != http.StatusOK || strings.Contains(text, "bank") {
+		t.Errorf("her overview: %d %s", status, text)
+	}
+}
+
 func TestStreamOfOneProject(t *testing.T) {
 	b := newBed(t)
 	two := b.twoProjects()

@@ -26,7 +26,7 @@ func OpenBeside(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{base: base, lock: locks(nil), writing: make(chan struct{}, 1), ended: make(chan struct{})}
+	db := &DB{base: base, damage: newDamage(), lock: locks(nil), writing: make(chan struct{}, 1), ended: make(chan struct{})}
 	if err := db.join(ctx, o); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

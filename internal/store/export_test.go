@@ -101,36 +101,46 @@ func Number(t *testing.T, db *DB, query string, args ...any) int {
 // AtVersion makes a database with an older schema, fills it by fill and closes it.
 func AtVersion(t *testing.T, o Options, version int64, fill func(exec func(query string, args ...any))) {
 	t.Helper()
-	base, err := connect(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := base.close(); err != nil {
-			t.Errorf("close the old database: %v", err)
-		}
-	}()
+	base := atVersion(t, o, version)
 	_, write := base.pools()
-	dialect, folder := goose.DialectPostgres, "postgres"
-	if d, ok := base.(*sqliteDatabase); ok {
-		dialect, folder = goose.DialectSQLite3, "sqlite"
-		if err := d.mark(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, err := migrator(dialect, write, folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.UpTo(t.Context(), version); err != nil {
-		t.Fatal(err)
-	}
 	fill(func(query string, args ...any) {
 		t.Helper()
 		if _, err := write.ExecContext(t.Context(), query, args...); err != nil {
 			t.Fatal(err)
 		}
 	})
+	if err := base.close(); err != nil {
+		t.Errorf("close the old database: %v", err)
+	}
+}
+
+// atVersion makes a database with an older schema; whoever calls it closes it.
+func atVersion(t *testing.T, o Options, version int64) database {
+	t.Helper()
+	base, err := connect(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, ok := base.(*sqliteDatabase); ok {
+		if err := d.mark(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := migratorOf(t, base).UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+	return base
+}
+
+func migratorOf(t *testing.T, base database) *goose.Provider {
+	t.Helper()
+	p, err := base.(interface {
+		migrations() (*goose.Provider, error)
+	}).migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // RestoreRoute puts a route of an archive back, as the restore of its instance does.

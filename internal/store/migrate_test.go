@@ -44,3 +44,18 @@ func read(t *testing.T, name string) string {
 	}
 	return string(b)
 }
+
+// TestPasswordOfTheEnvironment: a password with any character need not be written into the URL, as packaging/examples/compose.postgres.yaml does not.
+func TestPasswordOfTheEnvironment(t *testing.T) {
+	t.Setenv("PGPASSWORD", "a/b@c:d?")
+	d, err := newPostgres(Options{URL: "postgres://docker_watcher@postgres/docker_watcher?sslmode=disable"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := d.config; c.Password != "a/b@c:d?" || c.Host != "postgres" || c.User != "docker_watcher" || c.Database != "docker_watcher" {
+		t.Errorf("it would sign in as %s at %s/%s", c.User, c.Host, c.Database)
+	}
+	if err := d.close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/url"
 	"os"
@@ -32,6 +33,8 @@ type sqliteDatabase struct {
 	reader  *sql.DB
 	writer  *sql.DB
 	opened  fs.FileInfo // the file that we have open, once it is migrated
+
+	tellFormer *slog.Logger // who is told of the copy that is made before the schema is changed; nil: none is made
 }
 
 func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
@@ -152,6 +155,11 @@ func (d *sqliteDatabase) bringUp(ctx context.Context) error {
 	}
 	if has == newest(p) {
 		return d.tryWrite(ctx)
+	}
+	if has > 0 && d.tellFormer != nil {
+		if err := d.keepFormer(ctx, has, d.tellFormer); err != nil {
+			return err
+		}
 	}
 	return up(ctx, p)
 }

@@ -47,6 +47,7 @@ type DB struct {
 	commits      atomic.Int64
 	rules        atomic.Int64 // commits that may have changed a policy in force
 	tally        tally
+	damage       *damage
 	ended        chan struct{}
 	closing      sync.Once
 	closed       error
@@ -67,8 +68,9 @@ type Tx struct {
 type queries struct {
 	sql      runner
 	seal     *sealer
-	counted  *staleCount // nil in a transaction, as the next one
+	counted  *staleCount // nil in a transaction, as the next two
 	policies *policyCache
+	harm     *damage // what a read finds; a transaction's is seen at its end
 }
 
 // runner runs SQL.
@@ -117,7 +119,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{base: base, writing: make(chan struct{}, 1), ended: make(chan struct{})}
+	db := &DB{base: base, damage: newDamage(), writing: make(chan struct{}, 1), ended: make(chan struct{})}
 	if err := db.start(ctx, o); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -135,7 +137,12 @@ func connect(o Options) (database, error) {
 	if file == "" {
 		file = filepath.Join(o.DataDir, "docker-watcher.db")
 	}
-	return newSQLite(file, o.DataDir)
+	d, err := newSQLite(file, o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	d.tellFormer = o.Log
+	return d, nil
 }
 
 // start does what Open promises, in an order that changes nothing of a database
@@ -157,6 +164,7 @@ func (db *DB) start(ctx context.Context, o Options) error {
 	}
 	db.counted = &staleCount{writes: &db.instances}
 	db.policies = &policyCache{writes: &db.rules}
+	db.harm = db.damage
 	known, err := db.meta(ctx)
 	if err != nil {
 		return err
@@ -248,7 +256,13 @@ func (db *DB) Ping(ctx context.Context) error {
 
 // Check looks at the whole database for damage. It reads everything and may take
 // minutes: it is not part of Open.
-func (db *DB) Check(ctx context.Context) error { return db.base.check(ctx) }
+func (db *DB) Check(ctx context.Context) error {
+	err := db.base.check(ctx)
+	if errors.Is(err, ErrCorrupt) {
+		db.damage.tell(err)
+	}
+	return err
+}
 
 // Lost is closed when the leader lock is gone (the connection to PostgreSQL that
 // held it broke). Nothing is written any more then: end and start anew.
@@ -293,6 +307,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 		counted = tx.tally
 		return tx.broken
 	})
+	db.damage.see(err)
 	db.writes.prepareWanted(ctx)
 	db.commits.Add(1)
 	if moves { // also when it is not known whether it was committed
@@ -415,7 +430,7 @@ func list[T any](ctx context.Context, q queries, what string, scan func(row) (T,
 func listUpTo[T any](ctx context.Context, q queries, limit int, what string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.sql.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fault(what, err)
+		return nil, q.fault(what, err)
 	}
 	defer rows.Close()
 	var items []T
@@ -430,9 +445,16 @@ func listUpTo[T any](ctx context.Context, q queries, limit int, what string, sca
 		items = append(items, item)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fault(what, err)
+		return nil, q.fault(what, err)
 	}
 	return items, nil
+}
+
+// fault is fault for what a read met.
+func (q queries) fault(what string, err error) error {
+	err = fault(what, err)
+	q.harm.see(err)
+	return err
 }
 
 // one runs a query for a single row; ErrNotFound when there is none.
