@@ -184,7 +184,7 @@ func (s *server) createToken(ctx context.Context, in *createTokenIn) (*out[token
 	n := auth.NewToken{Name: in.Body.Name, Role: store.Role(in.Body.Role), Expires: in.Body.ExpiresAt}
 	secret, token, err := s.d.Auth.IssueToken(ctx, n, byVisit(ctx))
 	if err != nil {
-		return nil, wrongFields("body", err)
+		return nil, nameTaken(wrongFields("body", err), "token", in.Body.Name)
 	}
 	made := tokenOf(token)
 	made.Secret = secret

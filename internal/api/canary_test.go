@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -91,16 +92,29 @@ func TestSecretsOfEveryKindAreToldNobody(t *testing.T) {
 		return tx.SetHostSecrets(ctx, b.host.ID, store.HostSecrets{SSHKey: canary, TLSKey: canary, Passphrase: canary})
 	})
 	for path, body := range map[string]string{
-		"/api/registries": `{"name":"here","host":"127.0.0.1:9","username":"anna","password":"` + canary + `","plain_http":true}`,
-		"/api/proxies":    `{"domains":["a.example"],"targets":["http://10.0.0.7:80"],"basic_auth":[{"user":"anna","password":"` + canary + `"}],"request_headers":{"set":{"Authorization":"` + canary + `"}}}`,
+		"/api/registries":             `{"name":"here","host":"127.0.0.1:9","username":"anna","password":"` + canary + `","plain_http":true}`,
+		"/api/proxies":                `{"domains":["a.example"],"targets":["http://10.0.0.7:80"],"basic_auth":[{"user":"anna","password":"` + canary + `"}],"request_headers":[{"name":"Authorization","value":"` + canary + `"}]}`,
+		"/api/notifications/channels": `{"name":"there","url":"https://hooks.example/` + canary + `","secret":"` + canary + `"}`,
 	} {
-		if status, _, text := b.raw(b.admin, post, path, body); status != http.StatusCreated && path == "/api/registries" {
+		if status, _, text := b.raw(b.admin, post, path, body); status != http.StatusCreated {
 			t.Fatalf("%s: %d %s", path, status, text)
 		}
 	}
+	for path, body := range map[string]string{
+		"/api/identity-provider":            `{"enabled":true,"issuer":"https://id.example","client_id":"dw","client_secret":"` + canary + `","external_url":"https://dw.example"}`,
+		"/api/certificate-authorities/acme": `{"email":"","directory":"https://acme.example/dir","roots":"","eab_key_id":"k","eab_secret":"` + base64.RawURLEncoding.EncodeToString([]byte(canary)) + `","dns":"hetzner","dns_token":"` + canary + `"}`,
+	} {
+		if status, _, text := b.raw(b.admin, put, path, body); status != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, status, text)
+		}
+	}
+	b.ear.keep(base64.RawURLEncoding.EncodeToString([]byte(canary)))
 	hook, err := b.admin.MakeHook(ctx, "here")
 	b.must(err)
 	b.ear.keep(hook.Secret)
+	invited, err := b.admin.CreateUser(ctx, client.NewUser{Name: "carla", Role: "viewer"})
+	b.must(err)
+	b.ear.keep(invited.LinkCode)
 	made, err := b.admin.CreateToken(ctx, client.NewToken{Name: "ci", Role: "viewer"})
 	b.must(err)
 	b.ear.keep(made.Secret)

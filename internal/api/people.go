@@ -182,7 +182,7 @@ func (s *server) createUser(ctx context.Context, in *createUserIn) (*out[userJSO
 	}
 	u, code, err := s.d.Auth.CreateUser(ctx, n, byVisit(ctx))
 	if err != nil {
-		return nil, wrongFields("body", err)
+		return nil, nameTaken(wrongFields("body", err), "user", in.Body.Name)
 	}
 	return s.answerUser(ctx, u, code)
 }

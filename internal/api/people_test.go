@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +205,41 @@ func TestTokensOfOnesOwn(t *testing.T) {
 	b.must(bert.RevokeToken(t.Context(), made.ID))
 	_, err = b.nobody.As(made.Secret).Me(t.Context())
 	wantProblem(t, err, http.StatusUnauthorized, client.CodeUnauthenticated)
+}
+
+func TestATakenNameIsSaidInWords(t *testing.T) {
+	b := newBed(t)
+	_, err := b.admin.CreateToken(t.Context(), client.NewToken{Name: "ci", Role: "viewer"})
+	b.must(err)
+	_, err = b.admin.CreateToken(t.Context(), client.NewToken{Name: "ci", Role: "viewer"})
+	wantTaken(t, err, "there is a token ci already")
+	b.person("bert", "viewer")
+	_, err = b.admin.CreateUser(t.Context(), client.NewUser{Name: "bert", Role: "viewer"})
+	wantTaken(t, err, "there is a user bert already")
+}
+
+func wantTaken(t *testing.T, err error, words string) {
+	t.Helper()
+	p := problemIn(t, err, http.StatusConflict, client.CodeConflict)
+	if p.Detail != words || len(p.Errors) != 1 || p.Errors[0].Location != "body.name" {
+		t.Errorf("%+v, want %q at its field", p, words)
+	}
+}
+
+// TestATokenThatExpiredKeepsNoName: its secret is worth nothing, so its name is free again.
+func TestATokenThatExpiredKeepsNoName(t *testing.T) {
+	b := newBed(t)
+	made, err := b.admin.CreateToken(t.Context(), client.NewToken{Name: "ci", Role: "viewer", ExpiresAt: time.Now().Add(20 * time.Millisecond)})
+	b.must(err)
+	for time.Now().Before(made.ExpiresAt) {
+		runtime.Gosched()
+	}
+	again, err := b.admin.CreateToken(t.Context(), client.NewToken{Name: "ci", Role: "viewer"})
+	b.must(err)
+	if list, err := b.admin.Tokens(t.Context()); err != nil || !slices.ContainsFunc(list, func(tok client.Token) bool { return tok.ID == again.ID }) ||
+		slices.ContainsFunc(list, func(tok client.Token) bool { return tok.ID == made.ID }) {
+		t.Errorf("%+v, %v", list, err)
+	}
 }
 
 func TestSecondFactorOnTheWayIn(t *testing.T) {

@@ -139,10 +139,16 @@ func (s *Service) makeToken(ctx context.Context, n NewToken, userID, by string) 
 		t.ExpiresAt = time.Time{}
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		replaced, err := tx.DropExpiredToken(ctx, t.Name, now)
+		if err != nil {
+			return err
+		}
 		if err := tx.InsertToken(ctx, t); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, tokenEvent(t, tokenCreated, fmt.Sprintf("token %s (%s) was made", t.Name, t.Role), by))
+		e := tokenEvent(t, tokenCreated, fmt.Sprintf("token %s (%s) was made", t.Name, t.Role), by)
+		e.Data["replaced_expired"] = replaced
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return "", store.Token{}, fmt.Errorf("create token %s: %w", name, err)

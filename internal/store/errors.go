@@ -47,11 +47,25 @@ func fault(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
+	kind := kindOf(err)
+	switch {
+	case kind == nil || errors.Is(err, kind):
+	case kind == ErrConflict: //nolint:errorlint // which of ours it is, not what it wraps
+		return conflict{what: what, cause: err}
+	default:
 		return fmt.Errorf("%s: %w: %w", what, kind, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
+
+// conflict is a rule of the schema that was broken. It is the caller's doing and told to them, so it does not speak SQL.
+type conflict struct {
+	what  string
+	cause error
+}
+
+func (c conflict) Error() string   { return c.what + ": " + ErrConflict.Error() }
+func (c conflict) Unwrap() []error { return []error{ErrConflict, c.cause} }
 
 // kindOf is the one place that knows the codes of the drivers.
 func kindOf(err error) error {

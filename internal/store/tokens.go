@@ -33,6 +33,12 @@ func (tx *Tx) InsertToken(ctx context.Context, t Token) error {
 	return err
 }
 
+// DropExpiredToken lets go of the token of a name that has expired by now, and reports whether there was one.
+func (tx *Tx) DropExpiredToken(ctx context.Context, name string, by time.Time) (bool, error) {
+	n, err := tx.exec(ctx, "let go of the expired token "+name, `DELETE FROM tokens WHERE name = $1 AND expires_at <= $2`, clean(name), millis(by))
+	return n > 0, err
+}
+
 // DeleteToken revokes a token.
 func (tx *Tx) DeleteToken(ctx context.Context, id string) error {
 	return tx.execOne(ctx, "revoke token "+id, ErrNotFound, `DELETE FROM tokens WHERE id = $1`, id)
