@@ -66,7 +66,7 @@ func written(record string) string {
 func askAtTheEnd(ts *testscript.TestScript) (answers string) {
 	asker := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, path := range []string{"/metrics", "/api/events?limit=1000"} {
-		req, err := http.NewRequest(http.MethodGet, ts.Getenv("DOCKER_WATCHER_URL")+path, nil) //nolint:noctx // a script has no context; there is a timeout
+		req, err := http.NewRequest(http.MethodGet, ts.Getenv("DOCKER_WATCHER_URL")+path, nil)
 		ts.Check(err)
 		req.Header.Set("Authorization", "Bearer "+ts.Getenv("DOCKER_WATCHER_TOKEN"))
 		res, err := asker.Do(req)

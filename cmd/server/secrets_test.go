@@ -39,7 +39,7 @@ func (d *daemon) askAtTheEnd() {
 	}
 	asker := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, path := range []string{"/metrics", "/api/events?limit=1000"} {
-		req, err := http.NewRequest(http.MethodGet, d.url+path, nil) //nolint:noctx // the context of the test has ended; there is a timeout
+		req, err := http.NewRequest(http.MethodGet, d.url+path, nil)
 		if err != nil {
 			return
 		}
