@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // TestScripts tells the story of each feature against the real server binary on a pretend engine.
 func TestScripts(t *testing.T) {
 	build := sync.OnceValues(func() (string, error) { return buildServer(t) })
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(listening{t}, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			server, err := build()
@@ -266,6 +266,7 @@ func (w *world) quit(ts *testscript.TestScript) {
 	if w.proc == nil {
 		return
 	}
+	answers := askAtTheEnd(ts)
 	if err := w.proc.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		ts.Logf("end the server: %v", err)
 	}
@@ -277,14 +278,9 @@ func (w *world) quit(ts *testscript.TestScript) {
 		<-w.ended
 	}
 	w.proc = nil
-	w.wantNoSecretIn(ts.ReadFile("server.log"))
-}
-
-// wantNoSecretIn fails for what the log of a server tells of the secrets that the scripts give it.
-func (w *world) wantNoSecretIn(log string) {
-	for _, secret := range []string{"s3cret", "hunter2", "an-admin-token-of-forty-characters", "correct horse", "BEGIN OPENSSH PRIVATE KEY"} {
-		if strings.Contains(log, secret) {
-			w.t.Errorf("the log of the server tells the secret %q", secret)
+	for where, text := range map[string]string{"log": ts.ReadFile("server.log"), "figures and events": answers} {
+		if secret := leaked(text); secret != "" {
+			w.t.Errorf("the server (its %s) tells %s", where, secret)
 		}
 	}
 }

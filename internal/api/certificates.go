@@ -329,10 +329,15 @@ func certificateName(r store.Route) string {
 	return o.Certificate
 }
 
+// isAway tells that an error is that the data plane cannot be reached.
+func isAway(err error) bool {
+	var away interface{ Away() bool }
+	return errors.As(err, &away) && away.Away()
+}
+
 // awayProblem says what to do where the data plane cannot be reached; another error passes as it is.
 func awayProblem(err error) error {
-	var away interface{ Away() bool }
-	if errors.As(err, &away) && away.Away() {
+	if isAway(err) {
 		return newProblem(http.StatusServiceUnavailable, codeNotServed, err.Error()).hint("see that 'server proxy' runs; what was saved is served when it is back")
 	}
 	return err

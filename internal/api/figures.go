@@ -8,12 +8,11 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
-	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// more are the figures of scans, cleanups, deploys and of what the daemon stands on. Their labels are names of hosts, projects and
-// jobs that exist, and words of ours: nobody outside can make one. Of a job the label is job_name, for Prometheus has a label job of its own.
+// more are the figures of scans, cleanups, deploys and of what the daemon stands on. Their labels are names of hosts, projects, channels,
+// certificates and jobs that exist, and words of ours: nobody outside can make one. Of a job the label is job_name, for Prometheus has a label job of its own.
 type more struct {
 	scanSeconds, scanLists, scanInspects, scanInstances, scanGood *prometheus.Desc
 	staleByClass, items, deploys                                  *prometheus.Desc
@@ -21,8 +20,12 @@ type more struct {
 	answerSeconds, answerFailures                                 *prometheus.Desc
 	waiting, storeBytes, diskFree                                 *prometheus.Desc
 	jobFailures, jobOverdue, jobEnd                               *prometheus.Desc
-	backups, newestBackup                                         *prometheus.Desc
-	proxyRequests, proxyErrors                                    *prometheus.Desc
+	backups, newestBackup, backupBytes, backupTries               *prometheus.Desc
+	proxyRequests, proxyErrors, planeUp                           *prometheus.Desc
+	certificateEnd, certificateState, certificateFailing          *prometheus.Desc
+	certificateTries                                              *prometheus.Desc
+	outboxWaiting, outboxLate, outboxDead, outboxTries            *prometheus.Desc
+	channelFailing                                                *prometheus.Desc
 }
 
 func newMore(desc func(name, help string, labels ...string) *prometheus.Desc) more {
@@ -52,10 +55,24 @@ func newMore(desc func(name, help string, labels ...string) *prometheus.Desc) mo
 		jobEnd:      desc("job_last_end_timestamp_seconds", "When a job last ended, well or not.", "job_name"),
 
 		backups:      desc("backups", "Backups that are there."),
-		newestBackup: desc("newest_backup_timestamp_seconds", "When the newest backup was made; absent: there is none."),
+		newestBackup: desc("newest_backup_timestamp_seconds", "When the newest backup was made and checked; absent: there is none."),
+		backupBytes:  desc("newest_backup_bytes", "Size of the newest backup; absent: there is none."),
+		backupTries:  desc("backup_tries_total", "Backups that were tried since the start, by what became of them.", "result"),
 
 		proxyRequests: desc("proxy_requests_total", "Requests to the reverse proxy, by the kind of rule that answered.", "kind"),
 		proxyErrors:   desc("proxy_errors_total", "Answers of 500 and above and those that never came, by the kind of rule.", "kind"),
+		planeUp:       desc("data_plane_up", "1 while the data plane, where that is a process of its own, can be reached."),
+
+		certificateEnd:     desc("certificate_end_timestamp_seconds", "When the certificate ends that is served; absent: none is yet.", "certificate"),
+		certificateState:   desc("certificate_state", "1 for the state that a certificate is in: pending, valid, expiring, expired or failed.", "certificate", "state"),
+		certificateFailing: desc("certificate_failing", "1 while the newest try to have a certificate, or to have it anew, has failed; the one before is served on.", "certificate"),
+		certificateTries:   desc("certificate_tries_total", "Certificates that were asked for since the start, by what became of it.", "result"),
+
+		outboxWaiting:  desc("outbox_waiting", "Messages to a channel that are not sent yet, those that gather or wait for the end of quiet hours included.", "channel"),
+		outboxLate:     desc("outbox_late_seconds", "How long the oldest message to a channel has been due; 0: none is, or the channel is off.", "channel"),
+		outboxDead:     desc("outbox_dead", "Messages to a channel that were given up and wait for somebody to say what becomes of them.", "channel"),
+		outboxTries:    desc("outbox_tries_total", "Messages that were tried to be sent since the start, by what became of it; one that failed is tried again.", "channel", "result"),
+		channelFailing: desc("channel_failing", "1 while nothing gets through to a channel.", "channel"),
 	}
 }
 
@@ -81,6 +98,8 @@ func (f *figures) collectMore(ctx context.Context, ch chan<- prometheus.Metric) 
 	f.collectJobs(ch)
 	f.collectBackups(ch)
 	f.collectProxy(ch)
+	f.collectCertificates(ctx, ch)
+	f.collectOutbox(ctx, ch)
 }
 
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
@@ -211,6 +230,9 @@ func (f *figures) collectBackups(ch chan<- prometheus.Metric) {
 	if f.d.Backups == nil {
 		return
 	}
+	made, failed := f.d.Backups.Tries()
+	counter(ch, f.more.backupTries, float64(made), "made")
+	counter(ch, f.more.backupTries, float64(failed), "failed")
 	all, err := f.d.Backups.List()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(f.more.backups, err)
@@ -219,19 +241,6 @@ func (f *figures) collectBackups(ch chan<- prometheus.Metric) {
 	gauge(ch, f.more.backups, float64(len(all)))
 	if len(all) > 0 {
 		gauge(ch, f.more.newestBackup, unixSeconds(all[0].At))
-	}
-}
-
-func (f *figures) collectProxy(ch chan<- prometheus.Metric) {
-	p, ok := f.d.Routes.Proxy.(interface {
-		Totals() map[proxy.Kind]proxy.Totals
-	})
-	if !ok { // none, or it serves in another process
-		return
-	}
-	totals := p.Totals()
-	for _, kind := range []proxy.Kind{proxy.KindRoute, proxy.KindProxy} {
-		counter(ch, f.more.proxyRequests, float64(totals[kind].Requests), string(kind))
-		counter(ch, f.more.proxyErrors, float64(totals[kind].Errors), string(kind))
+		gauge(ch, f.more.backupBytes, float64(all[0].Bytes))
 	}
 }

@@ -82,6 +82,15 @@ func (s scraped) read(line string) {
 	}
 }
 
+// learn adds figures that another bed has.
+func (s scraped) learn(other scraped) {
+	for name, f := range other.families {
+		if s.families[name] == nil {
+			s.families[name] = f
+		}
+	}
+}
+
 // familyOf finds a figure by the name of one of its samples; nil: there is none.
 func (s scraped) familyOf(name string) *family {
 	if f := s.families[name]; f != nil {
@@ -155,6 +164,8 @@ func livedIn(t *testing.T) *frontBed {
 	_, err = f.operator.CreateProxy(ctx, leadsTo("books.example", target(t, "books")))
 	f.must(err)
 	f.expect("books.example", http.StatusOK, "books")
+	f.secure()
+	f.notify()
 	return f
 }
 
@@ -162,6 +173,9 @@ func TestFigures(t *testing.T) {
 	f := livedIn(t)
 	s := f.scrape()
 	t.Run("exact", func(t *testing.T) { s.t = t; f.wantFigures(s) })
+	t.Run("certificates", func(t *testing.T) { s.t = t; f.wantCertificates(s) })
+	t.Run("outbox", func(t *testing.T) { s.t = t; f.wantOutbox(s) })
+	t.Run("data plane", func(t *testing.T) { s.learn(figuresOfADataPlane(t)) })
 	t.Run("MetricsDocument", func(t *testing.T) { s.t = t; s.wantDocumented() })
 	t.Run("alerts", func(t *testing.T) { s.t = t; s.wantAlerts() })
 	t.Run("dashboard", func(t *testing.T) { s.t = t; s.wantDashboard() })
@@ -195,6 +209,9 @@ func (f *frontBed) wantFigures(s scraped) {
 	all, err := f.deps.Backups.List()
 	f.must(err)
 	s.want(`newest_backup_timestamp_seconds`, unixSeconds(all[0].At))
+	s.want(`newest_backup_bytes`, float64(all[0].Bytes))
+	s.want(`backup_tries_total{result="made"}`, 1)
+	s.want(`backup_tries_total{result="failed"}`, 0)
 	s.want(`proxy_errors_total{kind="proxy"}`, 0)
 	s.want(`proxy_requests_total{kind="route"}`, 0)
 	for _, more := range []string{

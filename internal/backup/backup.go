@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -74,6 +75,8 @@ type Keeper struct {
 	since  time.Time // when this process began
 	making sync.Mutex
 	failed bool // the last one that was made by itself; guarded by making
+
+	tries struct{ made, failed atomic.Int64 }
 }
 
 // New joins the parts; it starts nothing.
@@ -159,14 +162,21 @@ func (k *Keeper) Make(ctx context.Context, by By) (Backup, error) {
 	}
 	defer k.making.Unlock()
 	b, err := k.make(ctx)
-	if err != nil {
-		return b, err
+	if err == nil {
+		err = k.kept(ctx, b, by)
 	}
-	return b, k.kept(ctx, b, by)
+	if err != nil && !errors.Is(err, ErrBusy) {
+		k.tries.failed.Add(1)
+	}
+	return b, err
 }
+
+// Tries are how many backups were made since the start, and how many could not be.
+func (k *Keeper) Tries() (made, failed int64) { return k.tries.made.Load(), k.tries.failed.Load() }
 
 // kept tells of a backup that was made, and lets go of those that are too many.
 func (k *Keeper) kept(ctx context.Context, b Backup, by By) error {
+	k.tries.made.Add(1)
 	err := k.tell(ctx, store.SeverityInfo, kindMade, by, "backup "+b.Name+" made and checked", map[string]any{"backup": b.Name, "bytes": b.Bytes})
 	all, listErr := k.List()
 	if err := errors.Join(err, listErr); err != nil {
@@ -203,6 +213,9 @@ func (k *Keeper) IfDue(ctx context.Context) error {
 	}
 	defer k.making.Unlock()
 	err := k.ifDue(ctx)
+	if err != nil && ctx.Err() == nil {
+		k.tries.failed.Add(1)
+	}
 	if err == nil || k.failed || ctx.Err() != nil {
 		k.failed = k.failed && err != nil
 		return err

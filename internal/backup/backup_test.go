@@ -265,6 +265,9 @@ func TestByItself(t *testing.T) {
 	if n := b.events(kindFailed); n != 1 {
 		t.Errorf("told %d times", n)
 	}
+	if made, failed := b.Tries(); made != 3 || failed != 2 {
+		t.Errorf("%d were made and %d failed", made, failed)
+	}
 	if err := errors.Join(os.Remove(b.Folder()), os.Rename(b.Folder()+".away", b.Folder()), tick(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -289,6 +292,9 @@ func TestTwoInOneSecond(t *testing.T) {
 		t.Errorf("both are called %s", first.Name)
 	}
 	b.count(2)
+	if made, failed := b.Tries(); made != 2 || failed != 0 {
+		t.Errorf("%d were made and %d failed", made, failed)
+	}
 }
 
 func TestNamesOfBackups(t *testing.T) {

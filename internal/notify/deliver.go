@@ -222,6 +222,7 @@ func (n *Notifier) end(ctx context.Context, m store.Message, c store.Channel, fa
 	if err != nil {
 		return fmt.Errorf("write what became of message %s: %w", m.ID, err)
 	}
+	n.tried.count(c.ID, m.State)
 	return nil
 }
 

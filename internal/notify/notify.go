@@ -30,6 +30,8 @@ type Notifier struct {
 	poked chan struct{}    // the outbox may have something new
 	seen  map[string]int64 // how far rules have seen the log, where that is not written yet; the spreading loop's own
 	noted time.Time        // when that was last written
+
+	tried tries
 }
 
 // Options are what a notifier stands on beside the store.

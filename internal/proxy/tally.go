@@ -7,8 +7,9 @@ import (
 
 // Count is how often requests came by a rule since the figures were taken last.
 type Count struct {
-	Rule     string    `json:"rule"`          // its id
-	Ref      string    `json:"ref,omitempty"` // the target of a route by then; empty: of a standalone proxy
+	Rule     string    `json:"rule"`           // its id
+	Kind     Kind      `json:"kind,omitempty"` // of the rule; empty: one that counted before this was told
+	Ref      string    `json:"ref,omitempty"`  // the target of a route by then; empty: of a standalone proxy
 	Requests int64     `json:"requests"`
 	Errors   int64     `json:"errors"`        // answers of 500 and above, and those that never came
 	Last     time.Time `json:"last,omitzero"` // of the newest request; zero: none came, only an error of an earlier one
@@ -20,6 +21,7 @@ type tally struct {
 	errors   atomic.Int64
 	last     atomic.Int64 // unix ms of the newest request; 0: none
 	sum      *total       // of all rules of the kind; set before it is used
+	kind     Kind         // guarded by the lock of the server
 }
 
 type tallyKey struct{ rule, ref string }
@@ -50,7 +52,7 @@ func (s *Server) tallyOf(r Rule) *tally {
 		s.tallies[key] = t
 	}
 	if t.sum == nil { // it is new, or was put back
-		t.sum = s.totals.of(r.Kind)
+		t.sum, t.kind = s.totals.of(r.Kind), r.Kind
 	}
 	return t
 }
@@ -64,7 +66,7 @@ func (s *Server) TakeCounts() []Count {
 	defer s.mu.Unlock()
 	var taken []Count
 	for key, t := range s.tallies {
-		c := Count{Rule: key.rule, Ref: key.ref, Requests: t.requests.Swap(0), Errors: t.errors.Swap(0)}
+		c := Count{Rule: key.rule, Kind: t.kind, Ref: key.ref, Requests: t.requests.Swap(0), Errors: t.errors.Swap(0)}
 		if c.Requests > 0 || c.Errors > 0 {
 			c.Last = timeOf(&t.last)
 			t.last.Store(0)
@@ -81,7 +83,7 @@ func (s *Server) PendingCounts() (pending []Count) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, t := range s.tallies {
-		c := Count{Rule: key.rule, Ref: key.ref, Requests: t.requests.Load(), Errors: t.errors.Load(), Last: timeOf(&t.last)}
+		c := Count{Rule: key.rule, Kind: t.kind, Ref: key.ref, Requests: t.requests.Load(), Errors: t.errors.Load(), Last: timeOf(&t.last)}
 		if c.Requests > 0 || c.Errors > 0 {
 			pending = append(pending, c)
 		}
@@ -96,7 +98,7 @@ func (s *Server) PutBack(counts []Count) {
 	for _, c := range counts {
 		key := tallyKey{c.Rule, c.Ref}
 		if s.tallies[key] == nil {
-			s.tallies[key] = &tally{}
+			s.tallies[key] = &tally{kind: c.Kind}
 		}
 		t := s.tallies[key]
 		t.requests.Add(c.Requests)

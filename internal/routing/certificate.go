@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/certs"
@@ -22,7 +23,17 @@ const lateDays = 3 * 24 * time.Hour
 
 // Certificate tells what happened to a certificate.
 func (r *Router) Certificate(ctx context.Context, e certs.Event) {
+	r.mu.Lock()
+	r.certificates[e.Kind]++
+	r.mu.Unlock()
 	r.tell(ctx, certificateEvent(e, time.Now()))
+}
+
+// CertificateCounts are how often each happened to any certificate since the start.
+func (r *Router) CertificateCounts() map[certs.Kind]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.certificates)
 }
 
 // certificateEvent is how an event of a certificate is written down.

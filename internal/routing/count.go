@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,9 @@ type Counter struct {
 	log  *slog.Logger
 
 	moving sync.RWMutex // held while figures are neither with the proxy nor in the store
+
+	mu   sync.Mutex
+	kept map[proxy.Kind]proxy.Totals // since the start
 }
 
 // NewCounter returns one; it starts nothing.
@@ -77,7 +81,40 @@ func (c *Counter) Keep(ctx context.Context) error {
 		c.from.PutBack(taken)
 		return fmt.Errorf("keep how often requests came: %w", err)
 	}
+	c.sumUp(taken)
 	return nil
+}
+
+func (c *Counter) sumUp(taken []proxy.Count) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil {
+		c.kept = map[proxy.Kind]proxy.Totals{}
+	}
+	for _, count := range taken {
+		kind := kindOf(count)
+		t := c.kept[kind]
+		c.kept[kind] = proxy.Totals{Requests: t.Requests + count.Requests, Errors: t.Errors + count.Errors}
+	}
+}
+
+// kindOf is whom a count belongs to. A proxy that does not say it yet has counted what has an instance as its target for a route.
+func kindOf(count proxy.Count) proxy.Kind {
+	switch {
+	case count.Kind != "":
+		return count.Kind
+	case count.Ref != "":
+		return proxy.KindRoute
+	}
+	return proxy.KindProxy
+}
+
+// Totals are what was kept since the start, by the kind of rule. They only rise, whoever has counted: what a proxy holds still is not in
+// them, for it may be lost with it, and what it counted while nobody took it is.
+func (c *Counter) Totals() map[proxy.Kind]proxy.Totals {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.kept)
 }
 
 // Of returns what was counted of some routes, standalone proxies or instances up to now.

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
@@ -76,11 +77,13 @@ type Router struct {
 	found  map[string]found    // by the names of targets
 	served map[string]struct{} // instances that requests came to since the start
 	missed map[string]struct{} // names of targets that are to be looked for
+
+	certificates map[certs.Kind]int64 // what happened to them since the start
 }
 
 // New joins the parts; it starts nothing.
 func New(db *store.DB, fleet *docker.Fleet, bus *events.Bus, p Proxy, policy proxy.Policy, log *slog.Logger) *Router {
-	r := &Router{db: db, fleet: fleet, bus: bus, proxy: p, policy: policy, log: log, kick: make(chan struct{}, 1), found: map[string]found{}, served: map[string]struct{}{}, missed: map[string]struct{}{}}
+	r := &Router{db: db, fleet: fleet, bus: bus, proxy: p, policy: policy, log: log, kick: make(chan struct{}, 1), found: map[string]found{}, served: map[string]struct{}{}, missed: map[string]struct{}{}, certificates: map[certs.Kind]int64{}}
 	kept, _ := p.InForce() // of the last start: where things were while no engine answers yet
 	for _, rule := range kept.Rules {
 		for _, t := range rule.Targets {

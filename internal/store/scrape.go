@@ -20,6 +20,22 @@ func (q queries) StaleByClass(ctx context.Context) ([]ClassFigures, error) {
 		WHERE i.stale_since IS NOT NULL AND i.status <> 'removing' GROUP BY p.name, i.class ORDER BY p.name, i.class`)
 }
 
+// OldestDue returns since when the oldest message of each channel is due that was neither sent nor given up.
+func (q queries) OldestDue(ctx context.Context) (map[string]time.Time, error) {
+	type line struct {
+		channel string
+		since   time.Time
+	}
+	lines, err := list(ctx, q, "look for the oldest messages that are due", func(r row) (l line, err error) {
+		return l, r.Scan(&l.channel, at{&l.since})
+	}, `SELECT channel_id, MIN(due_at) FROM notify_messages WHERE state IN ('pending', 'sending') GROUP BY channel_id`)
+	oldest := make(map[string]time.Time, len(lines))
+	for _, l := range lines {
+		oldest[l.channel] = l.since
+	}
+	return oldest, err
+}
+
 // LastScans returns the newest scan of each host that has one.
 func (q queries) LastScans(ctx context.Context) ([]ScanRun, error) {
 	return list(ctx, q, "list the newest scans", scanScanRun,

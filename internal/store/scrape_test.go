@@ -86,6 +86,41 @@ func TestBlindTimes(t *testing.T) {
 	})
 }
 
+// TestOldestDue: what was sent or given up is due no more, and each channel is told for itself.
+func TestOldestDue(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		ops, night, idle := aChannel(t, db, "ops"), aChannel(t, db, "night"), aChannel(t, db, "idle")
+		first, second := aMessage(t, db, ops, 1), aMessage(t, db, ops, 2)
+		held := aMessage(t, db, night, 1)
+		later := noon.Add(time.Hour)
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.HoldMessage(ctx, second.ID, later), tx.HoldMessage(ctx, held.ID, later.Add(time.Hour)), tx.ClaimMessage(ctx, first.ID, noon, later))
+		})
+		want := func(what string, want map[string]time.Time) {
+			t.Helper()
+			got, err := db.OldestDue(ctx)
+			if err != nil || len(got) != len(want) || !got[idle.ID].IsZero() {
+				t.Fatalf("%s: %v, %v", what, got, err)
+			}
+			for id, at := range want {
+				if !got[id].Equal(at) {
+					t.Errorf("%s: %v since %v, want %v", what, id, got[id], at)
+				}
+			}
+		}
+		want("one is under way", map[string]time.Time{ops.ID: noon, night.ID: later.Add(time.Hour)})
+		first.State = store.MessageSent
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.EndAttempt(ctx, first, noon) })
+		want("it was sent", map[string]time.Time{ops.ID: later, night.ID: later.Add(time.Hour)})
+		held.State = store.MessageDead
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.ClaimMessage(ctx, held.ID, later, later), tx.EndAttempt(ctx, held, later))
+		})
+		want("one was given up", map[string]time.Time{ops.ID: later})
+	})
+}
+
 // What is counted was committed, once.
 func TestCounts(t *testing.T) {
 	storetest.Both(t, func(t *testing.T, db *store.DB) {
