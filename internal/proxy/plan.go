@@ -19,6 +19,7 @@ type compiled struct {
 	targets map[upstreamKey]*upstream
 	policy  Policy
 	secured map[string]bool // domains that are served over TLS
+	aside   bool            // nobody is to be answered: see StepAside
 }
 
 // entry is a rule made ready.
