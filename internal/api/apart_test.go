@@ -144,3 +144,30 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	defer cancel()
 	a.must(router.Drained(late, former.ID))
 }
+
+// TestCertificatesOfADataPlaneThatIsAway answers 503 with what to do: it is nobody's mistake, and none of the daemon's.
+func TestCertificatesOfADataPlaneThatIsAway(t *testing.T) {
+	t.Parallel() // as above
+	a := newApartBed(t)
+	ctx := t.Context()
+	chain, key := selfSigned(t, 100*24*time.Hour, "wiki.example")
+	a.end()
+	for what, ask := range map[string]func() error{
+		"list":   func() error { _, err := a.viewer.Certificates(ctx); return err },
+		"one":    func() error { _, err := a.viewer.Certificate(ctx, "internal:app.internal"); return err },
+		"upload": func() error { _, err := a.admin.UploadCertificate(ctx, "wiki", chain, key); return err },
+	} {
+		p := problemIn(t, ask(), http.StatusServiceUnavailable, client.CodeNotServed)
+		if !strings.Contains(p.Detail, "cannot be reached") || !strings.Contains(p.Hint, "server proxy") {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	a.start() // what was uploaded meanwhile is there
+	eventually(t, "it is back", func() bool { r, err := a.viewer.Routing(ctx); return err == nil && r.State != "away" })
+	if l, err := a.viewer.Certificates(ctx); err != nil || len(l) != 1 || l[0].ID != "own:wiki" {
+		t.Errorf("listed are %+v, %v", l, err)
+	}
+	if e := a.event("certificate.uploaded"); e.Data["certificate"] != "own:wiki" {
+		t.Errorf("the event is %+v", e)
+	}
+}

@@ -149,6 +149,63 @@ func TestABadRowHoldsUpNoDeployOfAStageWithRoutes(t *testing.T) {
 	}
 }
 
+// TestWhatIsInTheWayCanBeSwitchedOff by both ways to do it, though nothing else can be changed of it while it is bad.
+func TestWhatIsInTheWayCanBeSwitchedOff(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	bad := f.damaged()
+	_, err := f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
+	wantProblem(t, err, http.StatusConflict, client.CodeNotServed)
+	off := client.RouteFields{Enabled: new(false)}
+	for what, fields := range map[string]client.ProxyFields{
+		"a note":    {RouteFields: client.RouteFields{Notes: new("bad")}},
+		"something": {RouteFields: client.RouteFields{Enabled: off.Enabled, Notes: new("bad")}},
+		"targets":   {RouteFields: off, Targets: &[]string{target(t, "other")}},
+	} {
+		_, err := f.operator.UpdateProxy(ctx, bad.ID, 0, fields)
+		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.hsts_seconds" {
+			t.Errorf("%s is changed: %+v", what, p)
+		}
+	}
+	ways := map[string]func(int64) (client.Route, error){
+		"by itself":   func(int64) (client.Route, error) { return f.operator.SwitchProxy(ctx, "bad.example", false) },
+		"as a change": func(seen int64) (client.Route, error) { return f.operator.UpdateProxy(ctx, bad.ID, seen, client.ProxyFields{RouteFields: off}) },
+	}
+	for what, switchOff := range ways {
+		got, err := switchOff(f.revision(bad.ID))
+		if err != nil || got.State != "disabled" {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+		if status, body := f.ask("b.example", "/"); status != 200 || body != "b" {
+			t.Errorf("%s: the other answers %d %s", what, status, body)
+		}
+		if state, err := f.viewer.Routing(ctx); err != nil || state.State != "in_step" {
+			t.Errorf("%s: the table is %+v, %v", what, state, err)
+		}
+		if again, err := switchOff(0); err != nil || again.Revision != got.Revision {
+			t.Errorf("%s, again: %+v, %v", what, again, err)
+		}
+		_, err = f.operator.UpdateProxy(ctx, bad.ID, 0, client.ProxyFields{RouteFields: client.RouteFields{Enabled: new(true)}})
+		wantFields(t, err, "body.hsts_seconds")
+		row, err := f.db.Route(ctx, bad.ID)
+		f.must(err)
+		row.Enabled = true
+		f.update(func(tx *store.Tx) error { return tx.UpdateRoute(ctx, row.Route) })
+	}
+	_, err = f.operator.UpdateProxy(ctx, bad.ID, 1, client.ProxyFields{RouteFields: off})
+	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
+	if e := f.event("proxy.disabled"); e.Data["route_id"] != bad.ID {
+		t.Errorf("the event is %+v", e)
+	}
+}
+
+func (f *frontBed) revision(id string) int64 {
+	f.t.Helper()
+	row, err := f.db.Route(f.t.Context(), id)
+	f.must(err)
+	return row.Revision
+}
+
 // named puts a container that no row knows on the engine.
 func (f *frontBed) named(name, at string) *dockertest.Container {
 	f.t.Helper()
