@@ -92,10 +92,7 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	t.Parallel() // it waits for what does not come back
 	a := newApartBed(t)
 	ctx := t.Context()
-	shop := a.shop("shop", "preview")
-	former, _ := a.serving(shop, "shop-1", target(t, "one"))
-	_, err := a.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
-	a.must(err)
+	shop, former, _ := a.routed("shop", "one")
 	if status, body := a.ask("shop.example", "/"); status != 200 || body != "one" {
 		t.Fatalf("it answers %d %s", status, body)
 	}
@@ -117,7 +114,7 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	if r, err := a.viewer.Route(ctx, "shop.example"); err != nil || r.State != "unknown" || r.Health != nil {
 		t.Errorf("the route is %+v, %v", r, err)
 	}
-	_, err = a.viewer.RouteHealth(ctx, "shop.example")
+	_, err := a.viewer.RouteHealth(ctx, "shop.example")
 	if p := problemIn(t, err, http.StatusConflict, client.CodeNotServed); !strings.Contains(p.Hint, "server proxy") {
 		t.Errorf("its health is %+v", p)
 	}

@@ -110,10 +110,7 @@ func TestWhatIsExportedCanBeImported(t *testing.T) {
 func TestAnImportIsAllOrNothing(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	f.serving(st, "shop-1", target(t, "shop"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	f.routed("shop", "shop")
 	a, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))
 	f.must(err)
 	b, err := f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))

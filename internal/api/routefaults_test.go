@@ -34,10 +34,7 @@ func (f *frontBed) damaged() store.Route {
 func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	f.serving(st, "shop-1", target(t, "shop"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	f.routed("shop", "shop")
 	tool := target(t, "tool")
 	var tools []string
 	for n := range 16 {
@@ -45,7 +42,7 @@ func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 		f.named(name, tool)
 		tools = append(tools, "container:"+name+":80")
 	}
-	_, err = f.operator.CreateProxy(ctx, leadsTo("tool.example", tools...))
+	_, err := f.operator.CreateProxy(ctx, leadsTo("tool.example", tools...))
 	f.must(err)
 	f.expect("tool.example", 200, "tool")
 	f.engine.Fail(dockertest.Fault{On: `^GET /containers/[^/]+/json`, Hang: true})
@@ -81,10 +78,7 @@ func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 func TestWhatAnEngineSaysMakesNoNewTable(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	_, inst, made := f.routed("shop", "one")
 	ref := "instance:" + inst.ID + ":80"
 	var hashes []string
 	for _, said := range []string{"disk /dev/sda1 is on fire", "id 4711 is locked"} {
@@ -112,13 +106,8 @@ func TestWhatAnEngineSaysMakesNoNewTable(t *testing.T) {
 func TestABadRowHoldsUpNoDeployOfAStageWithRoutes(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	shop, blog := f.shop("shop", "live"), f.shop("blog", "live")
-	f.serving(shop, "shop-1", target(t, "one"))
-	f.serving(blog, "blog-1", target(t, "blog"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
-	f.must(err)
-	_, err = f.operator.CreateRoute(ctx, routeTo(blog, "blog.example", 80))
-	f.must(err)
+	shop, _, _ := f.routed("shop", "one")
+	f.routed("blog", "blog")
 	bad := f.damaged()
 	next, _ := f.serving(shop, "shop-2", target(t, "two"))
 	f.update(func(tx *store.Tx) error { return tx.PointRoutes(ctx, shop.ID, next.ID) })
@@ -138,7 +127,7 @@ func TestABadRowHoldsUpNoDeployOfAStageWithRoutes(t *testing.T) {
 	f.event("routing.refused")
 	// What its own instance cannot do is still an error, and moves nothing.
 	lost, _ := f.plant(shop, "shop-3", 0)
-	_, err = f.operator.StartInstance(ctx, lost.ID)
+	_, err := f.operator.StartInstance(ctx, lost.ID)
 	f.must(err)
 	f.update(func(tx *store.Tx) error { return tx.PointRoutes(ctx, shop.ID, lost.ID) })
 	if err := router.Switch(ctx, shop, store.InstanceView{Instance: lost}); !errors.Is(err, routing.ErrNotServed) {
@@ -288,10 +277,7 @@ func TestAnEngineThatIsNamedIsNotReachedByItsAddress(t *testing.T) {
 func TestARouteToNothingIsNoBadGateway(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	_, inst, made := f.routed("shop", "one")
 	row, err := f.db.Route(ctx, made.ID)
 	f.must(err)
 	r := row.Route
@@ -432,10 +418,7 @@ func TestSecretsOfFormerVersionsAreSealed(t *testing.T) {
 func TestRequestsAreCountedOverRestarts(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	st, inst, made := f.routed("shop", "one")
 	for range 3 {
 		f.ask("shop.example", "/")
 	}
