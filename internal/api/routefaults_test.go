@@ -157,8 +157,10 @@ func TestWhatIsInTheWayCanBeSwitchedOff(t *testing.T) {
 		}
 	}
 	ways := map[string]func(int64) (client.Route, error){
-		"by itself":   func(int64) (client.Route, error) { return f.operator.SwitchProxy(ctx, "bad.example", false) },
-		"as a change": func(seen int64) (client.Route, error) { return f.operator.UpdateProxy(ctx, bad.ID, seen, client.ProxyFields{RouteFields: off}) },
+		"by itself": func(int64) (client.Route, error) { return f.operator.SwitchProxy(ctx, "bad.example", false) },
+		"as a change": func(seen int64) (client.Route, error) {
+			return f.operator.UpdateProxy(ctx, bad.ID, seen, client.ProxyFields{RouteFields: off})
+		},
 	}
 	for what, switchOff := range ways {
 		got, err := switchOff(f.revision(bad.ID))
