@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -59,6 +60,7 @@ type Server struct {
 	current    atomic.Pointer[compiled]
 
 	applying sync.Mutex
+	scratch  bytes.Buffer // of compile; guarded by applying
 	mu       sync.Mutex
 	leaving  atomic.Bool
 	conns    atomic.Int64
@@ -97,7 +99,7 @@ func (s *Server) Apply(t Table) (hash string, err error) {
 	if s.leaving.Load() {
 		return next.hash, nil // who has taken the place keeps it
 	}
-	if err := s.keep(t); err != nil {
+	if err := s.keep(next); err != nil {
 		s.log.Error("the table is served, but was not kept for the next start", "error", err)
 	}
 	return next.hash, nil
