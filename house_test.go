@@ -68,6 +68,7 @@ var allowed = map[string][]string{
 	"internal/store/storetest":           {"internal/store"},
 	"internal/docker/dockertest":         {},
 	"internal/caddy/caddytest":           {},
+	"internal/proxy/proxytest":           {"internal/proxy"},
 	"internal/docker/enginetest":         {"internal/docker"},
 	"internal/docker/enginetest/app":     {},
 	"internal/docker/enginetest/answers": {"internal/docker"},

@@ -40,6 +40,10 @@ func (a *app) printInstance(i client.Instance) {
 	for _, p := range i.Ports {
 		ports = append(ports, portText(p))
 	}
+	domains := make([]string, 0, len(i.Domains))
+	for _, d := range i.Domains {
+		domains = append(domains, strings.TrimSuffix(d, "/"))
+	}
 	facts := []struct {
 		name string
 		cell screen.Cell
@@ -57,6 +61,7 @@ func (a *app) printInstance(i client.Instance) {
 		{"last request", a.lastRequest(i.Requests, i.LastRequestAt)},
 		{"stale", screen.Text(staleText(i))},
 		{"kept", orNever(a.protection(i.Protection))},
+		{"domains", orNever(strings.Join(domains, " "))},
 		{"ports", orNever(strings.Join(ports, " "))},
 		{"writable layer", size(i.Bytes)},
 		{"engine says", orNever(i.EngineError)},

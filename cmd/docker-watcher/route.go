@@ -63,22 +63,22 @@ takes a route away, a cleanup of the instance takes its routes with it, and its 
 	return c
 }
 
-func (a *app) printStageRoutes(routes []client.Route) {
-	a.printRoutes(routes, "leads to", func(r client.Route) string {
-		to := fmt.Sprintf("%s/%s", r.Project, r.Stage)
-		if r.Instance != "" {
-			to += fmt.Sprintf(" %s:%d", r.Instance, r.Port)
-		} else {
-			to += " (its instance is gone)"
-		}
-		switch {
-		case !r.StaleSince.IsZero():
-			to += ", stale"
-		case r.InstanceStatus != "" && r.InstanceStatus != "running":
-			to += ", " + r.InstanceStatus
-		}
-		return to
-	})
+func (a *app) printStageRoutes(routes []client.Route) { a.printRoutes(routes, "leads to", whereTo) }
+
+// whereTo is the instance to which a route leads, with what has become of it where that is nothing good.
+func whereTo(r client.Route) string {
+	to := fmt.Sprintf("%s/%s", r.Project, r.Stage)
+	if r.Instance == "" {
+		return to + " (its instance is gone)"
+	}
+	to += fmt.Sprintf(" %s:%d", r.Instance, r.Port)
+	if r.InstanceStatus != "" && r.InstanceStatus != "running" {
+		to += ", " + r.InstanceStatus
+	}
+	if !r.StaleSince.IsZero() {
+		to += ", stale"
+	}
+	return to
 }
 
 func (a *app) routeShow() *cobra.Command {

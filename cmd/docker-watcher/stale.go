@@ -133,7 +133,7 @@ func (a *app) printStale(items []client.StaleItem) {
 	}
 	t := screen.Table{Head: []string{"name", "stage", "tag", "class", "last alive", "days", "evidence", "kept", "size", "policy"}}
 	if a.wide() {
-		t.Head = append(t.Head, "id", "status", "stale after", "stale since", "decided by", "why", "reason")
+		t.Head = append(t.Head, "id", "status", "stale after", "stale since", "last request", "decided by", "why", "reason")
 	}
 	for _, i := range items {
 		row := []screen.Cell{
@@ -142,7 +142,7 @@ func (a *app) printStale(items []client.StaleItem) {
 			orNever(a.protection(i.Protection)), size(i.Bytes), a.policyCell(i.Policy),
 		}
 		if a.wide() {
-			row = append(row, screen.Text(i.ID), statusCell(i.Status), screen.Text(i.StaleAfter), a.when(i.StaleSince),
+			row = append(row, screen.Text(i.ID), statusCell(i.Status), screen.Text(i.StaleAfter), a.when(i.StaleSince), a.lastRequest(i.Requests, i.LastRequest),
 				orNever(i.Policy.Level), screen.Text(i.Policy.Why), screen.Text(i.Reason))
 		}
 		t.Add(row...)

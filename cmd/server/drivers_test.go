@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -109,5 +111,40 @@ func TestAShortTokenOfTraefikIsRefused(t *testing.T) {
 	out, err := exec.Command(binary, append(flags(data, "unix:///nobody.sock"), "--proxy-driver", "traefik", "--traefik-token-file", file)...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "fewer than 32 characters") || strings.Contains(string(out), "geheim") {
 		t.Errorf("it says %s, %v", out, err)
+	}
+}
+
+// TestCertificatesOfADriverAreInTheDataFolder: those that are uploaded, and our own authority, also where another program serves.
+func TestCertificatesOfADriverAreInTheDataFolder(t *testing.T) {
+	engine, data, elsewhere := dockertest.Serve(t, dockertest.Docker29()), t.TempDir(), t.TempDir()
+	cmd := exec.Command(binary, append(flags(data, engine.Endpoint()), "--proxy-driver", "traefik")...)
+	cmd.Dir = elsewhere
+	d := launchCommand(t, cmd)
+	c := d.client(d.setUp())
+	some := httptest.NewTLSServer(nil)
+	some.Close()
+	pair := some.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	if made, err := c.UploadCertificate(t.Context(), "some", string(chain), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))); err != nil || made.ID != "own:some" {
+		t.Fatalf("uploaded is %+v, %v", made, err)
+	}
+	if _, err := c.OwnCA(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(data, "certificates")
+	for path, mode := range map[string]os.FileMode{folder: 0o700 | os.ModeDir, filepath.Join(folder, "own", "some.pem"): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) != 0 {
+		t.Errorf("where it was started there is %v, %v", left, err)
+	}
+	if l, err := c.Certificates(t.Context()); err != nil || len(l) != 1 {
+		t.Errorf("listed are %+v, %v", l, err)
 	}
 }

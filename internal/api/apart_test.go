@@ -92,10 +92,7 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	t.Parallel() // it waits for what does not come back
 	a := newApartBed(t)
 	ctx := t.Context()
-	shop := a.shop("shop", "preview")
-	former, _ := a.serving(shop, "shop-1", target(t, "one"))
-	_, err := a.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
-	a.must(err)
+	shop, former, _ := a.routed("shop", "one")
 	if status, body := a.ask("shop.example", "/"); status != 200 || body != "one" {
 		t.Fatalf("it answers %d %s", status, body)
 	}
@@ -117,7 +114,7 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	if r, err := a.viewer.Route(ctx, "shop.example"); err != nil || r.State != "unknown" || r.Health != nil {
 		t.Errorf("the route is %+v, %v", r, err)
 	}
-	_, err = a.viewer.RouteHealth(ctx, "shop.example")
+	_, err := a.viewer.RouteHealth(ctx, "shop.example")
 	if p := problemIn(t, err, http.StatusConflict, client.CodeNotServed); !strings.Contains(p.Hint, "server proxy") {
 		t.Errorf("its health is %+v", p)
 	}
@@ -143,4 +140,31 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	late, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	a.must(router.Drained(late, former.ID))
+}
+
+// TestCertificatesOfADataPlaneThatIsAway answers 503 with what to do: it is nobody's mistake, and none of the daemon's.
+func TestCertificatesOfADataPlaneThatIsAway(t *testing.T) {
+	t.Parallel() // as above
+	a := newApartBed(t)
+	ctx := t.Context()
+	chain, key := selfSigned(t, 100*24*time.Hour, "wiki.example")
+	a.end()
+	for what, ask := range map[string]func() error{
+		"list":   func() error { _, err := a.viewer.Certificates(ctx); return err },
+		"one":    func() error { _, err := a.viewer.Certificate(ctx, "internal:app.internal"); return err },
+		"upload": func() error { _, err := a.admin.UploadCertificate(ctx, "wiki", chain, key); return err },
+	} {
+		p := problemIn(t, ask(), http.StatusServiceUnavailable, client.CodeNotServed)
+		if !strings.Contains(p.Detail, "cannot be reached") || !strings.Contains(p.Hint, "server proxy") {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	a.start() // what was uploaded meanwhile is there
+	eventually(t, "it is back", func() bool { r, err := a.viewer.Routing(ctx); return err == nil && r.State != "away" })
+	if l, err := a.viewer.Certificates(ctx); err != nil || len(l) != 1 || l[0].ID != "own:wiki" {
+		t.Errorf("listed are %+v, %v", l, err)
+	}
+	if e := a.event("certificate.uploaded"); e.Data["certificate"] != "own:wiki" {
+		t.Errorf("the event is %+v", e)
+	}
 }

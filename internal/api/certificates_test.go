@@ -223,3 +223,34 @@ func TestTheAuthorityThatIsAsked(t *testing.T) {
 }
 
 const canaryKey = "c2VjcmV0LWNhbmFyeS1vZi10aGUtYWNjb3VudA"
+
+// TestAnAuthorityThatVouchesForLessIsRefused while routes need what only the former one vouches for: no table could be served any more.
+func TestAnAuthorityThatVouchesForLessIsRefused(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	private := client.Authority{Directory: "https://127.0.0.1:1/dir"}
+	_, err := f.admin.SetAuthority(ctx, private, "", "")
+	f.must(err)
+	fields := leadsTo("app.internal", target(t, "app"))
+	fields.TLS = new("auto")
+	made, err := f.operator.CreateProxy(ctx, fields)
+	f.must(err)
+	_, err = f.admin.SetAuthority(ctx, client.Authority{}, "", "")
+	p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	if len(p.Errors) != 1 || p.Errors[0].Location != "body.directory" || !strings.Contains(p.Errors[0].Message, "app.internal") || !strings.Contains(p.Errors[0].Message, "switch it off first") {
+		t.Errorf("it says %+v", p.Errors)
+	}
+	if now, err := f.admin.Authority(ctx); err != nil || now.Directory != private.Directory {
+		t.Errorf("it is %+v, %v", now, err)
+	}
+	private.Email = "ops@example.com" // what is in nobody's way is saved
+	_, err = f.admin.SetAuthority(ctx, private, "", "")
+	f.must(err)
+	_, err = f.operator.SwitchProxy(ctx, made.ID, false)
+	f.must(err)
+	_, err = f.admin.SetAuthority(ctx, client.Authority{}, "", "")
+	f.must(err)
+	if state, err := f.viewer.Routing(ctx); err != nil || state.State != "in_step" {
+		t.Errorf("the table is %+v, %v", state, err)
+	}
+}

@@ -107,10 +107,7 @@ func TestRoutesByCaddy(t *testing.T) {
 func TestADeployThatCaddyCannotBeToldOf(t *testing.T) {
 	f, c := newCaddyBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "preview")
-	f.serving(st, "shop-1", target(t, "one"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	st, _, _ := f.routed("shop", "one")
 	f.expect("shop.example", 200, "one")
 	inst, _ := f.serving(st, "shop-2", target(t, "two"))
 	stage, err := f.db.Stage(ctx, st.ID)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -34,8 +35,15 @@ func TestOneProjectReachesNoOther(t *testing.T) {
 	if status, _, text := b.raw(carla, post, "/api/routes", strings.Replace(route, "bank.example.org", "own.example.org", 1)); status != http.StatusCreated {
 		t.Errorf("a domain of her own: %d %s", status, text)
 	}
-	if status, _, text := b.raw(b.operator, post, "/api/routes", route); status != http.StatusCreated {
+	var made struct{ ID string }
+	if status, _, text := b.raw(b.operator, post, "/api/routes", route); status != http.StatusCreated || json.Unmarshal([]byte(text), &made) != nil {
 		t.Errorf("by an operator of all projects: %d %s", status, text)
+	}
+	for _, on := range []bool{false, true} { // her project's part she may switch off, and no more
+		_, err := carla.SwitchRoute(t.Context(), made.ID, on)
+		if refused := client.HasCode(err, client.CodeInvalid); refused != on || err != nil && !refused {
+			t.Errorf("switched to %v: %v", on, err)
+		}
 	}
 }
 

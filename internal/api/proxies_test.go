@@ -281,16 +281,11 @@ func TestSecretHeadersThatAreSentBack(t *testing.T) {
 func TestABadTableLeavesTheOldOneServed(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	made, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))
+	_, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))
 	f.must(err)
 	kept, err := os.ReadFile(f.file)
 	f.must(err)
-	// What no path of ours writes: the options of a row are damaged.
-	row, err := f.db.Route(ctx, made.ID)
-	f.must(err)
-	bad := row.Route
-	bad.ID, bad.Options, bad.Domains, bad.Revision = store.NewID(), `{"hsts_seconds": -5}`, []store.RouteAddress{{Domain: "bad.example", PathPrefix: "/"}}, 1
-	f.update(func(tx *store.Tx) error { return tx.InsertRoute(ctx, bad) })
+	bad := f.damaged()
 
 	_, err = f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
 	p := problemIn(t, err, http.StatusConflict, client.CodeNotServed)
@@ -335,6 +330,16 @@ func (f *frontBed) serving(st store.Stage, name, target string) (store.Instance,
 	_, err := f.operator.StartInstance(f.t.Context(), inst.ID)
 	f.must(err)
 	return inst, ct
+}
+
+// routed is a stage of a project with one instance, which answers a text, and the route that leads PROJECT.example to it.
+func (f *frontBed) routed(project, text string) (store.Stage, store.Instance, client.Route) {
+	f.t.Helper()
+	st := f.shop(project, "live")
+	inst, _ := f.serving(st, project+"-1", target(f.t, text))
+	made, err := f.operator.CreateRoute(f.t.Context(), routeTo(st, project+".example", 80))
+	f.must(err)
+	return st, inst, made
 }
 
 func routeTo(st store.Stage, domain string, port int) client.StageRouteFields {
@@ -403,13 +408,10 @@ func TestRoutesOfStages(t *testing.T) {
 func TestAnEngineThatDoesNotAnswerMovesNoRoute(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "preview")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	_, inst, _ := f.routed("shop", "one")
 	f.engine.Fail(dockertest.Fault{On: `^GET /containers/` + inst.ContainerID + `/json`, Status: 500})
 	f.deps.Routes.Router.Missed("instance:" + inst.ID + ":80")
-	_, err = f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
+	_, err := f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
 	f.must(err)
 	if status, body := f.ask("shop.example", "/"); status != 200 || body != "one" {
 		t.Errorf("it answers %d %s", status, body)
@@ -478,10 +480,7 @@ func TestADeployThatCannotBeReachedLeavesTheRoute(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
 	f.engine.Publish(dockertest.Image{Ref: "shop:1.1", Life: dockertest.Life{Health: true, HealthAfter: 10 * time.Millisecond}})
-	st := f.shop("shop", "preview")
-	former, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	st, former, made := f.routed("shop", "one")
 	d, err := f.operator.StartDeploy(ctx, st.ID, client.DeployRequest{Tag: "1.1"})
 	f.must(err)
 	eventually(t, "the deploy ends", func() bool {
@@ -506,13 +505,8 @@ func TestADeployThatCannotBeReachedLeavesTheRoute(t *testing.T) {
 func TestADeployMovesNoRouteThatAnotherOneHasYetToSwitch(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	shop, blog := f.shop("shop", "preview"), f.shop("blog", "preview")
-	one, _ := f.serving(shop, "shop-1", target(t, "one"))
-	f.serving(blog, "blog-1", target(t, "old"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
-	f.must(err)
-	_, err = f.operator.CreateRoute(ctx, routeTo(blog, "blog.example", 80))
-	f.must(err)
+	shop, one, _ := f.routed("shop", "one")
+	blog, _, _ := f.routed("blog", "old")
 	next, _ := f.serving(blog, "blog-2", target(t, "new"))
 	dep := store.Deploy{
 		ID: store.NewID(), Kind: store.DeployForward, ProjectID: blog.ProjectID, StageID: blog.ID, HostID: f.host.ID, InstanceID: next.ID,
@@ -537,16 +531,10 @@ func TestADeployMovesNoRouteThatAnotherOneHasYetToSwitch(t *testing.T) {
 func TestABadTableHoldsUpNoDeployOfAStageWithoutRoutes(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	shop, blog := f.shop("shop", "preview"), f.shop("blog", "preview")
-	one, _ := f.serving(shop, "shop-1", target(t, "one"))
+	shop, one, _ := f.routed("shop", "one")
+	blog := f.shop("blog", "live")
 	two, _ := f.serving(blog, "blog-1", target(t, "two"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
-	f.must(err)
-	bad := store.Route{
-		ID: store.NewID(), Standalone: true, Targets: []string{target(t, "bad")}, Domains: []store.RouteAddress{{Domain: "bad.example", PathPrefix: "/"}}, TLS: "off",
-		Options: `{"hsts_seconds": -5}`, Enabled: true, CreatedAt: time.Now(), Revision: 1,
-	}
-	f.update(func(tx *store.Tx) error { return tx.InsertRoute(ctx, bad) })
+	bad := f.damaged()
 	router := f.deps.Routes.Router
 	if err := router.Switch(ctx, shop, store.InstanceView{Instance: one}); err != nil {
 		t.Errorf("a stage with a route is not switched: %v", err)
@@ -567,11 +555,8 @@ func TestABadTableHoldsUpNoDeployOfAStageWithoutRoutes(t *testing.T) {
 func TestARefusedNetworkStopsOnlyWhatLeadsThere(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "preview")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
-	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
+	_, inst, made := f.routed("shop", "one")
+	_, err := f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
 	f.must(err)
 	refused := func(when, why string) {
 		t.Helper()
@@ -604,16 +589,13 @@ func TestARefusedNetworkStopsOnlyWhatLeadsThere(t *testing.T) {
 func TestARefusedNetworkLeavesNothingToADeploy(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "preview")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	st, inst, _ := f.routed("shop", "one")
 	dep := store.Deploy{
 		ID: store.NewID(), Kind: store.DeployForward, ProjectID: st.ProjectID, StageID: st.ID, HostID: f.host.ID, InstanceID: inst.ID,
 		Image: "shop", ImageTag: "1.1", State: store.DeploySwitching, Actor: "system", CreatedAt: time.Now(),
 	}
 	f.update(func(tx *store.Tx) error { return tx.InsertDeploy(ctx, dep) })
-	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
+	_, err := f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "127.0.0.0/8"})
 	f.must(err)
 	if status, _ := f.ask("shop.example", "/"); status == 200 {
 		t.Error("while a deploy switches it, what leads there is served")
@@ -637,11 +619,7 @@ func TestASettingThatARouteForbidsIsNotSaved(t *testing.T) {
 		t.Errorf("it answers %d %s", status, body)
 	}
 	// What was wrong before is no fault of the setting.
-	bad := store.Route{
-		ID: store.NewID(), Standalone: true, Targets: []string{target(t, "bad")}, Domains: []store.RouteAddress{{Domain: "bad.example", PathPrefix: "/"}}, TLS: "off",
-		Options: `{"hsts_seconds": -5}`, Enabled: true, CreatedAt: time.Now(), Revision: 1,
-	}
-	f.update(func(tx *store.Tx) error { return tx.InsertRoute(ctx, bad) })
+	f.damaged()
 	_, err = f.admin.UpdateSettings(ctx, map[string]any{"refused_targets": "10.0.0.0/8"})
 	wantProblem(t, err, http.StatusConflict, client.CodeNotServed)
 	if s, err := f.db.Settings(ctx); err != nil || s.RefusedTargets != "10.0.0.0/8" {

@@ -288,6 +288,9 @@ type updateProxyIn struct {
 }
 
 func (s *server) updateProxy(ctx context.Context, in *updateProxyIn) (*versioned[routeJSON], error) {
+	if in.Body.Targets == nil && in.Body.onlySwitches() {
+		return s.switchRoute(ctx, in.ID, true, *in.Body.Enabled, in.Match)
+	}
 	return s.changeRoute(ctx, in.ID, true, in.Match, in.Body.RouteFields, func(r *store.Route) error {
 		setIf(&r.Targets, in.Body.Targets)
 		return nil
@@ -305,6 +308,9 @@ type updateRouteIn struct {
 }
 
 func (s *server) updateRoute(ctx context.Context, in *updateRouteIn) (*versioned[routeJSON], error) {
+	if in.Body.InstanceID == nil && in.Body.Port == nil && in.Body.onlySwitches() {
+		return s.switchRoute(ctx, in.ID, false, *in.Body.Enabled, in.Match)
+	}
 	return s.changeRoute(ctx, in.ID, false, in.Match, in.Body.RouteFields, func(r *store.Route) error {
 		setIf(&r.Port, in.Body.Port)
 		if in.Body.InstanceID == nil {
@@ -337,24 +343,32 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 }
 
 func (s *server) enableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, true, true)
+	return s.switchRoute(ctx, in.ID, true, true, Match{})
 }
 
 func (s *server) disableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, true, false)
+	return s.switchRoute(ctx, in.ID, true, false, Match{})
 }
 
 func (s *server) enableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, false, true)
+	return s.switchRoute(ctx, in.ID, false, true, Match{})
 }
 
 func (s *server) disableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, false, false)
+	return s.switchRoute(ctx, in.ID, false, false, Match{})
 }
 
-func (s *server) switchRoute(ctx context.Context, id string, standalone, on bool) (*versioned[routeJSON], error) {
+// onlySwitches tells that a change says nothing but whether it is to be served.
+func (f RouteFields) onlySwitches() bool {
+	return f.Enabled != nil && f == RouteFields{Enabled: f.Enabled}
+}
+
+func (s *server) switchRoute(ctx context.Context, id string, standalone, on bool, seen Match) (*versioned[routeJSON], error) {
 	v, err := s.findRoute(ctx, id, standalone)
 	if err != nil {
+		return nil, err
+	}
+	if err := seen.check(v.Revision); err != nil {
 		return nil, err
 	}
 	if v.Enabled == on {
@@ -377,14 +391,8 @@ func (s *server) saveRoute(ctx context.Context, r store.Route, fresh bool, e sto
 		if err := write(ctx, r); err != nil {
 			return err
 		}
-		if err := s.domainsOfOthers(ctx, tx, r); err != nil {
-			return err
-		}
 		if e.Kind != "route.disabled" && e.Kind != "proxy.disabled" { // what is in the way of others can always be switched off
-			if err := s.routeFaults(ctx, tx, r); err != nil {
-				return err
-			}
-			if err := s.certificateFault(r); err != nil {
+			if err := s.savable(ctx, tx, r); err != nil {
 				return err
 			}
 		}
@@ -397,6 +405,17 @@ func (s *server) saveRoute(ctx context.Context, r store.Route, fresh bool, e sto
 		return nil, err
 	}
 	return s.routeNow(ctx, r.ID, r.Standalone)
+}
+
+// savable says why a route that was written cannot stay so.
+func (s *server) savable(ctx context.Context, tx *store.Tx, r store.Route) error {
+	if err := s.domainsOfOthers(ctx, tx, r); err != nil {
+		return err
+	}
+	if err := s.routeFaults(ctx, tx, r); err != nil {
+		return err
+	}
+	return s.certificateFault(r)
 }
 
 // domainsOfOthers refuses a part of a domain that is served for a project that whoever asks has nothing to say in: what answers there would

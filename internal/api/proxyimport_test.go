@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
@@ -109,10 +110,7 @@ func TestWhatIsExportedCanBeImported(t *testing.T) {
 func TestAnImportIsAllOrNothing(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	f.serving(st, "shop-1", target(t, "shop"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	f.routed("shop", "shop")
 	a, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))
 	f.must(err)
 	b, err := f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
@@ -167,6 +165,37 @@ func TestAnImportIsAllOrNothing(t *testing.T) {
 	for _, wrong := range []string{`{}`, `{"document":"another","version":1,"proxies":[]}`, `{"document":"docker-watcher.standalone-proxies","version":2,"proxies":[]}`, `{"document":"docker-watcher.standalone-proxies","version":1,"proxies":[{"domain":"a"}]}`} {
 		_, err = f.operator.ImportProxies(ctx, json.RawMessage(wrong), true)
 		wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	}
+}
+
+// TestAnImportNeedsTheCertificatesThatItNames, and that they are good for its domains.
+func TestAnImportNeedsTheCertificatesThatItNames(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	row := func(domain, certificate string) string {
+		return fmt.Sprintf(`{"domains":[%q],"targets":["http://10.0.0.5"],"tls":"own","certificate":%q}`, domain, certificate)
+	}
+	chain, key := selfSigned(t, 100*24*time.Hour, "wiki.example")
+	_, err := f.admin.UploadCertificate(ctx, "wiki", chain, key)
+	f.must(err)
+	doc := proxiesDoc(row("wiki.example", "wiki"), row("lost.example", "nobody"), row("other.example", "wiki"))
+	told, err := f.operator.ImportProxies(ctx, doc, true)
+	f.must(err)
+	if f.actions(told) != "create refused refused" {
+		t.Errorf("told is %s: %+v", f.actions(told), told)
+	}
+	for _, n := range []int{1, 2} {
+		if e := told.Items[n].Errors; len(e) != 1 || e[0].Location != fmt.Sprintf("body.document.proxies[%d].certificate", n) {
+			t.Errorf("row %d is told %+v", n, e)
+		}
+	}
+	_, err = f.operator.ImportProxies(ctx, doc, false)
+	wantFields(t, err, "body.document.proxies[1].certificate", "body.document.proxies[2].certificate")
+	if l, err := f.viewer.Proxies(ctx, client.RouteQuery{}); err != nil || len(l.Items) != 0 {
+		t.Errorf("something was imported: %+v, %v", l.Items, err)
+	}
+	if done, err := f.operator.ImportProxies(ctx, proxiesDoc(row("wiki.example", "wiki")), false); err != nil || done.Created != 1 {
+		t.Errorf("done is %+v, %v", done, err)
 	}
 }
 

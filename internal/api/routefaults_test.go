@@ -34,10 +34,7 @@ func (f *frontBed) damaged() store.Route {
 func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	f.serving(st, "shop-1", target(t, "shop"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	f.routed("shop", "shop")
 	tool := target(t, "tool")
 	var tools []string
 	for n := range 16 {
@@ -45,7 +42,7 @@ func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 		f.named(name, tool)
 		tools = append(tools, "container:"+name+":80")
 	}
-	_, err = f.operator.CreateProxy(ctx, leadsTo("tool.example", tools...))
+	_, err := f.operator.CreateProxy(ctx, leadsTo("tool.example", tools...))
 	f.must(err)
 	f.expect("tool.example", 200, "tool")
 	f.engine.Fail(dockertest.Fault{On: `^GET /containers/[^/]+/json`, Hang: true})
@@ -81,10 +78,7 @@ func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 func TestWhatAnEngineSaysMakesNoNewTable(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	_, inst, made := f.routed("shop", "one")
 	ref := "instance:" + inst.ID + ":80"
 	var hashes []string
 	for _, said := range []string{"disk /dev/sda1 is on fire", "id 4711 is locked"} {
@@ -112,13 +106,8 @@ func TestWhatAnEngineSaysMakesNoNewTable(t *testing.T) {
 func TestABadRowHoldsUpNoDeployOfAStageWithRoutes(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	shop, blog := f.shop("shop", "live"), f.shop("blog", "live")
-	f.serving(shop, "shop-1", target(t, "one"))
-	f.serving(blog, "blog-1", target(t, "blog"))
-	_, err := f.operator.CreateRoute(ctx, routeTo(shop, "shop.example", 80))
-	f.must(err)
-	_, err = f.operator.CreateRoute(ctx, routeTo(blog, "blog.example", 80))
-	f.must(err)
+	shop, _, _ := f.routed("shop", "one")
+	f.routed("blog", "blog")
 	bad := f.damaged()
 	next, _ := f.serving(shop, "shop-2", target(t, "two"))
 	f.update(func(tx *store.Tx) error { return tx.PointRoutes(ctx, shop.ID, next.ID) })
@@ -138,7 +127,7 @@ func TestABadRowHoldsUpNoDeployOfAStageWithRoutes(t *testing.T) {
 	f.event("routing.refused")
 	// What its own instance cannot do is still an error, and moves nothing.
 	lost, _ := f.plant(shop, "shop-3", 0)
-	_, err = f.operator.StartInstance(ctx, lost.ID)
+	_, err := f.operator.StartInstance(ctx, lost.ID)
 	f.must(err)
 	f.update(func(tx *store.Tx) error { return tx.PointRoutes(ctx, shop.ID, lost.ID) })
 	if err := router.Switch(ctx, shop, store.InstanceView{Instance: lost}); !errors.Is(err, routing.ErrNotServed) {
@@ -147,6 +136,65 @@ func TestABadRowHoldsUpNoDeployOfAStageWithRoutes(t *testing.T) {
 	if status, body := f.ask("shop.example", "/"); status != 200 || body != "two" {
 		t.Errorf("after it, it answers %d %s", status, body)
 	}
+}
+
+// TestWhatIsInTheWayCanBeSwitchedOff by both ways to do it, though nothing else can be changed of it while it is bad.
+func TestWhatIsInTheWayCanBeSwitchedOff(t *testing.T) {
+	f := newFrontBed(t)
+	ctx := t.Context()
+	bad := f.damaged()
+	_, err := f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
+	wantProblem(t, err, http.StatusConflict, client.CodeNotServed)
+	off := client.RouteFields{Enabled: new(false)}
+	for what, fields := range map[string]client.ProxyFields{
+		"a note":    {RouteFields: client.RouteFields{Notes: new("bad")}},
+		"something": {RouteFields: client.RouteFields{Enabled: off.Enabled, Notes: new("bad")}},
+		"targets":   {RouteFields: off, Targets: &[]string{target(t, "other")}},
+	} {
+		_, err := f.operator.UpdateProxy(ctx, bad.ID, 0, fields)
+		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.hsts_seconds" {
+			t.Errorf("%s is changed: %+v", what, p)
+		}
+	}
+	ways := map[string]func(int64) (client.Route, error){
+		"by itself": func(int64) (client.Route, error) { return f.operator.SwitchProxy(ctx, "bad.example", false) },
+		"as a change": func(seen int64) (client.Route, error) {
+			return f.operator.UpdateProxy(ctx, bad.ID, seen, client.ProxyFields{RouteFields: off})
+		},
+	}
+	for what, switchOff := range ways {
+		got, err := switchOff(f.revision(bad.ID))
+		if err != nil || got.State != "disabled" {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+		if status, body := f.ask("b.example", "/"); status != 200 || body != "b" {
+			t.Errorf("%s: the other answers %d %s", what, status, body)
+		}
+		if state, err := f.viewer.Routing(ctx); err != nil || state.State != "in_step" {
+			t.Errorf("%s: the table is %+v, %v", what, state, err)
+		}
+		if again, err := switchOff(0); err != nil || again.Revision != got.Revision {
+			t.Errorf("%s, again: %+v, %v", what, again, err)
+		}
+		_, err = f.operator.UpdateProxy(ctx, bad.ID, 0, client.ProxyFields{RouteFields: client.RouteFields{Enabled: new(true)}})
+		wantFields(t, err, "body.hsts_seconds")
+		row, err := f.db.Route(ctx, bad.ID)
+		f.must(err)
+		row.Enabled = true
+		f.update(func(tx *store.Tx) error { return tx.UpdateRoute(ctx, row.Route) })
+	}
+	_, err = f.operator.UpdateProxy(ctx, bad.ID, 1, client.ProxyFields{RouteFields: off})
+	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
+	if e := f.event("proxy.disabled"); e.Data["route_id"] != bad.ID {
+		t.Errorf("the event is %+v", e)
+	}
+}
+
+func (f *frontBed) revision(id string) int64 {
+	f.t.Helper()
+	row, err := f.db.Route(f.t.Context(), id)
+	f.must(err)
+	return row.Revision
 }
 
 // named puts a container that no row knows on the engine.
@@ -231,10 +279,7 @@ func TestAnEngineThatIsNamedIsNotReachedByItsAddress(t *testing.T) {
 func TestARouteToNothingIsNoBadGateway(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	_, inst, made := f.routed("shop", "one")
 	row, err := f.db.Route(ctx, made.ID)
 	f.must(err)
 	r := row.Route
@@ -375,10 +420,7 @@ func TestSecretsOfFormerVersionsAreSealed(t *testing.T) {
 func TestRequestsAreCountedOverRestarts(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
-	st := f.shop("shop", "live")
-	inst, _ := f.serving(st, "shop-1", target(t, "one"))
-	made, err := f.operator.CreateRoute(ctx, routeTo(st, "shop.example", 80))
-	f.must(err)
+	st, inst, made := f.routed("shop", "one")
 	for range 3 {
 		f.ask("shop.example", "/")
 	}

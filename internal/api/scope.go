@@ -52,7 +52,7 @@ func scopeOf(operation string) scope {
 		return scopeInstance
 	case "get-deploy", "get-deploy-log", "cancel-deploy":
 		return scopeDeploy
-	case "get-route", "update-route", "delete-route", "test-route", "get-route-health":
+	case "get-route", "update-route", "delete-route", "enable-route", "disable-route", "test-route", "get-route-health":
 		return scopeRoute
 	case "get-archive", "get-archive-logs", "restore-archive":
 		return scopeArchive

@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/proxy/proxytest"
 )
 
 const patience = 20 * time.Second
@@ -157,20 +157,7 @@ func says(t *testing.T, name string) string {
 	return app(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })
 }
 
-// rule leads a domain, from a path on, to targets.
-func rule(at string, targets ...string) proxy.Rule {
-	domain, path, _ := strings.Cut(at, "/")
-	r := proxy.Rule{ID: at, Kind: proxy.KindProxy, Addresses: []proxy.Address{{Domain: domain, PathPrefix: "/" + path}}}
-	for _, t := range targets {
-		r.Targets = append(r.Targets, proxy.Target{Ref: t, URL: t})
-	}
-	return r
-}
-
-func with(r proxy.Rule, change func(*proxy.Options)) proxy.Rule {
-	change(&r.Options)
-	return r
-}
+var rule, with = proxytest.Rule, proxytest.With
 
 // builtin is the built-in proxy on a port of its own.
 func builtin(t *testing.T) (addr string, apply func(proxy.Table) (string, error)) {

@@ -6,28 +6,22 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/proxy/proxytest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// full says all that Caddy can do.
 func full() proxy.Rule {
-	return with(rule("app.example.com/api", "http://10.0.0.5:3000/base", "http://10.0.0.6:3000/base"), func(o *proxy.Options) {
-		*o = proxy.Options{
-			StripPrefix: true, RewriteHost: true, NoWebSockets: true, RedirectHTTPS: true, HSTSSeconds: 3600,
-			RequestHeaders: []proxy.Header{{Name: "X-A", Value: "{1}"}, {Name: "Cookie"}}, ResponseHeaders: []proxy.Header{{Name: "Server"}},
-			BasicAuth: []proxy.Credential{{User: "anna", Hash: "$2a$10$abcdefghijklmnopqrstuv"}}, AllowIPs: []string{"10.0.0.0/8"}, DenyIPs: []string{"10.0.0.7"},
-			ConnectTimeout: proxy.Span(time.Second), ResponseTimeout: proxy.Span(2 * time.Minute), MaxBodyBytes: 1000,
-			HealthCheck: &proxy.HealthCheck{Path: "/healthz?deep=1", Interval: proxy.Span(time.Minute)},
-		}
+	return with(proxytest.Full(), func(o *proxy.Options) {
+		o.NoWebSockets, o.MaxBodyBytes, o.DenyIPs = true, 1000, []string{"10.0.0.7"}
 	})
 }
 
@@ -69,12 +63,9 @@ func TestTranslation(t *testing.T) {
 	}
 }
 
-// TestEveryOptionIsSaidOrRefused changes one option of a rule after the other: each changes what is written, or is refused.
 func TestEveryOptionIsSaidOrRefused(t *testing.T) {
 	site := Site{Listen: ":80"}
-	text := func(o proxy.Options) string {
-		r := rule("a.example/api", "http://10.0.0.5")
-		r.Options = o
+	proxytest.EveryOption(t, func(r proxy.Rule) string {
 		if err := Fits(proxy.Table{Rules: []proxy.Rule{r}}, site, All); err != nil {
 			return "refused"
 		}
@@ -83,43 +74,7 @@ func TestEveryOptionIsSaidOrRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		return string(out)
-	}
-	with := map[string]proxy.Options{ // options that say something only beside others
-		"RedirectCode": {RedirectTo: "https://b.example"}, "MaintenanceNote": {Maintenance: true}, "Certificate": {TLS: proxy.TLSOwn},
-	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[proxy.Options]()) {
-		base := with[f.Name]
-		changed := base
-		set(t, reflect.ValueOf(&changed).Elem().FieldByIndex(f.Index))
-		if got := text(changed); got == text(base) && got != "refused" {
-			t.Errorf("%s changes nothing in Caddy and is not refused", f.Name)
-		}
-	}
-}
-
-// set gives a field a value that is not its zero.
-func set(t *testing.T, v reflect.Value) {
-	t.Helper()
-	switch v.Interface().(type) {
-	case bool:
-		v.SetBool(true)
-	case int, int64, proxy.Span:
-		v.SetInt(308)
-	case string:
-		v.SetString("https://x.example")
-	case proxy.TLS:
-		v.SetString(string(proxy.TLSAuto))
-	case []string:
-		v.Set(reflect.ValueOf([]string{"10.0.0.0/8"}))
-	case []proxy.Header:
-		v.Set(reflect.ValueOf([]proxy.Header{{Name: "X-A", Value: "1"}}))
-	case []proxy.Credential:
-		v.Set(reflect.ValueOf([]proxy.Credential{{User: "anna", Hash: "x"}}))
-	case *proxy.HealthCheck:
-		v.Set(reflect.ValueOf(&proxy.HealthCheck{Path: "/"}))
-	default:
-		t.Fatalf("an option of a kind that nobody sets here: %s", v.Type())
-	}
+	})
 }
 
 func TestWhatCaddyCannotDoIsRefused(t *testing.T) {
@@ -161,17 +116,9 @@ func TestWhatCaddyCannotDoIsRefused(t *testing.T) {
 		"counts of an old Caddy":    {change(func(o *proxy.Options) { o.HealthCheck = &proxy.HealthCheck{Path: "/", Passes: 2, Fails: 3} }), own, Abilities{}, nil, "health_check.passes health_check.fails"},
 		"no counts of an old Caddy": {change(func(o *proxy.Options) { o.HealthCheck = &proxy.HealthCheck{Path: "/", Passes: 1} }), own, Abilities{}, nil, ""},
 	} {
-		var fields []string
-		for _, err := range Fits(proxy.Table{Rules: []proxy.Rule{c.rule}, Trusted: c.trusted}, c.at, c.can) {
-			f, ok := err.(proxy.FieldError) //nolint:errorlint // as it is made
-			if !ok || f.Rule != c.rule.ID || f.Reason == "" {
-				t.Errorf("%s: %v", name, err)
-			}
-			fields = append(fields, f.Field)
-		}
-		if got := strings.Join(fields, " "); got != c.fields {
-			t.Errorf("%s: refused are %q, want %q", name, got, c.fields)
-		}
+		t.Run(name, func(t *testing.T) {
+			proxytest.Refused(t, c.rule, Fits(proxy.Table{Rules: []proxy.Rule{c.rule}, Trusted: c.trusted}, c.at, c.can), c.fields)
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,6 +98,7 @@ func (p *Plane) putTable(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, http.StatusUnprocessableEntity, f)
 		return
 	}
+	p.before.follow(bytes.ReplaceAll(text, []byte("\n"), []byte(" ")), followLimit) // JSON has line breaks only between words
 	p.answer(w, http.StatusOK, served{Hash: hash})
 }
 

@@ -128,7 +128,6 @@ func (p *Plane) Run(ctx context.Context, serving func()) error {
 	if p.certs != nil {
 		group.Go(func() error { return p.certs.Run(checking) })
 	}
-	group.Go(func() error { return p.serveControl(ctx) })
 	group.Go(func() error { return p.proxy.Run(checking) })
 	group.Go(func() error {
 		defer end()
@@ -137,6 +136,7 @@ func (p *Plane) Run(ctx context.Context, serving func()) error {
 	})
 	err := p.before.tellServing()
 	if err == nil {
+		group.Go(func() error { return p.serveControl(ctx) }) // who asks waits until now: some of it is asked of the one before in turn
 		serving()
 	} else {
 		end()

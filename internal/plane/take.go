@@ -11,9 +11,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -26,9 +23,6 @@ const takeLimit = 30 * time.Second
 // turnLimit is how long one waits for its turn when another one, which may have just failed, is at it.
 const turnLimit = time.Second
 
-// askLimit bounds a question to the plane before.
-const askLimit = 2 * time.Second
-
 // ErrNobody is that there is no plane whose place could be taken.
 var ErrNobody = errors.New("no data plane runs there")
 
@@ -39,15 +33,18 @@ type heritage struct {
 	Table     json.RawMessage `json:"table"`
 	Hash      string          `json:"hash"` // empty: there is no table
 	Carried   proxy.Carried   `json:"carried"`
-	News      []news          `json:"news,omitempty"` // that no daemon was told
+	News      []news          `json:"news,omitempty"`    // that no daemon was told
+	Follows   bool            `json:"follows,omitempty"` // it can be told of tables once its place is taken
 }
 
 // The lines that both say to one another once the request has been answered.
 const (
-	lineReady   = "ready"   // to receive
-	lineServing = "serving" // the new one takes connections
-	lineLeft    = "left"    // the former one takes none any more
-	lineOpen    = "open "   // asks how much is open on targets whose names begin as what follows
+	lineReady    = "ready"    // to receive
+	lineServing  = "serving"  // the new one takes connections
+	lineLeft     = "left"     // the former one takes none any more
+	lineOpen     = "open "    // asks how much is open on targets whose names begin as what follows
+	lineTable    = "table "   // tells of another table: the milliseconds that there are for it, and the table
+	lineFollowed = "followed" // nobody is answered by another one any more
 )
 
 // give hands the place to another plane, which asks for it. Nothing is given up before that one says that it serves.
@@ -78,7 +75,9 @@ func (p *Plane) give(w http.ResponseWriter, r *http.Request) {
 		p.log.Warn("a new data plane did not take the place; this one serves on", "error", err)
 		return
 	}
-	p.answerLink(unix, buffered.Reader)
+	if err := p.answerLink(unix, buffered.Reader); !errors.Is(err, net.ErrClosed) { // which is our own end
+		p.lose(err)
+	}
 }
 
 // giveTo returns when the other one serves.
@@ -100,7 +99,7 @@ func (p *Plane) giveTo(conn *net.UnixConn, in *bufio.Reader) error {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	kept, _ := p.outbox.take() // misses are noticed again
-	h := heritage{Version: p.version, Listeners: p.Hello().Listeners, Table: text, Hash: hash, Carried: p.proxy.Carry(), News: kept}
+	h := heritage{Version: p.version, Listeners: p.Hello().Listeners, Table: text, Hash: hash, Carried: p.proxy.Carry(), News: kept, Follows: true}
 	err = sendHeld(conn, h, raw(append([]*held{p.control}, p.listeners...)))
 	if err == nil {
 		err = expect(in, lineServing)
@@ -130,23 +129,6 @@ func (p *Plane) leave() {
 	}
 }
 
-// answerLink answers what the new plane asks, until one of both ends.
-func (p *Plane) answerLink(conn *net.UnixConn, in *bufio.Reader) {
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		return // it is closed
-	}
-	for {
-		line, err := in.ReadString('\n')
-		prefix, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), lineOpen)
-		if err != nil || !ok {
-			return
-		}
-		if _, err := fmt.Fprintln(conn, p.openOn(prefix)); err != nil {
-			return
-		}
-	}
-}
-
 func expect(in *bufio.Reader, want string) error {
 	line, err := in.ReadString('\n')
 	if err != nil {
@@ -173,6 +155,7 @@ func Take(ctx context.Context, o Options) (*Plane, error) {
 		before.forget()
 		return nil, errors.Join(fmt.Errorf("take the place of data plane %s, which serves on: %w", h.Version, err), control.Close(), closeHeld(listeners))
 	}
+	before.follows = h.Follows
 	p.control, p.before = hold("control", o.Socket, control), before
 	return p, nil
 }
@@ -249,88 +232,4 @@ func closeHeld(all []*held) error {
 		wrong = append(wrong, h.Close())
 	}
 	return errors.Join(wrong...)
-}
-
-// predecessor is the plane whose place is taken, for as long as something is open on it; nil: there is none.
-type predecessor struct {
-	mu   sync.Mutex
-	conn *net.UnixConn // nil: it has ended
-	in   *bufio.Reader
-}
-
-func (b *predecessor) ask(h *heritage) ([]net.Listener, error) {
-	if err := b.conn.SetDeadline(time.Now().Add(takeLimit)); err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(b.conn, "POST "+pathTake+" HTTP/1.1\r\nHost: plane\r\nConnection: Upgrade\r\nUpgrade: docker-watcher-take\r\nContent-Length: 0\r\n\r\n"); err != nil {
-		return nil, err
-	}
-	resp, err := http.ReadResponse(b.in, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, errors.Join(faultIn(resp), resp.Body.Close())
-	}
-	if _, err := io.WriteString(b.conn, lineReady+"\n"); err != nil {
-		return nil, err
-	}
-	return receiveHeld(b.conn, h) // nothing of it was read ahead: it was not sent before
-}
-
-// tellServing has the plane before give up its place.
-func (b *predecessor) tellServing() error {
-	if b == nil {
-		return nil
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_, err := io.WriteString(b.conn, lineServing+"\n")
-	if err == nil {
-		err = expect(b.in, lineLeft)
-	}
-	if err != nil {
-		return fmt.Errorf("tell the data plane before, which serves on, that its place is taken: %w", err)
-	}
-	return nil
-}
-
-// openOn counts what is open there; nothing when it has ended.
-func (b *predecessor) openOn(prefix string) int {
-	if b == nil {
-		return 0
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.conn == nil {
-		return 0
-	}
-	err := b.conn.SetDeadline(time.Now().Add(askLimit))
-	if err == nil {
-		_, err = io.WriteString(b.conn, lineOpen+prefix+"\n")
-	}
-	var line string
-	if err == nil {
-		line, err = b.in.ReadString('\n')
-	}
-	open, readErr := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil || readErr != nil {
-		_ = b.conn.Close() // it has ended
-		b.conn = nil
-		return 0
-	}
-	return open
-}
-
-// forget lets it be.
-func (b *predecessor) forget() {
-	if b == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.conn != nil {
-		_ = b.conn.Close() // it may have ended
-		b.conn = nil
-	}
 }

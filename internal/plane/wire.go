@@ -5,8 +5,9 @@
 // are, hears of targets that flip or cannot be dialled, and comes back by itself when the plane was away.
 //
 // A new plane takes the place of a running one by Take: the listeners are handed over by the socket, the former one takes no
-// connection from the moment on at which the new one says that it serves, and ends when nothing is open on it any more. A new
-// one that does not come so far changes nothing.
+// connection from the moment on at which the new one says that it serves, and ends when nothing is open on it any more. Until then the new
+// one tells it of each table, before the daemon hears that it is served: who comes on a connection that was kept open is led nowhere else
+// than who comes anew. A new one that does not come so far changes nothing.
 //
 // The two may be of different versions: see Protocol.
 package plane

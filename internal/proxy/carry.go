@@ -51,7 +51,7 @@ func (s *Server) Inherit(t Table, from Carried) error {
 		}
 	}
 	s.swap(former, next)
-	if err := s.keep(t); err != nil {
+	if err := s.keep(next); err != nil {
 		s.log.Error("the table is served, but was not kept for the next start", "error", err)
 	}
 	return nil

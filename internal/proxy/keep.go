@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,16 +9,36 @@ import (
 	"path/filepath"
 )
 
-// keep writes the table that is in force, for the next start. A crash leaves the former one or this one, never half of one.
-func (s *Server) keep(t Table) error {
+// keep writes a table that is in force, for the next start.
+func (s *Server) keep(c *compiled) error {
 	if s.file == "" {
 		return nil
 	}
-	text, err := json.Marshal(t)
-	if err != nil {
-		return fmt.Errorf("write the last good table: %w", err)
+	return writeTable(s.file, c.text())
+}
+
+// text is the table as JSON, of what was written of it already.
+func (c *compiled) text() []byte {
+	rest := bytes.TrimPrefix(c.head, []byte(emptyRules))
+	var b bytes.Buffer
+	b.WriteString(`{"rules":[`)
+	for n, r := range c.table.Rules {
+		if n > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(c.byID[r.ID].text)
 	}
-	f, err := os.CreateTemp(filepath.Dir(s.file), ".proxy-table-*") // 0600
+	b.WriteByte(']')
+	b.Write(rest)
+	return b.Bytes()
+}
+
+// emptyRules is how a table without rules begins as JSON.
+const emptyRules = `{"rules":null`
+
+// writeTable writes a table to a file whole.
+func writeTable(file string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".proxy-table-*") // 0600
 	if err != nil {
 		return fmt.Errorf("write the last good table: %w", err)
 	}
@@ -28,7 +48,7 @@ func (s *Server) keep(t Table) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), s.file)
+		err = os.Rename(f.Name(), file)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write the last good table: %w", err), os.Remove(f.Name()))

@@ -9,7 +9,13 @@ import (
 )
 
 // KeepTable writes a table to a file, for the next start. A crash leaves the former one or this one, never half of one.
-func KeepTable(file string, t Table) error { return (&Server{file: file}).keep(t) }
+func KeepTable(file string, t Table) error {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("write the last good table: %w", err)
+	}
+	return writeTable(file, text)
+}
 
 // KeptTable reads what KeepTable wrote; without it the table is empty.
 func KeptTable(file string) (t Table, err error) {

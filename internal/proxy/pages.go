@@ -81,6 +81,7 @@ var (
 	tooLargePage    = page{status: http.StatusRequestEntityTooLarge, title: "Too large", text: "What was sent is larger than this site takes."}
 	upgradePage     = page{status: http.StatusForbidden, title: "No WebSockets", text: "This site does not let connections change their protocol."}
 	misdirectedPage = page{status: http.StatusMisdirectedRequest, title: "Not over this connection", text: "This site is not served over TLS here. Try http."}
+	anewPage        = page{status: http.StatusMisdirectedRequest, title: "Come again", text: "This connection is too old to be answered on. Load the page again.", retry: time.Second}
 	loopPage        = page{status: http.StatusLoopDetected, title: "It goes round in a circle", text: "This site leads back to the server that it came from."}
 )
 

@@ -19,6 +19,7 @@ type compiled struct {
 	targets map[upstreamKey]*upstream
 	policy  Policy
 	secured map[string]bool // domains that are served over TLS
+	aside   bool            // nobody is to be answered: see StepAside
 }
 
 // entry is a rule made ready.
@@ -42,9 +43,9 @@ func (e *entry) begin(now time.Time) {
 }
 
 // compile makes a table ready. What the former one knows of the same rules and targets is taken over, and a rule that has not changed
-// is not made anew: of a thousand mostly one changes.
+// is not made anew: of a thousand mostly one changes. One table is made ready at a time.
 func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
-	head, texts, err := t.texts()
+	head, texts, err := t.texts(&s.scratch)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +63,17 @@ func (s *Server) compile(t Table, former *compiled) (*compiled, error) {
 		s.transports.renew() // no connection is kept that the policy of now would not let be made
 	}
 	policy := t.Policy(s.policy)
-	c := &compiled{table: t, head: head, hash: hashOf(head, texts), rules: index[*entry]{}, byID: map[string]*entry{}, targets: map[upstreamKey]*upstream{}, policy: policy, secured: map[string]bool{}}
+	c := &compiled{
+		table: t, head: head, hash: hashOf(head, texts), policy: policy, rules: make(index[*entry], len(t.Rules)), byID: make(map[string]*entry, len(t.Rules)),
+		targets: make(map[upstreamKey]*upstream, len(t.Rules)), secured: map[string]bool{},
+	}
 	for n, r := range t.Rules {
 		e := same(n)
 		if e == nil {
 			if e, err = s.entryOf(c, r, former); err != nil {
 				return nil, err
 			}
-			e.text = texts[n]
+			e.text = bytes.Clone(texts[n])
 		}
 		for _, up := range e.upstreams {
 			c.targets[up.key] = up

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -59,10 +60,12 @@ type Server struct {
 	current    atomic.Pointer[compiled]
 
 	applying sync.Mutex
+	scratch  bytes.Buffer // of compile; guarded by applying
 	mu       sync.Mutex
 	leaving  atomic.Bool
 	conns    atomic.Int64
 	retired  map[*upstream]struct{} // left the table, and something is open on them
+	waitings map[*waiting]struct{}  // of the listeners that are served
 	tallies  map[tallyKey]*tally
 	totals   totals
 	changed  chan struct{} // closed and made anew when the table or what is open on a retired target changes
@@ -72,7 +75,7 @@ type Server struct {
 func NewServer(o ServerOptions) *Server {
 	s := &Server{
 		log: o.Log, file: o.File, name: "docker-watcher-" + strings.ToLower(rand.Text()[:10]), policy: o.Policy, flipped: o.Flipped, onMiss: o.Missed, certs: o.Certs, securePort: o.SecurePort, logins: newLogins(),
-		retired: map[*upstream]struct{}{}, tallies: map[tallyKey]*tally{}, changed: make(chan struct{}),
+		retired: map[*upstream]struct{}{}, waitings: map[*waiting]struct{}{}, tallies: map[tallyKey]*tally{}, changed: make(chan struct{}),
 	}
 	s.via = []string{"1.1 " + s.name}
 	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
@@ -93,7 +96,10 @@ func (s *Server) Apply(t Table) (hash string, err error) {
 		return next.hash, nil
 	}
 	s.swap(former, next)
-	if err := s.keep(t); err != nil {
+	if s.leaving.Load() {
+		return next.hash, nil // who has taken the place keeps it
+	}
+	if err := s.keep(next); err != nil {
 		s.log.Error("the table is served, but was not kept for the next start", "error", err)
 	}
 	return next.hash, nil
@@ -175,6 +181,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 
 func (s *Server) serve(ctx context.Context, l net.Listener, patience time.Duration, secure *tls.Config) error {
 	waiting := newWaiting(mostWaiting)
+	defer s.knowWaiting(waiting)()
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headSize,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
@@ -231,6 +238,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	for {
 		c := s.current.Load()
+		if c.aside {
+			anewPage.write(w, r)
+			return
+		}
 		if c.misdirected(r) {
 			misdirectedPage.write(w, r)
 			return

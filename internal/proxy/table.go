@@ -83,26 +83,33 @@ type Target struct {
 
 // Hash tells tables apart.
 func (t Table) Hash() (string, error) {
-	head, rules, err := t.texts()
+	head, rules, err := t.texts(&bytes.Buffer{})
 	if err != nil {
 		return "", err
 	}
 	return hashOf(head, rules), nil
 }
 
-// texts are the table apart from its rules, and each rule, as JSON.
-func (t Table) texts() (head []byte, rules [][]byte, err error) {
+// texts are the table apart from its rules, and each rule, as JSON. Those of the rules are in a buffer, which is written anew: there are
+// thousands of them, and of most nothing is kept.
+func (t Table) texts(in *bytes.Buffer) (head []byte, rules [][]byte, err error) {
 	apart := t
 	apart.Rules = nil
 	if head, err = json.Marshal(apart); err != nil {
 		return nil, nil, fmt.Errorf("write the table: %w", err)
 	}
-	for _, r := range t.Rules {
-		text, err := json.Marshal(r)
-		if err != nil {
-			return nil, nil, fmt.Errorf("write rule %s: %w", r.ID, err)
+	in.Reset()
+	out, ends := json.NewEncoder(in), make([]int, len(t.Rules))
+	for n := range t.Rules {
+		if err := out.Encode(&t.Rules[n]); err != nil {
+			return nil, nil, fmt.Errorf("write rule %s: %w", t.Rules[n].ID, err)
 		}
-		rules = append(rules, text)
+		ends[n] = in.Len()
+	}
+	all, begin := in.Bytes(), 0
+	rules = make([][]byte, len(ends))
+	for n, end := range ends {
+		rules[n], begin = all[begin:end-1:end-1], end // without the line break behind it
 	}
 	return head, rules, nil
 }

@@ -41,3 +41,22 @@ func TestWaysToACertificate(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesThatDisagreeAreBothBlamed: either may be the one that was changed, and is told then.
+func TestRulesThatDisagreeAreBothBlamed(t *testing.T) {
+	err := Table{Rules: []Rule{
+		secured("a", "a.example.com", "/", TLSAuto, ""), secured("b", "b.example.com", "/", TLSAuto, ""), secured("c", "a.example.com", "/api", TLSOwn, "mine"), secured("d", "a.example.com", "/off", TLSOff, ""),
+	}}.Validate(Policy{})
+	blamed := map[string]string{}
+	for _, f := range FieldErrors(err) {
+		blamed[f.Rule] += f.Field + ": " + f.Reason
+	}
+	for rule, other := range map[string]string{"a": "the TLS own by rule c", "c": "the TLS auto by rule a"} {
+		if !strings.HasPrefix(blamed[rule], "tls: a.example.com has ") || !strings.Contains(blamed[rule], other) {
+			t.Errorf("rule %s is told %q, want %s", rule, blamed[rule], other)
+		}
+	}
+	if len(blamed) != 2 {
+		t.Errorf("blamed are %v", blamed)
+	}
+}

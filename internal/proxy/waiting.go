@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"container/list"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -53,4 +55,11 @@ func (w *waiting) join(conn net.Conn) (oldest net.Conn) {
 	oldest, _ = w.order.Remove(w.order.Front()).(net.Conn) // nothing else is in it
 	delete(w.at, oldest)
 	return oldest
+}
+
+// all are those that wait.
+func (w *waiting) all() []net.Conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.at))
 }

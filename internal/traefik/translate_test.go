@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,35 +13,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/proxy/proxytest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// rule leads a domain, from a path on, to targets.
-func rule(at string, targets ...string) proxy.Rule {
-	domain, path, _ := strings.Cut(at, "/")
-	r := proxy.Rule{ID: domain + "/" + path, Kind: proxy.KindProxy, Addresses: []proxy.Address{{Domain: domain, PathPrefix: "/" + path}}}
-	for _, t := range targets {
-		r.Targets = append(r.Targets, proxy.Target{Ref: t, URL: t})
-	}
-	return r
-}
+var rule, with = proxytest.Rule, proxytest.With
 
-func with(r proxy.Rule, change func(*proxy.Options)) proxy.Rule {
-	change(&r.Options)
-	return r
-}
-
+// full says all that Traefik can do.
 func full() proxy.Rule {
-	return with(rule("app.example.com/api", "http://10.0.0.5:3000/base", "https://10.0.0.6/base"), func(o *proxy.Options) {
-		*o = proxy.Options{
-			TLS: proxy.TLSAuto, StripPrefix: true, RewriteHost: true, RedirectHTTPS: true, HSTSSeconds: 3600,
-			RequestHeaders: []proxy.Header{{Name: "X-Api-Key", Value: "geheim"}, {Name: "Cookie"}}, ResponseHeaders: []proxy.Header{{Name: "Server"}},
-			BasicAuth: []proxy.Credential{{User: "anna", Hash: "$2a$10$abcdefghijklmnopqrstuv"}}, AllowIPs: []string{"10.0.0.0/8", "::1"},
-			ConnectTimeout: proxy.Span(time.Second), ResponseTimeout: proxy.Span(2 * time.Minute),
-			HealthCheck: &proxy.HealthCheck{Path: "/healthz?deep=1", Interval: proxy.Span(time.Minute)},
-		}
-	})
+	r := with(proxytest.Full(), func(o *proxy.Options) { o.TLS = proxy.TLSAuto })
+	r.Targets[1] = proxy.Target{Ref: "https://10.0.0.6/base", URL: "https://10.0.0.6/base"}
+	return r
 }
 
 func stopped() proxy.Rule {
@@ -156,11 +138,8 @@ func empties(path string, v any) (out []string) {
 	return []string{path}
 }
 
-// TestEveryOptionIsSaidOrRefused changes one option of a rule after the other: each changes what is written, or is refused.
 func TestEveryOptionIsSaidOrRefused(t *testing.T) {
-	said := func(o proxy.Options) string {
-		r := rule("a.example/api", "http://10.0.0.5")
-		r.Options = o
+	proxytest.EveryOption(t, func(r proxy.Rule) string {
 		if err := Fits(proxy.Table{Rules: []proxy.Rule{r}}, site); err != nil {
 			return "refused"
 		}
@@ -169,43 +148,7 @@ func TestEveryOptionIsSaidOrRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		return string(out)
-	}
-	beside := map[string]proxy.Options{ // options that say something only beside others
-		"RedirectCode": {RedirectTo: "https://b.example"}, "MaintenanceNote": {Maintenance: true}, "Certificate": {TLS: proxy.TLSOwn},
-	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[proxy.Options]()) {
-		base := beside[f.Name]
-		changed := base
-		set(t, reflect.ValueOf(&changed).Elem().FieldByIndex(f.Index))
-		if got := said(changed); got == said(base) && got != "refused" {
-			t.Errorf("%s changes nothing in Traefik and is not refused", f.Name)
-		}
-	}
-}
-
-// set gives a field a value that is not its zero.
-func set(t *testing.T, v reflect.Value) {
-	t.Helper()
-	switch v.Interface().(type) {
-	case bool:
-		v.SetBool(true)
-	case int, int64, proxy.Span:
-		v.SetInt(308)
-	case string:
-		v.SetString("https://x.example")
-	case proxy.TLS:
-		v.SetString(string(proxy.TLSAuto))
-	case []string:
-		v.Set(reflect.ValueOf([]string{"10.0.0.0/8"}))
-	case []proxy.Header:
-		v.Set(reflect.ValueOf([]proxy.Header{{Name: "X-A", Value: "1"}}))
-	case []proxy.Credential:
-		v.Set(reflect.ValueOf([]proxy.Credential{{User: "anna", Hash: "x"}}))
-	case *proxy.HealthCheck:
-		v.Set(reflect.ValueOf(&proxy.HealthCheck{Path: "/"}))
-	default:
-		t.Fatalf("an option of a kind that nobody sets here: %s", v.Type())
-	}
+	})
 }
 
 func TestWhatTraefikCannotDoIsRefused(t *testing.T) {
@@ -231,16 +174,8 @@ func TestWhatTraefikCannotDoIsRefused(t *testing.T) {
 		"a letter of its rules": {rule("a.example/`", "http://10.0.0.5"), site, "path_prefix"},
 		"paths that differ":     {rule("a.example", "http://10.0.0.5/a", "http://10.0.0.6/b"), site, "targets[1]"},
 	} {
-		var fields []string
-		for _, err := range Fits(proxy.Table{Rules: []proxy.Rule{c.rule}}, c.at) {
-			f, ok := err.(proxy.FieldError) //nolint:errorlint // as it is made
-			if !ok || f.Rule != c.rule.ID || f.Reason == "" {
-				t.Errorf("%s: %v", name, err)
-			}
-			fields = append(fields, f.Field)
-		}
-		if got := strings.Join(fields, " "); got != c.fields {
-			t.Errorf("%s: refused are %q, want %q", name, got, c.fields)
-		}
+		t.Run(name, func(t *testing.T) {
+			proxytest.Refused(t, c.rule, Fits(proxy.Table{Rules: []proxy.Rule{c.rule}}, c.at), c.fields)
+		})
 	}
 }

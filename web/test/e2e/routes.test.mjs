@@ -100,6 +100,15 @@ test('an instance tells when somebody came to it, and is no less stale for it', 
   await page.getByText(/: 1 request in all$/).waitFor();
   assert.equal((await api('GET', `/api/instances/${stale.id}`)).stale, true);
   await clean('instance-requests');
+  await page.goto(BASE_URL + '/stale');
+  await button(stale.name).click();
+  const details = dialog(stale.name);
+  await details.getByText('Last alive', { exact: true }).waitFor();
+  await details.getByText('Last request', { exact: true }).waitFor();
+  await details.getByText(/: 1 request in all$/).waitFor();
+  await clean('stale-requests');
+  await button('Close', details).click();
+  await details.waitFor({ state: 'detached' });
   await page.goto(BASE_URL + '/routes');
 });
 

@@ -28,6 +28,8 @@ export const common = {
   moreActions: (name: string) => `Actions for ${name}`,
   copyOf: (what: string) => `Copy ${what}`,
   atTheLatest: 'at the latest',
+  lastRequest: 'Last request',
+  requests: (when: string, n: number) => `${when}: ${n.toLocaleString('en')} ${n === 1 ? 'request' : 'requests'} in all`,
 };
 
 export const shell = {
