@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -47,6 +48,7 @@ var nameShape = regexp.MustCompile(`^docker-watcher-[0-9]{8}T[0-9]{6}Z\.tar\.gz$
 type Options struct {
 	Folder  string        // of the backups; made when the first one is
 	Data    string        // the data folder
+	Store   string        // where the store is, as the flag says it; empty: in the data folder
 	Every   time.Duration // 0: none is made by itself
 	Keep    int           // of those that are there; the oldest go when there are more
 	Version string        // of this program
@@ -73,6 +75,7 @@ type Keeper struct {
 
 	since  time.Time // when this process began
 	making sync.Mutex
+	busy   atomic.Bool // for who asks meanwhile
 	failed bool // the last one that was made by itself; guarded by making
 }
 
@@ -150,6 +153,39 @@ func (k *Keeper) Late() bool {
 		return err != nil || k.now().Sub(k.since) > 2*k.o.Every
 	}
 	return k.now().Sub(all[0].At) > 2*k.o.Every
+}
+
+// Making says that one is being made.
+func (k *Keeper) Making() bool { return k.busy.Load() }
+
+// Every is how old the newest may become before another is made by itself; 0: none is.
+func (k *Keeper) Every() time.Duration { return k.o.Every }
+
+// Keep is how many are kept.
+func (k *Keeper) Keep() int { return k.o.Keep }
+
+// Due is when one is to be made by itself, where those of all are there, newest first. Zero: never.
+func (k *Keeper) Due(all []Backup) time.Time {
+	switch {
+	case k.o.Every <= 0:
+		return time.Time{}
+	case len(all) == 0:
+		return k.since
+	}
+	return all[0].At.Add(k.o.Every)
+}
+
+// RestoreCommand is what puts one back, on the machine of the daemon.
+func (k *Keeper) RestoreCommand(name string) string {
+	return RestoreCommand(absolute(filepath.Join(k.o.Folder, name)), absolute(k.o.Data), k.o.Store)
+}
+
+// absolute is a path that means the same in every folder.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // Make makes one now for an actor, and lets go of the oldest when there are more than are kept. ErrBusy.
