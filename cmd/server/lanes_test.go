@@ -14,7 +14,7 @@ import (
 // witnessed hears how work ended.
 type witnessed func(what, hostID string, err error)
 
-func (w witnessed) began(string, string)                      {}
+func (w witnessed) began(string, string)                 {}
 func (w witnessed) ended(what, hostID string, err error) { w(what, hostID, err) }
 
 // TestLaneOfAHungHost: the work on one host goes on whenever it is rung, while that on another never ends; what hangs is rung

@@ -59,8 +59,8 @@ type Deps struct {
 	Scheduler  *schedule.Scheduler
 	// HostWorks tells of what jobs have done on hosts; nil: nothing is known of that.
 	HostWorks func() []HostWork
-	Meter      *usage.Meter
-	Backups    *backup.Keeper
+	Meter     *usage.Meter
+	Backups   *backup.Keeper
 	// DataDir is the data folder.
 	DataDir string
 	// Notifier sends test messages and makes previews; what waits in the outbox it sends by itself.

@@ -76,7 +76,7 @@ type Keeper struct {
 	since  time.Time // when this process began
 	making sync.Mutex
 	busy   atomic.Bool // for who asks meanwhile
-	failed bool // the last one that was made by itself; guarded by making
+	failed bool        // the last one that was made by itself; guarded by making
 }
 
 // New joins the parts; it starts nothing.

@@ -78,6 +78,7 @@ export const titles = {
   hosts: 'Hosts',
   registries: 'Registries',
   notifications: 'Notifications',
+  operations: 'Operations',
   foreign: 'Foreign containers',
   routes: 'Routes',
   settings: 'Settings',
@@ -99,6 +100,7 @@ export const nav = {
   registries: 'Registries',
   routes: 'Routes',
   notifications: 'Notifications',
+  operations: 'Operations',
   settings: 'Settings',
 };
 
