@@ -21,7 +21,7 @@ describe('work that comes by itself', () => {
   it.each([
     [null, ''],
     [undefined, ''],
-    [0, '0 ms'],
+    [0, 'under 1 ms'],
     [999, '999 ms'],
     [1500, '1.5 s'],
     [90_000, '1 min 30 s'],

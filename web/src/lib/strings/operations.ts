@@ -33,7 +33,7 @@ export const operations = {
     daily: (time: string) => `daily at ${time} UTC`,
     cron: (spec: string) => `${spec} UTC`,
     on: (host: string) => `on ${host}`,
-    took: (ms: number) => (ms < 1000 ? `${ms} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : ''),
+    took: (ms: number) => (ms < 1 ? 'under 1 ms' : ms < 1000 ? `${ms} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : ''),
     lastRun: 'Last run',
     nextRun: 'next',
     inARow: (n: number) => `failed ${n === 1 ? 'once' : `${n} times in a row`}`,
