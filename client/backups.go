@@ -12,6 +12,8 @@ type Backup struct {
 	Name  string    `json:"name"`
 	At    time.Time `json:"at"`
 	Bytes int64     `json:"bytes"`
+	// RestoreCommand puts it back, on the machine of the service once that is stopped.
+	RestoreCommand string `json:"restore_command"`
 }
 
 // Backups are those that are there, newest first.

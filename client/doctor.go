@@ -7,10 +7,11 @@ import (
 
 // Finding is how one part of the service is.
 type Finding struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
-	Hint   string `json:"hint,omitempty"` // what to do about it
+	Name     string `json:"name"`
+	Severity string `json:"severity"` // ok, info, warn, error
+	OK       bool   `json:"ok"`       // nothing is wrong: ok or info
+	Detail   string `json:"detail,omitempty"`
+	Hint     string `json:"hint,omitempty"` // what to do about it
 }
 
 // Examination is how all of them are.

@@ -97,7 +97,7 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 		a.routeCommand(), a.proxyCommand(), a.certCommand(),
 		a.psCommand(), a.showCommand(), a.logsCommand(), a.topCommand(), a.stopCommand(), a.startCommand(), a.restartCommand(), a.rmCommand(),
 		a.staleCommand(), a.archiveCommand(), a.policyCommand(), a.reclaimCommand(), a.leftoversCommand(),
-		a.adoptCommand(), a.backupCommand(), a.doctorCommand(),
+		a.adoptCommand(), a.backupCommand(), a.jobsCommand(), a.doctorCommand(),
 		a.eventsCommand(), a.notifyCommand(), a.settingsCommand(), a.hostsCommand(), a.socketPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{

@@ -40,7 +40,10 @@ func (a *app) printExamination(e client.Examination) {
 	t := screen.Table{Head: []string{"", "part", "found"}}
 	for _, f := range e.Findings {
 		mark := screen.Cell{Text: "ok", Tone: screen.Good}
-		if !f.OK {
+		switch {
+		case f.Severity == "warn":
+			mark = screen.Cell{Text: "!", Tone: screen.Warn}
+		case !f.OK:
 			mark = screen.Cell{Text: "!!", Tone: screen.Bad}
 		}
 		t.Add(mark, screen.Text(f.Name), screen.Text(f.Detail))

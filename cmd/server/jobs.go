@@ -26,6 +26,11 @@ const (
 	expiryTimeout  = time.Hour
 	previewTimeout = 30 * time.Minute
 
+	cleanupJob = "automatic-cleanup"
+	// What is done on each host, in words.
+	scanWork    = "scan"
+	cleanupWork = "automatic cleanup"
+
 	retentionJob     = "event-retention"
 	retentionSpec    = "17 3 * * *"
 	retentionTimeout = time.Hour
@@ -49,7 +54,7 @@ func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Schedu
 		return err
 	}
 	return &scans{
-		scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes("scan", fleet, scanTimeout, scan, watch.ended, log),
+		scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes(scanWork, fleet, scanTimeout, scan, watch, log),
 		asked: make(chan struct{}, 1), log: log,
 	}
 }
@@ -115,8 +120,8 @@ func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
 
 // automaticCleanup plans and applies what policies ask for, on each host by itself.
 func automaticCleanup(cleaner *stale.Cleaner, fleet *docker.Fleet, watch *selfWatch, log *slog.Logger) (schedule.Job, *lanes) {
-	on := newLanes("automatic cleanup", fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, watch.ended, log)
-	return schedule.Job{Name: "automatic-cleanup", Spec: "@every 1m", Timeout: ringTimeout, Run: func(context.Context) error {
+	on := newLanes(cleanupWork, fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, watch, log)
+	return schedule.Job{Name: cleanupJob, Spec: "@every 1m", Timeout: ringTimeout, Run: func(context.Context) error {
 		on.ring("schedule")
 		return nil
 	}}, on

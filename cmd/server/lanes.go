@@ -11,6 +11,12 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 )
 
+// witness is told of work on a host.
+type witness interface {
+	began(what, hostID string)
+	ended(what, hostID string, err error)
+}
+
 // lanes has work done on every host in use when it is rung, each host in a lane of its own: one that hangs holds up no other,
 // and is rung once more at most while its lane is busy.
 type lanes struct {
@@ -18,15 +24,15 @@ type lanes struct {
 	fleet *docker.Fleet
 	limit time.Duration // of the work on one host
 	work  func(ctx context.Context, hostID, why string) error
-	ended func(what, hostID string, err error)
+	watch witness
 	log   *slog.Logger
 
 	mu    sync.Mutex
 	bells map[string]chan string // by host id
 }
 
-func newLanes(what string, fleet *docker.Fleet, limit time.Duration, work func(ctx context.Context, hostID, why string) error, ended func(what, hostID string, err error), log *slog.Logger) *lanes {
-	return &lanes{what: what, fleet: fleet, limit: limit, work: work, ended: ended, log: log, bells: map[string]chan string{}}
+func newLanes(what string, fleet *docker.Fleet, limit time.Duration, work func(ctx context.Context, hostID, why string) error, watch witness, log *slog.Logger) *lanes {
+	return &lanes{what: what, fleet: fleet, limit: limit, work: work, watch: watch, log: log, bells: map[string]chan string{}}
 }
 
 // ring asks for the work on every host, and does not wait for it.
@@ -77,11 +83,12 @@ func (l *lanes) hang(hostID string, bell chan string) {
 func (l *lanes) carryOut(ctx context.Context, hostID, why string) {
 	bounded, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
+	l.watch.began(l.what, hostID)
 	err := l.work(bounded, hostID, why)
 	if err == nil || ctx.Err() != nil || errors.Is(err, stale.ErrBlind) { // blindness has said so itself
-		l.ended(l.what, hostID, nil)
+		l.watch.ended(l.what, hostID, nil)
 		return
 	}
-	l.ended(l.what, hostID, err)
+	l.watch.ended(l.what, hostID, err)
 	l.log.ErrorContext(ctx, "work on a host", "job", l.what, "host_id", hostID, "error", err)
 }

@@ -11,6 +11,12 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 )
 
+// witnessed hears how work ended.
+type witnessed func(what, hostID string, err error)
+
+func (w witnessed) began(string, string)                 {}
+func (w witnessed) ended(what, hostID string, err error) { w(what, hostID, err) }
+
 // TestLaneOfAHungHost: the work on one host goes on whenever it is rung, while that on another never ends; what hangs is rung
 // once more and no oftener, and ends when its host leaves.
 func TestLaneOfAHungHost(t *testing.T) {
@@ -41,11 +47,11 @@ func TestLaneOfAHungHost(t *testing.T) {
 				<-ctx.Done()
 			}
 			return ctx.Err()
-		}, func(what, id string, err error) {
+		}, witnessed(func(what, id string, err error) {
 			if what != "test" || err != nil && id != "hung" {
 				t.Errorf("%s on %s is said to have ended with %v", what, id, err)
 			}
-		}, slog.New(slog.DiscardHandler))
+		}), slog.New(slog.DiscardHandler))
 		l.ring("schedule") // nobody is there yet
 		ctx, cancel := context.WithCancel(t.Context())
 		over := make(chan error, 1)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -68,12 +68,12 @@ func wayOut(cfg config.Config) api.Rescue {
 	r.Wrong = "The database in the data folder " + cfg.Data + " is damaged"
 	r.Steps = []string{"Stop docker-watcher", "Keep a copy of the damaged data folder"}
 	if newest := newestBackup(backupFolder(cfg)); newest != "" {
-		r.Steps = append(r.Steps, "Put the newest backup back:", "$ server restore "+quoted(newest)+" --data "+quoted(cfg.Data))
+		r.Steps = append(r.Steps, "Put the newest backup back:", "$ "+backup.RestoreCommand(newest, cfg.Data, cfg.Store))
 	} else {
 		r.Steps = append(r.Steps, "There is no backup in "+backupFolder(cfg)+". Put one from elsewhere back:",
-			"$ server restore BACKUP.tar.gz --data "+quoted(cfg.Data),
+			"$ "+backup.RestoreCommand("BACKUP.tar.gz", cfg.Data, cfg.Store),
 			"Without any backup, save what can be read into a new file, and put that in the place of the damaged one:",
-			"$ sqlite3 "+quoted(databaseFile(cfg))+" .recover | sqlite3 recovered.db")
+			"$ sqlite3 "+backup.Quoted(databaseFile(cfg))+" .recover | sqlite3 recovered.db")
 	}
 	r.Steps = append(r.Steps, "Start docker-watcher again: it looks at every host anew before it judges anything")
 	return r
@@ -93,12 +93,4 @@ func newestBackup(folder string) string {
 		return ""
 	}
 	return slices.Max(names)
-}
-
-// quoted is a name that a shell takes as one word.
-func quoted(name string) string {
-	if !strings.ContainsAny(name, " '\"$`\\*?[]{}()<>|&;!#~") {
-		return name
-	}
-	return fmt.Sprintf("'%s'", strings.ReplaceAll(name, "'", `'\''`))
 }

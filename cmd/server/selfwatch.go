@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -33,29 +34,67 @@ type selfWatch struct {
 type workOn struct{ what, hostID string }
 
 type workState struct {
-	failures int
-	last     string // error
+	running    bool
+	start, end time.Time // of the last run
+	took       time.Duration
+	failures   int
+	last       string // error
 }
 
 func newSelfWatch(db *store.DB, jobs *schedule.Scheduler, log *slog.Logger) *selfWatch {
 	return &selfWatch{db: db, jobs: jobs, log: log, works: map[workOn]*workState{}, told: map[string]bool{}}
 }
 
+// began notes that work on a host began.
+func (w *selfWatch) began(what, hostID string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	state := w.workOf(what, hostID)
+	state.running, state.start = true, wall(time.Now())
+}
+
 // ended notes how work on a host ended; the end of the host's use is no failure.
 func (w *selfWatch) ended(what, hostID string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	on := workOn{what, hostID}
+	state := w.workOf(what, hostID)
+	state.running, state.end = false, wall(time.Now())
+	state.took = state.end.Sub(state.start)
 	if err == nil {
-		delete(w.works, on)
+		state.failures, state.last = 0, ""
 		return
 	}
+	state.failures++
+	state.last = err.Error()
+}
+
+// workOf is what is known of one work. The lock is held.
+func (w *selfWatch) workOf(what, hostID string) *workState {
+	on := workOn{what, hostID}
 	if w.works[on] == nil {
 		w.works[on] = &workState{}
 	}
-	w.works[on].failures++
-	w.works[on].last = err.Error()
+	return w.works[on]
 }
+
+// ringers are the jobs that have work done on hosts.
+var ringers = map[string]string{scanWork: api.ScanJob, cleanupWork: cleanupJob}
+
+// hostWorks tells of all work on hosts, by the job that has it done.
+func (w *selfWatch) hostWorks() []api.HostWork {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []api.HostWork
+	for on, s := range w.works {
+		all = append(all, api.HostWork{
+			Job: ringers[on.what], HostID: on.hostID, Running: s.running, LastStart: s.start, LastEnd: s.end, Took: s.took, LastError: s.last, Failures: s.failures,
+		})
+	}
+	return all
+}
+
+// wall drops the monotonic reading, which stands still while the machine sleeps.
+func wall(t time.Time) time.Time { return t.UTC().Round(0) }
 
 // Run looks every minute until ctx ends.
 func (w *selfWatch) Run(ctx context.Context) error {

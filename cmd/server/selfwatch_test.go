@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -61,6 +62,13 @@ func TestSelfWatch(t *testing.T) {
 	}
 	broken := errors.New("the disk is full")
 	look(0)
+	if all := w.hostWorks(); len(all) != 0 {
+		t.Errorf("before anything was done: %+v", all)
+	}
+	w.began(scanWork, host.ID)
+	if all := w.hostWorks(); len(all) != 1 || !all[0].Running || all[0].Job != api.ScanJob || all[0].HostID != host.ID || all[0].LastStart.IsZero() || !all[0].LastEnd.IsZero() {
+		t.Errorf("while it is done: %+v", all)
+	}
 	for range 2 {
 		w.ended("scan", host.ID, broken)
 	}
@@ -69,7 +77,13 @@ func TestSelfWatch(t *testing.T) {
 	look(1)
 	w.ended("scan", host.ID, broken)
 	look(1)
+	if all := w.hostWorks(); len(all) != 1 || all[0].Running || all[0].Failures != 4 || all[0].LastError != broken.Error() || all[0].LastEnd.IsZero() {
+		t.Errorf("after four failures: %+v", all)
+	}
 	w.ended("scan", host.ID, nil)
+	if all := w.hostWorks(); len(all) != 1 || all[0].Failures != 0 || all[0].LastError != "" {
+		t.Errorf("when it is well again: %+v", all)
+	}
 	look(2)
 	look(2)
 	if got := told(); !strings.Contains(strings.Join(got, "\n"), "scan: it failed 3 times in a row, the last time with: the disk is full; docker-watcher doctor says more") {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
@@ -20,7 +21,7 @@ const backupTimeout = 2 * time.Hour
 
 // newBackups keeps backups where the configuration says.
 func newBackups(db *store.DB, cfg config.Config, log *slog.Logger) *backup.Keeper {
-	return backup.New(db, backup.Options{Folder: backupFolder(cfg), Data: cfg.Data, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion()}, log)
+	return backup.New(db, backup.Options{Folder: backupFolder(cfg), Data: cfg.Data, Store: cfg.Store, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion()}, log)
 }
 
 func backupFolder(cfg config.Config) string {
@@ -32,7 +33,7 @@ func backupFolder(cfg config.Config) string {
 
 // backups has one made when it is due; how old the newest is counts, not how long this process runs.
 func backups(k *backup.Keeper) schedule.Job {
-	return schedule.Job{Name: "backup", Spec: "@every 10m", Timeout: backupTimeout, Run: k.IfDue}
+	return schedule.Job{Name: api.BackupJob, Spec: "@every 10m", Timeout: backupTimeout, Run: k.IfDue}
 }
 
 // restoreFrom puts a backup back.

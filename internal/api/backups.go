@@ -18,25 +18,62 @@ import (
 const backupTimeout = 2 * time.Hour
 
 type backupJSON struct {
-	Name  string `json:"name"`
-	At    moment `json:"at"`
-	Bytes int64  `json:"bytes"`
+	Name           string `json:"name" doc:"given only after it was read again and compared"`
+	At             moment `json:"at" doc:"when it was made, and checked"`
+	Bytes          int64  `json:"bytes"`
+	RestoreCommand string `json:"restore_command" doc:"what puts it back, on the machine of the daemon once that is stopped"`
 }
 
-func backupOf(b backup.Backup) backupJSON {
-	return backupJSON{Name: b.Name, At: moment(b.At), Bytes: b.Bytes}
+func (s *server) backupOf(b backup.Backup) backupJSON {
+	return backupJSON{Name: b.Name, At: moment(b.At), Bytes: b.Bytes, RestoreCommand: s.d.Backups.RestoreCommand(b.Name)}
+}
+
+// backupListJSON is a list with what is to come.
+type backupListJSON struct {
+	Items        []backupJSON `json:"items" nullable:"false"`
+	NextCursor   string       `json:"next_cursor,omitempty" doc:"ask for the next page with it; absent on the last page"`
+	Folder       string       `json:"folder" doc:"of the backups, on the machine of the daemon"`
+	EverySeconds int64        `json:"every_seconds" doc:"how old the newest may become before another is made by itself; 0: none is"`
+	Keep         int          `json:"keep" doc:"how many are kept; the oldest go when there are more"`
+	NextAt       moment       `json:"next_at" doc:"when the next one comes by itself; null: none does"`
+	Making       bool         `json:"making" doc:"one is being made now"`
+	Late         bool         `json:"late" doc:"one was due by itself and did not come"`
 }
 
 type backupName struct {
 	Name string `path:"name" maxLength:"100" doc:"as it is listed"`
 }
 
-func (s *server) listBackups(context.Context, *none) (*out[list[backupJSON]], error) {
-	all, err := s.d.Backups.List()
+func (s *server) listBackups(context.Context, *none) (*out[backupListJSON], error) {
+	keeps := s.d.Backups
+	all, err := keeps.List()
 	if err != nil {
 		return nil, err
 	}
-	return answer(listOf(all, "", backupOf)), nil
+	return answer(backupListJSON{
+		Items: listOf(all, "", s.backupOf).Items, Folder: keeps.Folder(), EverySeconds: int64(keeps.Every().Seconds()), Keep: keeps.Keep(),
+		NextAt: moment(nextBackup(keeps.Due(all), s.backupLook())), Making: keeps.Making(), Late: keeps.Late(),
+	}), nil
+}
+
+// backupLook is when it is next looked whether a backup is due; zero: never.
+func (s *server) backupLook() time.Time {
+	if s.d.Scheduler == nil {
+		return time.Time{}
+	}
+	st, _ := s.d.Scheduler.Status(BackupJob)
+	return st.Next
+}
+
+// nextBackup is when a backup that is due at a moment comes: not before it is looked for. Zero: never.
+func nextBackup(due, look time.Time) time.Time {
+	switch {
+	case due.IsZero() || look.IsZero():
+		return time.Time{}
+	case due.Before(look):
+		return look
+	}
+	return due
 }
 
 func (s *server) makeBackup(ctx context.Context, _ *none) (*out[backupJSON], error) {
@@ -47,7 +84,7 @@ func (s *server) makeBackup(ctx context.Context, _ *none) (*out[backupJSON], err
 	if err != nil {
 		return nil, err
 	}
-	return answer(backupOf(b)), nil
+	return answer(s.backupOf(b)), nil
 }
 
 func (s *server) getBackup(_ context.Context, in *backupName) (*streamOut, error) {

@@ -1,11 +1,16 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
 )
 
 func TestBackups(t *testing.T) {
@@ -29,5 +34,57 @@ func TestBackups(t *testing.T) {
 	b.must(b.admin.DeleteBackup(ctx, made.Name))
 	if all, err = b.admin.Backups(ctx); err != nil || len(all) != 0 {
 		t.Errorf("after its removal: %+v, %v", all, err)
+	}
+}
+
+func TestNextBackup(t *testing.T) {
+	at := func(h int) time.Time { return time.Date(2026, 11, 29, h, 0, 0, 0, time.UTC) }
+	for name, tt := range map[string]struct{ due, look, want time.Time }{
+		"none is made by itself":     {time.Time{}, at(3), time.Time{}},
+		"nobody looks":               {at(3), time.Time{}, time.Time{}},
+		"due, at the next look":      {at(1), at(3), at(3)},
+		"not due at the next look":   {at(5), at(3), at(5)},
+		"neither due nor looked for": {time.Time{}, time.Time{}, time.Time{}},
+	} {
+		if got := nextBackup(tt.due, tt.look); !got.Equal(tt.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestBackupsTellWhatIsToCome: the list says when the next one comes, where they are and what puts each back.
+func TestBackupsTellWhatIsToCome(t *testing.T) {
+	b := newBed(t)
+	list := func() (l backupListJSON) {
+		t.Helper()
+		status, _, text := b.raw(b.admin, get, "/api/backups", "")
+		var got struct {
+			backupListJSON
+			NextAt *time.Time `json:"next_at"`
+		}
+		if err := json.Unmarshal([]byte(text), &got); err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s: %v", status, text, err)
+		}
+		l = got.backupListJSON
+		if got.NextAt != nil {
+			l.NextAt = moment(*got.NextAt)
+		}
+		return l
+	}
+	if l := list(); l.Making || l.Late || l.Keep != 2 || l.EverySeconds != 0 || !time.Time(l.NextAt).IsZero() || l.Folder != b.deps.Backups.Folder() {
+		t.Errorf("none is made by itself here: %+v", l)
+	}
+	made, err := b.admin.MakeBackup(t.Context())
+	b.must(err)
+	if want := "server restore " + b.deps.Backups.Folder() + "/" + made.Name + " --data /"; !strings.HasPrefix(made.RestoreCommand, want) {
+		t.Errorf("%q does not begin with %q", made.RestoreCommand, want)
+	}
+	b.deps.Backups = backup.New(b.db, backup.Options{Folder: b.deps.Backups.Folder(), Data: t.TempDir(), Every: 24 * time.Hour, Keep: 3}, b.deps.Log)
+	b.must(b.deps.Scheduler.Set(schedule.Job{Name: BackupJob, Spec: "@every 10m", Run: func(context.Context) error { return nil }}))
+	s := &server{d: b.deps, log: b.deps.Log}
+	o, err := s.listBackups(t.Context(), nil)
+	b.must(err)
+	if due := time.Time(o.Body.Items[0].At).Add(24 * time.Hour); !time.Time(o.Body.NextAt).Equal(due) || o.Body.EverySeconds != 86400 || len(o.Body.Items) != 1 {
+		t.Errorf("the next is due at %s: %+v", due, o.Body)
 	}
 }

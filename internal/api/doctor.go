@@ -15,24 +15,59 @@ import (
 const registryTimeout = 15 * time.Second
 
 type doctorJSON struct {
-	Well     bool        `json:"well"`
-	Findings []checkJSON `json:"findings" nullable:"false"`
+	Well     bool          `json:"well" doc:"nothing is wrong; there may be something to do all the same"`
+	Findings []findingJSON `json:"findings" nullable:"false"`
+}
+
+// The severities of what is found.
+const (
+	findOK    = "ok"
+	findInfo  = "info"
+	findWarn  = "warn"
+	findError = "error"
+)
+
+type findingJSON struct {
+	Name     string `json:"name" doc:"what was looked at"`
+	Severity string `json:"severity" enum:"ok,info,warn,error" doc:"info: nothing is wrong yet, and there is something to do; warn: the rest goes on; error: something cannot do its work"`
+	OK       bool   `json:"ok" doc:"nothing is wrong: ok or info"`
+	Detail   string `json:"detail,omitempty" doc:"what was found"`
+	Hint     string `json:"hint,omitempty" doc:"what to do about it"`
+}
+
+// found is a finding of the severity that it has when something is wrong; info counts as nothing wrong.
+func found(c checkJSON, wrong string) findingJSON {
+	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.Detail, Hint: c.Hint}
+	switch {
+	case !c.OK:
+		f.Severity = wrong
+	case c.Hint != "":
+		f.Severity = findInfo
+	}
+	return f
+}
+
+func foundAll(checks []checkJSON, wrong string) (all []findingJSON) {
+	for _, c := range checks {
+		all = append(all, found(c, wrong))
+	}
+	return all
 }
 
 // examine asks every part now, also those that cost something: it reads the whole database and asks each registry.
 func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error) {
-	all := s.checks(ctx)
+	all := foundAll(s.checks(ctx), findError)
 	for _, f := range []doctor.Finding{doctor.Folder(s.d.DataDir), doctor.Disk(s.d.DataDir)} {
-		all = append(all, checkJSON{Name: f.Name, OK: f.OK, Detail: f.Detail, Hint: f.Remedy})
+		all = append(all, found(checkJSON{Name: f.Name, OK: f.OK, Detail: f.Detail, Hint: f.Remedy}, findError))
 	}
-	all = append(all, s.checkDatabase(ctx))
+	all = append(all, found(s.checkDatabase(ctx), findError))
 	registries, err := s.checkRegistries(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, registries...)
+	all = append(all, foundAll(registries, findWarn)...)
 	all = append(all, s.checkJobs()...)
-	all = append(all, s.checkBackups())
+	all = append(all, found(s.checkBackups(), findWarn))
 	j := doctorJSON{Well: true, Findings: all}
 	for _, c := range all {
 		j.Well = j.Well && c.OK
@@ -53,9 +88,9 @@ func (s *server) checkRegistries(ctx context.Context) ([]checkJSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make([]checkJSON, len(rows))
-	allAtOnce(len(rows), func(i int) { found[i] = s.checkRegistry(ctx, rows[i]) })
-	return found, nil
+	checks := make([]checkJSON, len(rows))
+	allAtOnce(len(rows), func(i int) { checks[i] = s.checkRegistry(ctx, rows[i]) })
+	return checks, nil
 }
 
 func (s *server) checkRegistry(ctx context.Context, r store.Registry) checkJSON {
@@ -78,9 +113,12 @@ func (s *server) checkRegistry(ctx context.Context, r store.Registry) checkJSON 
 	return c
 }
 
+// failingRuns in a row are no passing thing; selfwatch tells of them as an error too.
+const failingRuns = 3
+
 // checkJobs tells of those that are late or failed the last time.
-func (s *server) checkJobs() []checkJSON {
-	var found []checkJSON
+func (s *server) checkJobs() []findingJSON {
+	var all []findingJSON
 	for _, st := range s.d.Scheduler.All() {
 		c := checkJSON{Name: "job:" + st.Name, OK: true}
 		switch {
@@ -94,9 +132,13 @@ func (s *server) checkJobs() []checkJSON {
 		default:
 			c.Detail = "well at " + st.LastEnd.UTC().Format(time.RFC3339)
 		}
-		found = append(found, c)
+		wrong := findWarn
+		if st.Overdue || st.Failures >= failingRuns {
+			wrong = findError
+		}
+		all = append(all, found(c, wrong))
 	}
-	return found
+	return all
 }
 
 func (s *server) checkBackups() checkJSON {
@@ -106,9 +148,9 @@ func (s *server) checkBackups() checkJSON {
 	case err != nil:
 		c.Detail, c.Hint = err.Error(), "see that "+s.d.Backups.Folder()+" may be read"
 	case s.d.Backups.Late():
-		c.Detail, c.Hint = "there is no backup that is young enough", "docker-watcher backup make says why"
+		c.Detail, c.Hint = "there is no backup that is young enough", "make one, or hear why that fails: docker-watcher backup make"
 	case len(all) == 0:
-		c.OK, c.Detail = true, "there is none yet"
+		c.OK, c.Detail, c.Hint = true, "there is none yet", "make one: docker-watcher backup make"
 	default:
 		c.OK, c.Detail = true, "the newest was made at "+all[0].At.UTC().Format(time.RFC3339)
 	}

@@ -38,6 +38,9 @@ const ScanJob = "stale-scan"
 // PollJob is the scheduler's name of the job that asks registries for new tags.
 const PollJob = "registry-poll"
 
+// BackupJob is the scheduler's name of the job that makes a backup when one is due.
+const BackupJob = "backup"
+
 // Deps are the parts that the API stands on.
 type Deps struct {
 	DB        *store.DB
@@ -54,8 +57,10 @@ type Deps struct {
 	Auth       *auth.Service
 	SSO        *sso.Flows
 	Scheduler  *schedule.Scheduler
-	Meter      *usage.Meter
-	Backups    *backup.Keeper
+	// HostWorks tells of what jobs have done on hosts; nil: nothing is known of that.
+	HostWorks func() []HostWork
+	Meter     *usage.Meter
+	Backups   *backup.Keeper
 	// DataDir is the data folder.
 	DataDir string
 	// Notifier sends test messages and makes previews; what waits in the outbox it sends by itself.
@@ -262,6 +267,8 @@ func (s *server) routes() []route {
 		{get, "/api/leftovers", viewer, "list-leftovers", "What does not fit together, and the one step that mends it", to(s.listLeftovers)},
 		{post, "/api/leftovers/{id}/mend", admin, "mend-leftover", "Carry out that step", mendBody(s.mendLeftover)},
 
+		{get, "/api/jobs", viewer, "list-jobs", "What is done by itself: when, how the last run ended, and what it did on each host", to(s.listJobs)},
+		{post, "/api/jobs/{name}/run", admin, "run-job", "Have a job run now, without waiting for its end", accepted(s.runJob)},
 		{get, "/api/doctor", admin, "doctor", "Ask every part now how it is, and what to do about what is not well", to(s.examine)},
 		{get, "/api/backups", admin, "list-backups", "The backups of the store that are there, newest first", to(s.listBackups)},
 		{post, "/api/backups", admin, "make-backup", "Make a backup of the store now, and check it", created(s.makeBackup)},

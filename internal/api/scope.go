@@ -40,7 +40,7 @@ func scopeOf(operation string) scope {
 	case "change-password", "list-my-sessions", "end-my-session", "end-my-other-sessions", "make-recovery-codes", "remove-second-factor",
 		"list-tokens", "create-token", "revoke-token":
 		return scopeSelf
-	case "list-projects", "list-stages", "list-instances", "list-stale", "list-stats", "list-archives", "list-routes", "list-events", "stream-events",
+	case "list-projects", "list-stages", "list-instances", "list-stale", "list-stats", "list-archives", "list-routes", "list-events", "export-events", "stream-events",
 		"overview", "create-route":
 		return scopeSome
 	case "get-project", "get-project-policy", "try-new-rule":

@@ -48,6 +48,7 @@ var nameShape = regexp.MustCompile(`^docker-watcher-[0-9]{8}T[0-9]{6}Z\.tar\.gz$
 type Options struct {
 	Folder  string        // of the backups; made when the first one is
 	Data    string        // the data folder
+	Store   string        // where the store is, as the flag says it; empty: in the data folder
 	Every   time.Duration // 0: none is made by itself
 	Keep    int           // of those that are there; the oldest go when there are more
 	Version string        // of this program
@@ -74,7 +75,8 @@ type Keeper struct {
 
 	since  time.Time // when this process began
 	making sync.Mutex
-	failed bool // the last one that was made by itself; guarded by making
+	busy   atomic.Bool // for who asks meanwhile
+	failed bool        // the last one that was made by itself; guarded by making
 
 	tries struct{ made, failed atomic.Int64 }
 }
@@ -155,6 +157,39 @@ func (k *Keeper) Late() bool {
 	return k.now().Sub(all[0].At) > 2*k.o.Every
 }
 
+// Making says that one is being made.
+func (k *Keeper) Making() bool { return k.busy.Load() }
+
+// Every is how old the newest may become before another is made by itself; 0: none is.
+func (k *Keeper) Every() time.Duration { return k.o.Every }
+
+// Keep is how many are kept.
+func (k *Keeper) Keep() int { return k.o.Keep }
+
+// Due is when one is to be made by itself, where those of all are there, newest first. Zero: never.
+func (k *Keeper) Due(all []Backup) time.Time {
+	switch {
+	case k.o.Every <= 0:
+		return time.Time{}
+	case len(all) == 0:
+		return k.since
+	}
+	return all[0].At.Add(k.o.Every)
+}
+
+// RestoreCommand is what puts one back, on the machine of the daemon.
+func (k *Keeper) RestoreCommand(name string) string {
+	return RestoreCommand(absolute(filepath.Join(k.o.Folder, name)), absolute(k.o.Data), k.o.Store)
+}
+
+// absolute is a path that means the same in every folder.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
+}
+
 // Make makes one now for an actor, and lets go of the oldest when there are more than are kept. ErrBusy.
 func (k *Keeper) Make(ctx context.Context, by By) (Backup, error) {
 	if !k.making.TryLock() {
@@ -182,13 +217,30 @@ func (k *Keeper) kept(ctx context.Context, b Backup, by By) error {
 	if err := errors.Join(err, listErr); err != nil {
 		return err
 	}
-	for _, old := range all[min(k.o.Keep, len(all)):] {
+	for _, old := range surplus(all, k.o.Keep, k.o.Every) {
 		if err := os.Remove(filepath.Join(k.o.Folder, old.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("let go of an old backup: %w", err)
 		}
 		k.log.InfoContext(ctx, "an old backup was let go of", "backup", old.Name)
 	}
 	return nil
+}
+
+// surplus is what goes so that keep are left of those that are there, newest first. What was soon followed by another goes before the
+// oldest: some made by hand within the hour must not push out a week of what was made by itself.
+func surplus(all []Backup, keep int, every time.Duration) (gone []Backup) {
+	left := slices.Clone(all)
+	for len(left) > max(keep, 1) {
+		i := len(left) - 1
+		for j := i; j > 0; j-- {
+			if left[j-1].At.Sub(left[j].At) < every/2 {
+				i = j
+				break
+			}
+		}
+		gone, left = append(gone, left[i]), slices.Delete(left, i, i+1)
+	}
+	return gone
 }
 
 // Remove lets go of one. ErrNotFound.

@@ -334,3 +334,21 @@ func TestNamesOfBackups(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// TestDue: when the next one comes by itself follows from the newest, and from the start of the daemon where there is none.
+func TestDue(t *testing.T) {
+	b := newBed(t, 24*time.Hour)
+	if got := b.Due(nil); !got.Equal(b.since) {
+		t.Errorf("without any it is due at %s, want at the start, %s", got, b.since)
+	}
+	made := b.made()
+	if got, want := b.Due([]Backup{made}), made.At.Add(24*time.Hour); !got.Equal(want) {
+		t.Errorf("it is due at %s, want %s", got, want)
+	}
+	if b.Making() {
+		t.Error("it is said to make one still")
+	}
+	if got := newBed(t, 0).Due([]Backup{made}); !got.IsZero() {
+		t.Errorf("none is made by itself, and yet it is due at %s", got)
+	}
+}

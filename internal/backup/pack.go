@@ -41,6 +41,8 @@ type Manifest struct {
 
 // make copies, checks, packs, reads again, and only then gives the backup its name.
 func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
+	k.busy.Store(true)
+	defer k.busy.Store(false)
 	if err := os.MkdirAll(k.o.Folder, 0o700); err != nil {
 		return b, fmt.Errorf("make the folder of the backups: %w", err)
 	}

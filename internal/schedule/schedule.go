@@ -45,6 +45,7 @@ type entry struct {
 	running   bool
 	lastStart time.Time
 	lastEnd   time.Time
+	took      time.Duration
 	lastError string
 	failures  int
 }
@@ -141,7 +142,7 @@ func (s *Scheduler) carryOut(ctx context.Context, e *entry) {
 	defer s.mu.Unlock()
 	failures := e.failures
 	e.running = false
-	e.lastEnd = end
+	e.lastEnd, e.took = end, end.Sub(start)
 	e.lastError, e.failures = "", 0
 	if err != nil {
 		e.lastError, e.failures = err.Error(), failures+1
@@ -172,6 +173,7 @@ type Status struct {
 	Running   bool
 	LastStart time.Time
 	LastEnd   time.Time
+	Took      time.Duration // the last run that ended
 	LastError string
 	Failures  int  // how many runs have failed since one that did not
 	Overdue   bool // a run that was due is late by more than a tenth of the interval and over a minute
@@ -208,7 +210,7 @@ func (s *Scheduler) status(e *entry) Status {
 	}
 	return Status{
 		Name: e.job.Name, Spec: e.job.Spec, Next: next, Running: e.running,
-		LastStart: e.lastStart, LastEnd: e.lastEnd, LastError: e.lastError, Failures: e.failures, Overdue: e.overdue(now),
+		LastStart: e.lastStart, LastEnd: e.lastEnd, Took: e.took, LastError: e.lastError, Failures: e.failures, Overdue: e.overdue(now),
 	}
 }
 

@@ -254,7 +254,7 @@ func TestTimeoutEndsARun(t *testing.T) {
 		}
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
-		if st := status(t, s, "hung"); st.Running || st.LastError != context.DeadlineExceeded.Error() || !st.LastEnd.Equal(monday.Add(time.Minute)) {
+		if st := status(t, s, "hung"); st.Running || st.LastError != context.DeadlineExceeded.Error() || !st.LastEnd.Equal(monday.Add(time.Minute)) || st.Took != time.Minute {
 			t.Errorf("status = %+v", st)
 		}
 	})

@@ -73,6 +73,9 @@ export async function shot(page, name) {
 /** The other addresses by which the daemon is reached. */
 const ways = [];
 
+/** An address, beside the daemon's, that a browser may be sent to. */
+export const known = (address) => ways.push(address);
+
 /** A way to the daemon that can be cut, as a network is. */
 export async function wayTo(base) {
   const { hostname, port } = new URL(base);

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, context, eventually, known, open, shot } from './lib.mjs';
 
-const { BASE_URL, SETUP_LINK, TOKEN } = process.env;
+const { BASE_URL, SETUP_LINK, TOKEN, IDP } = process.env;
 const password = 'a very secret password';
 const bertsPassword = 'another secret password';
 
@@ -133,6 +133,24 @@ test('everybody makes tokens of their own, and sees no others', async () => {
   await row('berts').getByText('by bert').waitFor();
 });
 
+test('everybody sees where they are signed in, and ends what they do not know', async () => {
+  const elsewhere = await open(await context(BASE_URL));
+  await elsewhere.goto('/');
+  await elsewhere.getByLabel('Name').fill('bert');
+  await elsewhere.getByLabel('Password', { exact: true }).fill(bertsPassword);
+  await button('Sign in', elsewhere).click();
+  await elsewhere.getByRole('heading', { name: 'Overview' }).waitFor();
+  await bert.goto('/settings/account');
+  const mine = bert.getByRole('region', { name: 'Where you are signed in' }).getByRole('listitem');
+  await eventually(async () => assert.equal(await mine.count(), 2));
+  assert.equal(await mine.filter({ hasText: 'This one' }).getByRole('button').count(), 0, 'the one that asks is not ended here');
+  await mine.getByRole('button', { name: /^Sign out: Chrome on Linux/ }).click();
+  await eventually(async () => assert.equal(await mine.count(), 1));
+  await elsewhere.goto('/settings/account');
+  await elsewhere.getByRole('heading', { name: 'Sign in to docker-watcher' }).waitFor();
+  await elsewhere.close();
+});
+
 test('a second factor is set up, asked for, and replaced by a recovery code', async () => {
   await page.goto('/settings/account');
   await page.getByText('Off. Your password alone lets you in.').waitFor();
@@ -201,6 +219,8 @@ test('an identity provider is set up; down, it leaves the password', async () =>
   await looks('identity-provider');
   await button('Save').click();
   await page.getByText('There is one. Leave this empty to keep it.').waitFor();
+  await eventually(async () => assert.equal(await page.getByLabel('Issuer').inputValue(), 'http://127.0.0.1:1', 'what was saved stays'));
+  assert.equal(await page.getByLabel('Group', { exact: true }).inputValue(), 'ops');
   assert.ok(!(await page.content()).includes('canary-of-a-provider'));
   await button('Test', page).click();
   await page.getByText('The provider does not answer as it must').waitFor();
@@ -213,6 +233,33 @@ test('an identity provider is set up; down, it leaves the password', async () =>
   await stranger.getByRole('alert').getByText('The identity provider does not answer.').waitFor();
   await looks('sign-in-provider-down', stranger);
   await stranger.close();
+});
+
+test('who is in a group of the identity provider comes in by it, with the role of the group', async () => {
+  known(IDP);
+  await page.getByLabel('Issuer').fill(IDP);
+  await page.getByRole('switch', { name: 'Make a user of whoever' }).check();
+  await page.getByRole('combobox', { name: 'Role' }).selectOption({ label: 'Operator' });
+  await button('Save').click();
+  await page.getByText('Saved', { exact: true }).last().waitFor();
+  await button('Test', page).click();
+  await page.getByText('The provider answers', { exact: true }).waitFor();
+
+  const otto = await open(await context(BASE_URL));
+  await otto.goto('/');
+  await button('Sign in with Acme', otto).click();
+  await otto.getByRole('heading', { name: 'Overview' }).waitFor();
+  await button(/otto Operator/, otto).waitFor();
+  await otto.goto('/settings/account');
+  await otto.getByText('You have no password here: you sign in by your identity provider.').waitFor();
+  await otto.close();
+
+  await fetch(IDP + '/leave', { method: 'POST' });
+  const refused = await open(await context(BASE_URL));
+  await refused.goto('/');
+  await button('Sign in with Acme', refused).click();
+  await refused.getByRole('alert').getByText('The identity provider did not let you in.').waitFor();
+  await refused.close();
 });
 
 test('an admin requires a second factor of everybody', async () => {

@@ -11,7 +11,7 @@ import (
 
 const peopleFlows = 6 * time.Minute
 
-// TestPeopleInABrowser runs people.test.mjs: the daemon without an engine.
+// TestPeopleInABrowser runs people.test.mjs: the daemon without an engine, and an identity provider.
 func TestPeopleInABrowser(t *testing.T) {
 	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
 	if browser == "" {
@@ -23,7 +23,7 @@ func TestPeopleInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), peopleFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "people.test.mjs")
-	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken)
+	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "IDP="+identityProvider(t))
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

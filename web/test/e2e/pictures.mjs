@@ -132,7 +132,20 @@ const screens = {
   settings: ['/settings/stale'],
   palette: ['/', key('Control+k')],
   help: ['/', key('?')],
+  operations: ['/operations'],
+  'operations-backups': ['/operations/backups'],
+  'operations-doctor': [
+    '/operations/doctor',
+    async (page) => {
+      await page.getByRole('button', { name: 'Examine everything' }).click();
+      await page.getByRole('button', { name: 'Examine again' }).waitFor();
+    },
+  ],
 };
+// What has run by itself on a machine that was not started this minute.
+if (['operations', 'operations-backups', 'operations-doctor'].some((name) => !ONLY || ONLY.split(',').includes(name)))
+  for (const job of ['backup', 'tag-check', 'archive-expiry', 'event-retention']) await post('POST', `/api/jobs/${job}/run`);
+
 const strangers = { setup: SETUP_LINK, 'sign-in': BASE_URL + '/' };
 const sizes = {
   desktop: { width: 1360, height: 850 },

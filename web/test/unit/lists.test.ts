@@ -137,6 +137,7 @@ describe('an event that came', () => {
     message: 'web is STALE',
     project_id: 'p1',
     instance_id: 'i1',
+    actor: 'user:anna',
     time: '2026-11-23T12:00:00.000Z',
   } as Event;
   it.each([
@@ -149,6 +150,8 @@ describe('an event that came', () => {
     ['another project', { project: 'blog' }, false],
     ['another instance', { instance: 'i2' }, false],
     ['a stage that it has not', { stage: 'dev' }, false],
+    ['who did it', { actor: 'user:anna' }, true],
+    ['another who did it', { actor: 'user:an' }, false],
     ['its words, in any case', { text: 'stale' }, true],
     ['other words', { text: 'deploy' }, false],
     ['a time before', { to: '2026-11-23T12:00:00.000Z' }, false],
@@ -162,6 +165,8 @@ describe('topics', () => {
     ['cleanup.applied', 'archives'],
     ['host.frozen', 'hosts'],
     ['settings.changed', 'settings'],
+    ['job.asked', 'jobs'],
+    ['backup.made', 'backups'],
   ])('%s touches %s', (kind, topic) => expect(topicsOf(kind)).toContain(topic));
   it.each(['deploy.progress', 'cleanup.progress', 'auth.login', 'unheard.of', ''])('%s touches nothing', (kind) =>
     expect(topicsOf(kind)).toEqual([]),

@@ -918,6 +918,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is done by itself: when, how the last run ended, and what it did on each host */
+        get: operations["list-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{name}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have a job run now, without waiting for its end */
+        post: operations["run-job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/keys/rotate": {
         parameters: {
             query?: never;
@@ -2709,14 +2743,41 @@ export interface components {
             roots: string;
         };
         Backup: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description when it was made, and checked
+             */
             at: string | null;
             /** Format: int64 */
             bytes: number;
+            /** @description given only after it was read again and compared */
             name: string;
+            /** @description what puts it back, on the machine of the daemon once that is stopped */
+            restore_command: string;
         };
         BackupList: {
+            /**
+             * Format: int64
+             * @description how old the newest may become before another is made by itself; 0: none is
+             */
+            every_seconds: number;
+            /** @description of the backups, on the machine of the daemon */
+            folder: string;
             items: components["schemas"]["Backup"][];
+            /**
+             * Format: int64
+             * @description how many are kept; the oldest go when there are more
+             */
+            keep: number;
+            /** @description one was due by itself and did not come */
+            late: boolean;
+            /** @description one is being made now */
+            making: boolean;
+            /**
+             * Format: date-time
+             * @description when the next one comes by itself; null: none does
+             */
+            next_at: string | null;
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
@@ -3408,7 +3469,8 @@ export interface components {
             wanted?: string;
         };
         Doctor: {
-            findings: components["schemas"]["Check"][];
+            findings: components["schemas"]["Finding"][];
+            /** @description nothing is wrong; there may be something to do all the same */
             well: boolean;
         };
         Driver: {
@@ -3510,6 +3572,21 @@ export interface components {
              * @description null: it is not set up
              */
             since: string | null;
+        };
+        Finding: {
+            /** @description what was found */
+            detail?: string;
+            /** @description what to do about it */
+            hint?: string;
+            /** @description what was looked at */
+            name: string;
+            /** @description nothing is wrong: ok or info */
+            ok: boolean;
+            /**
+             * @description info: nothing is wrong yet, and there is something to do; warn: the rest goes on; error: something cannot do its work
+             * @enum {string}
+             */
+            severity: "ok" | "info" | "warn" | "error";
         };
         FirstRun: {
             /**
@@ -3876,6 +3953,34 @@ export interface components {
              */
             under_way: number;
         };
+        HostWork: {
+            /**
+             * Format: int64
+             * @description of the last that ended
+             */
+            duration_ms: number | null;
+            /**
+             * Format: int64
+             * @description in a row
+             */
+            failures: number;
+            /** @description its name */
+            host: string;
+            host_id: string;
+            /** Format: date-time */
+            last_ended_at: string | null;
+            last_error?: string;
+            /** Format: date-time */
+            last_started_at: string | null;
+            /** @description the host was not looked at when it was due */
+            overdue: boolean;
+            running: boolean;
+            /**
+             * @description blind: the last scan could not judge the host
+             * @enum {string}
+             */
+            state: "well" | "waiting" | "running" | "failed" | "blind" | "overdue";
+        };
         ImportComposeRequest: {
             /** @description what does not come along was seen, and may be lost */
             accept?: boolean;
@@ -4054,6 +4159,43 @@ export interface components {
         };
         InstanceUsageList: {
             items: components["schemas"]["InstanceUsage"][];
+            /** @description ask for the next page with it; absent on the last page */
+            next_cursor?: string;
+        };
+        Job: {
+            /**
+             * Format: int64
+             * @description of the last run that ended
+             */
+            duration_ms: number | null;
+            /**
+             * Format: int64
+             * @description how many runs have failed since one that did not
+             */
+            failures: number;
+            /** @description of a job that has work done on each host: how that ended */
+            hosts: components["schemas"]["HostWork"][];
+            /** Format: date-time */
+            last_ended_at: string | null;
+            last_error?: string;
+            /** Format: date-time */
+            last_started_at: string | null;
+            name: string;
+            /** Format: date-time */
+            next_at: string | null;
+            /** @description a run that was due did not come, or one does not end */
+            overdue: boolean;
+            running: boolean;
+            /** @description @every and a duration, or five cron fields in UTC */
+            schedule: string;
+            /**
+             * @description waiting: it has not run since the daemon began
+             * @enum {string}
+             */
+            state: "well" | "waiting" | "running" | "failed" | "overdue";
+        };
+        JobList: {
+            items: components["schemas"]["Job"][];
             /** @description ask for the next page with it; absent on the last page */
             next_cursor?: string;
         };
@@ -12397,6 +12539,166 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Instance"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "run-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description as it is listed */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Unauthorized */

@@ -1,9 +1,11 @@
 /** What a list on the screen is about; an event makes some of them out of date. */
 export type Topic =
   | 'archives'
+  | 'backups'
   | 'deploys'
   | 'hosts'
   | 'instances'
+  | 'jobs'
   | 'leftovers'
   | 'notifications'
   | 'plans'
@@ -21,11 +23,13 @@ export type Topic =
 
 const byFamily: Record<string, Topic[]> = {
   archive: ['archives', 'instances', 'stale'],
+  backup: ['backups'],
   channel: ['notifications'],
   cleanup: ['archives', 'instances', 'plans', 'stale'],
   deploy: ['deploys', 'instances', 'stale'],
   host: ['hosts', 'stale'],
   instance: ['instances', 'stale'],
+  job: ['jobs'],
   leftover: ['leftovers'],
   message: ['notifications'],
   policy: ['policies', 'settings', 'stale'],

@@ -1,3 +1,4 @@
+import Activity from '@lucide/svelte/icons/activity';
 import ArchiveX from '@lucide/svelte/icons/archive-x';
 import Bell from '@lucide/svelte/icons/bell';
 import Boxes from '@lucide/svelte/icons/boxes';
@@ -20,6 +21,7 @@ export const nav = [
   { path: '/hosts', label: words.hosts, icon: Server, keys: 'g h', wide: true },
   { path: '/registries', label: words.registries, icon: Package, keys: 'g i', wide: true },
   { path: '/notifications', label: words.notifications, icon: Bell, keys: 'g n', wide: true },
+  { path: '/operations', label: words.operations, icon: Activity, keys: 'g m', wide: true },
   { path: '/settings', label: words.settings, icon: Settings2, keys: 'g ,' },
 ];
 

@@ -80,6 +80,7 @@ export const titles = {
   hosts: 'Hosts',
   registries: 'Registries',
   notifications: 'Notifications',
+  operations: 'Operations',
   foreign: 'Foreign containers',
   routes: 'Routes',
   settings: 'Settings',
@@ -101,6 +102,7 @@ export const nav = {
   registries: 'Registries',
   routes: 'Routes',
   notifications: 'Notifications',
+  operations: 'Operations',
   settings: 'Settings',
 };
 

@@ -13,6 +13,7 @@ export function matches(e: Event, q: EventQuery, names: Names): boolean {
     named(q.stage, e.stage_id, names.stage(e.stage_id)) &&
     (!q.instance || q.instance === e.instance_id) &&
     (!q.host || q.host === e.host_id) &&
+    (!q.actor || q.actor === e.actor) &&
     (!q.text || e.message.toLowerCase().includes(q.text.toLowerCase())) &&
     (!q.from || e.time >= q.from) &&
     (!q.to || e.time < q.to)

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
+)
+
+func TestFound(t *testing.T) {
+	for _, tt := range []struct {
+		c        checkJSON
+		wrong    string
+		severity string
+		ok       bool
+	}{
+		{checkJSON{OK: true}, findError, findOK, true},
+		{checkJSON{OK: true, Detail: "well"}, findWarn, findOK, true},
+		{checkJSON{OK: true, Hint: "make one"}, findError, findInfo, true},
+		{checkJSON{Detail: "gone", Hint: "put it back"}, findError, findError, false},
+		{checkJSON{Detail: "gone"}, findWarn, findWarn, false},
+	} {
+		if got := found(tt.c, tt.wrong); got.Severity != tt.severity || got.OK != tt.ok || got.Hint != tt.c.Hint || got.Detail != tt.c.Detail {
+			t.Errorf("%+v: %+v", tt, got)
+		}
+	}
+}
+
+// TestDoctorSaysHowBadItIs: what is only to be done is not wrong, one failure warns, and three or an engine that is gone are errors.
+func TestDoctorSaysHowBadItIs(t *testing.T) {
+	b := newBed(t)
+	ctx := t.Context()
+	b.must(b.deps.Scheduler.Set(schedule.Job{Name: "broken", Spec: "@every 1h", Run: func(context.Context) error { return errors.New("no room") }}))
+	b.run("scheduler", b.deps.Scheduler.Run)
+	_, err := b.operator.Doctor(ctx)
+	wantProblem(t, err, http.StatusForbidden, client.CodeForbidden)
+	finding := func(name string) client.Finding {
+		t.Helper()
+		e, err := b.admin.Doctor(ctx)
+		b.must(err)
+		wrong := false
+		var it client.Finding
+		for _, f := range e.Findings {
+			wrong = wrong || !f.OK
+			if f.OK != (f.Severity == "ok" || f.Severity == "info") || f.OK && f.Severity == "info" != (f.Hint != "") {
+				t.Errorf("does not fit together: %+v", f)
+			}
+			if f.Name == name {
+				it = f
+			}
+		}
+		if e.Well == wrong {
+			t.Errorf("well is %t: %+v", e.Well, e.Findings)
+		}
+		return it
+	}
+	if f := finding("backup"); f.Severity != "info" || f.Hint == "" {
+		t.Errorf("without a backup: %+v", f)
+	}
+	if f := finding("job:broken"); f.Severity != "ok" {
+		t.Errorf("before its first run: %+v", f)
+	}
+	_, err = b.admin.MakeBackup(ctx)
+	b.must(err)
+	if f := finding("backup"); f.Severity != "ok" || f.Hint != "" {
+		t.Errorf("with a backup: %+v", f)
+	}
+	for failures, want := range []string{"warn", "warn", "error"} {
+		eventually(t, "the job begins", func() bool { return b.deps.Scheduler.Trigger("broken") })
+		eventually(t, "the job has ended", func() bool { s, _ := b.deps.Scheduler.Status("broken"); return !s.Running })
+		if f := finding("job:broken"); f.Severity != want || f.OK || f.Hint == "" {
+			t.Errorf("after %d failures: %+v", failures+1, f)
+		}
+	}
+	b.engine.Shutdown()
+	if f := finding("engine:local"); f.Severity != "error" || f.Hint == "" {
+		t.Errorf("without an engine: %+v", f)
+	}
+}
