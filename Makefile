@@ -25,6 +25,9 @@ demo: build ## run the main job by itself on a private engine, and say what it d
 test: ## run every test; installs what it needs, leaves nothing running
 	scripts/test
 
+fuzz: ## fuzz every target for FUZZTIME (10s), and show what fails and how to try it again
+	@scripts/fuzz
+
 test-engines: ## run the contract suite on Docker 26.1 and 29 as well (slow; installs them apart)
 	scripts/test-engines
 
@@ -60,6 +63,6 @@ soak: ## run the daemon under load and faults for SOAK (30m), and see that nothi
 	go test -tags bench,soak ./bench/ -run TestSoak -count=1 -v -timeout 0
 
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts, figures)
-	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help|Figures' -update
+	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help|Figures|WebhookSchema' -update
 
-.PHONY: help web web-check build run demo test test-engines check fmt pictures dist dist-check image bench soak golden
+.PHONY: help web web-check build run demo test fuzz test-engines check fmt pictures dist dist-check image bench soak golden

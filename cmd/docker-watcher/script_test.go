@@ -104,8 +104,9 @@ func positive(run func(ts *testscript.TestScript, w *world, args []string)) func
 
 func buildServer(t *testing.T) (string, error) {
 	binary := filepath.Join(t.TempDir(), "server")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/tiny-forge/docker-watcher/cmd/server").CombinedOutput()
-	if err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/tiny-forge/docker-watcher/cmd/server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the server: %w: %s", err, out)
 	}
 	return binary, nil

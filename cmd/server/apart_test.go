@@ -287,13 +287,7 @@ func lead(t *testing.T, c *client.Client, domain, target string) {
 // upgraded is the program of another version.
 func upgraded(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "server")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v10.0.0-test", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the daemon: %v\n%s", err, out)
-	}
-	return path
+	return program(t, "-ldflags", "-s -w -X main.version=v10.0.0-test")
 }
 
 func (a *apart) answers(host string) int {

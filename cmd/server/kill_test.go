@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -16,10 +15,7 @@ import (
 // The daemon is killed at each step of a cleanup and started again: every instance is then either
 // untouched or fully removed, with one event of its removal, and the rest can be cleaned up.
 func TestKilledDuringACleanup(t *testing.T) {
-	lethal := filepath.Join(t.TempDir(), "server")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "failpoint", "-o", lethal, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	lethal := program(t, "-tags", "failpoint")
 	points := []string{
 		"after-claim", "after-intent", "after-verify", "before-delete", "after-delete", "after-commit", "before-summary", "after-summary",
 	}

@@ -13,10 +13,7 @@ import (
 // The daemon is killed at each step of a change of its key and started again: it opens its store, has one key, and reads
 // what was sealed before; nobody has to know how far it came.
 func TestKilledWhileItsKeyIsChanged(t *testing.T) {
-	lethal := filepath.Join(t.TempDir(), "server")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "failpoint", "-o", lethal, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	lethal := program(t, "-tags", "failpoint")
 	for point, changed := range map[string]bool{
 		"keys-aside": false, "keys-both": false, "keys-resealed": false, "keys-committed": true, "keys-settled": true,
 	} {

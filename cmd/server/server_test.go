@@ -50,6 +50,18 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
+// program is the daemon, built with more flags than binary. All but what they change is built already.
+func program(t *testing.T, flags ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "server")
+	build := exec.CommandContext(t.Context(), "go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), ".")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the daemon: %v\n%s", err, out)
+	}
+	return path
+}
+
 // patience is how long anything may take before a test gives up.
 const patience = 30 * time.Second
 

@@ -162,8 +162,9 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "killtest")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "failpoint", "-o", path, ".").CombinedOutput()
-	if err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "failpoint", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the daemon is built by other tests, so that little is built again
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
 	}
 	return path

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,13 +62,44 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
+// build puts the daemon into a folder. It is made once for all tests, as make build does, for that takes seconds.
 func build(t *testing.T, dir string) string {
 	t.Helper()
+	made, err := daemon()
+	if err != nil {
+		t.Fatal(err)
+	}
 	binary := filepath.Join(dir, "server")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../../cmd/server").CombinedOutput(); err != nil {
-		t.Fatalf("build the daemon: %v\n%s", err, out)
+	if err := os.Link(made, binary); err != nil {
+		t.Fatal(err)
 	}
 	return binary
+}
+
+var daemon = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(shared, "server")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../../cmd/server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the daemon: %w: %s", err, out)
+	}
+	return binary, nil
+})
+
+// shared is a folder of all tests.
+var shared string
+
+func TestMain(m *testing.M) { os.Exit(inSharedFolder(m)) }
+
+func inSharedFolder(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "dwe2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	shared = dir
+	return m.Run()
 }
 
 var ready = regexp.MustCompile(`open (http://[^/\s]+)(\S*)`)
