@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -71,9 +72,9 @@ func wayBack(cfg config.Config) string {
 	}
 	former, file := store.Former(store.Options{URL: cfg.Store, DataDir: cfg.Data}), databaseFile(cfg)
 	if former == "" {
-		return "restore a backup that was made before it: server restore FILE --data " + quoted(cfg.Data)
+		return "restore a backup that was made before it: server restore FILE --data " + backup.Quoted(cfg.Data)
 	}
 	aside := filepath.Join(filepath.Dir(file), "newer")
 	return fmt.Sprintf("go back to what was there before it, without what has happened since: mkdir %s && mv %s* %s && cp -p %s %s",
-		quoted(aside), quoted(file), quoted(aside), quoted(filepath.Join(aside, filepath.Base(former))), quoted(file))
+		backup.Quoted(aside), backup.Quoted(file), backup.Quoted(aside), backup.Quoted(filepath.Join(aside, filepath.Base(former))), backup.Quoted(file))
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -81,6 +83,10 @@ func (s *server) makeBackup(ctx context.Context, _ *none) (*out[backupJSON], err
 	acting, cancel := s.beyondCaller(ctx, backupTimeout)
 	defer cancel()
 	b, err := s.d.Backups.Make(acting, backup.By{Actor: v.caller.Actor, Addr: v.addr})
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, newProblem(http.StatusServiceUnavailable, codeStore, "no backup could be made: "+err.Error()).
+			hint("see that " + s.d.Backups.Folder() + " has room and may be written by the daemon (--backup-dir)")
+	}
 	if err != nil {
 		return nil, err
 	}

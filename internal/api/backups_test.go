@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +37,22 @@ func TestBackups(t *testing.T) {
 	b.must(b.admin.DeleteBackup(ctx, made.Name))
 	if all, err = b.admin.Backups(ctx); err != nil || len(all) != 0 {
 		t.Errorf("after its removal: %+v, %v", all, err)
+	}
+}
+
+// TestABackupThatCannotBeWrittenSaysWhy: whoever asks is an admin, and the doctor sends them here for the reason.
+func TestABackupThatCannotBeWrittenSaysWhy(t *testing.T) {
+	b := newBed(t)
+	file := filepath.Join(t.TempDir(), "file")
+	b.must(os.WriteFile(file, nil, 0o600))
+	b.deps.Backups = backup.New(b.db, backup.Options{Folder: filepath.Join(file, "backups"), Data: t.TempDir(), Keep: 3}, b.deps.Log)
+	_, err := (&server{d: b.deps, log: b.deps.Log}).makeBackup(t.Context(), nil)
+	p, ok := errors.AsType[*Problem](err)
+	if !ok || p.Status != http.StatusServiceUnavailable || p.Code != codeStore {
+		t.Fatal(err)
+	}
+	if !strings.Contains(p.Detail, "not a directory") || !strings.Contains(p.Hint, "--backup-dir") {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -55,7 +55,8 @@ func (m *metrics) served(r *http.Request, status int, took time.Duration) {
 }
 
 // showMetrics answers in Prometheus' text format. It needs a viewer like every
-// other reading: a token for the scraper is quickly made.
+// other reading: a token for the scraper is quickly made. Where the store does not answer in time, what is known without it is
+// told: that is when it is looked for. What is missing then is counted in promhttp_metric_handler_errors_total.
 func (s *server) showMetrics(context.Context, *none) (*streamOut, error) {
 	return &streamOut{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
@@ -63,7 +64,9 @@ func (s *server) showMetrics(context.Context, *none) (*streamOut, error) {
 		defer cancel()
 		now := prometheus.NewRegistry()
 		now.MustRegister(scrape(func(ch chan<- prometheus.Metric) { s.metrics.figures.collect(ctx, ch) }))
-		promhttp.HandlerFor(prometheus.Gatherers{s.metrics.registry, now}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+		promhttp.HandlerFor(prometheus.Gatherers{s.metrics.registry, now}, promhttp.HandlerOpts{
+			ErrorHandling: promhttp.ContinueOnError, Registry: s.metrics.registry,
+		}).ServeHTTP(w, r)
 	}}, nil
 }
 

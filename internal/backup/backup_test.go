@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -350,5 +351,33 @@ func TestDue(t *testing.T) {
 	}
 	if got := newBed(t, 0).Due([]Backup{made}); !got.IsZero() {
 		t.Errorf("none is made by itself, and yet it is due at %s", got)
+	}
+}
+
+// TestSurplus: what is made by hand one after the other takes the place of each other, not of what was made by itself.
+func TestSurplus(t *testing.T) {
+	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		ages []time.Duration // newest first
+		keep int
+		gone []int
+	}{
+		"none is too many":               {[]time.Duration{0, 24 * time.Hour}, 2, nil},
+		"the oldest goes":                {[]time.Duration{0, 24 * time.Hour, 48 * time.Hour}, 2, []int{2}},
+		"by hand, before the oldest":     {[]time.Duration{0, time.Second, 24 * time.Hour, 48 * time.Hour}, 3, []int{1}},
+		"two by hand":                    {[]time.Duration{0, time.Second, 2 * time.Second, 24 * time.Hour}, 2, []int{2, 1}},
+		"the newest stays":               {[]time.Duration{0, time.Second}, 1, []int{1}},
+		"one is kept whatever was asked": {[]time.Duration{0, time.Second}, 0, []int{1}},
+	} {
+		var all, want []Backup
+		for _, age := range tt.ages {
+			all = append(all, Backup{At: noon.Add(-age)})
+		}
+		for _, i := range tt.gone {
+			want = append(want, all[i])
+		}
+		if got := surplus(all, tt.keep, 24*time.Hour); !slices.Equal(got, want) {
+			t.Errorf("%s: %v go, want %v", name, got, want)
+		}
 	}
 }
