@@ -106,6 +106,7 @@ test('an instance tells when somebody came to it, and is no less stale for it', 
   await details.getByText('Last alive', { exact: true }).waitFor();
   await details.getByText('Last request', { exact: true }).waitFor();
   await details.getByText(/: 1 request in all$/).waitFor();
+  await details.getByText('old.example.com', { exact: true }).waitFor();
   await clean('stale-requests');
   await button('Close', details).click();
   await details.waitFor({ state: 'detached' });

@@ -87,6 +87,7 @@ export const details = {
     since: 'Stale since',
     threshold: 'Threshold',
     policy: 'Policy',
+    domains: 'Domains',
     exit: 'Exit code',
     bytes: 'Writable layer',
     mounts: 'Volumes and binds',
