@@ -40,6 +40,8 @@ type RouteFields struct {
 	ConnectTimeout  *string                   `json:"connect_timeout,omitempty" maxLength:"20" doc:"100ms to 1m, default 5s"`
 	ResponseTimeout *string                   `json:"response_timeout,omitempty" maxLength:"20" doc:"until the head of the answer: 100ms to 1h, default 1m"`
 	MaxBodyBytes    *int64                    `json:"max_body_bytes,omitempty" minimum:"0" doc:"0: any"`
+	TargetCA        *string                   `json:"target_ca,omitempty" maxLength:"65536" doc:"PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system"`
+	TargetTLSVerify *bool                     `json:"target_tls_verify,omitempty" doc:"default true; false: whatever certificate a target has is taken, so that who stands between can be the target"`
 	HealthCheck     optional[healthCheckJSON] `json:"health_check,omitzero" doc:"null: none"`
 	Maintenance     *bool                     `json:"maintenance,omitempty" doc:"a page says that it is being worked on"`
 	MaintenanceNote *string                   `json:"maintenance_note,omitempty" maxLength:"500"`
@@ -127,6 +129,10 @@ func (f RouteFields) applyOptions(o *proxy.Options, wrong *[]ProblemField) {
 	setIf(&o.AllowIPs, f.AllowIPs)
 	setIf(&o.DenyIPs, f.DenyIPs)
 	setIf(&o.MaxBodyBytes, f.MaxBodyBytes)
+	setIf(&o.TargetCA, f.TargetCA)
+	if f.TargetTLSVerify != nil {
+		o.TargetUnverified = !*f.TargetTLSVerify
+	}
 	setIf(&o.Maintenance, f.Maintenance)
 	setIf(&o.MaintenanceNote, f.MaintenanceNote)
 	setHeaders("request_headers", &o.RequestHeaders, f.RequestHeaders, wrong)
@@ -289,7 +295,7 @@ type updateProxyIn struct {
 
 func (s *server) updateProxy(ctx context.Context, in *updateProxyIn) (*versioned[routeJSON], error) {
 	if in.Body.Targets == nil && in.Body.onlySwitches() {
-		return s.switchRoute(ctx, in.ID, true, *in.Body.Enabled, in.Match)
+		return s.switchRoute(ctx, &Seen{in.ByID, in.Match}, true, *in.Body.Enabled)
 	}
 	return s.changeRoute(ctx, in.ID, true, in.Match, in.Body.RouteFields, func(r *store.Route) error {
 		setIf(&r.Targets, in.Body.Targets)
@@ -309,7 +315,7 @@ type updateRouteIn struct {
 
 func (s *server) updateRoute(ctx context.Context, in *updateRouteIn) (*versioned[routeJSON], error) {
 	if in.Body.InstanceID == nil && in.Body.Port == nil && in.Body.onlySwitches() {
-		return s.switchRoute(ctx, in.ID, false, *in.Body.Enabled, in.Match)
+		return s.switchRoute(ctx, &Seen{in.ByID, in.Match}, false, *in.Body.Enabled)
 	}
 	return s.changeRoute(ctx, in.ID, false, in.Match, in.Body.RouteFields, func(r *store.Route) error {
 		setIf(&r.Port, in.Body.Port)
@@ -342,20 +348,20 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 	return s.saveRoute(ctx, r, false, routeEvent(ctx, r, "updated", changedRoute(v.Route, r)))
 }
 
-func (s *server) enableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, true, true, Match{})
+func (s *server) enableProxy(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, true, true)
 }
 
-func (s *server) disableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, true, false, Match{})
+func (s *server) disableProxy(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, true, false)
 }
 
-func (s *server) enableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, false, true, Match{})
+func (s *server) enableRoute(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, false, true)
 }
 
-func (s *server) disableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, false, false, Match{})
+func (s *server) disableRoute(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, false, false)
 }
 
 // onlySwitches tells that a change says nothing but whether it is to be served.
@@ -363,12 +369,12 @@ func (f RouteFields) onlySwitches() bool {
 	return f.Enabled != nil && f == RouteFields{Enabled: f.Enabled}
 }
 
-func (s *server) switchRoute(ctx context.Context, id string, standalone, on bool, seen Match) (*versioned[routeJSON], error) {
-	v, err := s.findRoute(ctx, id, standalone)
+func (s *server) switchRoute(ctx context.Context, in *Seen, standalone, on bool) (*versioned[routeJSON], error) {
+	v, err := s.findRoute(ctx, in.ID, standalone)
 	if err != nil {
 		return nil, err
 	}
-	if err := seen.check(v.Revision); err != nil {
+	if err := in.check(v.Revision); err != nil {
 		return nil, err
 	}
 	if v.Enabled == on {
@@ -467,16 +473,16 @@ func (s *server) serveRoutes(ctx context.Context) error {
 	return s.d.Routes.Router.Apply(context.WithoutCancel(ctx))
 }
 
-func (s *server) deleteProxy(ctx context.Context, in *ByID) (*none, error) {
-	return s.removeRoute(ctx, in.ID, true)
+func (s *server) deleteProxy(ctx context.Context, in *Seen) (*none, error) {
+	return s.removeRoute(ctx, in, true)
 }
 
-func (s *server) deleteRoute(ctx context.Context, in *ByID) (*none, error) {
-	return s.removeRoute(ctx, in.ID, false)
+func (s *server) deleteRoute(ctx context.Context, in *Seen) (*none, error) {
+	return s.removeRoute(ctx, in, false)
 }
 
-func (s *server) removeRoute(ctx context.Context, id string, standalone bool) (*none, error) {
-	v, err := s.findRoute(ctx, id, standalone)
+func (s *server) removeRoute(ctx context.Context, in *Seen, standalone bool) (*none, error) {
+	v, err := s.findRoute(ctx, in.ID, standalone)
 	if err != nil {
 		return nil, err
 	}
@@ -484,6 +490,12 @@ func (s *server) removeRoute(ctx context.Context, id string, standalone bool) (*
 		del := tx.DeleteRoute
 		if standalone {
 			del = tx.DeleteProxy
+		}
+		if v, err = tx.Route(ctx, v.ID); err != nil {
+			return err
+		}
+		if err := in.check(v.Revision); err != nil {
+			return err
 		}
 		if err := del(ctx, v.ID); err != nil {
 			return err

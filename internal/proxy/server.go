@@ -78,7 +78,7 @@ func NewServer(o ServerOptions) *Server {
 		retired: map[*upstream]struct{}{}, waitings: map[*waiting]struct{}{}, tallies: map[tallyKey]*tally{}, changed: make(chan struct{}),
 	}
 	s.via = []string{"1.1 " + s.name}
-	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
+	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[manner]*http.Transport{}}
 	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
 	return s
 }
@@ -252,7 +252,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		v := &visit{Context: r.Context(), e: e, prefix: prefix}
-		v.client, v.trusted, v.secure = origin(r, c.table.Trusted)
+		v.client, v.trusted, v.secure = Origin(r, c.table.Trusted)
 		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
 			e.begin(now)
 			s.answerAlone(w, r, v)
@@ -323,9 +323,7 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 		forbidPage.write(w, r)
 	case o.RedirectHTTPS && !v.secure:
 		http.Redirect(w, r, secureURL(r, s.portFor(r, v)), http.StatusPermanentRedirect)
-	case len(o.BasicAuth) > 0 && !s.logins.admit(r, o.BasicAuth):
-		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
-		loginPage.write(w, r)
+	case len(o.BasicAuth) > 0 && !s.letsIn(w, r, v):
 	case o.Maintenance:
 		maintenancePage(o.MaintenanceNote).write(w, r)
 	case o.RedirectTo != "":
@@ -343,6 +341,20 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 		return false
 	}
 	return true
+}
+
+// letsIn tells whether a client may come to a site that asks for a password, and answers it if not.
+func (s *Server) letsIn(w http.ResponseWriter, r *http.Request, v *visit) bool {
+	switch err := s.logins.admit(r, v.client, &v.e.rule); {
+	case err == nil:
+		return true
+	case errors.Is(err, errWrong):
+		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
+		loginPage.write(w, r)
+	default:
+		crowdedPage.write(w, r) // nobody reads it who has left
+	}
+	return false
 }
 
 // portFor is the port to which a client is sent that shall come over TLS; 0: the usual one. One that came by a port of its own making
