@@ -42,7 +42,7 @@ func TestDocsNameCommandsThatThereAre(t *testing.T) {
 				t.Errorf("%s: `docker-watcher %s` is no whole command", page, m[1])
 			}
 			command.InitDefaultHelpFlag()
-			for _, word := range strings.Fields(line) {
+			for word := range strings.FieldsSeq(line) {
 				name, isFlag := strings.CutPrefix(word, "--")
 				if !isFlag {
 					continue

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -141,7 +142,9 @@ func pageBehind(t *testing.T, d *daemon, browser *http.Client) {
 		t.Errorf("an event is held back for %s", waited)
 	}
 	cancel()
-	_ = <-ended // it was cancelled
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the stream ends by %v", err)
+	}
 }
 
 func TestExampleOfNginx(t *testing.T) {
@@ -182,9 +185,8 @@ func TestExampleOfCaddy(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended by itself
-		_ = <-ended            // it was killed
-		if t.Failed() {
-			t.Log(log.String())
+		if err := <-ended; err == nil || t.Failed() {
+			t.Log(err, log.String())
 		}
 	})
 	listens(t, addr, ended, why)
