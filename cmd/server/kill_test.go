@@ -100,10 +100,13 @@ func deployAndStop(t *testing.T, c *client.Client, stageID string) client.Instan
 	if deploy.State != "done" {
 		t.Fatalf("deploy: %+v", deploy)
 	}
-	inst, err := c.StopInstance(t.Context(), deploy.InstanceID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var inst client.Instance
+	eventually(t, "it can be stopped", func() bool { // a moment after the end of a deploy something may still be at it
+		if inst, err = c.StopInstance(t.Context(), deploy.InstanceID); err != nil && !client.HasCode(err, client.CodeBusy) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	return inst
 }
 
