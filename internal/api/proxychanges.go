@@ -237,8 +237,7 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 		return nil, err
 	}
 	if v := visitOf(ctx); !roleIn(ctx, stage.ProjectID).Covers(operator) {
-		s.tellForbidden(v, operator, "")
-		return nil, forbidden(v, operator)
+		return nil, s.forbidden(v, "create-route", operator, "")
 	}
 	inst, err := s.servingOf(ctx, stage, in.Body.InstanceID)
 	if err != nil {

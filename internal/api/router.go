@@ -42,6 +42,7 @@ const PollJob = "registry-poll"
 type Deps struct {
 	DB        *store.DB
 	Bus       *events.Bus
+	Refusals  *Refusals
 	Fleet     *docker.Fleet
 	Hosts     *hosts.Keeper
 	Scanner   *stale.Scanner
