@@ -56,6 +56,7 @@ func actorOf(ctx context.Context) string { return visitOf(ctx).caller.Actor }
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	v := newVisit(r)
+	tracked(w).operation = ctx.Operation().OperationID
 	defer func() { tracked(w).visit = v }()
 	if isHook(r.URL.Path) {
 		next(huma.WithValue(ctx, visitKey{}, v)) // whoever it is, there only a secret of its own counts

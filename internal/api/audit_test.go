@@ -125,7 +125,7 @@ func TestEveryCallThatChangesSomethingIsAnEvent(t *testing.T) {
 	ops := mutating(t)
 	for _, o := range ops {
 		row, known := a.calls[o.ID]
-		if !known || (row.kind == "") == (row.none == "") {
+		if !known || (row.kind == "") == (row.none == "") || onlyLooks(o.ID) != (row.none != "") {
 			t.Errorf("%s has no row that says which event it leaves, or why none", o.ID)
 			continue
 		}
@@ -191,7 +191,7 @@ func TestEveryRefusedCallIsAnEvent(t *testing.T) {
 	asks := map[int]int{}
 	for _, o := range mutating(t) {
 		wrong := replaceID(o.path, "no-such-id")
-		if o.Role != "anyone" {
+		if o.Role != "anyone" && !onlyLooks(o.ID) {
 			a.wantRefused(o, a.nobody, wrong, `{"no_such_key":1}`, stranger, kindRefused, asks)
 		}
 		switch store.Role(o.Role) {
@@ -199,7 +199,7 @@ func TestEveryRefusedCallIsAnEvent(t *testing.T) {
 			a.wantRefused(o, a.viewer, wrong, `{"no_such_key":1}`, "token:viewer", kindForbidden, asks)
 		case viewer, anyone:
 		}
-		if acceptsAnything[o.ID] {
+		if acceptsAnything[o.ID] || onlyLooks(o.ID) {
 			continue
 		}
 		who, actor := a.admin, "token:admin"

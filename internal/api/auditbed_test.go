@@ -1,6 +1,9 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -32,8 +35,10 @@ type auditBed struct {
 	*frontBed
 	n     int
 	inbox *inbox
-	calls map[string]audited
-	last  int64 // the newest event before a call
+
+	somebody store.User
+	calls    map[string]audited
+	last     int64 // the newest event before a call
 }
 
 func (a *auditBed) name() string {
@@ -86,18 +91,54 @@ func (a *auditBed) user() string {
 	return a.made(post, "/api/users", `{"name":"`+a.name()+`","role":"viewer"}`, "id")
 }
 
-// someone is a user who is signed in.
-func (a *auditBed) someone() *client.Client { return a.person(a.name(), "viewer") }
+// someone is a user who is signed in, with the password of root: to hash one for each would take most of the test's time.
+func (a *auditBed) someone() *client.Client {
+	a.t.Helper()
+	root, err := a.db.UserByName(a.t.Context(), "root")
+	a.must(err)
+	u := store.User{ID: store.NewID(), Name: a.name(), Role: viewer, PasswordHash: root.PasswordHash, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+	a.update(func(tx *store.Tx) error { return tx.InsertUser(a.t.Context(), u) })
+	a.somebody = u
+	return a.signedIn()
+}
 
-// enrolled is a user with a second factor, its secret, and when a code of it is good that was not used.
-func (a *auditBed) enrolled() (who *client.Client, recovery []string) {
+// signedIn is another session of whom someone made last.
+func (a *auditBed) signedIn() *client.Client {
+	a.t.Helper()
+	credential := "session-" + store.NewID()
+	hash := sha256.Sum256([]byte(credential))
+	a.update(func(tx *store.Tx) error {
+		return tx.InsertSession(a.t.Context(), store.Session{
+			ID: store.NewID(), UserID: a.somebody.ID, TokenHash: hex.EncodeToString(hash[:]), Addr: "203.0.113.7",
+			CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour), SeenAt: time.Now(),
+		})
+	})
+	return a.nobody.As(credential)
+}
+
+// offered is a user who began to set up a second factor of this secret.
+func (a *auditBed) offered() (who *client.Client, secret string) {
 	a.t.Helper()
 	who = a.someone()
-	offer, err := who.OfferSecondFactor(a.t.Context(), longPassword)
-	a.must(err)
-	recovery, err = who.ConfirmSecondFactor(a.t.Context(), codeNow(a.t, offer.Secret))
-	a.must(err)
-	return who, recovery
+	key := []byte("a key of 20 letters.")
+	a.update(func(tx *store.Tx) error { return tx.OfferFactor(a.t.Context(), a.somebody.ID, key) })
+	return who, base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(key)
+}
+
+const recoveryCode = "aaaabbbbccccdddd"
+
+// enrolled is a user with a second factor and one recovery code.
+func (a *auditBed) enrolled() *client.Client {
+	a.t.Helper()
+	who, _ := a.offered()
+	hash := sha256.Sum256([]byte(recoveryCode))
+	a.update(func(tx *store.Tx) error {
+		if err := tx.ConfirmFactor(a.t.Context(), a.somebody.ID, 1, time.Now()); err != nil {
+			return err
+		}
+		return tx.SetRecoveryCodes(a.t.Context(), a.somebody.ID, []string{hex.EncodeToString(hash[:])})
+	})
+	return who
 }
 
 // instance is one with its container.

@@ -59,24 +59,18 @@ func auditTable() map[string]audited {
 		return asked{who: a.someone(), body: `{"current_password":"` + longPassword + `"}`}
 	}})
 	add("confirm-second-factor", audited{kind: "user.second_factor_on", ask: func(a *auditBed) asked {
-		who := a.someone()
-		offer, err := who.OfferSecondFactor(a.t.Context(), longPassword)
-		a.must(err)
-		return asked{who: who, body: `{"code":"` + codeNow(a.t, offer.Secret) + `"}`}
+		who, secret := a.offered()
+		return asked{who: who, body: `{"code":"` + codeNow(a.t, secret) + `"}`}
 	}})
 	add("make-recovery-codes", audited{kind: "user.recovery_codes_made", ask: func(a *auditBed) asked {
-		who, codes := a.enrolled()
-		return asked{who: who, body: `{"code":"` + codes[0] + `"}`}
+		return asked{who: a.enrolled(), body: `{"code":"` + recoveryCode + `"}`}
 	}})
 	add("remove-second-factor", audited{kind: "user.second_factor_off", ask: func(a *auditBed) asked {
-		who, codes := a.enrolled()
-		return asked{who: who, body: `{"code":"` + codes[0] + `"}`}
+		return asked{who: a.enrolled(), body: `{"code":"` + recoveryCode + `"}`}
 	}})
 	add("reset-second-factor", audited{kind: "user.second_factor_off", ask: func(a *auditBed) asked {
-		who, _ := a.enrolled()
-		me, err := who.Me(a.t.Context())
-		a.must(err)
-		return one(me.Name)
+		a.enrolled()
+		return one(a.somebody.Name)
 	}})
 	add("end-my-session", audited{kind: "session.ended", ask: func(a *auditBed) asked {
 		who := a.someone()
@@ -86,17 +80,17 @@ func auditTable() map[string]audited {
 	}})
 	add("end-my-other-sessions", audited{kind: "session.ended", ask: func(a *auditBed) asked {
 		who := a.someone()
-		a.entered(fmt.Sprintf("thing-%d", a.n), longPassword)
+		a.signedIn()
 		return asked{who: who}
 	}})
 	add("end-user-sessions", audited{kind: "session.ended", ask: func(a *auditBed) asked {
 		a.someone()
-		return one(fmt.Sprintf("thing-%d", a.n))
+		return one(a.somebody.Name)
 	}})
 	add("end-user-session", audited{kind: "session.ended", ask: func(a *auditBed) asked {
 		open, err := a.someone().MySessions(a.t.Context())
 		a.must(err)
-		return asked{at: []string{fmt.Sprintf("thing-%d", a.n), open[0].ID}}
+		return asked{at: []string{a.somebody.Name, open[0].ID}}
 	}})
 	const provider = `{"enabled":true,"issuer":"https://id.example","client_id":"us","client_secret":"` + canary + `","external_url":"https://watcher.example"}`
 	add("put-identity-provider", audited{kind: "settings.identity_provider", diff: []string{"label", "client_secret"}, ask: func(a *auditBed) asked {

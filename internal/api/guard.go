@@ -208,9 +208,10 @@ func (s *server) recovered(w *trackedWriter, r *http.Request, cause any) {
 // trackedWriter knows whether an answer was begun, with which status, and of a refusal whose and why.
 type trackedWriter struct {
 	http.ResponseWriter
-	status  int
-	visit   visit    // zero until it is known who asks
-	problem *Problem // that was answered
+	status    int
+	operation string   // empty: the request did not come to a route
+	visit     visit    // zero until it is known who asks
+	problem   *Problem // that was answered
 }
 
 // tracked is the writer of a request that passed the guard; of a test that did not it is one that nobody looks at.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -125,9 +126,7 @@ func (l *refusals) again(now time.Time) store.Event {
 	e.Time = now
 	e.Message = fmt.Sprintf("%s (%d times more)", e.Message, l.more)
 	e.Data = map[string]any{"count": l.more}
-	for name, value := range l.first.Data {
-		e.Data[name] = value
-	}
+	maps.Copy(e.Data, l.first.Data)
 	return e
 }
 
@@ -136,19 +135,32 @@ func (s *server) noteRefusal(mux *http.ServeMux, w *trackedWriter, r *http.Reque
 	if w.status < http.StatusBadRequest || !mutates(r.Method) || w.problem != nil && w.problem.told {
 		return
 	}
-	_, pattern := mux.Handler(r)
-	if pattern == "" || !isAPI(r.URL.Path) {
-		return // no call of ours: there is nothing that it could have changed
+	operation := w.operation
+	if operation == "" {
+		_, pattern := mux.Handler(r)
+		operation = s.operationAt(pattern)
+	}
+	if operation == "" || onlyLooks(operation) {
+		return // there is nothing that it could have changed
 	}
 	v := w.visit
 	if v.method == "" {
 		v = newVisit(r) // refused before anybody asked who it is
 	}
-	s.d.Refusals.note(refusalOf(pattern, v, w.status), refusedEvent(s.operationAt(pattern), v, w.status, w.problem))
+	s.d.Refusals.note(refusalOf(operation, v, w.status), refusedEvent(operation, v, w.status, w.problem))
 }
 
 func mutates(method string) bool {
 	return method == post || method == put || method == patch || method == remove
+}
+
+// onlyLooks tells the operations that are sent as a change is and change nothing. The page asks some of them while somebody types.
+func onlyLooks(operation string) bool {
+	switch operation {
+	case "try-rule", "try-new-rule", "try-policy", "try-proxy", "test-proxy", "test-route", "test-identity-provider", "preview-message":
+		return true
+	}
+	return false
 }
 
 func refusalOf(what string, v visit, status int) refusalKey {
@@ -173,14 +185,14 @@ func networkOf(addr string) string {
 	return ip.String()
 }
 
-// operationAt is the id of the operation that a pattern of the mux leads to.
+// operationAt is the id of the operation that a pattern of the mux leads to; empty: none.
 func (s *server) operationAt(pattern string) string {
 	for _, r := range s.routes() {
 		if r.method+" "+r.path == pattern {
 			return r.id
 		}
 	}
-	return pattern
+	return ""
 }
 
 const (
