@@ -34,8 +34,13 @@ func TestEventsSayFromWhereSomebodyAsked(t *testing.T) {
 			got = append(got, e.Data)
 		}
 		want := []map[string]any{
-			{"n": "1", "addr": "203.0.113.7"}, {"addr": "203.0.113.7"}, {"addr": "192.0.2.1"}, nil, nil, {"n": "1"},
-			{"left_out_bytes": float64(133_369), "addr": "203.0.113.7"}, nil,
+			{"n": "1", "addr": "203.0.113.7"},
+			{"addr": "203.0.113.7"},
+			{"addr": "192.0.2.1"},
+			nil, nil,
+			{"n": "1"},
+			{"left_out_bytes": float64(133_369), "addr": "203.0.113.7"},
+			nil,
 		}
 		delete(got[6], "left_out_bytes")
 		delete(want[6], "left_out_bytes")
