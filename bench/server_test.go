@@ -40,7 +40,7 @@ func serve(t *testing.T, db *store.DB) *service {
 	stopping := make(chan struct{})
 	signIn := auth.New(db, quiet)
 	s.handler = api.New(api.Deps{
-		DB: db, Bus: s.bus, Fleet: fleet, Scanner: stale.NewScanner(db, fleet, quiet), Cleaner: stale.NewCleaner(db, fleet, quiet),
+		DB: db, Bus: s.bus, Refusals: api.NewRefusals(s.bus), Fleet: fleet, Scanner: stale.NewScanner(db, fleet, quiet), Cleaner: stale.NewCleaner(db, fleet, quiet),
 		Deployer: deploy.New(db, fleet, s.bus, quiet), Auth: signIn, Scheduler: schedule.New(quiet), Stopping: stopping, Version: "bench", Log: quiet,
 	})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -140,8 +140,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	}
 
 	stopping, cut := make(chan struct{}), make(chan struct{})
+	refusals := api.NewRefusals(bus)
 	handler := api.New(api.Deps{
-		DB: db, Bus: bus, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
+		DB: db, Bus: bus, Refusals: refusals, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
 		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, SSO: sso.NewFlows(), Scheduler: jobs, HostWorks: watch.hostWorks, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
 		Notifier:          notifier,
 		Routes:            front.routes(cfg, policy),
@@ -159,7 +160,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	group, running := errgroup.WithContext(ctx)
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
-		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking, db.WatchDamage,
+		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking, db.WatchDamage, refusals.Run,
 	}, front.parts()...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })

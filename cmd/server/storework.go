@@ -42,7 +42,8 @@ func restoreFrom(file string) work {
 		if err := checkFolder(cfg.Data); err != nil {
 			return err
 		}
-		r, err := backup.Restore(ctx, file, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, time.Now())
+		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}
+		r, err := backup.Restore(ctx, file, to, time.Now())
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", file, err)
 		}
@@ -51,7 +52,9 @@ func restoreFrom(file string) work {
 			tell(stdout, "what was there before is in %s; remove it when all is well\n", r.Aside)
 		}
 		tell(stdout, "start the daemon: it looks at every host anew before it judges anything\n")
-		return nil
+		at := r.Manifest.At.Format(time.RFC3339)
+		return tellByHost(ctx, to, "store.restored", "the command line of the host put back the backup of "+at+": what happened since is not in this log",
+			map[string]any{"backup": filepath.Base(file), "made_at": at, "version": r.Manifest.Version})
 	}
 }
 
@@ -67,7 +70,8 @@ func moveStore(to string) work {
 		}
 		defer func() { err = errors.Join(err, from.Close()) }()
 		rows := 0
-		err = from.CopyTo(ctx, store.Options{URL: to, DataDir: cfg.Data, Log: log}, func(table string, n int) {
+		target := store.Options{URL: to, DataDir: cfg.Data, Log: log}
+		err = from.CopyTo(ctx, target, func(table string, n int) {
 			rows += n
 			tell(stdout, "%-20s %d\n", table, n)
 		})
@@ -75,6 +79,6 @@ func moveStore(to string) work {
 			return fmt.Errorf("move the store: %w", err)
 		}
 		tell(stdout, "%d rows were copied and compared; the former store is as it was\nnext: start the daemon with the same --data and --store %s\n", rows, config.Redacted(to))
-		return nil
+		return tellByHost(ctx, target, "store.moved", "the command line of the host moved the store here", map[string]any{"rows": rows, "from": config.Redacted(cfg.Store)})
 	}
 }

@@ -34,6 +34,7 @@ func TestMoveAndRestore(t *testing.T) {
 	if _, err := d.client(credential).Project(t.Context(), "shop"); err != nil {
 		t.Errorf("on the server: %v", err)
 	}
+	wantHostEvent(t, d.client(credential), "store.moved")
 	made, err := d.client(credential).MakeBackup(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -57,9 +58,32 @@ func TestMoveAndRestore(t *testing.T) {
 	if _, err := d.client(credential).Project(t.Context(), "shop"); err != nil {
 		t.Errorf("restored: %v", err)
 	}
+	wantHostEvent(t, d.client(credential), "store.restored")
 	for _, args := range [][]string{{"store"}, {"store", "move"}, {"restore"}, {"dance"}, {"health", "now"}} {
 		if code, _, stderr := refuse(t, args...); code != 2 || !strings.Contains(stderr, "no command") {
 			t.Errorf("%v: %d, %s", args, code, stderr)
 		}
+	}
+}
+
+// wantHostEvent wants one event of what the command line of the host did, and by whose account.
+func wantHostEvent(t *testing.T, c *client.Client, kind string) {
+	t.Helper()
+	l, err := c.Events(t.Context(), client.EventFilter{Actor: "host"}, client.Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, e := range l.Items {
+		if e.Kind != kind {
+			continue
+		}
+		found++
+		if name, _ := e.Data["os_user"].(string); name == "" || e.Severity != "warn" {
+			t.Errorf("told %+v", e)
+		}
+	}
+	if found != 1 {
+		t.Errorf("%s is there %d times: %+v", kind, found, l.Items)
 	}
 }

@@ -100,7 +100,7 @@ func (r reset) run(ctx context.Context, stdin io.Reader, stdout io.Writer) (err 
 		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	user, code, err := auth.New(db, log).ResetByHost(ctx, r.name, password, r.dropFactor)
+	user, code, err := auth.New(db, log).ResetByHost(ctx, r.name, auth.Reset{Password: password, DropFactor: r.dropFactor, Account: account()})
 	if err != nil {
 		return err
 	}

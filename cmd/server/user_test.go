@@ -64,7 +64,7 @@ func TestResetOnTheHost(t *testing.T) {
 				t.Fatal(err)
 			}
 			events, err := d.client(credential).Events(t.Context(), client.EventFilter{Severities: []string{"warn"}}, client.Page{})
-			if err != nil || len(events.Items) == 0 || events.Items[0].Kind != "user.reset" || events.Items[0].Actor != "host" {
+			if err != nil || len(events.Items) == 0 || events.Items[0].Kind != "user.reset" || events.Items[0].Actor != "host" || events.Items[0].Data["os_user"] == "" || events.Items[0].Data["os_user"] == nil {
 				t.Errorf("events: %+v, %v", events, err)
 			}
 			if code := d.end(syscall.SIGTERM); code != 0 {

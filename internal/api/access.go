@@ -55,6 +55,8 @@ func actorOf(ctx context.Context) string { return visitOf(ctx).caller.Actor }
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	v := newVisit(r, s.peers.trusted(r))
+	tracked(w).operation = ctx.Operation().OperationID
+	defer func() { tracked(w).visit = v }()
 	if isHook(r.URL.Path) {
 		next(huma.WithValue(ctx, visitKey{}, v)) // whoever it is, there only a secret of its own counts
 		return
@@ -84,7 +86,17 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 			return
 		}
 	}
-	next(huma.WithValue(ctx, visitKey{}, v))
+	tracked(w).visit = v // also for who panics
+	next(huma.WithContext(ctx, v.within(ctx.Context())))
+}
+
+// within is a context in which it is known who asks, and from where.
+func (v visit) within(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, visitKey{}, v)
+	if !v.known {
+		return ctx
+	}
+	return store.AskedFrom(ctx, v.caller.Actor, v.addr)
 }
 
 // errNobody: the request brings nothing that could say who makes it.
@@ -122,13 +134,11 @@ func unauthenticated(err error) *Problem {
 	return newProblem(http.StatusUnauthorized, codeUnauthenticated, detail).with("Www-Authenticate", `Bearer realm="docker-watcher"`)
 }
 
-func forbidden(v visit, need store.Role) *Problem {
-	return newProblem(http.StatusForbidden, codeForbidden,
+// forbidden refuses what needs a higher role, and makes the event of it: who, from where and what. Why says what needs it, where that is not the route.
+func (s *server) forbidden(v visit, operation string, need store.Role, why string) *Problem {
+	p := newProblem(http.StatusForbidden, codeForbidden,
 		"this needs the role "+string(need)+"; "+v.caller.Name+" has the role "+roleText(v.caller.Role))
-}
-
-// tellForbidden makes the event of a refusal: who, from where and what.
-func (s *server) tellForbidden(v visit, need store.Role, why string) {
+	p.told = true
 	message := v.caller.Name + " was refused " + v.method + " " + v.path + ": it needs the role " + string(need)
 	data := map[string]any{
 		"method": v.method, "path": v.path, "addr": v.addr, "role": roleText(v.caller.Role), "need": string(need),
@@ -136,11 +146,13 @@ func (s *server) tellForbidden(v visit, need store.Role, why string) {
 	if why != "" {
 		message += " (" + why + ")"
 		data["why"] = why
+		p.Detail += ": " + why
 	}
-	s.d.Bus.Publish(store.Event{
-		Time: time.Now(), Severity: store.SeverityWarn, Source: store.SourceAuth, Kind: "auth.forbidden",
+	s.d.Refusals.note(refusalOf(operation, v, p.Status), store.Event{
+		Time: time.Now(), Severity: store.SeverityWarn, Source: store.SourceAuth, Kind: kindForbidden,
 		Message: message, Actor: v.caller.Actor, Data: data,
 	})
+	return p
 }
 
 func cookieName(https bool) string {

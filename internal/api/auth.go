@@ -141,7 +141,7 @@ func (s *server) logout(ctx context.Context, _ *none) (*logoutOut, error) {
 		return nil, newProblem(http.StatusConflict, codeWrongState, "an API token has no session to end").
 			hint("an admin can revoke the token")
 	}
-	if err := s.d.Auth.Logout(ctx, v.caller.SessionID); err != nil {
+	if err := s.d.Auth.Logout(ctx, byVisit(ctx)); err != nil {
 		return nil, err
 	}
 	gone := sessionCookie(v.https, "", time.Unix(1, 0))

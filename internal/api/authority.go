@@ -131,5 +131,14 @@ func authorityEvent(ctx context.Context, before, after store.Authority, newSecre
 		}
 	}
 	e.Data["changed"], e.Data["directory"] = changed, after.Directory
+	d := store.Difference{}
+	d.Note("email", before.Email, after.Email)
+	d.Note("directory", before.Directory, after.Directory)
+	d.Note("roots", before.Roots, after.Roots)
+	d.Note("eab_key_id", before.EABKey, after.EABKey)
+	d.Note("dns", before.DNS, after.DNS)
+	d.NoteSecret("eab_secret", newSecret)
+	d.NoteSecret("dns_token", newToken)
+	e.Differ(d)
 	return e
 }

@@ -93,7 +93,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 	fleet.Add(b.host.ID, adapter)
 
 	b.deps = Deps{
-		DB: b.db, Bus: b.bus, Fleet: fleet, Hosts: hosts.New(b.db, fleet, log), Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
+		DB: b.db, Bus: b.bus, Refusals: NewRefusals(b.bus), Fleet: fleet, Hosts: hosts.New(b.db, fleet, log), Scanner: stale.NewScanner(b.db, fleet, log), Cleaner: stale.NewCleaner(b.db, fleet, log),
 		Deployer: deploy.New(b.db, fleet, b.bus, log), Reclaimer: reclaim.New(b.db, fleet, log), Auth: auth.New(b.db, log), SSO: sso.NewFlows(), Scheduler: schedule.New(log), Looker: poll.NewLooker(b.registry),
 		Meter:             usage.New(b.db, fleet, log),
 		DataDir:           t.TempDir(),
@@ -115,6 +115,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		add(b)
 	}
 	b.run("persister", events.NewPersister(b.bus, b.db, log).Run)
+	b.run("refusals", b.deps.Refusals.Run)
 	b.run("deployer", b.deps.Deployer.Run)
 	b.serve(New(b.deps))
 	b.signIn()

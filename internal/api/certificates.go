@@ -188,8 +188,12 @@ func (s *server) uploadCertificate(ctx context.Context, in *uploadIn) (*out[cert
 		return nil, err
 	}
 	what := "uploaded"
+	var former certs.Status // what cannot be read is told as nothing
 	if slices.Contains(names, in.Name) {
 		what = "replaced"
+		if known, err := s.d.Routes.Folder.Describe(in.Name); err == nil {
+			former = known
+		}
 	}
 	if err := s.d.Routes.Folder.Put(in.Name, []byte(in.Body.Chain), []byte(in.Body.Key)); err != nil {
 		return nil, err
@@ -197,6 +201,15 @@ func (s *server) uploadCertificate(ctx context.Context, in *uploadIn) (*out[cert
 	id := certs.ID{Mode: certs.Own, Name: in.Name}
 	e := certificateEvent(ctx, id, what)
 	e.Data["not_after"] = c.Leaf.NotAfter.UTC()
+	if what == "replaced" {
+		now, err := s.d.Routes.Folder.Describe(in.Name)
+		if err != nil {
+			return nil, err
+		}
+		d := differenceOf(s.certificateOf(former), s.certificateOf(now), "names", "issuer", "not_before", "not_after")
+		d.NoteSecret("key", true)
+		e.Differ(d)
+	}
 	if err := s.d.DB.Update(ctx, func(tx *store.Tx) error { return tx.Emit(ctx, e) }); err != nil {
 		return nil, err
 	}

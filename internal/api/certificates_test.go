@@ -108,6 +108,9 @@ func TestUploadedCertificates(t *testing.T) {
 			t.Errorf("%s says %+v", kind, e)
 		}
 	}
+	if e := f.event("certificate.replaced"); !strings.Contains(fmt.Sprint(e.Data["difference"]), "names:map[from:[wiki.example www.wiki.example] to:[wiki.example]]") {
+		t.Errorf("it does not say what is another one now: %v", e.Data)
+	}
 	if strings.Contains(f.logs.String(), "PRIVATE") {
 		t.Error("a key is in the log")
 	}

@@ -198,7 +198,12 @@ func (s *server) updateChannel(ctx context.Context, in *updateChannelIn) (*versi
 		if err := tx.UpdateChannel(ctx, c, moved); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, channelEvent(ctx, c, "channel.updated", "channel "+c.Name+" was changed", channelChanges(former, c, was, to)))
+		e := channelEvent(ctx, c, "channel.updated", "channel "+c.Name+" was changed", channelChanges(former, c, was, to))
+		d := differenceOf(channelOf(former), channelOf(c), "name", "kind", "shown", "title", "body", "enabled")
+		d.NoteSecret("url", was.URL != to.URL)
+		d.NoteSecret("secret", was.Secret != to.Secret)
+		e.Differ(d)
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return nil, s.channelTaken(ctx, c, err)

@@ -57,10 +57,7 @@ func (s *server) startDeploy(ctx context.Context, in *startDeployIn) (*out[deplo
 	if v := visitOf(ctx); (in.Body.Image != "" || in.Body.Spec != nil) && !v.powers.role.Covers(operator) {
 		// By another image or spec a deploy reaches volumes, networks and images of other projects.
 		const why = "to deploy another image or spec than the stage's, in all projects"
-		s.tellForbidden(v, operator, why)
-		p := forbidden(v, operator)
-		p.Detail += ": " + why
-		return nil, p
+		return nil, s.forbidden(v, "start-deploy", operator, why)
 	}
 	request := deploy.Request{StageID: st.ID, Tag: in.Body.Tag, Image: in.Body.Image, Actor: actorOf(ctx)}
 	o := override{given: st.Spec, stage: st.Spec}

@@ -154,8 +154,7 @@ func (s *server) pollSoon(st store.Stage) {
 	}
 }
 
-// changedStage adds to an event what of a stage is another one now. Of its spec only that it changed is said: it may hold
-// secrets.
+// changedStage adds to an event what of a stage is another one now. Of the variables of its spec only the names are said.
 func changedStage(e store.Event, was, is store.Stage) store.Event {
 	before, after := stageWords(was), stageWords(is)
 	var names []string
@@ -165,6 +164,9 @@ func changedStage(e store.Event, was, is store.Stage) store.Event {
 			e.Data[name] = map[string]any{"from": before[name], "to": after[name]}
 		}
 	}
+	d := differenceOf(before, after)
+	specDifference(d, was.Spec, is.Spec)
+	e.Differ(d)
 	for i, name := range names {
 		sep := ", "
 		if i == 0 {
@@ -175,12 +177,13 @@ func changedStage(e store.Event, was, is store.Stage) store.Event {
 	return e
 }
 
-var stageWordOrder = []string{"name", "kind", "stale_after", "keep_last", "tag_rule", "mode", "min_image_age", "poll_interval"}
+var stageWordOrder = []string{"name", "kind", "stale_after", "keep_last", "tag_rule", "mode", "min_image_age", "poll_interval", "drain", "strategy", "parallel_max", "domain"}
 
 // stageWords are the parts of a stage as texts and numbers; nil: it says nothing itself.
 func stageWords(st store.Stage) map[string]any {
 	words := map[string]any{
 		"name": st.Name, "kind": string(st.Kind), "mode": string(st.Mode), "min_image_age": store.SpanText(st.MinImageAge),
+		"drain": st.Drain.String(), "strategy": string(st.Strategy), "parallel_max": st.ParallelMax, "domain": st.Domain,
 	}
 	if st.StaleAfter != nil {
 		words["stale_after"] = st.StaleAfter.String()

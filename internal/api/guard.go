@@ -14,6 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/tiny-forge/docker-watcher/internal/compose"
 )
 
@@ -59,16 +62,17 @@ func (s *server) guard(mux *http.ServeMux) http.Handler {
 	}))
 	inner := origin.Handler(bodyRead(s.dispatch(mux)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tracked := &trackedWriter{ResponseWriter: w}
+		watched := &trackedWriter{ResponseWriter: w}
 		begin := time.Now()
 		defer func() {
 			if cause := recover(); cause != nil {
-				s.recovered(tracked, r, cause)
+				s.recovered(watched, r, cause)
 			}
-			s.metrics.served(r, tracked.status, time.Since(begin))
+			s.metrics.served(r, watched.status, time.Since(begin))
+			s.noteRefusal(mux, watched, r)
 		}()
 		setSecurityHeaders(w.Header(), r)
-		inner.ServeHTTP(tracked, r)
+		inner.ServeHTTP(watched, r)
 	})
 }
 
@@ -201,10 +205,30 @@ func (s *server) recovered(w *trackedWriter, r *http.Request, cause any) {
 	writeProblem(w, p.hint("look for the id in the log of the daemon"))
 }
 
-// trackedWriter knows whether an answer was begun, and with which status.
+// trackedWriter knows whether an answer was begun, with which status, and of a refusal whose and why.
 type trackedWriter struct {
 	http.ResponseWriter
-	status int
+	status    int
+	operation string   // empty: the request did not come to a route
+	visit     visit    // zero until it is known who asks
+	problem   *Problem // that was answered
+}
+
+// tracked is the writer of a request that passed the guard; of a test that did not it is one that nobody looks at.
+func tracked(w http.ResponseWriter) *trackedWriter {
+	if t, ok := w.(*trackedWriter); ok {
+		return t
+	}
+	return &trackedWriter{ResponseWriter: w}
+}
+
+// noteProblem keeps what a handler or the framework answers a request with, when it is a problem.
+func noteProblem(ctx huma.Context, _ string, body any) (any, error) {
+	if p, ok := body.(*Problem); ok {
+		_, w := humago.Unwrap(ctx)
+		tracked(w).problem = p
+	}
+	return body, nil
 }
 
 // WriteHeader notes the status.

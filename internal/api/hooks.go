@@ -71,7 +71,11 @@ func (s *server) makeHook(ctx context.Context, in *Seen) (*out[madeHookJSON], er
 		if r, err = tx.Registry(ctx, r.ID); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, hookEvent(ctx, r, kind, message))
+		e := hookEvent(ctx, r, kind, message)
+		d := store.Difference{}
+		d.NoteSecret("secret", true)
+		e.Differ(d)
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return nil, err
@@ -148,7 +152,7 @@ func (s *server) hearAt(ctx context.Context, in *hearAtIn) (*out[heardJSON], err
 }
 
 // noHook is the one answer to whoever does not show that they know the secret of a webhook that there is.
-func noHook() error {
+func noHook() *Problem {
 	return newProblem(http.StatusNotFound, codeNotFound, "there is no such webhook, or it has another secret").
 		hint("somebody who may see the event log of docker-watcher finds more there")
 }
@@ -158,13 +162,16 @@ func (s *server) heard(ctx context.Context, in *Message, secret string) (*out[he
 	now, addr := time.Now(), visitOf(ctx).addr
 	r, err := s.provenHook(ctx, in, secret)
 	if errors.Is(err, store.ErrNotFound) {
-		if r.ID != "" && s.hooks.Tell(r.ID, now) {
+		told := r.ID != "" && s.hooks.Tell(r.ID, now)
+		if told {
 			s.tellRefusedHook(r, in.proof(secret).Given(), addr)
 		}
+		p := noHook()
 		if !s.hooks.Refused(addr, now) {
-			return nil, tooMany()
+			p = tooMany()
 		}
-		return nil, noHook()
+		p.told = told
+		return nil, p
 	}
 	if err != nil {
 		return nil, err
@@ -179,7 +186,7 @@ func (s *server) heard(ctx context.Context, in *Message, secret string) (*out[he
 	return s.pollNamed(ctx, r, named)
 }
 
-func tooMany() error {
+func tooMany() *Problem {
 	return newProblem(http.StatusTooManyRequests, codeTooMany, "too many messages").hint(hintThrottle).with("Retry-After", "60")
 }
 

@@ -257,6 +257,11 @@ func (s *server) updateNotifyRule(ctx context.Context, in *updateNotifyRuleIn) (
 	if err := in.check(r.Revision); err != nil {
 		return nil, err
 	}
+	was := r
+	channels, projects, err := s.ruleNames(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.changeRule(ctx, &r, in.Body); err != nil {
 		return nil, err
 	}
@@ -264,7 +269,9 @@ func (s *server) updateNotifyRule(ctx context.Context, in *updateNotifyRuleIn) (
 		if err := tx.UpdateNotifyRule(ctx, r); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, ruleEvent(ctx, r, "rule.updated", "notification rule "+r.Name+" was changed"))
+		e := ruleEvent(ctx, r, "rule.updated", "notification rule "+r.Name+" was changed")
+		e.Differ(differenceOf(notifyRuleOf(was, channels, projects), notifyRuleOf(r, channels, projects)))
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		if other, lookErr := s.d.DB.NotifyRuleByName(ctx, r.Name); lookErr == nil && other.ID != r.ID {

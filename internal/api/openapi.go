@@ -24,6 +24,7 @@ func documentConfig(version string) huma.Config {
 	c := huma.DefaultConfig("docker-watcher", version)
 	c.Info.Description = "Deploys containers, watches them, tells which have not been alive for N days and cleans exactly those up."
 	c.CreateHooks = nil
+	c.Transformers = []huma.Transformer{noteProblem}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.RejectUnknownQueryParameters = true
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)

@@ -42,6 +42,7 @@ type Problem struct {
 	HostReport *hostReportJSON `json:"host_report,omitempty" doc:"what the test of a host found"`
 
 	header http.Header
+	told   bool // an event tells of this refusal already
 }
 
 // ProblemField says which part of a request is wrong, and how. The value that was
@@ -195,6 +196,7 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 			if known.status == http.StatusTooManyRequests {
 				p = p.with("Retry-After", "60")
 			}
+			p.told = known.told
 			return p
 		}
 	}
@@ -213,6 +215,7 @@ type problemRule struct {
 	hint     string
 	location string // of the part of the request, when it is the request that is wrong
 	fixed    string // said instead of the error's own text
+	told     bool   // whoever refuses makes an event of it
 }
 
 // problems maps what the packages below refuse. The first that matches counts.
@@ -262,7 +265,7 @@ var problems = []problemRule{
 	{err: deploy.ErrWrongState, status: http.StatusConflict, code: codeWrongState},
 	{err: deploy.ErrInvalid, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body"},
 
-	{err: auth.ErrDenied, status: http.StatusUnauthorized, code: codeUnauthenticated, fixed: auth.ErrDenied.Error()},
+	{err: auth.ErrDenied, status: http.StatusUnauthorized, code: codeUnauthenticated, fixed: auth.ErrDenied.Error(), told: true},
 	{err: auth.ErrExpired, status: http.StatusUnauthorized, code: codeUnauthenticated, fixed: "the session, token or link has expired"},
 	{err: auth.ErrSetUp, status: http.StatusConflict, code: codeSetUp},
 	{err: auth.ErrWeak, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.password"},
@@ -276,9 +279,9 @@ var problems = []problemRule{
 	{err: auth.ErrNotInvited, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNotInvited.Error()},
 	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
 	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
-	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password"},
-	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code"},
-	{err: auth.ErrFactorWrong, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorWrong.Error()},
+	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password", told: true},
+	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code", told: true},
+	{err: auth.ErrFactorWrong, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorWrong.Error(), told: true},
 	{err: auth.ErrFactorSet, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrFactorSet.Error()},
 	{err: auth.ErrNoFactor, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoFactor.Error()},
 	{err: auth.ErrThrottled, status: http.StatusTooManyRequests, code: codeTooMany, hint: hintThrottle},
@@ -359,6 +362,7 @@ func fieldErrors(err error) []store.FieldError {
 
 // writeProblem answers outside of the framework.
 func writeProblem(w http.ResponseWriter, p *Problem) {
+	tracked(w).problem = p
 	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)

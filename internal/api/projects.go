@@ -169,6 +169,7 @@ func (s *server) updateProject(ctx context.Context, in *updateProjectIn) (*versi
 	if err := in.check(p.Revision); err != nil {
 		return nil, err
 	}
+	was := p
 	setIf(&p.Name, in.Body.Name)
 	if in.Body.Image != nil {
 		if err := checkRepository(*in.Body.Image); err != nil {
@@ -183,7 +184,9 @@ func (s *server) updateProject(ctx context.Context, in *updateProjectIn) (*versi
 		if err := tx.UpdateProject(ctx, p); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, projectEvent(ctx, p, "project.updated", "project "+p.Name+" was changed"))
+		e := projectEvent(ctx, p, "project.updated", "project "+p.Name+" was changed")
+		e.Differ(differenceOf(projectOf(was), projectOf(p), "name", "image", "stale_after"))
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return nil, s.projectTaken(ctx, p, err)

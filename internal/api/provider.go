@@ -94,6 +94,10 @@ func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*out[provi
 		e := apiEvent(ctx, "settings.identity_provider", "the identity provider was set up: "+p.Issuer)
 		e.Source = store.SourceAuth
 		e.Data["issuer"], e.Data["enabled"], e.Data["auto_create"], e.Data["rules"] = p.Issuer, p.Enabled, p.AutoCreate, len(p.Rules)
+		d := differenceOf(providerOf(before), providerOf(p))
+		delete(d, "has_secret")
+		d.NoteSecret("client_secret", before.ClientSecret != p.ClientSecret)
+		e.Differ(d)
 		return tx.Emit(ctx, e)
 	})
 	if err != nil {

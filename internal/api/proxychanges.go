@@ -243,8 +243,7 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 		return nil, err
 	}
 	if v := visitOf(ctx); !roleIn(ctx, stage.ProjectID).Covers(operator) {
-		s.tellForbidden(v, operator, "")
-		return nil, forbidden(v, operator)
+		return nil, s.forbidden(v, "create-route", operator, "")
 	}
 	inst, err := s.servingOf(ctx, stage, in.Body.InstanceID)
 	if err != nil {
@@ -345,7 +344,7 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 	if err := fields.apply(&r); err != nil {
 		return nil, err
 	}
-	return s.saveRoute(ctx, r, false, routeEvent(ctx, r, "updated", changedRoute(v.Route, r)))
+	return s.saveRoute(ctx, r, false, updatedRoute(ctx, v.Route, r, changedRoute(v.Route, r)))
 }
 
 func (s *server) enableProxy(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
@@ -534,6 +533,25 @@ func routeEvent(ctx context.Context, r store.Route, what string, changed []strin
 		e.Data["changed"] = changed
 	}
 	return e
+}
+
+// updatedRoute is the event of a change of a route.
+func updatedRoute(ctx context.Context, before, after store.Route, changed []string) store.Event {
+	e := routeEvent(ctx, after, "updated", changed)
+	e.Differ(routeDifference(before, after, changed))
+	return e
+}
+
+// routeForm is what the API shows of what somebody said of a route, and of nothing else.
+func routeForm(r store.Route) routeJSON {
+	j := routeJSON{PathPrefix: "/", Enabled: r.Enabled, TLS: r.TLS, Targets: r.Targets, Notes: r.Notes, InstanceID: r.InstanceID, Port: r.Port}
+	for _, d := range r.Domains {
+		j.Domains, j.PathPrefix = append(j.Domains, d.Domain), d.PathPrefix
+	}
+	if o, err := routing.OptionsOf(r); err == nil {
+		j.showOptions(o)
+	}
+	return j
 }
 
 // changedRoute names what a change touched.

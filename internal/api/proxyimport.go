@@ -338,7 +338,7 @@ func (p *proxyImport) tell(ctx context.Context) error {
 		if !item.writes() {
 			continue
 		}
-		e := routeEvent(ctx, item.now, "updated", item.changed)
+		e := updatedRoute(ctx, item.was, item.now, item.changed)
 		if item.was.ID == "" {
 			e = routeEvent(ctx, item.now, "created", nil)
 		}

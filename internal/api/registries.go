@@ -256,7 +256,9 @@ func (s *server) updateRegistry(ctx context.Context, in *updateRegistryIn) (*ver
 		if err := tx.UpdateRegistry(ctx, r, password); err != nil {
 			return err
 		}
-		return tx.Emit(ctx, registryEvent(ctx, r, "registry.updated", "registry "+r.Name+" was changed", changed))
+		e := registryEvent(ctx, r, "registry.updated", "registry "+r.Name+" was changed", changed)
+		e.Differ(registryDifference(former, r, password != nil))
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return nil, s.registryTaken(ctx, r, err)
@@ -313,6 +315,19 @@ func changedOf(former, r store.Registry, password bool) []string {
 		}
 	}
 	return changed
+}
+
+// registryDifference is what of a registry is another one; never its password.
+func registryDifference(former, r store.Registry, password bool) store.Difference {
+	d := store.Difference{}
+	d.Note("name", former.Name, r.Name)
+	d.Note("host", former.Host, r.Host)
+	d.Note("preset", former.Preset, r.Preset)
+	d.Note("username", former.Username, r.Username)
+	d.Note("plain_http", former.PlainHTTP, r.PlainHTTP)
+	d.Note("ca", former.CA, r.CA)
+	d.NoteSecret("password", password)
+	return d
 }
 
 // registryEvent is an event of a registry. That a password goes over the network for all to read is a warning.

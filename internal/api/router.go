@@ -45,6 +45,7 @@ const BackupJob = "backup"
 type Deps struct {
 	DB        *store.DB
 	Bus       *events.Bus
+	Refusals  *Refusals
 	Fleet     *docker.Fleet
 	Hosts     *hosts.Keeper
 	Scanner   *stale.Scanner

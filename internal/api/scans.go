@@ -59,7 +59,7 @@ func (s *server) scan(ctx context.Context, in *scanIn) (*out[list[scanJSON]], er
 	}
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
-	runs, err := s.d.Scanner.Scan(ctx, hostID, "manual")
+	runs, err := s.d.Scanner.ScanFor(ctx, hostID, actorOf(ctx))
 	if err != nil && len(runs) == 0 {
 		return nil, err
 	}

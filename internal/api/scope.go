@@ -140,8 +140,7 @@ func (s *server) refusal(ctx context.Context, op *huma.Operation, id string, v v
 	case v.powers.role == "" && len(v.powers.grants) > 0 && where.named() && !v.powers.may(viewer, where, projects):
 		return newProblem(http.StatusNotFound, codeNotFound, "there is no such "+string(where))
 	}
-	s.tellForbidden(v, need, "")
-	return forbidden(v, need)
+	return s.forbidden(v, op.OperationID, need, "")
 }
 
 // named tells whether {id} names something that belongs to a project.

@@ -163,8 +163,11 @@ func settingsEvent(ctx context.Context, before, after store.Settings, changed []
 	e := apiEvent(ctx, "settings.changed", "settings changed: "+strings.Join(changed, ", "))
 	e.Source = store.SourceSettings
 	old, now := before.JSON(), after.JSON()
+	d := store.Difference{}
 	for _, name := range changed {
 		e.Data[name] = map[string]any{"from": old[name], "to": now[name]}
+		d.Note(name, old[name], now[name])
 	}
+	e.Differ(d)
 	return e
 }

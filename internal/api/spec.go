@@ -124,11 +124,7 @@ func (s *server) onlyAdmin(ctx context.Context, reasons []string) error {
 	if v.caller.Role.Covers(admin) || len(reasons) == 0 {
 		return nil
 	}
-	why := strings.Join(reasons, ", ")
-	s.tellForbidden(v, admin, why)
-	p := forbidden(v, admin)
-	p.Detail += ": " + why
-	return p
+	return s.forbidden(v, "use-power", admin, strings.Join(reasons, ", "))
 }
 
 // freshPower says which power over the host a spec gives that the former one did not.

@@ -211,7 +211,7 @@ func TestLoginAndSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := f.Logout(t.Context(), sess.ID); err != nil {
+			if err := f.Logout(t.Context(), auth.By{Caller: auth.Caller{Actor: "user:" + sess.UserID, UserID: sess.UserID, SessionID: sess.ID}}); err != nil {
 				t.Error(err)
 			}
 		}

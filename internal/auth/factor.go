@@ -33,7 +33,12 @@ func (s *Service) OfferFactor(ctx context.Context, by By, password string) (Fact
 	}
 	secret := make([]byte, factorBytes)
 	_, _ = rand.Read(secret) // never fails: the runtime ends the process first
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return tx.OfferFactor(ctx, u.ID, secret) })
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.OfferFactor(ctx, u.ID, secret); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, userEvent(by, "user.second_factor_offered", u, u.Name+" began to set up a second factor"))
+	})
 	if errors.Is(err, store.ErrConflict) {
 		return FactorOffer{}, ErrFactorSet
 	}
@@ -59,6 +64,7 @@ func (s *Service) ConfirmFactor(ctx context.Context, by By, code string) (recove
 	}
 	step, ok := matchingStep(secret, tidyCode(code), now)
 	if !ok {
+		s.loginFailed(ctx, by.Name, by.Addr, "wrong code of the second factor that is being set up")
 		return nil, ErrFactorWrong
 	}
 	s.throttle.forgive(by.Addr, by.Name)

@@ -59,12 +59,15 @@ func (s *Service) ChangePowers(ctx context.Context, id string, c Change, by By) 
 	}
 	return s.change(ctx, id, by, func(tx *store.Tx, u *store.User) (store.Event, error) {
 		e := userEvent(by, "user.powers_changed", *u, "what "+u.Name+" may was changed")
+		d := store.Difference{}
 		if c.Role != nil {
 			e.Message = fmt.Sprintf("%s is %s now, was %s", u.Name, roleWord(*c.Role), roleWord(u.Role))
 			e.Data["role"] = map[string]any{"from": roleWord(u.Role), "to": roleWord(*c.Role)}
+			d.Note("role", roleWord(u.Role), roleWord(*c.Role))
 			u.Role = *c.Role
 		}
 		if c.Grants == nil {
+			e.Differ(d)
 			return e, nil
 		}
 		former, err := tx.Grants(ctx, id)
@@ -72,6 +75,8 @@ func (s *Service) ChangePowers(ctx context.Context, id string, c Change, by By) 
 			return e, err
 		}
 		e.Data["grants"] = map[string]any{"from": grantData(former), "to": grantData(grants)}
+		d.Note("grants", grantData(former), grantData(grants))
+		e.Differ(d)
 		return e, tx.SetGrants(ctx, id, grants)
 	})
 }

@@ -90,9 +90,18 @@ func (s *Service) loginFailed(ctx context.Context, name, addr, why string) {
 	})
 }
 
-// Logout ends a session; one that has ended already is no error.
-func (s *Service) Logout(ctx context.Context, sessionID string) error {
-	err := s.db.Update(ctx, func(tx *store.Tx) error { return tx.DeleteSession(ctx, sessionID) })
+// Logout ends the session by which somebody asks; one that has ended already is no error.
+func (s *Service) Logout(ctx context.Context, by By) error {
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		u, err := tx.User(ctx, by.UserID)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteSession(ctx, by.SessionID); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, userEvent(by, "session.ended", u, u.Name+" signed out"))
+	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("end session: %w", err)
 	}

@@ -126,30 +126,37 @@ func (s *Service) ChangePassword(ctx context.Context, by By, old, password strin
 	return err
 }
 
+// Reset is how somebody is let back in.
+type Reset struct {
+	Password   string // empty: a link is given out
+	DropFactor bool   // takes the second factor away
+	Account    string // of the operating system, of who does it
+}
+
 // ResetByHost lets whoever sits at the machine back in: with a password, or with the code of a link where none is given. It enables
 // the user, and takes the second factor away where asked to. A user who does not exist is store.ErrNotFound.
-func (s *Service) ResetByHost(ctx context.Context, name, password string, dropFactor bool) (u store.User, code string, err error) {
+func (s *Service) ResetByHost(ctx context.Context, name string, r Reset) (u store.User, code string, err error) {
 	u, err = s.db.UserByName(ctx, cleanName(name))
 	if err != nil {
 		return store.User{}, "", fmt.Errorf("reset user %s: %w", cleanName(name), err)
 	}
 	fresh := ""
-	if password != "" {
-		if fresh, err = s.newHash(ctx, password); err != nil {
+	if r.Password != "" {
+		if fresh, err = s.newHash(ctx, r.Password); err != nil {
 			return store.User{}, "", err
 		}
 	}
 	by := Host()
 	u, err = s.change(ctx, u.ID, by, func(tx *store.Tx, u *store.User) (store.Event, error) {
 		u.DisabledAt = time.Time{}
-		if dropFactor {
+		if r.DropFactor {
 			if err := tx.DropFactor(ctx, u.ID); err != nil {
 				return store.Event{}, err
 			}
 		}
 		e := userEvent(by, "user.reset", *u, "the way in of "+u.Name+" was reset by the command line of the host")
 		e.Severity = store.SeverityWarn
-		e.Data["second_factor_dropped"] = dropFactor
+		e.Data["second_factor_dropped"], e.Data["os_user"] = r.DropFactor, r.Account
 		if fresh == "" {
 			code = giveLink(u, time.Now().UTC())
 		}

@@ -363,13 +363,13 @@ func TestResetByHost(t *testing.T) {
 	if _, err := f.Disable(t.Context(), anna.ID, by(anna)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.ResetByHost(t.Context(), "nobody", "", false); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := f.ResetByHost(t.Context(), "nobody", auth.Reset{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
-	if _, _, err := f.ResetByHost(t.Context(), "anna", "short", false); !errors.Is(err, auth.ErrWeak) {
+	if _, _, err := f.ResetByHost(t.Context(), "anna", auth.Reset{Password: "short"}); !errors.Is(err, auth.ErrWeak) {
 		t.Errorf("a weak password: %v", err)
 	}
-	u, code, err := f.ResetByHost(t.Context(), "Anna", "", false)
+	u, code, err := f.ResetByHost(t.Context(), "Anna", auth.Reset{Account: "root"})
 	if err != nil || code == "" || !u.DisabledAt.IsZero() {
 		t.Fatalf("%+v, %q, %v", u, code, err)
 	}
@@ -382,7 +382,7 @@ func TestResetByHost(t *testing.T) {
 	if _, err := f.SpendLink(t.Context(), code, another, addr); err != nil {
 		t.Fatal(err)
 	}
-	if _, code, err = f.ResetByHost(t.Context(), "anna", password, true); err != nil || code != "" {
+	if _, code, err = f.ResetByHost(t.Context(), "anna", auth.Reset{Password: password, DropFactor: true, Account: "root"}); err != nil || code != "" {
 		t.Fatalf("%q, %v", code, err)
 	}
 	if _, _, err := f.Login(t.Context(), "anna", password, "", addr); err != nil {

@@ -51,6 +51,13 @@ func startedEvent(dep store.Deploy, spec store.Spec, message string) store.Event
 	return deployEvent(dep, severity, "deploy.started", message, nil)
 }
 
+// cancelEvent tells who asks a deploy to end, which somebody else may have begun.
+func cancelEvent(dep store.Deploy, actor string) store.Event {
+	e := deployEvent(dep, store.SeverityInfo, "deploy.cancel_asked", "the deploy of "+reference(dep.Image, dep.ImageTag)+" is to end", nil)
+	e.Actor = actor
+	return e
+}
+
 // place reads a stage and its project; its engine must be one that we know.
 func (d *Deployer) place(ctx context.Context, stageID string) (store.Stage, store.Project, error) {
 	stage, err := d.db.Stage(ctx, stageID)
@@ -181,6 +188,9 @@ func (d *Deployer) Cancel(ctx context.Context, id, actor string) (store.Deploy, 
 			return nil
 		}
 		if err := tx.CancelDeploy(ctx, id, actor); err != nil {
+			return err
+		}
+		if err := tx.Emit(ctx, cancelEvent(dep, actor)); err != nil {
 			return err
 		}
 		if dep.State == store.DeployQueued {

@@ -1,6 +1,6 @@
 // Package events spreads what happened inside the process and keeps what must
-// be kept. The bus takes events in two ways: Committed for those that a
-// transaction kept (they have ids), Publish for the others. Nothing here ever
+// be kept. The bus takes events in these ways: Committed for those that a
+// transaction kept (they have ids), Publish and Keep for the others. Nothing here ever
 // blocks a publisher: a listener that does not keep up loses its subscription
 // and resumes from the log, so that it loses no event. The Persister owns the
 // end: it writes what is left and closes the bus.
@@ -75,6 +75,9 @@ func (b *Bus) Publish(evs ...store.Event) {
 	b.Committed(chatter)
 	b.enqueue(keep)
 }
+
+// Keep hands over events that no transaction has kept and that are kept whatever their severity, as Publish keeps warnings and errors.
+func (b *Bus) Keep(evs ...store.Event) { b.enqueue(evs) }
 
 // enqueue hands events to the persister. What finds no room is at least in the
 // daemon's log: the first of a flood in full, the rest counted by the persister.

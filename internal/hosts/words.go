@@ -45,6 +45,7 @@ func changed(before, h store.Host, former, f Facts, by By) store.Event {
 	what := differing(former, f)
 	e := event(h, "host.changed", store.SeverityInfo, by, "host "+before.Name+" was changed: "+strings.Join(what, ", "))
 	e.Data["changed"] = what
+	e.Differ(difference(former, f))
 	if former.Endpoint != f.Endpoint {
 		e.Data["former_endpoint"] = former.Endpoint
 	}
@@ -53,6 +54,29 @@ func changed(before, h store.Host, former, f Facts, by By) store.Event {
 		e.Data["former_fingerprint"], e.Data["fingerprint"] = docker.Fingerprint(former.HostKey), docker.Fingerprint(f.HostKey)
 	}
 	return openly(e, h)
+}
+
+// difference is what a change makes another, without keys. A host key is told by its fingerprint.
+func difference(a, b Facts) store.Difference {
+	d := store.Difference{}
+	d.Note("name", a.Name, b.Name)
+	d.Note("endpoint", a.Endpoint, b.Endpoint)
+	d.Note("plain", a.Plain, b.Plain)
+	d.Note("server_name", a.ServerName, b.ServerName)
+	d.Note("ca", a.CA, b.CA)
+	if a.HostKey != b.HostKey {
+		d.Note("host_key", fingerprint(a.HostKey), fingerprint(b.HostKey))
+	}
+	d.NoteSecret("certificate", a.Cert != b.Cert || a.Key != b.Key)
+	d.NoteSecret("ssh_key", a.SSHKey != b.SSHKey || a.Passphrase != b.Passphrase)
+	return d
+}
+
+func fingerprint(hostKey string) any {
+	if hostKey == "" {
+		return nil
+	}
+	return docker.Fingerprint(hostKey)
 }
 
 // differing names the fields that a change touches, without their values.

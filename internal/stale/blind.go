@@ -259,7 +259,7 @@ func (p *pass) recordBlind(ctx context.Context, tx *store.Tx, b *blindness) erro
 			return err
 		}
 	}
-	if err := tx.InsertScanRun(ctx, p.scan); err != nil {
+	if err := p.recordRun(ctx, tx); err != nil {
 		return err
 	}
 	host.LastScanAt = now
@@ -380,7 +380,7 @@ func (p *pass) ledger(ctx context.Context, tx *store.Tx) error {
 	if err := p.sighted(ctx, tx, host, open); err != nil {
 		return err
 	}
-	if err := tx.InsertScanRun(ctx, p.scan); err != nil {
+	if err := p.recordRun(ctx, tx); err != nil {
 		return err
 	}
 	host.LastScanAt, host.LastGoodScan = p.scan.FinishedAt, p.scan.FinishedAt

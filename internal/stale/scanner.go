@@ -25,8 +25,9 @@ const (
 
 // What starts a scan.
 const (
-	triggerStart = "start"
-	triggerGap   = "gap"
+	triggerStart  = "start"
+	triggerGap    = "gap"
+	triggerManual = "manual"
 )
 
 // Scanner finds what is stale. One pass of one host: facts in, verdicts out, one write transaction.
@@ -73,6 +74,15 @@ func (s *Scanner) Interval(ctx context.Context) (time.Duration, error) {
 // Scan looks at every host (or the one named) once. It goes on after an error of one host and
 // returns the runs together with the joined errors. Two scans of one host never overlap: the second waits.
 func (s *Scanner) Scan(ctx context.Context, hostID, trigger string) ([]store.ScanRun, error) {
+	return s.scan(ctx, hostID, trigger, "")
+}
+
+// ScanFor is a scan that somebody asks for. Each host that it looks at leaves an event of who that was.
+func (s *Scanner) ScanFor(ctx context.Context, hostID, actor string) ([]store.ScanRun, error) {
+	return s.scan(ctx, hostID, triggerManual, actor)
+}
+
+func (s *Scanner) scan(ctx context.Context, hostID, trigger, actor string) ([]store.ScanRun, error) {
 	ids := s.fleet.HostIDs()
 	if hostID != "" {
 		ids = []string{hostID}
@@ -80,14 +90,14 @@ func (s *Scanner) Scan(ctx context.Context, hostID, trigger string) ([]store.Sca
 	runs, errs := make([]store.ScanRun, len(ids)), make([]error, len(ids))
 	var g sync.WaitGroup
 	for i, id := range ids { // all at once: one that hangs takes nobody's turn
-		g.Go(func() { runs[i], errs[i] = s.scanHost(ctx, id, trigger) })
+		g.Go(func() { runs[i], errs[i] = s.scanHost(ctx, id, trigger, actor) })
 	}
 	g.Wait()
 	done := slices.DeleteFunc(runs, func(r store.ScanRun) bool { return r.ID == "" })
 	return done, errors.Join(errs...)
 }
 
-func (s *Scanner) scanHost(ctx context.Context, hostID, trigger string) (store.ScanRun, error) {
+func (s *Scanner) scanHost(ctx context.Context, hostID, trigger, actor string) (store.ScanRun, error) {
 	m, engine, err := s.turnAt(ctx, hostID)
 	if err != nil {
 		return store.ScanRun{}, fmt.Errorf("scan host %s: %w", hostID, err)
@@ -95,6 +105,7 @@ func (s *Scanner) scanHost(ctx context.Context, hostID, trigger string) (store.S
 	defer m.release()
 	m.scanned.Store(true)
 	p := newPass(s, m, engine, trigger)
+	p.actor = actor
 	if err := p.run(ctx); err != nil {
 		return p.scan, fmt.Errorf("scan host %s: %w", hostID, err)
 	}
@@ -125,6 +136,7 @@ type pass struct {
 	m      *memory
 	engine *docker.Engine
 	scan   store.ScanRun
+	actor  string // who asked for it; empty: nobody
 
 	host  store.Host
 	info  docker.Info
@@ -167,6 +179,18 @@ func (p *pass) run(ctx context.Context) error {
 		return p.blind(ctx, b)
 	}
 	return p.conclude(ctx)
+}
+
+// recordRun writes down that it was done, and for whom.
+func (p *pass) recordRun(ctx context.Context, tx *store.Tx) error {
+	if err := tx.InsertScanRun(ctx, p.scan); err != nil || p.actor == "" {
+		return err
+	}
+	return tx.Emit(ctx, store.Event{
+		Time: p.scan.FinishedAt, Severity: store.SeverityInfo, Source: store.SourceScanner, Kind: "scan.asked", HostID: p.host.ID, Actor: p.actor,
+		Message: "host " + p.host.Name + " was scanned because somebody asked for it",
+		Data:    map[string]any{"scan_id": p.scan.ID, "outcome": string(p.scan.Outcome)},
+	})
 }
 
 // prepare reads what we know.

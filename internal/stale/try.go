@@ -363,12 +363,19 @@ func writePolicy(ctx context.Context, tx *store.Tx, change PolicyChange, revisio
 	if change.AutoCleanup != nil {
 		e.Data["auto_cleanup"] = *change.AutoCleanup
 	}
-	e.Data["before"], err = policyWords(before)
+	from, err := policyWords(before)
 	if err != nil {
 		return e, err
 	}
-	e.Data["after"], err = policyWords(change.Policy)
-	return e, err
+	to, err := policyWords(change.Policy)
+	if err != nil {
+		return e, err
+	}
+	e.Data["before"], e.Data["after"] = from, to
+	d := store.Difference{}
+	d.NoteEach(from, to)
+	e.Differ(d)
+	return e, nil
 }
 
 func setSwitch(ctx context.Context, tx *store.Tx, on *bool) error {

@@ -187,7 +187,7 @@ func (w *watcher) scan(ctx context.Context) {
 	if !w.m.scanned.Load() {
 		trigger = triggerStart
 	}
-	_, err := w.s.scanHost(ctx, w.m.hostID, trigger)
+	_, err := w.s.scanHost(ctx, w.m.hostID, trigger, "")
 	w.retryAt = time.Time{}
 	if err == nil || ctx.Err() != nil {
 		return

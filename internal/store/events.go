@@ -241,16 +241,17 @@ func (q queries) LastEventID(ctx context.Context) (int64, error) {
 
 // Emit keeps events in this transaction; they are published, with ids, after the
 // commit. The row that counts the ids stays locked until then, on both dialects, so
-// that ids rise in the order of commits. Long messages and large data are cut.
+// that ids rise in the order of commits. Long messages and large data are cut. See AskedFrom for data.addr.
 func (tx *Tx) Emit(ctx context.Context, events ...Event) error {
 	if len(events) == 0 {
 		return nil
 	}
 	kept := make([]Event, len(events))
 	data := make([]any, len(events))
+	who, _ := ctx.Value(askerKey{}).(asker)
 	for i, e := range events {
 		var err error
-		if kept[i], data[i], err = keepable(e); err != nil {
+		if kept[i], data[i], err = keepable(who.fromWhere(e)); err != nil {
 			return err
 		}
 	}
@@ -286,7 +287,11 @@ func keepable(e Event) (Event, any, error) {
 		return e, nil, fmt.Errorf("keep event %s: %w", e.Kind, err)
 	}
 	if len(data) > maxData {
-		e.Data = map[string]any{"left_out_bytes": len(data)}
+		short := map[string]any{"left_out_bytes": len(data)}
+		if addr, said := e.Data["addr"].(string); said {
+			short["addr"] = addr
+		}
+		e.Data = short
 		if data, err = json.Marshal(e.Data); err != nil {
 			return e, nil, fmt.Errorf("keep event %s: %w", e.Kind, err)
 		}

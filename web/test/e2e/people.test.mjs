@@ -15,9 +15,9 @@ const button = (name, where = page) => where.getByRole('button', { name, exact: 
 const dialog = (where = page) => where.getByRole('dialog');
 const closed = (where = page) => dialog(where).waitFor({ state: 'detached' });
 const row = (name) => page.getByRole('listitem').filter({ hasText: name });
-const call = (path, body) =>
+const call = (path, body, method = 'POST') =>
   fetch(BASE_URL + path, {
-    method: 'POST',
+    method,
     headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });
@@ -117,6 +117,33 @@ test('who has one project sees that one, and no door to the others', async () =>
   await looks('overview-of-one-project', bert);
   await bert.goto('/settings');
   assert.equal(await bert.getByRole('link', { name: 'Policies' }).count(), 0);
+});
+
+test('an event that is opened says what was changed, before and after, and nothing secret', async () => {
+  const { id } = await (await call('/api/projects', { name: 'ledger', image: 'ghcr.io/acme/ledger' })).json();
+  await call(`/api/projects/${id}`, { image: 'ghcr.io/acme/accounts', stale_after: '3d' }, 'PATCH');
+  const depot = await (await call('/api/registries', { name: 'depot', host: 'depot.example' })).json();
+  await call(`/api/registries/${depot.id}`, { username: 'anna', password: 'a secret of the depot' }, 'PATCH');
+  const before = page.url();
+  await page.goto(BASE_URL + '/events');
+  const opened = () => page.getByRole('article').filter({ has: page.getByRole('table', { name: 'What was changed' }) });
+  await button(/project ledger was changed/).click();
+  assert.deepEqual(await opened().getByRole('row').allInnerTexts(), [
+    'Field\tBefore\tAfter',
+    'image\tghcr.io/acme/ledger\tghcr.io/acme/accounts',
+    'stale_after\tnothing\t3d',
+  ]);
+  await looks('event-difference');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await opened().getByRole('table').scrollIntoViewIfNeeded();
+  await shot(page, 'event-difference-table-phone');
+  await page.setViewportSize({ width: 1360, height: 850 });
+  await button(/project ledger was changed/).click();
+  await opened().waitFor({ state: 'detached' });
+  await button(/registry depot was changed/).click();
+  assert.match(await opened().innerText(), /password\s+changed; its values are not told/);
+  assert.doesNotMatch(await opened().innerText(), /a secret of the depot/);
+  await page.goto(before);
 });
 
 test('everybody makes tokens of their own, and sees no others', async () => {

@@ -46,5 +46,14 @@ export const events = {
     host: 'Host',
     notKept: 'progress, not kept',
   },
+  difference: {
+    title: 'What was changed',
+    field: 'Field',
+    before: 'Before',
+    after: 'After',
+    nothing: 'nothing',
+    empty: 'empty',
+    secret: 'changed; its values are not told',
+  },
   keys: { group: 'Events', toggle: 'Pause or resume live updates', flush: 'Show new events' },
 };
