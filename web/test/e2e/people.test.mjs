@@ -22,6 +22,13 @@ const call = (path, body) =>
     body: JSON.stringify(body),
   });
 
+/** What is wrong stands at its field. */
+const fault = async (text, field) => {
+  await page.getByRole('alert').filter({ hasText: text }).waitFor();
+  assert.equal(await field.getAttribute('aria-invalid'), 'true');
+  assert.match(await page.locator(`#${await field.getAttribute('aria-describedby')}`).textContent(), text);
+};
+
 /** What an authenticator shows now. */
 function codeOf(secret) {
   let bits = '';
@@ -70,10 +77,7 @@ test('an admin adds a user, who sets a password by a link and comes in', async (
   await button('Add a user').click();
   await dialog().getByLabel('Name').fill('an na');
   await button('Add user', dialog()).click();
-  await dialog()
-    .getByRole('alert')
-    .getByText(/a name is 1 to 63/)
-    .waitFor();
+  await fault(/a name is 1 to 63/, dialog().getByLabel('Name'));
   await dialog().getByLabel('Name').fill('bert');
   await dialog().getByLabel('In all projects').selectOption('none');
   await dialog().getByLabel('In shop').selectOption('operator');
@@ -140,10 +144,7 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await button('Set up').click();
   await dialog().getByLabel('Password').fill('not the password');
   await button('Next').click();
-  await dialog()
-    .getByRole('alert')
-    .getByText(/not your password/)
-    .waitFor();
+  await fault(/not your password/, dialog().getByLabel('Password'));
   await dialog().getByLabel('Password').fill(password);
   await button('Next').click();
   const secret = await dialog().locator('code').textContent();
@@ -156,7 +157,7 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await looks('account-second-factor');
   await dialog().getByLabel('Code that it shows').fill('000000');
   await button('Turn it on').click();
-  await dialog().getByRole('alert').getByText(/wrong/).waitFor();
+  await fault(/wrong/, dialog().getByLabel('Code that it shows'));
   await dialog().getByLabel('Code that it shows').fill(codeOf(secret));
   await button('Turn it on').click();
   await dialog().getByText('Your recovery codes').waitFor();
@@ -193,10 +194,8 @@ test('an identity provider is set up; down, it leaves the password', async () =>
   await button('Add a rule').click();
   await page.getByLabel('Group', { exact: true }).fill('ops');
   await button('Save').click();
-  await page
-    .getByRole('alert')
-    .getByText(/issuer: must be an address/)
-    .waitFor();
+  await fault(/must be an address that starts with/, page.getByLabel('Issuer'));
+  await looks('identity-provider-wrong');
   await page.getByLabel('Issuer').fill('http://127.0.0.1:1');
   await looks('identity-provider');
   await button('Save').click();
