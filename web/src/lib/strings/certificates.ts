@@ -2,7 +2,7 @@ import { plural } from '../format';
 
 export const certificates = {
   title: 'Certificates',
-  intro: 'What domains are served over TLS by. Those of an authority and of our own are renewed by themselves.',
+  intro: 'With these, domains are served over TLS. All but uploaded ones are renewed by themselves.',
   none: 'No route is served over TLS. Choose TLS in the form of a route or a proxy.',
   noListener: 'Nothing is served over TLS: the daemon was started without --proxy-https, such as --proxy-https :443.',
   upload: 'Upload a certificate',
@@ -10,10 +10,12 @@ export const certificates = {
   authority: 'Authority',
   root: 'Download our root',
   modes: { auto: 'ACME', internal: 'Own authority', own: 'Uploaded' } as Record<string, string>,
-  states: { pending: 'Being had', valid: 'Valid', expiring: 'Ends soon', expired: 'Expired', failed: 'Failed' } as Record<string, string>,
+  states: { pending: 'Pending', valid: 'Valid', expiring: 'Ends soon', expired: 'Expired', failed: 'Failed' } as Record<string, string>,
   busy: 'Asked for now',
   notRenewed: 'Not renewed',
   left: (days: number) => (days < 0 ? `expired ${plural(-days, 'day')} ago` : `${plural(days, 'day')} left`),
+  tlsFor: (days: number) => `TLS, ${plural(days, 'day')} left`,
+  tls: (state: string) => (state ? `TLS, ${state.toLowerCase()}` : 'TLS'),
   bar: (name: string) => `Time left of ${name}`,
   by: (issuer: string) => `by ${issuer}`,
   renewed: 'renewed',

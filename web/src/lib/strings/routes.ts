@@ -9,11 +9,12 @@ export const routes = {
   proxiesHelp: 'Domains that lead to a target that somebody wrote down.',
   addRoute: 'Add route',
   addProxy: 'Add proxy',
-  noRoutes: 'No domain leads to a stage yet.',
-  noProxies: 'No domain leads anywhere else yet.',
+  noRoutes: 'No domain leads to a stage yet. Add a route, such as shop.example.com to the production stage of a shop.',
+  noProxies: 'No domain leads anywhere else yet. Add a proxy for what is not deployed here, such as a wiki or a NAS.',
   off: 'Nothing is served: the daemon was started without --proxy-http. What is written down here is served once it has a port, such as --proxy-http :80.',
   away: (why: string) => `It is not known what is served. ${why}. What is changed here is kept, and served when it is back.`,
   refused: (why: string) => `The table that is asked for cannot be served. The former one is served meanwhile. ${why}`,
+  places: (http: string, https: string) => [http && `${http} (http)`, https && `${https} (https)`].filter(Boolean).join(', '),
   served: (n: number, at: string) => `${plural(n, 'route')} served at ${at}`,
   dataPlane: (version: string, pid: number) => `, by data plane ${version} (process ${pid})`,
   drivers: { caddy: 'Caddy', traefik: 'Traefik' } as Record<string, string>,
@@ -57,18 +58,23 @@ export const routes = {
   all: 'All',
   leftovers: 'Leftovers',
   leftover: (n: number) =>
-    n === 1 ? 'One route leads to nothing, or to what is stale.' : `${n} routes lead to nothing, or to what is stale.`,
+    n === 0
+      ? 'No route leads to nothing, or to what is stale.'
+      : n === 1
+        ? 'One route leads to nothing, or to what is stale.'
+        : `${n} routes lead to nothing, or to what is stale.`,
   leftoverHelp:
     'A cleanup of the instance takes its routes with it, and its undo brings them back. What leads to nothing can be removed by itself.',
   showLeftovers: 'Show them',
-  noneSo: 'None of them is so.',
+  showAll: 'Show all',
+  noneSo: 'None of them matches.',
   redirects: (to: string) => `sends to ${to}`,
   port: (n: number) => `port ${n}`,
   requests: (n: number) => `${plural(n, 'request')}, the last`,
   failedRequests: (n: number) => `${n} failed`,
   notCounted: 'Its requests are not counted',
   noRequests: 'No request yet',
-  edit: 'Change',
+  edit: 'Edit',
   switchOff: 'Switch off',
   switchOn: 'Switch on',
   remove: 'Remove',
@@ -95,7 +101,8 @@ export const routes = {
     go: (n: number) => `Import ${n}`,
     nothing: 'Nothing would change: all is as the document says.',
     refused: 'Nothing is imported while a row is refused.',
-    sum: (made: number, changed: number, same: number) => `${made} to add, ${changed} to change, ${same} as they are`,
+    sum: (made: number, changed: number, same: number, refused: number) =>
+      `${made} to add, ${changed} to change, ${same} as they are${refused ? `, ${refused} refused` : ''}`,
     actions: { create: 'Add', change: 'Change', unchanged: 'As it is', refused: 'Refused' } as Record<string, string>,
     line: (n: number) => `proxies[${n}]`,
     done: (n: number) => `${plural(n, 'proxy', 'proxies')} imported`,
@@ -103,7 +110,7 @@ export const routes = {
   form: {
     addRoute: 'Add a route',
     addProxy: 'Add a standalone proxy',
-    edit: (name: string) => `Change ${name}`,
+    edit: (name: string) => `Edit ${name}`,
     domains: 'Domains',
     domainsHelp: 'One a line, such as app.example.com. Each leads to one place only.',
     path: 'Path',
