@@ -4,19 +4,20 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
 
-const { BASE_URL, SETUP_LINK, TURN, TARGET } = process.env;
+const { BASE_URL, SETUP_LINK, TURN, TARGET, TRAEFIK_URL, TRAEFIK_LINK, TRAEFIK_TOKEN } = process.env;
 
 /** @type {import('playwright-core').Page} */
 let page;
-before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
+before(() => firstComesTo(BASE_URL, SETUP_LINK));
+async function firstComesTo(base, link) {
+  page = await open(await context(base));
+  await page.goto(link);
   await page.getByLabel('Name').fill('anna');
   await page.getByLabel('Password', { exact: true }).fill('a very secret password');
   await page.getByRole('button', { name: 'Make admin and sign in' }).click();
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
-  await page.goto(BASE_URL + '/routes');
-});
+  await page.goto(base + '/routes');
+}
 after(async () => {
   await (await browser()).close();
 });
@@ -64,5 +65,18 @@ test('it goes down, and comes back with what is theirs alone', async () => {
   await clean('driver-lost');
   await turn('start');
   await says('our part (@id docker-watcher) is gone');
+  assert.deepEqual(open.complaints, []);
+});
+
+test('a Traefik fetches what it serves, and has the certificates', async () => {
+  await firstComesTo(TRAEFIK_URL, TRAEFIK_LINK);
+  await says('Traefik has not asked for its configuration');
+  const answer = await fetch(`${TRAEFIK_URL}/api/proxy/traefik`, { headers: { authorization: `Bearer ${TRAEFIK_TOKEN}` } });
+  assert.equal(answer.status, 200);
+  await says('served at the entry points of Traefik');
+  await says(/, 127\.0\.0\.1 /);
+  await says('None is kept here while Traefik serves.');
+  assert.equal(await page.getByRole('button', { name: 'Upload a certificate' }).count(), 0);
+  await clean('driver-traefik');
   assert.deepEqual(open.complaints, []);
 });

@@ -3,6 +3,9 @@ import { plural } from '../format';
 export const certificates = {
   title: 'Certificates',
   intro: 'With these, domains are served over TLS. All but uploaded ones are renewed by themselves.',
+  theirs: (proxy: string) => `${proxy} has the certificates, and renews them by its own settings.`,
+  theirsHelp: (proxy: string) =>
+    `None is kept here while ${proxy} serves. Which domains are served over TLS is said in the form of a route or a proxy.`,
   none: 'No route is served over TLS. Choose TLS in the form of a route or a proxy.',
   noListener: 'Nothing is served over TLS: the daemon was started without --proxy-https, such as --proxy-https :443.',
   upload: 'Upload a certificate',
@@ -20,6 +23,7 @@ export const certificates = {
   by: (issuer: string) => `by ${issuer}`,
   renewed: 'renewed',
   nextTry: 'next try',
+  details: 'Details',
   serves: (list: string) => `Serves ${list}`,
   unused: 'No route asks for it.',
   renew: 'Renew now',
@@ -57,7 +61,7 @@ export const certificates = {
     secret: 'Secret of that account',
     secretKept: 'Empty: it stays.',
     dns: 'Proof of domains',
-    dnsHelp: 'By records of DNS also those that the authority cannot come to.',
+    dnsHelp: 'Records of DNS prove also domains that the authority cannot come to.',
     services: [
       { value: '', label: 'The authority comes to the domain' },
       { value: 'cloudflare', label: 'Records at Cloudflare' },
