@@ -185,6 +185,34 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await page.getByText('On. 9 recovery codes left.').waitFor();
 });
 
+test('recovery codes are made anew, the password is changed, and a token is revoked', async () => {
+  await button('New recovery codes').click();
+  await dialog().getByText('The ones that you have are worth nothing then.').waitFor();
+  await dialog().getByLabel('Code that it shows').fill(recovery[1]);
+  await button('New recovery codes', dialog()).click();
+  await dialog().getByText('Your recovery codes').waitFor();
+  assert.ok(!(await dialog().getByRole('listitem').allTextContents()).includes(recovery[2]), 'an old code is left');
+  await looks('account-new-codes');
+  await button('I have kept them').click();
+  await closed();
+  await page.getByText('On. 10 recovery codes left.').waitFor();
+
+  await page.getByLabel('New password').fill('yet another secret password');
+  await page.getByLabel('Current password').fill('not the password');
+  await button('Change password').click();
+  await fault(/not your password/, page.getByLabel('Current password'));
+  await page.getByLabel('Current password').fill(password);
+  await button('Change password').click();
+  await page.getByText('Password changed').waitFor();
+
+  await page.goto('/settings/tokens');
+  await button('Revoke', row('berts')).click();
+  await dialog().getByText('Whoever uses it is refused from now on').waitFor();
+  await button('Revoke', dialog()).click();
+  await closed();
+  await row('berts').waitFor({ state: 'detached' });
+});
+
 test('an identity provider is set up; down, it leaves the password', async () => {
   await page.goto('/settings/provider');
   await page.getByLabel('Issuer').fill('http://example.org');

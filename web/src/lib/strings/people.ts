@@ -10,6 +10,7 @@ export const users = {
   signedIn: 'Last signed in',
   neverIn: 'never',
   linkUntil: 'Link ends',
+  byProvider: 'comes in by the identity provider',
   inAll: (role: string) => `${role} of all projects`,
   noneInAll: 'No project but',
   nothing: 'May see nothing yet',
