@@ -140,7 +140,7 @@ export const notifications = {
   whileOff: 'when its channel is on',
   retry: 'Send again',
   retryNow: 'Send now',
-  retryAll: 'Send all that were given up again',
+  retryAll: 'Send again all that were given up',
   retried: (n: number) => `${count(n)} to be sent again`,
   messageTitle: (channel: string) => `Message to ${channel}`,
   messageEvents: (shown: number, all: number) => (shown < all ? `The first ${shown} of ${count(all)} events` : plural(all, 'event')),
