@@ -190,3 +190,4 @@ if (ALL_PICTURES)
     '-c',
     `cd "${SCREENSHOTS}" && for f in *.pdf; do command -v pdftoppm >/dev/null && pdftoppm -r 60 -png "$f" "print-\${f%.pdf}" || true; done`,
   ]);
+process.exit(); // health checks hold connections open

@@ -17,6 +17,7 @@ export const names = [
   'second-factor',
   'recovery-codes',
   'identity-provider',
+  'identity-provider-rules',
   'password-link',
   'sign-in-code',
 ];
@@ -36,18 +37,18 @@ export function codeOf(secret) {
 }
 
 /** The browser of somebody who has signed in. */
-async function signedIn(name, userAgent) {
+async function signedIn(name, userAgent, code) {
   const made = await context(BASE_URL, userAgent ? { userAgent } : {});
-  const answer = await made.request.post('/api/session', { data: { name, password } });
+  const answer = await made.request.post('/api/session', { data: { name, password, code } });
   if (!answer.ok()) throw new Error(await answer.text());
   return made;
 }
 
 export async function screens(anna) {
   const { bert, link } = await people();
-  await signedIn('anna', phone);
-  await signedIn('anna', laptop);
   let codes = await withFactor(anna);
+  await signedIn('anna', phone, codes.shift());
+  await signedIn('anna', laptop, codes.shift());
   const asked = async (page) => {
     await page.goto(`${BASE_URL}/settings/account`);
     await page.getByRole('button', { name: 'New recovery codes' }).click();
@@ -70,6 +71,14 @@ export async function screens(anna) {
     'second-factor': ['/settings/account', factor, bert],
     'recovery-codes': ['/settings/account', asked],
     'identity-provider': ['/settings/provider', (page) => page.getByLabel('Issuer').waitFor()],
+    'identity-provider-rules': [
+      '/settings/provider',
+      (page) =>
+        page
+          .getByText('Who may come in')
+          .last()
+          .evaluate((e) => e.scrollIntoView()),
+    ],
     'password-link': [link, undefined, await stranger()],
     'sign-in-code': ['/', passed, await stranger()],
   };

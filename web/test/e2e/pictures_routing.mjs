@@ -154,7 +154,10 @@ async function byCaddy() {
 /** A daemon from which a Traefik fetches. */
 async function byTraefik() {
   const anna = await firstAdmin(TRAEFIK_URL, TRAEFIK_LINK);
-  const ask = () => fetch(`${TRAEFIK_URL}/api/proxy/traefik`, { headers: { authorization: `Bearer ${TRAEFIK_TOKEN}` } });
+  const ask = () =>
+    fetch(`${TRAEFIK_URL}/api/proxy/traefik`, {
+      headers: { authorization: `Bearer ${TRAEFIK_TOKEN}`, 'user-agent': 'Go-http-client/1.1' },
+    });
   await ask();
   setInterval(() => void ask().catch(() => {}), 2000).unref();
   const proxy = { domains: ['wiki.acme.dev'], targets: ['http://10.0.0.7:3000'], notes: 'until it is adopted' };
