@@ -310,7 +310,7 @@ func (k problemRule) text(err error) string {
 func fieldsOf(location string, err error) []ProblemField {
 	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		return []ProblemField{{Location: location, Message: err.Error()}}
+		return []ProblemField{{Location: location, Message: plainly(err)}}
 	}
 	each := many.Unwrap()
 	if _, one := each[len(each)-1].(store.FieldError); one { //nolint:errorlint // it is a mistake itself, no list of them
@@ -323,10 +323,15 @@ func fieldsOf(location string, err error) []ProblemField {
 			fields = append(fields, ProblemField{Location: location + "." + f.Field, Message: f.Reason})
 		}
 		if len(named) == 0 {
-			fields = append(fields, ProblemField{Location: location, Message: strings.TrimPrefix(one.Error(), "invalid ")})
+			fields = append(fields, ProblemField{Location: location, Message: plainly(one)})
 		}
 	}
 	return fields
+}
+
+// plainly is what is wrong, without saying first that something is.
+func plainly(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "invalid: "), "invalid ")
 }
 
 // wrongFields tells each field apart that the packages below refuse. Any other error stays what it is.

@@ -241,8 +241,15 @@ func told(m store.Message, c store.Channel, failure *Failure) (evs []store.Event
 		event(store.SeverityWarn, "channel.failing", "channel "+c.Name+" does not take messages, they wait: "+failure.Text)
 	}
 	if m.State == store.MessageDead {
-		event(store.SeverityError, "message.dead", fmt.Sprintf("a message of %d events to channel %s was given up: %s; look into the outbox, and have it sent again or delete it",
-			m.Events, c.Name, failure.Text))
+		event(store.SeverityError, "message.dead", fmt.Sprintf("a message of %s to channel %s was given up: %s; look into the outbox, and have it sent again or delete it",
+			eventsOf(m.Events), c.Name, failure.Text))
 	}
 	return evs
+}
+
+func eventsOf(n int) string {
+	if n == 1 {
+		return "1 event"
+	}
+	return fmt.Sprintf("%d events", n)
 }

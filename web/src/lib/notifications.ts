@@ -1,7 +1,7 @@
 import type { Channel, NotifyRule } from './api/notifications';
 import { notifications as words } from './strings/notifications';
 
-export type State = 'off' | 'failing' | 'refused' | 'ok' | 'untried';
+export type State = 'off' | 'failing' | 'refused' | 'lost' | 'ok' | 'untried';
 
 /** How a channel does. */
 export function stateOf(c: Channel): State {
@@ -10,6 +10,7 @@ export function stateOf(c: Channel): State {
   const tested = c.last_test ? Date.parse(c.last_test.at) : 0;
   const sent = c.last_sent_at ? Date.parse(c.last_sent_at) : 0;
   if (c.last_test && !c.last_test.ok && tested > sent) return 'refused';
+  if (c.dead) return 'lost';
   return tested || sent ? 'ok' : 'untried';
 }
 

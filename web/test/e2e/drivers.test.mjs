@@ -4,19 +4,20 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
 
-const { BASE_URL, SETUP_LINK, TURN, TARGET } = process.env;
+const { BASE_URL, SETUP_LINK, TURN, TARGET, TRAEFIK_URL, TRAEFIK_LINK, TRAEFIK_TOKEN } = process.env;
 
 /** @type {import('playwright-core').Page} */
 let page;
-before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
+before(() => firstComesTo(BASE_URL, SETUP_LINK));
+async function firstComesTo(base, link) {
+  page = await open(await context(base));
+  await page.goto(link);
   await page.getByLabel('Name').fill('anna');
   await page.getByLabel('Password', { exact: true }).fill('a very secret password');
   await page.getByRole('button', { name: 'Make admin and sign in' }).click();
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
-  await page.goto(BASE_URL + '/routes');
-});
+  await page.goto(base + '/routes');
+}
 after(async () => {
   await (await browser()).close();
 });
@@ -39,13 +40,17 @@ async function clean(what) {
   await page.setViewportSize({ width: 1360, height: 850 });
 }
 
-test('a proxy that serves what is asked for', async () => {
+async function addProxy(domain) {
   await page.getByRole('button', { name: 'Add proxy' }).click();
   const sheet = page.getByRole('dialog', { name: 'Add a standalone proxy' });
-  await sheet.getByLabel('Domains').fill('wiki.example.com');
+  await sheet.getByLabel('Domains').fill(domain);
   await sheet.getByLabel('Targets').fill(TARGET);
   await sheet.getByRole('button', { name: 'Add proxy' }).click();
   await sheet.waitFor({ state: 'detached' });
+}
+
+test('a proxy that serves what is asked for', async () => {
+  await addProxy('wiki.example.com');
   await says('1 route served at');
   await says(/^[0-9a-f]{16}, as it is asked for$/);
   await says('Its requests are not counted');
@@ -64,5 +69,21 @@ test('it goes down, and comes back with what is theirs alone', async () => {
   await clean('driver-lost');
   await turn('start');
   await says('our part (@id docker-watcher) is gone');
+  assert.deepEqual(open.complaints, []);
+});
+
+test('a Traefik fetches what it serves, and has the certificates', async () => {
+  await firstComesTo(TRAEFIK_URL, TRAEFIK_LINK);
+  await says('Traefik has not asked for its configuration');
+  const ask = () => fetch(`${TRAEFIK_URL}/api/proxy/traefik`, { headers: { authorization: `Bearer ${TRAEFIK_TOKEN}` } });
+  await ask();
+  const asks = setInterval(() => void ask().catch(() => {}), 1000).unref();
+  await addProxy('wiki.example.com');
+  await says('1 route served at the entry points of Traefik');
+  await says(/, 127\.0\.0\.1 /);
+  await says('None is kept here while Traefik serves.');
+  assert.equal(await page.getByRole('button', { name: 'Upload a certificate' }).count(), 0);
+  await clean('driver-traefik');
+  clearInterval(asks);
   assert.deepEqual(open.complaints, []);
 });

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 const driverFlows = 2 * time.Minute
 
 // TestAnotherProxyInABrowser runs every flow of drivers.test.mjs: a daemon whose routes a real Caddy serves, which the flows end and start
-// again, and change from outside, by a small server of this test.
+// again, and change from outside, by a small server of this test; and one that a Traefik is to ask, which the flows play with its token.
 func TestAnotherProxyInABrowser(t *testing.T) {
 	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
 	if browser == "" {
@@ -36,12 +37,20 @@ func TestAnotherProxyInABrowser(t *testing.T) {
 	}))
 	t.Cleanup(turn.Close)
 	dir := t.TempDir()
-	addr, link := serve(t, build(t, dir), filepath.Join(dir, "data"), dockertest.Serve(t, dockertest.Docker28()).Endpoint(),
+	binary := build(t, dir)
+	addr, link := serve(t, binary, filepath.Join(dir, "data"), dockertest.Serve(t, dockertest.Docker28()).Endpoint(),
 		"--proxy-driver", "caddy", "--caddy-admin", caddy.Admin(), "--proxy-http", caddy.Listen, "--proxy-drift", "tell")
+	traefik := filepath.Join(dir, "traefik")
+	traefikURL, traefikLink := serve(t, binary, traefik, dockertest.Serve(t, dockertest.Docker28()).Endpoint(), "--proxy-driver", "traefik", "--proxy-http", "")
+	token, err := os.ReadFile(filepath.Join(traefik, "traefik-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), driverFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "drivers.test.mjs")
-	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+addr, "SETUP_LINK="+link, "TURN="+turn.URL, "TARGET=http://"+caddy.Other)
+	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+addr, "SETUP_LINK="+link, "TURN="+turn.URL, "TARGET=http://"+caddy.Other,
+		"TRAEFIK_URL="+traefikURL, "TRAEFIK_LINK="+traefikLink, "TRAEFIK_TOKEN="+strings.TrimSpace(string(token)))
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

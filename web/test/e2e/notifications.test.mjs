@@ -114,6 +114,18 @@ test('a rule is made', async () => {
   await card('warnings').getByText('Warnings, errors; instance.stale, deploy.*').waitFor();
   await card('warnings').getByText('At once').waitFor();
   await looks('notify-rules');
+  await button('Actions for warnings').click();
+  await page.getByRole('menuitem', { name: 'Preview' }).click();
+  await dialog().getByText('As ops writes it.').waitFor();
+  await dialog().getByRole('region', { name: 'Preview of the message' }).waitFor();
+  const before = (await got()).length;
+  await looks('notify-rule-preview');
+  assert.equal((await got()).length, before, 'looking sends nothing');
+  await button('Send a test message to ops', dialog()).click();
+  await dialog().getByText('It took the message').waitFor();
+  assert.equal((await got()).length, before + 1);
+  await button('Close', dialog()).last().click();
+  await closed();
 });
 
 test('something becomes stale, and the warning arrives', async () => {
@@ -138,7 +150,7 @@ test('what was refused for good is shown, and can be sent again', async () => {
   await page.getByRole('row').getByText('Given up', { exact: true }).waitFor({ timeout: 30_000 });
   await looks('notify-outbox');
   await page.getByRole('row').filter({ hasText: 'Given up' }).getByRole('button').click();
-  await dialog().getByText('It was refused: it answered 400 Bad Request: not today').waitFor();
+  await dialog().getByText('It was given up: it answered 400 Bad Request: not today').waitFor();
   await dialog().getByText('deploy.failed', { exact: true }).waitFor();
   await looks('notify-message');
   const before = (await got()).length;

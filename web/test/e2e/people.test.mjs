@@ -22,6 +22,13 @@ const call = (path, body, method = 'POST') =>
     body: JSON.stringify(body),
   });
 
+/** What is wrong stands at its field. */
+const fault = async (text, field) => {
+  await page.getByRole('alert').filter({ hasText: text }).waitFor();
+  assert.equal(await field.getAttribute('aria-invalid'), 'true');
+  assert.match(await page.locator(`#${await field.getAttribute('aria-describedby')}`).textContent(), text);
+};
+
 /** What an authenticator shows now. */
 function codeOf(secret) {
   let bits = '';
@@ -70,10 +77,7 @@ test('an admin adds a user, who sets a password by a link and comes in', async (
   await button('Add a user').click();
   await dialog().getByLabel('Name').fill('an na');
   await button('Add user', dialog()).click();
-  await dialog()
-    .getByRole('alert')
-    .getByText(/a name is 1 to 63/)
-    .waitFor();
+  await fault(/a name is 1 to 63/, dialog().getByLabel('Name'));
   await dialog().getByLabel('Name').fill('bert');
   await dialog().getByLabel('In all projects').selectOption('none');
   await dialog().getByLabel('In shop').selectOption('operator');
@@ -185,10 +189,7 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await button('Set up').click();
   await dialog().getByLabel('Password').fill('not the password');
   await button('Next').click();
-  await dialog()
-    .getByRole('alert')
-    .getByText(/not your password/)
-    .waitFor();
+  await fault(/not your password/, dialog().getByLabel('Password'));
   await dialog().getByLabel('Password').fill(password);
   await button('Next').click();
   const secret = await dialog().locator('code').textContent();
@@ -201,7 +202,7 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await looks('account-second-factor');
   await dialog().getByLabel('Code that it shows').fill('000000');
   await button('Turn it on').click();
-  await dialog().getByRole('alert').getByText(/wrong/).waitFor();
+  await fault(/wrong/, dialog().getByLabel('Code that it shows'));
   await dialog().getByLabel('Code that it shows').fill(codeOf(secret));
   await button('Turn it on').click();
   await dialog().getByText('Your recovery codes').waitFor();
@@ -229,6 +230,34 @@ test('a second factor is set up, asked for, and replaced by a recovery code', as
   await page.getByText('On. 9 recovery codes left.').waitFor();
 });
 
+test('recovery codes are made anew, the password is changed, and a token is revoked', async () => {
+  await button('New recovery codes').click();
+  await dialog().getByText('The ones that you have are worth nothing then.').waitFor();
+  await dialog().getByLabel('Code that it shows').fill(recovery[1]);
+  await button('New recovery codes', dialog()).click();
+  await dialog().getByText('Your recovery codes').waitFor();
+  assert.ok(!(await dialog().getByRole('listitem').allTextContents()).includes(recovery[2]), 'an old code is left');
+  await looks('account-new-codes');
+  await button('I have kept them').click();
+  await closed();
+  await page.getByText('On. 10 recovery codes left.').waitFor();
+
+  await page.getByLabel('New password').fill('yet another secret password');
+  await page.getByLabel('Current password').fill('not the password');
+  await button('Change password').click();
+  await fault(/not your password/, page.getByLabel('Current password'));
+  await page.getByLabel('Current password').fill(password);
+  await button('Change password').click();
+  await page.getByText('Password changed').waitFor();
+
+  await page.goto('/settings/tokens');
+  await button('Revoke', row('berts')).click();
+  await dialog().getByText('Whoever uses it is refused from now on').waitFor();
+  await button('Revoke', dialog()).click();
+  await closed();
+  await row('berts').waitFor({ state: 'detached' });
+});
+
 test('an identity provider is set up; down, it leaves the password', async () => {
   await page.goto('/settings/provider');
   await page.getByLabel('Issuer').fill('http://example.org');
@@ -238,10 +267,8 @@ test('an identity provider is set up; down, it leaves the password', async () =>
   await button('Add a rule').click();
   await page.getByLabel('Group', { exact: true }).fill('ops');
   await button('Save').click();
-  await page
-    .getByRole('alert')
-    .getByText(/issuer: must be an address/)
-    .waitFor();
+  await fault(/must be an address that starts with/, page.getByLabel('Issuer'));
+  await looks('identity-provider-wrong');
   await page.getByLabel('Issuer').fill('http://127.0.0.1:1');
   await looks('identity-provider');
   await button('Save').click();

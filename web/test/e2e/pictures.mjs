@@ -1,10 +1,13 @@
 // The pictures of docs/images: every screen in both themes and on a phone. With ALL_PICTURES also 4k, narrow, and as it prints.
 import { execFileSync } from 'node:child_process';
 import { browser, context, open } from './lib.mjs';
+import * as access from './pictures_access.mjs';
+import { chosen, firstAdmin, get, post } from './pictures_lib.mjs';
+import * as notifications from './pictures_notifications.mjs';
+import * as routing from './pictures_routing.mjs';
 
-const { BASE_URL, FIRST_LINK, FRESH_URL, SETUP_LINK, TOKEN, SCREENSHOTS, ALL_PICTURES, ONLY } = process.env;
+const { BASE_URL, FIRST_LINK, FRESH_URL, SETUP_LINK, SCREENSHOTS, ALL_PICTURES, ONLY } = process.env;
 
-const get = async (path) => (await fetch(BASE_URL + path, { headers: { authorization: `Bearer ${TOKEN}` } })).json();
 const idOf = async (query) => (await get(`/api/instances?${query}`)).items[0].id;
 const alive = await idOf('project=checkout-api&stage=production&status=running');
 const dead = (await get('/api/containers/stale?sort=-bytes&limit=1')).items[0];
@@ -18,20 +21,12 @@ const [dev, production, preview] = [
 const deployOf = async (stage, state) => (await get(`/api/stages/${stage}/deploys`)).items.find((d) => d.state === state).id;
 
 // What somebody has set up by hand.
-const post = async (method, path, body) => {
-  const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
-  const answer = await fetch(BASE_URL + path, { method, headers, body: JSON.stringify(body) });
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-  return answer.json();
-};
 const depot = (await get('/api/projects')).items[0].image.split('/')[0];
 await post('POST', '/api/registries', { name: 'depot', host: depot, plain_http: true });
 await post('PATCH', `/api/stages/${await stageOf('checkout-api', 'staging')}`, {
   tag_rule: { kind: 'semver', pattern: '^4' },
   mode: 'notify',
 });
-await post('POST', '/api/proxies', { domains: ['wiki.acme.dev'], targets: ['http://127.0.0.1:1'], notes: 'until it is adopted' });
-await post('POST', '/api/proxies', { domains: ['status.acme.dev'], targets: ['http://10.0.0.7:3000'], enabled: false });
 const compose = `services:
   web:
     image: \${REGISTRY:-ghcr.io/acme}/wiki:1.4
@@ -53,11 +48,6 @@ const select = async (page) => {
       .getByRole('checkbox', { name: /^Select (?!all)/ })
       .nth(n)
       .click();
-};
-const chosen = (of, item) => async (page) => {
-  await page.getByRole('button', { name: `Actions for ${of}` }).click();
-  await page.getByRole('menuitem', { name: item }).first().click();
-  await page.getByRole('dialog').waitFor();
 };
 const screens = {
   overview: ['/'],
@@ -113,7 +103,6 @@ const screens = {
   ],
   logs: [`/instances/${alive}?tab=logs`],
   registries: ['/registries'],
-  routes: ['/routes'],
   foreign: ['/hosts/foreign'],
   adopt: [
     '/hosts/foreign',
@@ -174,22 +163,27 @@ async function take(made, name, address, act, size, theme) {
   return page;
 }
 
-const known = await context(BASE_URL);
-const code = new URLSearchParams(new URL(FIRST_LINK).hash.slice(1)).get('code');
-const made = await known.request.post('/api/setup', { data: { code, name: 'anna', password: 'a very secret password' } });
-if (!made.ok()) throw new Error(await made.text());
-for (const [name, [path, act]] of Object.entries(screens).filter(([n]) => wanted(n))) {
-  for (const theme of ['light', 'dark']) {
-    const page = await take(known, name, BASE_URL + path, act, 'desktop', theme);
-    if (ALL_PICTURES && theme === 'light' && /^(overview|stale|events|instance|instance-stale|removed|project|reclaim)$/.test(name)) {
-      await page.emulateMedia({ media: 'print' });
-      await page.pdf({ path: `${SCREENSHOTS}/${name}.pdf`, format: 'A4' });
+/** Takes screens: each a path or an address, what is done there before, and the browser of who looks. */
+async function takeAll(screens) {
+  for (const [name, [path, act, who = known]] of Object.entries(screens).filter(([n]) => wanted(n))) {
+    const address = new URL(path, BASE_URL).href;
+    for (const theme of ['light', 'dark']) {
+      const page = await take(who, name, address, act, 'desktop', theme);
+      if (ALL_PICTURES && theme === 'light' && /^(overview|stale|events|instance|instance-stale|removed|project|reclaim)$/.test(name)) {
+        await page.emulateMedia({ media: 'print' });
+        await page.pdf({ path: `${SCREENSHOTS}/${name}.pdf`, format: 'A4' });
+      }
+      await page.close();
+      if (ALL_PICTURES) await (await take(who, name, address, act, 'huge', theme)).close();
     }
-    await page.close();
-    if (ALL_PICTURES) await (await take(known, name, BASE_URL + path, act, 'huge', theme)).close();
+    if (!['palette', 'help'].includes(name)) await (await take(who, name, address, act, 'phone', 'light')).close();
   }
-  if (!['palette', 'help'].includes(name)) await (await take(known, name, BASE_URL + path, act, 'phone', 'light')).close();
 }
+
+const known = await firstAdmin(BASE_URL, FIRST_LINK);
+await takeAll(screens);
+// What needs more than the world has is set up once the others are taken, and only where it is wanted.
+for (const more of [notifications, routing, access]) if (more.names.some(wanted)) await takeAll(await more.screens(known));
 for (const [name, address] of Object.entries(strangers).filter(([n]) => wanted(n))) {
   const made = await context(name === 'setup' ? FRESH_URL : BASE_URL);
   for (const [size, theme] of [
@@ -209,3 +203,4 @@ if (ALL_PICTURES)
     '-c',
     `cd "${SCREENSHOTS}" && for f in *.pdf; do command -v pdftoppm >/dev/null && pdftoppm -r 60 -png "$f" "print-\${f%.pdf}" || true; done`,
   ]);
+process.exit(); // health checks hold connections open

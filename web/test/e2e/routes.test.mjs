@@ -85,7 +85,7 @@ test('what leads to something stale is told, found and counted', async () => {
   await button('Show them').click();
   await row('old.example.com').waitFor();
   assert.equal(await row('wiki.example.com').count(), 0);
-  await page.getByText('None of them is so.').waitFor();
+  await page.getByText('None of them matches.').waitFor();
   await clean('routes-leftovers');
   await page.getByLabel('Show', { exact: true }).selectOption({ label: 'All' });
   await page.getByLabel('Search domains, targets, notes').fill('THE WIKI');

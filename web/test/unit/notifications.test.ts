@@ -17,6 +17,12 @@ describe('how a channel does', () => {
     expect(channel({ last_test: test(1, false), last_sent_at: '2026-11-29T12:02:00Z' })).toBe('ok');
     expect(channel({ last_test: test(3, false), last_sent_at: '2026-11-29T12:02:00Z' })).toBe('refused');
   });
+  it('is no good sign that a message was given up', () => {
+    expect(channel({ dead: 2 })).toBe('lost');
+    expect(channel({ dead: 2, last_sent_at: '2026-11-29T12:00:00Z' })).toBe('lost');
+    expect(channel({ dead: 2, failing_since: '2026-11-29T12:00:00Z' })).toBe('failing');
+    expect(channel({ dead: 0, last_sent_at: '2026-11-29T12:00:00Z' })).toBe('ok');
+  });
   it('is bad while nothing gets through, and off when it is off', () => {
     expect(channel({ failing_since: '2026-11-29T12:00:00Z', last_test: test(1, true) })).toBe('failing');
     expect(channel({ failing_since: '2026-11-29T12:00:00Z', enabled: false })).toBe('off');
@@ -52,6 +58,9 @@ describe('a rule in words', () => {
     ).toBe('warnings, errors; deploy.*; from poller; of shop, one that is gone'));
   it('says when', () => {
     expect(whenOf(rule({}))).toBe('at once');
+    expect(whenOf(rule({ gather_minutes: 10_080, gather_errors: true }))).toBe('gathered for 7 days');
+    expect(whenOf(rule({ gather_minutes: 120, gather_errors: true }))).toBe('gathered for 2 hours');
+    expect(whenOf(rule({ gather_minutes: 90, gather_errors: true }))).toBe('gathered for 90 minutes');
     expect(whenOf(rule({ gather_minutes: 5 }))).toBe('gathered for 5 minutes, errors at once');
     expect(whenOf(rule({ gather_minutes: 1, gather_errors: true, quiet: { from: '22:00', to: '07:00' } }))).toBe(
       'gathered for 1 minute; quiet from 22:00 to 07:00 (UTC) but for errors',

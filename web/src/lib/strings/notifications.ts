@@ -1,8 +1,12 @@
 import { count, plural } from '../format';
 
+/** Minutes in the largest unit of which they are a whole number. */
+const long = (minutes: number) =>
+  minutes % 1440 === 0 ? plural(minutes / 1440, 'day') : minutes % 60 === 0 ? plural(minutes / 60, 'hour') : plural(minutes, 'minute');
+
 export const notifications = {
   title: 'Notifications',
-  intro: 'What happens is told to people and programs: by channels, for which rules choose.',
+  intro: 'People and programs are told what happens: rules choose what, channels carry it.',
   tabsLabel: 'Parts of the notifications',
   tabs: { channels: 'Channels', rules: 'Rules', outbox: 'Outbox' },
   name: 'Name',
@@ -19,10 +23,14 @@ export const notifications = {
   noChannel: 'No channel is set up',
   noChannelBody:
     'A channel is where to: mail, a chat, a push service, or a webhook of your own. Add one, test it, and make a rule that leads there.',
-  states: { off: 'Off', failing: 'Does not take messages', refused: 'Last test failed', ok: 'Works', untried: 'Not tried yet' } as Record<
-    string,
-    string
-  >,
+  states: {
+    off: 'Off',
+    failing: 'Does not take messages',
+    refused: 'Last test failed',
+    lost: 'Messages given up',
+    ok: 'Works',
+    untried: 'Not tried yet',
+  } as Record<string, string>,
   lastSent: 'Last message',
   waiting: 'Waiting',
   messages: (n: number) => (n ? plural(n, 'message') : 'nothing'),
@@ -44,7 +52,7 @@ export const notifications = {
   lastTest: 'Last test',
   neverTested: 'never',
   testOk: 'It took the message',
-  by: 'by',
+  by: (who: string) => `by ${who.replace(/^(user|token):/, '')}`,
   took: (ms: number) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`),
 
   kind: 'Kind',
@@ -66,6 +74,12 @@ export const notifications = {
   previewOf: (events: number) =>
     events ? `Made of ${plural(events, 'real event')}` : 'Made of a test: no event of that sort is in the log',
   previewLabel: 'Preview of the message',
+  rulePreview: (name: string) => `Preview of ${name}`,
+  rulePreviewHelp: 'Written over the latest events that this rule wants. Nothing is sent by looking.',
+  asOf: 'As this channel writes it',
+  toChannel: (name: string) => `As ${name} writes it.`,
+  ruleNowhere: 'The rule leads to no channel yet: this is the usual text.',
+  testTo: (name: string) => `Send a test message to ${name}`,
   removeChannelBody: (waiting: number) =>
     waiting
       ? `Its URL goes, and with it ${plural(waiting, 'message')} that ${waiting === 1 ? 'was' : 'were'} not sent: nobody is told of them. Rules that lead here lead here no more.`
@@ -86,7 +100,7 @@ export const notifications = {
   of: (projects: string[]) => `of ${projects.join(', ')}`,
   everything: 'everything',
   atOnce: 'at once',
-  gathered: (minutes: number, errors: boolean) => `gathered for ${plural(minutes, 'minute')}${errors ? '' : ', errors at once'}`,
+  gathered: (minutes: number, errors: boolean) => `gathered for ${long(minutes)}${errors ? '' : ', errors at once'}`,
   quietFrom: (from: string, to: string, zone: string, all: boolean) =>
     `quiet from ${from} to ${to} (${zone})${all ? '' : ' but for errors'}`,
   channels: 'Channels',
@@ -122,15 +136,16 @@ export const notifications = {
   messageStates: { pending: 'Waiting', sending: 'Being sent', sent: 'Sent', dead: 'Given up' } as Record<string, string>,
   table: 'Messages',
   columns: { made: 'Made', channel: 'Channel', what: 'Message', events: 'Events', tries: 'Tries', next: 'Next attempt', state: 'State' },
-  notTried: 'not tried yet',
+  notTried: (events: number) => `${plural(events, 'event')}, not tried yet`,
   whileOff: 'when its channel is on',
   retry: 'Send again',
   retryNow: 'Send now',
-  retryAll: 'Send all that were given up again',
+  retryAll: 'Send again all that were given up',
   retried: (n: number) => `${count(n)} to be sent again`,
   messageTitle: (channel: string) => `Message to ${channel}`,
   messageEvents: (shown: number, all: number) => (shown < all ? `The first ${shown} of ${count(all)} events` : plural(all, 'event')),
-  messageError: 'It was refused',
+  gaveUp: 'It was given up',
+  lastFailed: 'The last attempt failed',
   ruleOf: 'Rule',
   id: 'Key',
   idHelp: 'the same in each attempt',
