@@ -145,7 +145,7 @@ func (s *server) noteRefusal(mux *http.ServeMux, w *trackedWriter, r *http.Reque
 	}
 	v := w.visit
 	if v.method == "" {
-		v = newVisit(r) // refused before anybody asked who it is
+		v = newVisit(r, s.peers.trusted(r)) // refused before anybody asked who it is
 	}
 	s.d.Refusals.note(refusalOf(operation, v, w.status), refusedEvent(operation, v, w.status, w.problem))
 }
