@@ -4,8 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/crypto/bcrypt"
@@ -35,73 +38,71 @@ func SamePassword(hash, password string) bool {
 	return hash != "" && bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 }
 
+// errWrong is that a request does not say who makes it, or names nobody who may come in.
+var errWrong = errors.New("no name and password of somebody who may come in")
+
 // logins checks who may come in. A password that was right is remembered (under a key that only this process has) as long as its hash
-// is in the table, so that it is hashed once and not with each request; wrong ones are hashed one at a time, so that guessing cannot
-// take the machine.
+// is in the table, so that it is hashed once and not with each request, and whoever has it does not wait behind those who guess.
 type logins struct {
 	key     [32]byte
-	hashing sync.Mutex
+	hashing *hashing
 	mu      sync.Mutex
-	known   map[[sha256.Size]byte]struct{}
+	known   map[seal]struct{}
 }
 
 func newLogins() *logins {
-	l := &logins{known: map[[sha256.Size]byte]struct{}{}}
+	l := &logins{hashing: newHashing(), known: map[seal]struct{}{}}
 	rand.Read(l.key[:]) // never fails
 	return l
 }
 
-// admit tells whether a request names one of the people and their password.
-func (l *logins) admit(r *http.Request, people []Credential) bool {
+// admit tells whether a request of a client names one of the people of a rule and their password: errWrong if not, errBusy when that
+// was not looked at, and what ended the request while it waited.
+func (l *logins) admit(r *http.Request, client netip.Addr, rule *Rule) error {
 	user, password, given := r.BasicAuth()
-	if !given || len(password) > longestPassword {
-		return false
+	people := rule.Options.BasicAuth
+	if !given || len(password) > longestPassword || len(people) == 0 {
+		return errWrong
 	}
-	for _, c := range people {
-		if c.User == user {
-			return l.right(c, password)
-		}
+	i := slices.IndexFunc(people, func(c Credential) bool { return c.User == user })
+	known := i >= 0
+	if !known {
+		// As long as for a name that is known, so that names cannot be told apart.
+		i, password = 0, "\x00"+password
 	}
-	// As long as for a name that is known, so that names cannot be told apart.
-	if len(people) > 0 {
-		l.compare(people[0].Hash, "\x00"+password)
+	q := &question{seal: l.sealOf(people[i].Hash, password), hash: people[i].Hash, password: password, rule: rule.ID, from: networkOf(client)}
+	if known && l.remembers(q.seal) {
+		return nil
 	}
-	return false
+	right, err := l.hashing.ask(r.Context(), q)
+	switch {
+	case err != nil:
+		return err
+	case !right || !known:
+		return errWrong
+	}
+	l.remember(q.seal)
+	return nil
 }
 
-func (l *logins) right(c Credential, password string) bool {
+func (l *logins) sealOf(hash, password string) seal {
 	mac := hmac.New(sha256.New, l.key[:])
-	mac.Write([]byte(c.Hash + "\x00" + password))
-	seal := [sha256.Size]byte(mac.Sum(nil))
-	if l.remembers(seal) {
-		return true
-	}
-	if !l.compare(c.Hash, password) {
-		return false
-	}
-	l.remember(seal)
-	return true
+	mac.Write([]byte(hash + "\x00" + password))
+	return seal(mac.Sum(nil))
 }
 
-func (l *logins) compare(hash, password string) bool {
-	l.hashing.Lock()
-	defer l.hashing.Unlock()
-	err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
-	return err == nil
-}
-
-func (l *logins) remembers(seal [sha256.Size]byte) bool {
+func (l *logins) remembers(s seal) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.known[seal]
+	_, ok := l.known[s]
 	return ok
 }
 
-func (l *logins) remember(seal [sha256.Size]byte) {
+func (l *logins) remember(s seal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.known) >= mostRemembered {
 		clear(l.known)
 	}
-	l.known[seal] = struct{}{}
+	l.known[s] = struct{}{}
 }

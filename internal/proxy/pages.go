@@ -78,6 +78,7 @@ var (
 	unknownPage     = page{status: http.StatusNotFound, title: "Nothing is served here", text: "No site of this name and path is known. Look at the address once more."}
 	forbidPage      = page{status: http.StatusForbidden, title: "Not from here", text: "This site is not open to the address that you come from."}
 	loginPage       = page{status: http.StatusUnauthorized, title: "Sign in", text: "A name and a password are needed."}
+	crowdedPage     = page{status: http.StatusTooManyRequests, title: "Too many sign in", text: "Others are trying passwords here at the moment. Try again in a little while.", retry: 5 * time.Second}
 	tooLargePage    = page{status: http.StatusRequestEntityTooLarge, title: "Too large", text: "What was sent is larger than this site takes."}
 	upgradePage     = page{status: http.StatusForbidden, title: "No WebSockets", text: "This site does not let connections change their protocol."}
 	misdirectedPage = page{status: http.StatusMisdirectedRequest, title: "Not over this connection", text: "This site is not served over TLS here. Try http."}

@@ -312,9 +312,7 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 		forbidPage.write(w, r)
 	case o.RedirectHTTPS && !v.secure:
 		http.Redirect(w, r, secureURL(r, s.portFor(r, v)), http.StatusPermanentRedirect)
-	case len(o.BasicAuth) > 0 && !s.logins.admit(r, o.BasicAuth):
-		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
-		loginPage.write(w, r)
+	case len(o.BasicAuth) > 0 && !s.letsIn(w, r, v):
 	case o.Maintenance:
 		maintenancePage(o.MaintenanceNote).write(w, r)
 	case o.RedirectTo != "":
@@ -332,6 +330,20 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request, v *visit) bool {
 		return false
 	}
 	return true
+}
+
+// letsIn tells whether a client may come to a site that asks for a password, and answers it if not.
+func (s *Server) letsIn(w http.ResponseWriter, r *http.Request, v *visit) bool {
+	switch err := s.logins.admit(r, v.client, &v.e.rule); {
+	case err == nil:
+		return true
+	case errors.Is(err, errWrong):
+		w.Header().Set("WWW-Authenticate", `Basic realm="site", charset="UTF-8"`)
+		loginPage.write(w, r)
+	default:
+		crowdedPage.write(w, r) // nobody reads it who has left
+	}
+	return false
 }
 
 // portFor is the port to which a client is sent that shall come over TLS; 0: the usual one. One that came by a port of its own making
