@@ -3,9 +3,7 @@ package api
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -38,7 +36,8 @@ type visit struct {
 	addr      string
 	userAgent string
 	https     bool
-	local     bool // comes from this machine
+	local     bool // comes from this machine, and by no proxy
+	unnamed   bool // a proxy tells of who comes that the setting trusted_proxies does not name
 }
 
 type visitKey struct{}
@@ -55,7 +54,7 @@ func actorOf(ctx context.Context) string { return visitOf(ctx).caller.Actor }
 // admit lets a request through to its handler when its caller may use the route.
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
-	v := newVisit(r)
+	v := newVisit(r, s.peers.trusted(r))
 	if isHook(r.URL.Path) {
 		next(huma.WithValue(ctx, visitKey{}, v)) // whoever it is, there only a secret of its own counts
 		return
@@ -142,21 +141,6 @@ func (s *server) tellForbidden(v visit, need store.Role, why string) {
 		Time: time.Now(), Severity: store.SeverityWarn, Source: store.SourceAuth, Kind: "auth.forbidden",
 		Message: message, Actor: v.caller.Actor, Data: data,
 	})
-}
-
-func newVisit(r *http.Request) visit {
-	v := visit{
-		method: r.Method, path: tellable(r.URL.Path), addr: r.RemoteAddr, userAgent: r.UserAgent(),
-		// Whoever lies here only makes their own cookie unusable.
-		https: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
-	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		v.addr = host
-	}
-	if ip, err := netip.ParseAddr(v.addr); err == nil {
-		v.local = ip.Unmap().IsLoopback()
-	}
-	return v
 }
 
 func cookieName(https bool) string {

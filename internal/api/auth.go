@@ -59,8 +59,14 @@ func (s *server) sessionOf(ctx context.Context, v visit, c auth.Caller, expires 
 	}, err
 }
 
+// bannerUnnamed is for who can do something about it.
+const bannerUnnamed = "A proxy before this page tells who comes, but the setting trusted_proxies does not name it: it is not believed, and everybody who comes by it counts as one address. Name its address there."
+
 func bannerOf(v visit) string {
-	if v.https || v.local {
+	switch {
+	case v.unnamed && v.known && v.caller.Role.Covers(admin):
+		return bannerUnnamed
+	case v.https || v.local:
 		return ""
 	}
 	return bannerPlain

@@ -84,11 +84,12 @@ type server struct {
 	metrics *metrics
 	hooks   *hook.Limits
 	visits  visits
+	peers   *peers
 }
 
 // New returns the handler of the whole HTTP surface.
 func New(d Deps) http.Handler {
-	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits(), visits: visits{of: map[string]visited{}}}
+	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits(), visits: visits{of: map[string]visited{}}, peers: &peers{read: d.DB.Settings}}
 	mux := http.NewServeMux()
 	s.mount(mux)
 	return s.guard(mux)

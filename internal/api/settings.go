@@ -22,7 +22,7 @@ type settingsJSON struct {
 	AutoWarmUp           string `json:"auto_warm_up" doc:"automatic cleanup waits so long after a start and after blind time"`
 	ArchiveLayerMaxBytes int64  `json:"archive_layer_max_bytes" doc:"a larger writable layer is not kept for an undo"`
 	PollInterval         string `json:"poll_interval" doc:"how often registries are asked for the tags of stages that do not say it themselves"`
-	TrustedProxies       string `json:"trusted_proxies" doc:"networks of the proxies before the built-in one whose X-Forwarded headers are believed"`
+	TrustedProxies       string `json:"trusted_proxies" doc:"networks of the proxies before this page and the built-in proxy whose X-Forwarded headers are believed"`
 	RefusedTargets       string `json:"refused_targets" doc:"networks that no route may lead to, beside those that never may"`
 	RequireFactor        bool   `json:"require_second_factor" doc:"whoever signs in by a password needs a second factor"`
 	UpdatedAt            moment `json:"updated_at"`
@@ -104,6 +104,9 @@ func (s *server) updateSettings(ctx context.Context, in *settingsIn) (*out[setti
 	}
 	if len(changed) > 0 {
 		s.thresholdsChanged(ctx)
+	}
+	if slices.Contains(changed, "trusted_proxies") {
+		s.peers.changed()
 	}
 	if slices.Contains(changed, "trusted_proxies") || slices.Contains(changed, "refused_targets") {
 		if err := s.serveRoutes(ctx); err != nil {

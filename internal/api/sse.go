@@ -41,7 +41,7 @@ func (s *server) stream(hc huma.Context, about string, tell func(context.Context
 	switch {
 	case err == nil, ctx.Err() != nil, errors.Is(err, errReaderGone), errors.Is(err, events.ErrClosed), errors.Is(err, errSignedOut):
 	case errors.Is(err, events.ErrLagged):
-		s.log.InfoContext(ctx, "slow listener was dropped, it can resume", "addr", r.RemoteAddr)
+		s.log.InfoContext(ctx, "slow listener was dropped, it can resume", "addr", visitOf(hc.Context()).addr)
 	default:
 		s.log.ErrorContext(ctx, "a stream broke off", "stream", about, "path", r.URL.Path, "error", err)
 	}
@@ -76,11 +76,12 @@ func (f *feed) beat() error {
 
 // stillAdmitted asks whether the caller of a stream could still open it.
 func (s *server) stillAdmitted(asked context.Context, r *http.Request) func() error {
-	then := visitOf(asked).powers
+	v := visitOf(asked)
+	then := v.powers
 	return func() error {
 		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)
 		defer cancel()
-		caller, err := s.identify(r.WithContext(ctx), newVisit(r).https)
+		caller, err := s.identify(r.WithContext(ctx), v.https)
 		if err != nil || caller.MustEnrol {
 			return errSignedOut
 		}

@@ -44,8 +44,8 @@ func (s *Server) circles(h http.Header) bool {
 	return hops > mostHops
 }
 
-// origin says who sent a request: the client's address and whether it came over TLS, as a proxy that we believe says, else as we see it.
-func origin(r *http.Request, trusted []netip.Prefix) (client netip.Addr, believed, secure bool) {
+// Origin says who sent a request: the client's address and whether it came over TLS, as a proxy that we believe says, else as we see it.
+func Origin(r *http.Request, trusted []netip.Prefix) (client netip.Addr, believed, secure bool) {
 	client, secure = addrOf(r.RemoteAddr), r.TLS != nil
 	if len(trusted) == 0 || !within(trusted, client) {
 		return client, false, secure

@@ -241,7 +241,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		v := &visit{Context: r.Context(), e: e, prefix: prefix}
-		v.client, v.trusted, v.secure = origin(r, c.table.Trusted)
+		v.client, v.trusted, v.secure = Origin(r, c.table.Trusted)
 		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
 			e.begin(now)
 			s.answerAlone(w, r, v)

@@ -274,8 +274,9 @@ func TestSigningInThroughNginx(t *testing.T) {
 	t.Parallel()
 	d := launch(t)
 	front := newNginx(t, fmt.Sprintf(`server { listen ADDR; location / {
-  proxy_pass http://%s; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_pass http://%s; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 } }`, d.addr))
+	far := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}}
 	say := func(method, path, body string, head http.Header) answer {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+front.addr+path, strings.NewReader(body))
@@ -287,7 +288,8 @@ func TestSigningInThroughNginx(t *testing.T) {
 		}
 		req.Host = "watch.example"
 		req.Header.Set("Content-Type", "application/json")
-		return send(t, http.DefaultClient, req)
+		req.Header.Set("X-Forwarded-For", "6.6.6.6") // a lie
+		return send(t, far, req)
 	}
 	first := say(http.MethodPost, "/api/setup", fmt.Sprintf(`{"code":%q,"name":"anna","password":"correct horse battery"}`, d.code), nil)
 	cookies := (&http.Response{Header: first.head}).Cookies()
@@ -320,6 +322,19 @@ func TestSigningInThroughNginx(t *testing.T) {
 		if a := say(http.MethodPatch, "/api/settings", change, c.head); a.status != c.want {
 			t.Errorf("%s: it is answered %d %s, want %d", name, a.status, a.body, c.want)
 		}
+	}
+
+	if a := say(http.MethodGet, "/api/me/sessions", "", with()); !strings.Contains(a.body, `"127.0.0.1"`) || strings.Contains(a.body, "6.6.6.6") {
+		t.Errorf("by an nginx that is not named they are signed in at %s", a.body)
+	}
+	if a := say(http.MethodPatch, "/api/settings", `{"trusted_proxies":"127.0.0.1"}`, with()); a.status != http.StatusOK {
+		t.Fatalf("the setting: %d %s", a.status, a.body)
+	}
+	if a := say(http.MethodPost, "/api/session", `{"name":"anna","password":"correct horse battery"}`, nil); a.status != http.StatusOK || strings.Contains(a.body, `"banner"`) {
+		t.Fatalf("signing in is answered %d %s", a.status, a.body)
+	}
+	if a := say(http.MethodGet, "/api/me/sessions", "", with()); !strings.Contains(a.body, `"127.0.0.2"`) || strings.Contains(a.body, "6.6.6.6") {
+		t.Errorf("by an nginx that is named they are signed in at %s", a.body)
 	}
 }
 

@@ -5706,7 +5706,7 @@ export interface components {
             scan_interval_seconds: number;
             /** Format: int64 */
             stale_threshold_days: number;
-            /** @description networks of the proxies before the built-in one whose X-Forwarded headers are believed */
+            /** @description networks of the proxies before this page and the built-in proxy whose X-Forwarded headers are believed */
             trusted_proxies: string;
             /** Format: date-time */
             updated_at: string | null;
