@@ -262,12 +262,18 @@ func channelEvent(ctx context.Context, c store.Channel, kind, message string, ch
 	return e
 }
 
-func (s *server) deleteChannel(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteChannel(ctx context.Context, in *Seen) (*none, error) {
 	c, err := s.findChannel(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if c, err = tx.Channel(ctx, c.ID); err != nil {
+			return err
+		}
+		if err := in.check(c.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteChannel(ctx, c.ID); err != nil {
 			return err
 		}

@@ -271,7 +271,10 @@ func (s *server) readAdoption(ctx context.Context, in *adoptIn) (adopt.Request, 
 }
 
 // unadoptInstance gives an adopted container back. It is not touched, and neither is its engine asked.
-func (s *server) unadoptInstance(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) unadoptInstance(ctx context.Context, in *Seen) (*none, error) {
+	if err := s.instanceSeen(ctx, in); err != nil {
+		return nil, err
+	}
 	v := visitOf(ctx)
 	return nil, s.d.Adopter.Unadopt(ctx, in.ID, adopt.By{Actor: v.caller.Actor, Addr: v.addr})
 }

@@ -48,7 +48,7 @@ func hookOf(r store.Registry) *Webhook {
 }
 
 // makeHook gives a registry a webhook, or the one that it has another secret.
-func (s *server) makeHook(ctx context.Context, in *ByID) (*out[madeHookJSON], error) {
+func (s *server) makeHook(ctx context.Context, in *Seen) (*out[madeHookJSON], error) {
 	r, err := s.findRegistry(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -59,6 +59,12 @@ func (s *server) makeHook(ctx context.Context, in *ByID) (*out[madeHookJSON], er
 		kind, message = "registry.hook_rotated", "the webhook of registry "+r.Name+" got another secret: the former one counts no more"
 	}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if r, err = tx.Registry(ctx, r.ID); err != nil {
+			return err
+		}
+		if err := in.check(r.Revision); err != nil {
+			return err
+		}
 		if err := tx.SetHook(ctx, r.ID, secret); err != nil {
 			return err
 		}
@@ -73,12 +79,18 @@ func (s *server) makeHook(ctx context.Context, in *ByID) (*out[madeHookJSON], er
 	return answer(madeHookJSON{Webhook: *hookOf(r), Secret: secret}), nil
 }
 
-func (s *server) deleteHook(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteHook(ctx context.Context, in *Seen) (*none, error) {
 	r, err := s.findRegistry(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if r, err = tx.Registry(ctx, r.ID); err != nil {
+			return err
+		}
+		if err := in.check(r.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteHook(ctx, r.ID); err != nil {
 			return err
 		}

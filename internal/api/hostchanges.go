@@ -143,22 +143,40 @@ func (s *server) hostAfter(ctx context.Context, id, name string, err error) (*ve
 	return s.getHost(ctx, &ByID{ID: id})
 }
 
-func (s *server) disableHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
+// hostSeen tells that a host is there, and the one that was seen.
+func (s *server) hostSeen(ctx context.Context, in *Seen) error {
+	h, err := s.d.DB.Host(ctx, in.ID)
+	if err != nil {
+		return err
+	}
+	return in.check(h.Revision)
+}
+
+func (s *server) disableHost(ctx context.Context, in *Seen) (*versioned[hostJSON], error) {
+	if err := s.hostSeen(ctx, in); err != nil {
+		return nil, err
+	}
 	return s.hostAfter(ctx, in.ID, "", s.d.Hosts.Disable(ctx, in.ID, byOf(ctx)))
 }
 
-func (s *server) enableHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
+func (s *server) enableHost(ctx context.Context, in *Seen) (*versioned[hostJSON], error) {
+	if err := s.hostSeen(ctx, in); err != nil {
+		return nil, err
+	}
 	return s.hostAfter(ctx, in.ID, "", s.d.Hosts.Enable(ctx, in.ID, byOf(ctx)))
 }
 
-func (s *server) acceptHost(ctx context.Context, in *ByID) (*versioned[hostJSON], error) {
-	if _, err := s.d.DB.Host(ctx, in.ID); err != nil {
+func (s *server) acceptHost(ctx context.Context, in *Seen) (*versioned[hostJSON], error) {
+	if err := s.hostSeen(ctx, in); err != nil {
 		return nil, err
 	}
 	return s.hostAfter(ctx, in.ID, "", s.d.Scanner.Accept(ctx, in.ID, actorOf(ctx)))
 }
 
-func (s *server) deleteHost(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteHost(ctx context.Context, in *Seen) (*none, error) {
+	if err := s.hostSeen(ctx, in); err != nil {
+		return nil, err
+	}
 	if err := s.d.Hosts.Delete(ctx, in.ID, byOf(ctx)); err != nil {
 		return nil, s.hostProblem(ctx, "", in.ID, err)
 	}

@@ -235,42 +235,51 @@ func (s *server) instanceNow(ctx context.Context, id string) (*versioned[instanc
 	return atRevision(instanceOf(v), v.Revision), nil
 }
 
-func (s *server) startInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
-	return s.act(ctx, in.ID, s.d.Deployer.StartInstance)
+func (s *server) startInstance(ctx context.Context, in *Seen) (*versioned[instanceJSON], error) {
+	return s.act(ctx, in, s.d.Deployer.StartInstance)
 }
 
-func (s *server) stopInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
-	return s.act(ctx, in.ID, s.d.Deployer.StopInstance)
+func (s *server) stopInstance(ctx context.Context, in *Seen) (*versioned[instanceJSON], error) {
+	return s.act(ctx, in, s.d.Deployer.StopInstance)
 }
 
-func (s *server) restartInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
-	return s.act(ctx, in.ID, s.d.Deployer.RestartInstance)
+func (s *server) restartInstance(ctx context.Context, in *Seen) (*versioned[instanceJSON], error) {
+	return s.act(ctx, in, s.d.Deployer.RestartInstance)
 }
 
 // actionTimeout bounds an action on one instance; a stop may wait for its whole grace.
 const actionTimeout = 10 * time.Minute
 
+// instanceSeen tells that an instance is there, and the one that was seen.
+func (s *server) instanceSeen(ctx context.Context, in *Seen) error {
+	v, err := s.d.DB.Instance(ctx, in.ID)
+	if err != nil {
+		return err
+	}
+	return in.check(v.Revision)
+}
+
 // act does one thing to one instance of ours. The act goes on when the caller
 // leaves: half a restart is worse than one nobody waits for.
-func (s *server) act(ctx context.Context, id string, do func(ctx context.Context, id, actor string) error) (*versioned[instanceJSON], error) {
-	if _, err := s.d.DB.Instance(ctx, id); err != nil {
+func (s *server) act(ctx context.Context, in *Seen, do func(ctx context.Context, id, actor string) error) (*versioned[instanceJSON], error) {
+	if err := s.instanceSeen(ctx, in); err != nil {
 		return nil, err
 	}
 	acting, cancel := s.beyondCaller(ctx, actionTimeout)
 	defer cancel()
-	if err := do(acting, id, actorOf(ctx)); err != nil {
+	if err := do(acting, in.ID, actorOf(ctx)); err != nil {
 		return nil, err
 	}
-	return s.instanceNow(ctx, id)
+	return s.instanceNow(ctx, in.ID)
 }
 
 type removeInstanceIn struct {
-	ByID
+	Seen
 	Stop bool `query:"stop" doc:"stop it first if it runs"`
 }
 
 func (s *server) removeInstance(ctx context.Context, in *removeInstanceIn) (*none, error) {
-	if _, err := s.d.DB.Instance(ctx, in.ID); err != nil {
+	if err := s.instanceSeen(ctx, &in.Seen); err != nil {
 		return nil, err
 	}
 	acting, cancel := s.beyondCaller(ctx, actionTimeout)
@@ -279,7 +288,7 @@ func (s *server) removeInstance(ctx context.Context, in *removeInstanceIn) (*non
 }
 
 type pinIn struct {
-	ByID
+	Seen
 	Body *struct {
 		Reason string `json:"reason,omitempty" maxLength:"500" doc:"why it is kept"`
 	} `nameHint:"PinRequest"`
@@ -290,13 +299,13 @@ func (s *server) pinInstance(ctx context.Context, in *pinIn) (*versioned[instanc
 	if in.Body != nil {
 		reason = in.Body.Reason
 	}
-	return s.setPin(ctx, in.ID, "instance.pinned", func(i *store.Instance) {
+	return s.setPin(ctx, &in.Seen, "instance.pinned", func(i *store.Instance) {
 		i.PinnedAt, i.PinnedBy, i.PinReason = time.Now().UTC(), actorOf(ctx), reason
 	})
 }
 
-func (s *server) unpinInstance(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
-	return s.setPin(ctx, in.ID, "instance.unpinned", func(i *store.Instance) {
+func (s *server) unpinInstance(ctx context.Context, in *Seen) (*versioned[instanceJSON], error) {
+	return s.setPin(ctx, in, "instance.unpinned", func(i *store.Instance) {
 		i.PinnedAt, i.PinnedBy, i.PinReason = time.Time{}, "", ""
 	})
 }
@@ -304,20 +313,23 @@ func (s *server) unpinInstance(ctx context.Context, in *ByID) (*versioned[instan
 // pinTries: a scan may write the row in between, which is no reason to refuse a person.
 const pinTries = 3
 
-func (s *server) setPin(ctx context.Context, id, kind string, change func(*store.Instance)) (*versioned[instanceJSON], error) {
+func (s *server) setPin(ctx context.Context, in *Seen, kind string, change func(*store.Instance)) (*versioned[instanceJSON], error) {
 	err := store.ErrConflict
 	for try := 0; try < pinTries && errors.Is(err, store.ErrConflict); try++ {
-		err = s.d.DB.Update(ctx, func(tx *store.Tx) error { return setPin(ctx, tx, id, kind, change) })
+		err = s.d.DB.Update(ctx, func(tx *store.Tx) error { return setPin(ctx, tx, in, kind, change) })
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.instanceNow(ctx, id)
+	return s.instanceNow(ctx, in.ID)
 }
 
-func setPin(ctx context.Context, tx *store.Tx, id, kind string, change func(*store.Instance)) error {
-	v, err := tx.Instance(ctx, id)
+func setPin(ctx context.Context, tx *store.Tx, in *Seen, kind string, change func(*store.Instance)) error {
+	v, err := tx.Instance(ctx, in.ID)
 	if err != nil {
+		return err
+	}
+	if err := in.check(v.Revision); err != nil {
 		return err
 	}
 	if v.Status == store.StatusRemoving {

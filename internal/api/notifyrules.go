@@ -275,12 +275,18 @@ func (s *server) updateNotifyRule(ctx context.Context, in *updateNotifyRuleIn) (
 	return s.getNotifyRule(ctx, &ByID{ID: r.ID})
 }
 
-func (s *server) deleteNotifyRule(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteNotifyRule(ctx context.Context, in *Seen) (*none, error) {
 	r, err := s.findRule(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if r, err = tx.NotifyRule(ctx, r.ID); err != nil {
+			return err
+		}
+		if err := in.check(r.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteNotifyRule(ctx, r.ID); err != nil {
 			return err
 		}

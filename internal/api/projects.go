@@ -49,7 +49,7 @@ func atRevision[T any](body T, revision int64) *versioned[T] {
 
 // Match is the header by which a change asks for the revision that was seen.
 type Match struct {
-	IfMatch string `header:"If-Match" maxLength:"100" doc:"the ETag that was seen; otherwise whatever it is now is changed"`
+	IfMatch string `header:"If-Match" maxLength:"100" doc:"the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now"`
 }
 
 func (m Match) check(revision int64) error {
@@ -58,6 +58,12 @@ func (m Match) check(revision int64) error {
 	}
 	return newProblem(http.StatusPreconditionFailed, codeRevision,
 		"it was changed meanwhile: the revision is "+strconv.FormatInt(revision, 10)).hint("look at it again")
+}
+
+// Seen names a thing, and perhaps the revision in which it was seen: of another one nothing is done to it.
+type Seen struct {
+	ByID
+	Match
 }
 
 func (s *server) listProjects(ctx context.Context, in *PageQuery) (*out[list[projectJSON]], error) {
@@ -217,12 +223,18 @@ func changeStaleAfter(field **store.StaleAfter, change optional[string]) error {
 	return nil
 }
 
-func (s *server) deleteProject(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteProject(ctx context.Context, in *Seen) (*none, error) {
 	p, err := s.findProject(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if p, err = tx.Project(ctx, p.ID); err != nil {
+			return err
+		}
+		if err := in.check(p.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteProject(ctx, p.ID); err != nil {
 			return err
 		}

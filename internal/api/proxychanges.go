@@ -336,25 +336,28 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 	return s.saveRoute(ctx, r, false, routeEvent(ctx, r, "updated", changedRoute(v.Route, r)))
 }
 
-func (s *server) enableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, true, true)
+func (s *server) enableProxy(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, true, true)
 }
 
-func (s *server) disableProxy(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, true, false)
+func (s *server) disableProxy(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, true, false)
 }
 
-func (s *server) enableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, false, true)
+func (s *server) enableRoute(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, false, true)
 }
 
-func (s *server) disableRoute(ctx context.Context, in *ByID) (*versioned[routeJSON], error) {
-	return s.switchRoute(ctx, in.ID, false, false)
+func (s *server) disableRoute(ctx context.Context, in *Seen) (*versioned[routeJSON], error) {
+	return s.switchRoute(ctx, in, false, false)
 }
 
-func (s *server) switchRoute(ctx context.Context, id string, standalone, on bool) (*versioned[routeJSON], error) {
-	v, err := s.findRoute(ctx, id, standalone)
+func (s *server) switchRoute(ctx context.Context, in *Seen, standalone, on bool) (*versioned[routeJSON], error) {
+	v, err := s.findRoute(ctx, in.ID, standalone)
 	if err != nil {
+		return nil, err
+	}
+	if err := in.check(v.Revision); err != nil {
 		return nil, err
 	}
 	if v.Enabled == on {
@@ -448,16 +451,16 @@ func (s *server) serveRoutes(ctx context.Context) error {
 	return s.d.Routes.Router.Apply(context.WithoutCancel(ctx))
 }
 
-func (s *server) deleteProxy(ctx context.Context, in *ByID) (*none, error) {
-	return s.removeRoute(ctx, in.ID, true)
+func (s *server) deleteProxy(ctx context.Context, in *Seen) (*none, error) {
+	return s.removeRoute(ctx, in, true)
 }
 
-func (s *server) deleteRoute(ctx context.Context, in *ByID) (*none, error) {
-	return s.removeRoute(ctx, in.ID, false)
+func (s *server) deleteRoute(ctx context.Context, in *Seen) (*none, error) {
+	return s.removeRoute(ctx, in, false)
 }
 
-func (s *server) removeRoute(ctx context.Context, id string, standalone bool) (*none, error) {
-	v, err := s.findRoute(ctx, id, standalone)
+func (s *server) removeRoute(ctx context.Context, in *Seen, standalone bool) (*none, error) {
+	v, err := s.findRoute(ctx, in.ID, standalone)
 	if err != nil {
 		return nil, err
 	}
@@ -465,6 +468,12 @@ func (s *server) removeRoute(ctx context.Context, id string, standalone bool) (*
 		del := tx.DeleteRoute
 		if standalone {
 			del = tx.DeleteProxy
+		}
+		if v, err = tx.Route(ctx, v.ID); err != nil {
+			return err
+		}
+		if err := in.check(v.Revision); err != nil {
+			return err
 		}
 		if err := del(ctx, v.ID); err != nil {
 			return err

@@ -343,12 +343,18 @@ func (s *server) registryTaken(ctx context.Context, r store.Registry, err error)
 	return err
 }
 
-func (s *server) deleteRegistry(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteRegistry(ctx context.Context, in *Seen) (*none, error) {
 	r, err := s.findRegistry(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if r, err = tx.Registry(ctx, r.ID); err != nil {
+			return err
+		}
+		if err := in.check(r.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteRegistry(ctx, r.ID); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 const longestSnooze = 365 * day
 
 type snoozeIn struct {
-	ByID
+	Seen
 	Body struct {
 		Until  *time.Time `json:"until,omitempty" doc:"at most 365 days from now"`
 		For    *string    `json:"for,omitempty" maxLength:"20" doc:"instead of until: such as 36h or 7d"`
@@ -24,7 +24,7 @@ func (s *server) snooze(ctx context.Context, in *snoozeIn) (*versioned[instanceJ
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.d.DB.Instance(ctx, in.ID); err != nil {
+	if err := s.instanceSeen(ctx, &in.Seen); err != nil {
 		return nil, err
 	}
 	if err := s.d.Cleaner.Snooze(ctx, in.ID, until, in.Body.Reason, actorOf(ctx)); err != nil {
@@ -49,8 +49,8 @@ func (in *snoozeIn) until(now time.Time) (time.Time, error) {
 	return in.Body.Until.UTC(), nil
 }
 
-func (s *server) unsnooze(ctx context.Context, in *ByID) (*versioned[instanceJSON], error) {
-	if _, err := s.d.DB.Instance(ctx, in.ID); err != nil {
+func (s *server) unsnooze(ctx context.Context, in *Seen) (*versioned[instanceJSON], error) {
+	if err := s.instanceSeen(ctx, in); err != nil {
 		return nil, err
 	}
 	if err := s.d.Cleaner.Unsnooze(ctx, in.ID, actorOf(ctx)); err != nil {

@@ -320,12 +320,18 @@ func (s *server) updateStage(ctx context.Context, in *updateStageIn) (*versioned
 	return s.getStage(ctx, &in.ByID)
 }
 
-func (s *server) deleteStage(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteStage(ctx context.Context, in *Seen) (*none, error) {
 	st, err := s.d.DB.Stage(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if st, err = tx.Stage(ctx, st.ID); err != nil {
+			return err
+		}
+		if err := in.check(st.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteStage(ctx, st.ID); err != nil {
 			return err
 		}

@@ -9720,7 +9720,10 @@ export interface operations {
     "delete-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -9823,7 +9826,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -9943,7 +9946,10 @@ export interface operations {
     "accept-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -10121,7 +10127,10 @@ export interface operations {
     "disable-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -10226,7 +10235,10 @@ export interface operations {
     "enable-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11305,7 +11317,10 @@ export interface operations {
                 /** @description stop it first if it runs */
                 stop?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11407,7 +11422,10 @@ export interface operations {
     "unadopt-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11605,7 +11623,10 @@ export interface operations {
     "pin-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11714,7 +11735,10 @@ export interface operations {
     "restart-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11819,7 +11843,10 @@ export interface operations {
     "snooze-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11928,7 +11955,10 @@ export interface operations {
     "unsnooze-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12033,7 +12063,10 @@ export interface operations {
     "start-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12275,7 +12308,10 @@ export interface operations {
     "stop-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12380,7 +12416,10 @@ export interface operations {
     "unpin-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -13855,7 +13894,10 @@ export interface operations {
     "delete-channel": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -13958,7 +14000,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -14990,7 +15032,10 @@ export interface operations {
     "delete-notification-rule": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -15093,7 +15138,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -16350,7 +16395,10 @@ export interface operations {
     "delete-project": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -16453,7 +16501,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -16643,7 +16691,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -17350,7 +17398,10 @@ export interface operations {
     "delete-proxy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -17453,7 +17504,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -17573,7 +17624,10 @@ export interface operations {
     "disable-proxy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -17678,7 +17732,10 @@ export interface operations {
     "enable-proxy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -18299,7 +18356,10 @@ export interface operations {
     "delete-registry": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -18402,7 +18462,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -18522,7 +18582,10 @@ export interface operations {
     "make-hook": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -18626,7 +18689,10 @@ export interface operations {
     "delete-hook": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -19128,7 +19194,10 @@ export interface operations {
     "delete-route": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -19231,7 +19300,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -19351,7 +19420,10 @@ export interface operations {
     "disable-route": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -19456,7 +19528,10 @@ export interface operations {
     "enable-route": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -20690,7 +20765,10 @@ export interface operations {
     "delete-stage": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -20793,7 +20871,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -21235,7 +21313,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
