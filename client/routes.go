@@ -58,6 +58,8 @@ type Route struct {
 	ConnectTimeout  string       `json:"connect_timeout"`
 	ResponseTimeout string       `json:"response_timeout"`
 	MaxBodyBytes    int64        `json:"max_body_bytes"`
+	TargetCA        string       `json:"target_ca,omitempty"`
+	TargetTLSVerify *bool        `json:"target_tls_verify,omitempty"` // false: whatever certificate a target has is taken; nil: the daemon is older
 	HealthCheck     *HealthCheck `json:"health_check"`
 	Maintenance     bool         `json:"maintenance"`
 	MaintenanceNote string       `json:"maintenance_note,omitempty"`
@@ -67,6 +69,9 @@ type Route struct {
 	UpdatedAt time.Time    `json:"updated_at"`
 	Revision  int64        `json:"revision"`
 }
+
+// Unverified tells that whatever certificate a target has is taken.
+func (r Route) Unverified() bool { return r.TargetTLSVerify != nil && !*r.TargetTLSVerify }
 
 // Header is set, or with an empty value taken away.
 type Header struct {
@@ -132,6 +137,8 @@ type RouteFields struct {
 	ConnectTimeout  *string       `json:"connect_timeout,omitempty"`
 	ResponseTimeout *string       `json:"response_timeout,omitempty"`
 	MaxBodyBytes    *int64        `json:"max_body_bytes,omitempty"`
+	TargetCA        *string       `json:"target_ca,omitempty"` // PEM; empty: the authorities of the system
+	TargetTLSVerify *bool         `json:"target_tls_verify,omitempty"`
 	HealthCheck     *HealthCheck  `json:"health_check,omitempty"` // one without a path takes it away
 	Maintenance     *bool         `json:"maintenance,omitempty"`
 	MaintenanceNote *string       `json:"maintenance_note,omitempty"`
@@ -344,16 +351,18 @@ func (c *Client) DeleteRoute(ctx context.Context, idOrDomain string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/api/routes/" + part(idOrDomain)}, nil)
 }
 
+// ProxyTrial is what is tried before anything is saved.
+type ProxyTrial struct {
+	Targets         []string `json:"targets"`
+	Domain          string   `json:"domain,omitempty"` // empty: the target's own name
+	Path            string   `json:"path,omitempty"`
+	TargetCA        string   `json:"target_ca,omitempty"`
+	TargetTLSVerify *bool    `json:"target_tls_verify,omitempty"`
+}
+
 // TryProxy tries targets before anything is saved.
-func (c *Client) TryProxy(ctx context.Context, targets []string, domain, path string) (RouteTest, error) {
-	body := map[string]any{"targets": targets}
-	if domain != "" {
-		body["domain"] = domain
-	}
-	if path != "" {
-		body["path"] = path
-	}
-	return c.tryRoute(ctx, "/api/proxies/test", body)
+func (c *Client) TryProxy(ctx context.Context, trial ProxyTrial) (RouteTest, error) {
+	return c.tryRoute(ctx, "/api/proxies/test", trial)
 }
 
 // TestProxy tries the targets of a standalone proxy.

@@ -177,6 +177,8 @@ func (a *app) printRoute(r client.Route) {
 		{"lets in", strings.Join(r.BasicAuth, ", "), len(r.BasicAuth) > 0},
 		{"allowed addresses", strings.Join(r.AllowIPs, ", "), len(r.AllowIPs) > 0},
 		{"denied addresses", strings.Join(r.DenyIPs, ", "), len(r.DenyIPs) > 0},
+		{"certificates of targets", "NOT VERIFIED: who stands between can be the target", r.Unverified()},
+		{"certificates of targets", "by an authority of their own", r.TargetCA != ""},
 		{"largest body", screen.Bytes(r.MaxBodyBytes), r.MaxBodyBytes > 0},
 		{"maintenance", firstOf(r.MaintenanceNote, "yes"), r.Maintenance},
 		{"owner", r.Owner, r.Owner != ""},
@@ -254,7 +256,7 @@ engine, and addresses at which clouds hand out credentials.`,
 		Example: `  docker-watcher proxy add wiki.example.com http://10.0.0.5:3000
   docker-watcher proxy add api.example.com container:api-1:8080 container:api-2:8080 --health /healthz
   docker-watcher proxy add old.example.com --redirect-to https://www.example.com --redirect-code 301
-  docker-watcher proxy add nas.example.com https://10.0.0.9 --basic-auth anna --password-stdin < password`,
+  docker-watcher proxy add nas.example.com https://10.0.0.9 --target-ca nas.pem --basic-auth anna --password-stdin < password`,
 		Args: takes(1, -1),
 		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			fields, err := f.read(a, c, nil)
@@ -276,6 +278,9 @@ engine, and addresses at which clouds hand out credentials.`,
 // tellRoute says what was done to a route, and what is in the way of it.
 func (a *app) tellRoute(r client.Route, what, done string) {
 	a.screen.Printf("%s %s %s: %s\n", what, screen.Tame(addresses(r)), done, a.screen.Paint(routeState(r)))
+	if r.Unverified() {
+		a.screen.Printf("%s\n", a.screen.Paint(screen.Cell{Text: "the certificates of its targets are not verified: who stands between can be the target", Tone: screen.Warn}))
+	}
 	if r.State == "no_listener" {
 		a.screen.Printf("nothing is served yet: start the daemon with --proxy-http, such as --proxy-http :80, or with --proxy-socket where server proxy runs\n")
 	}
@@ -334,6 +339,7 @@ and the others replace what was there; an empty one (--header "") takes all away
 
 func (a *app) proxyTest() *cobra.Command {
 	var path, domain string
+	var trust targetTrust
 	c := &cobra.Command{
 		Use: "test DOMAIN | TARGET...", Short: "Look targets up, dial and ask them now",
 		Long: `Tries the targets of a standalone proxy, or targets that you think of: looks the name up, dials, and asks
@@ -346,7 +352,15 @@ it says what to do.`,
 		ValidArgsFunction: a.routeDomains((*client.Client).Proxies),
 		RunE: a.with(func(c *cobra.Command, api *client.Client, args []string) error {
 			if strings.Contains(args[0], ":") {
-				t, err := api.TryProxy(c.Context(), args, domain, path)
+				ca, verify, err := trust.read(c)
+				if err != nil {
+					return err
+				}
+				trial := client.ProxyTrial{Targets: args, Domain: domain, Path: path, TargetTLSVerify: verify}
+				if ca != nil {
+					trial.TargetCA = *ca
+				}
+				t, err := api.TryProxy(c.Context(), trial)
 				return a.showRouteTest(t, err)
 			}
 			if len(args) > 1 {
@@ -362,6 +376,7 @@ it says what to do.`,
 	}
 	c.Flags().StringVar(&path, "path", "", "of a target that you think of: what to ask for (default /)")
 	c.Flags().StringVar(&domain, "domain", "", "of a target that you think of: the domain to ask for (default its own name)")
+	trust.addTo(c)
 	return c
 }
 

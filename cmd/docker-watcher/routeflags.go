@@ -23,6 +23,7 @@ type routeFlags struct {
 	allow, deny                     []string
 	connect, response               string
 	maxBody                         int64
+	trust                           targetTrust
 	health, healthInterval          string
 	healthPasses, healthFails       int
 	maintenance, enabled            bool
@@ -51,6 +52,7 @@ func (f *routeFlags) addTo(c *cobra.Command) {
 	flags.StringVar(&f.connect, "connect-timeout", "", "how long a connection to the target may take (default 5s)")
 	flags.StringVar(&f.response, "response-timeout", "", "how long until the target begins to answer (default 1m)")
 	flags.Int64Var(&f.maxBody, "max-body", 0, "the most bytes that a request may send; 0: any")
+	f.trust.addTo(c)
 	flags.StringVar(&f.health, "health", "", "ask each target for this path on and on, and leave out who does not answer well")
 	flags.StringVar(&f.healthInterval, "health-interval", "", "how often (default 10s)")
 	flags.IntVar(&f.healthPasses, "health-passes", 0, "good answers in a row that bring a target back (default 1)")
@@ -81,6 +83,9 @@ func (f *routeFlags) read(a *app, c *cobra.Command, was *client.Route) (client.R
 		AllowIPs: filled(given(c, "allow-ip", &f.allow)), DenyIPs: filled(given(c, "deny-ip", &f.deny)),
 	}
 	var err error
+	if r.TargetCA, r.TargetTLSVerify, err = f.trust.read(c); err != nil {
+		return r, err
+	}
 	if r.RequestHeaders, err = readHeaders(c, "header", f.requestHeaders); err != nil {
 		return r, err
 	}

@@ -113,6 +113,8 @@ type routeJSON struct {
 	ConnectTimeout  string                    `json:"connect_timeout"`
 	ResponseTimeout string                    `json:"response_timeout"`
 	MaxBodyBytes    int64                     `json:"max_body_bytes"`
+	TargetCA        string                    `json:"target_ca,omitempty" doc:"PEM: who is trusted for targets over https, instead of the authorities of the system"`
+	TargetTLSVerify bool                      `json:"target_tls_verify" doc:"false: whatever certificate a target has is taken. To be shown as a warning: who stands between can be the target"`
 	HealthCheck     nullable[healthCheckJSON] `json:"health_check"`
 	Maintenance     bool                      `json:"maintenance"`
 	MaintenanceNote string                    `json:"maintenance_note,omitempty"`
@@ -209,6 +211,7 @@ func (j *routeJSON) showOptions(o proxy.Options) {
 	j.StripPrefix, j.RewriteHost, j.WebSockets, j.RedirectHTTPS, j.HSTSSeconds = o.StripPrefix, o.RewriteHost, !o.NoWebSockets, o.RedirectHTTPS, o.HSTSSeconds
 	j.Certificate = o.Certificate
 	j.RedirectTo, j.RedirectCode, j.MaxBodyBytes, j.Maintenance, j.MaintenanceNote = o.RedirectTo, o.RedirectCode, o.MaxBodyBytes, o.Maintenance, o.MaintenanceNote
+	j.TargetCA, j.TargetTLSVerify = o.TargetCA, !o.TargetUnverified
 	j.RequestHeaders, j.ResponseHeaders = headersOf(o.RequestHeaders), headersOf(o.ResponseHeaders)
 	j.AllowIPs, j.DenyIPs = append([]string{}, o.AllowIPs...), append([]string{}, o.DenyIPs...)
 	j.BasicAuth = []string{}

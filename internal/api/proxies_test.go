@@ -420,7 +420,7 @@ func TestTryingBeforeSaving(t *testing.T) {
 	f := newFrontBed(t)
 	st := f.shop("shop", "preview")
 	f.serving(st, "shop-1", target(t, "one"))
-	tried, err := f.operator.TryProxy(t.Context(), []string{target(t, "x"), "container:shop-1:80", "container:shop-1:80@local", "container:nobody:80", "container:shop-1:80@mars", "http://169.254.169.254"}, "", "")
+	tried, err := f.operator.TryProxy(t.Context(), client.ProxyTrial{Targets: []string{target(t, "x"), "container:shop-1:80", "container:shop-1:80@local", "container:nobody:80", "container:shop-1:80@mars", "http://169.254.169.254"}})
 	f.must(err)
 	var got []bool
 	for _, r := range tried.Targets {
@@ -432,7 +432,7 @@ func TestTryingBeforeSaving(t *testing.T) {
 	if l, err := f.viewer.Proxies(t.Context(), client.RouteQuery{}); err != nil || len(l.Items) != 0 {
 		t.Errorf("something was saved: %+v, %v", l, err)
 	}
-	_, err = f.operator.TryProxy(t.Context(), []string{"container:x"}, "", "")
+	_, err = f.operator.TryProxy(t.Context(), client.ProxyTrial{Targets: []string{"container:x"}})
 	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.targets[0]" {
 		t.Errorf("it says %+v", p)
 	}

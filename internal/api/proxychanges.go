@@ -40,6 +40,8 @@ type RouteFields struct {
 	ConnectTimeout  *string                   `json:"connect_timeout,omitempty" maxLength:"20" doc:"100ms to 1m, default 5s"`
 	ResponseTimeout *string                   `json:"response_timeout,omitempty" maxLength:"20" doc:"until the head of the answer: 100ms to 1h, default 1m"`
 	MaxBodyBytes    *int64                    `json:"max_body_bytes,omitempty" minimum:"0" doc:"0: any"`
+	TargetCA        *string                   `json:"target_ca,omitempty" maxLength:"65536" doc:"PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system"`
+	TargetTLSVerify *bool                     `json:"target_tls_verify,omitempty" doc:"default true; false: whatever certificate a target has is taken, so that who stands between can be the target"`
 	HealthCheck     optional[healthCheckJSON] `json:"health_check,omitzero" doc:"null: none"`
 	Maintenance     *bool                     `json:"maintenance,omitempty" doc:"a page says that it is being worked on"`
 	MaintenanceNote *string                   `json:"maintenance_note,omitempty" maxLength:"500"`
@@ -127,6 +129,10 @@ func (f RouteFields) applyOptions(o *proxy.Options, wrong *[]ProblemField) {
 	setIf(&o.AllowIPs, f.AllowIPs)
 	setIf(&o.DenyIPs, f.DenyIPs)
 	setIf(&o.MaxBodyBytes, f.MaxBodyBytes)
+	setIf(&o.TargetCA, f.TargetCA)
+	if f.TargetTLSVerify != nil {
+		o.TargetUnverified = !*f.TargetTLSVerify
+	}
 	setIf(&o.Maintenance, f.Maintenance)
 	setIf(&o.MaintenanceNote, f.MaintenanceNote)
 	setHeaders("request_headers", &o.RequestHeaders, f.RequestHeaders, wrong)

@@ -36,6 +36,8 @@ type tryProxyIn struct {
 		Path        string   `json:"path,omitempty" maxLength:"1000" doc:"to ask for; default /"`
 		Domain      string   `json:"domain,omitempty" maxLength:"253" doc:"to ask for; default the target's own name"`
 		RewriteHost bool     `json:"rewrite_host,omitempty"`
+		TargetCA    string   `json:"target_ca,omitempty" maxLength:"65536" doc:"as in a standalone proxy"`
+		Verify      *bool    `json:"target_tls_verify,omitempty" doc:"as in a standalone proxy"`
 	}
 }
 
@@ -46,7 +48,11 @@ func (s *server) tryProxy(ctx context.Context, in *tryProxyIn) (*out[routeTestJS
 		return nil, invalid("body.path", err.Error())
 	}
 	v := store.RouteView{Route: store.Route{Standalone: true, Targets: b.Targets}}
-	if err := routing.SetOptions(&v.Route, proxy.Options{RewriteHost: b.RewriteHost || b.Domain == ""}); err != nil {
+	o := proxy.Options{RewriteHost: b.RewriteHost || b.Domain == "", TargetCA: b.TargetCA, TargetUnverified: b.Verify != nil && !*b.Verify}
+	if err := o.CheckTrust(); err != nil {
+		return nil, invalid("body.target_ca", err.Error())
+	}
+	if err := routing.SetOptions(&v.Route, o); err != nil {
 		return nil, err
 	}
 	return s.tryTargets(ctx, v, b.Domain, path)

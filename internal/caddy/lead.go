@@ -1,6 +1,8 @@
 package caddy
 
 import (
+	"encoding/base64"
+	"encoding/pem"
 	"net"
 	"net/http"
 	"net/url"
@@ -107,7 +109,25 @@ func transport(o proxy.Options, tls bool) object {
 		"response_header_timeout": spanOr(o.ResponseTimeout, proxy.DefaultResponseTimeout), "keep_alive": object{"idle_timeout": keepIdle},
 	}
 	if tls {
-		t["tls"] = object{}
+		t["tls"] = trusting(o)
+	}
+	return t
+}
+
+// trusting is how Caddy knows its targets over TLS.
+func trusting(o proxy.Options) object {
+	t := object{}
+	if o.TargetUnverified {
+		t["insecure_skip_verify"] = true
+	}
+	var roots list
+	for block, rest := pem.Decode([]byte(o.TargetCA)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			roots = append(roots, base64.StdEncoding.EncodeToString(block.Bytes))
+		}
+	}
+	if len(roots) > 0 {
+		t["root_ca_pool"] = roots
 	}
 	return t
 }

@@ -1,7 +1,11 @@
 package caddy
 
 import (
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -42,6 +46,16 @@ func TestBothProxiesAnswerAlike(t *testing.T) {
 	}
 }
 
+// selfSigned is a target over https whose certificate is of nobody, and the certificate.
+func selfSigned(t *testing.T) (url, ca string) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "safe") }))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv.URL, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
+}
+
 func people(q *http.Request) { q.Header.Set("Accept", "text/html,*/*;q=0.8") }
 
 func suiteRules(t *testing.T, target *seen) []proxy.Rule {
@@ -55,7 +69,10 @@ func suiteRules(t *testing.T, target *seen) []proxy.Rule {
 	stopped, away := rule("stopped.example"), rule("away.example")
 	stopped.Targets = []proxy.Target{{Ref: "instance:1", StoppedSince: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
 	away.Targets = []proxy.Target{{Ref: "instance:2", Why: "secret inner address 10.0.0.5"}}
+	safe, ca := selfSigned(t)
 	return []proxy.Rule{
+		rule("unknown-ca.example", safe), with(rule("known-ca.example", safe), func(o *proxy.Options) { o.TargetCA = ca }),
+		with(rule("any-ca.example", safe), func(o *proxy.Options) { o.TargetUnverified = true }),
 		rule("a.example", says(t, "a")), rule("a.example/api", says(t, "api")), rule("a.example/api/v2", says(t, "v2")),
 		stopped, away, rule("nowhere.example", "http://"+caddytest.Free(t)), rule("two.example", "http://"+caddytest.Free(t), says(t, "stands in")),
 		with(rule("slow.example", slow), func(o *proxy.Options) { o.ResponseTimeout = proxy.Span(200 * time.Millisecond) }),
@@ -119,6 +136,9 @@ func checkAnswers(t *testing.T, at string) {
 		"away":                     {"away.example", "/", people, 502, "Nothing answers here"},
 		"nowhere":                  {"nowhere.example", "/", people, 502, "Nothing answers here"},
 		"one of two":               {"two.example", "/", people, 200, "stands in"},
+		"trusted by nobody":        {"unknown-ca.example", "/", people, 502, "Nothing answers here"},
+		"trusted by its own":       {"known-ca.example", "/", people, 200, "safe"},
+		"trusted by whomever":      {"any-ca.example", "/", people, 200, "safe"},
 		"slow":                     {"slow.example", "/", people, 504, "takes too long"},
 		"no password":              {"auth.example", "/", people, 401, "Sign in"},
 		"a wrong password":         {"auth.example", "/", as("anna", "wrong"), 401, "Sign in"},

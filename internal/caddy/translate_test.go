@@ -73,7 +73,7 @@ func TestTranslation(t *testing.T) {
 func TestEveryOptionIsSaidOrRefused(t *testing.T) {
 	site := Site{Listen: ":80"}
 	text := func(o proxy.Options) string {
-		r := rule("a.example/api", "http://10.0.0.5")
+		r := rule("a.example/api", "https://10.0.0.5")
 		r.Options = o
 		if err := Fits(proxy.Table{Rules: []proxy.Rule{r}}, site, All); err != nil {
 			return "refused"
@@ -91,6 +91,9 @@ func TestEveryOptionIsSaidOrRefused(t *testing.T) {
 		base := with[f.Name]
 		changed := base
 		set(t, reflect.ValueOf(&changed).Elem().FieldByIndex(f.Index))
+		if f.Name == "TargetCA" {
+			_, changed.TargetCA = selfSigned(t)
+		}
 		if got := text(changed); got == text(base) && got != "refused" {
 			t.Errorf("%s changes nothing in Caddy and is not refused", f.Name)
 		}

@@ -26,6 +26,10 @@ type Options struct {
 	ConnectTimeout  Span         `json:"connect_timeout,omitempty"`  // 0: 5 s
 	ResponseTimeout Span         `json:"response_timeout,omitempty"` // until the head of the answer; 0: 60 s
 	MaxBodyBytes    int64        `json:"max_body_bytes,omitempty"`   // 0: any
+
+	TargetCA         string `json:"target_ca,omitempty"`         // PEM: who signed the certificates of targets over https; empty: an authority of the system
+	TargetUnverified bool   `json:"target_unverified,omitempty"` // whatever certificate a target has is taken: who stands between can be it
+
 	HealthCheck     *HealthCheck `json:"health_check,omitempty"`     // nil: a target is down only while it cannot be dialled
 	Maintenance     bool         `json:"maintenance,omitempty"`      // a page says that it is being worked on
 	MaintenanceNote string       `json:"maintenance_note,omitempty"` // shown on that page

@@ -41,7 +41,7 @@ func Try(ctx context.Context, policy Policy, target string, o Options, host, pat
 	if err != nil {
 		return []Step{{Name: "name", Detail: err.Error()}}
 	}
-	t := transports{policy: func() Policy { return policy }, by: map[waits]*http.Transport{}}
+	t := transports{policy: func() Policy { return policy }, by: map[manner]*http.Transport{}}
 	defer t.closeIdle()
 	_ = do("name", func(ctx context.Context) (string, error) { return lookUp(ctx, policy, u.Hostname(), portOf(u)) }) &&
 		do("dial", func(ctx context.Context) (string, error) {

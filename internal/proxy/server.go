@@ -75,7 +75,7 @@ func NewServer(o ServerOptions) *Server {
 		retired: map[*upstream]struct{}{}, tallies: map[tallyKey]*tally{}, changed: make(chan struct{}),
 	}
 	s.via = []string{"1.1 " + s.name}
-	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[waits]*http.Transport{}}
+	s.transports = transports{policy: func() Policy { return s.current.Load().policy }, instead: o.Dial, by: map[manner]*http.Transport{}}
 	s.current.Store(&compiled{hash: "", rules: index[*entry]{}, policy: o.Policy})
 	return s
 }

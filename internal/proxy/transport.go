@@ -25,19 +25,22 @@ const (
 	answerHeadSize = 256 << 10 // of a target's answer, bytes
 )
 
-// waits are the timeouts by which a transport differs from another.
-type waits struct{ connect, response time.Duration }
+// manner is by what a transport differs from another: timeouts, and who is trusted.
+type manner struct {
+	connect, response time.Duration
+	trust
+}
 
-// transports has one transport for each pair of timeouts: they are a matter of the whole transport.
+// transports has one transport for each manner, which is a matter of the whole transport.
 type transports struct {
 	policy  func() Policy
 	instead func(ctx context.Context, network, addr string) (net.Conn, error) // of the network; nil: by it
 	mu      sync.Mutex
-	by      map[waits]*http.Transport
+	by      map[manner]*http.Transport
 }
 
 func (t *transports) of(o Options) *http.Transport {
-	w := waits{time.Duration(o.ConnectTimeout), time.Duration(o.ResponseTimeout)}
+	w := manner{time.Duration(o.ConnectTimeout), time.Duration(o.ResponseTimeout), trust{o.TargetCA, o.TargetUnverified}}
 	setDefault(&w.connect, DefaultConnectTimeout)
 	setDefault(&w.response, DefaultResponseTimeout)
 	t.mu.Lock()
@@ -53,7 +56,7 @@ func (t *transports) of(o Options) *http.Transport {
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return dial(ctx, way, network, addr)
 		},
-		ForceAttemptHTTP2:   true,
+		ForceAttemptHTTP2: true, TLSClientConfig: w.config(),
 		TLSHandshakeTimeout: tlsTimeout, ResponseHeaderTimeout: w.response, ExpectContinueTimeout: expectTimeout,
 		MaxIdleConnsPerHost: idlePerTarget, IdleConnTimeout: keepIdle, MaxResponseHeaderBytes: answerHeadSize,
 		DisableCompression: true, // what the client can read is between it and the target
@@ -246,6 +249,8 @@ func plainReason(err error) string {
 		return "there is no way to it over the network"
 	case errors.Is(err, syscall.ECONNRESET):
 		return "it cut the connection off"
+	case distrust(err) != "":
+		return distrust(err)
 	case timedOut(err):
 		return "it did not answer in time"
 	}

@@ -60,6 +60,9 @@ func (r Rule) Validate(p Policy) error {
 	c.networks("allow_ips", r.Options.AllowIPs)
 	c.networks("deny_ips", r.Options.DenyIPs)
 	c.limits(r.Options)
+	if err := r.Options.CheckTrust(); err != nil {
+		c.bad("target_ca", "%v", err)
+	}
 	if r.Options.HealthCheck != nil {
 		c.health(*r.Options.HealthCheck)
 	}

@@ -56,7 +56,10 @@ type HealthCheck struct {
 
 // Transport is how servers are dialled.
 type Transport struct {
-	Timeouts Timeouts `json:"forwardingTimeouts"`
+	// RootCAs are who is trusted for them, as PEM; none: the authorities of the system.
+	RootCAs            []string `json:"rootCAs,omitempty"`
+	InsecureSkipVerify bool     `json:"insecureSkipVerify,omitempty"`
+	Timeouts           Timeouts `json:"forwardingTimeouts"`
 }
 
 // Timeouts are those of a transport.

@@ -103,5 +103,12 @@ func Unlabelled(o proxy.Options) (wrong []proxy.FieldError) {
 	if o.ResponseTimeout != 0 {
 		wrong = append(wrong, proxy.FieldError{Field: "response_timeout", Reason: "Traefik takes timeouts from its own configuration (serversTransports), not from labels"})
 	}
+	const own = "Traefik takes whom targets are trusted by from its own configuration (serversTransports), not from labels"
+	if o.TargetCA != "" {
+		wrong = append(wrong, proxy.FieldError{Field: "target_ca", Reason: own})
+	}
+	if o.TargetUnverified {
+		wrong = append(wrong, proxy.FieldError{Field: "target_tls_verify", Reason: own})
+	}
 	return wrong
 }

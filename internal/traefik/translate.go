@@ -189,7 +189,14 @@ func (h *HTTP) balancer(name string, r proxy.Rule) LoadBalancer {
 	}
 	dial, response := spanOr(o.ConnectTimeout, proxy.DefaultConnectTimeout), spanOr(o.ResponseTimeout, proxy.DefaultResponseTimeout)
 	b.Transport = "dw-" + unspoken.ReplaceAllString(dial+"-"+response, "-")
-	h.Transports[b.Transport] = Transport{Timeouts{dial, response}}
+	t := Transport{Timeouts: Timeouts{dial, response}, InsecureSkipVerify: o.TargetUnverified}
+	if o.TargetCA != "" {
+		t.RootCAs = []string{o.TargetCA}
+	}
+	if o.TargetCA != "" || o.TargetUnverified {
+		b.Transport += "-" + name // whom it trusts is a matter of the rule
+	}
+	h.Transports[b.Transport] = t
 	return b
 }
 

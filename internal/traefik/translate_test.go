@@ -98,6 +98,32 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// TestWhomTargetsAreTrustedBy: what one rule says of that is said of no other to which the same timeouts apply.
+func TestWhomTargetsAreTrustedBy(t *testing.T) {
+	doc := Translate(proxy.Table{Rules: []proxy.Rule{
+		rule("plain.example.com", "https://10.0.0.9"),
+		with(rule("own.example.com", "https://10.0.0.9"), func(o *proxy.Options) { o.TargetCA = "PEM" }),
+		with(rule("any.example.com", "https://10.0.0.9"), func(o *proxy.Options) { o.TargetUnverified = true }),
+	}}, site)
+	of := func(service string) Transport {
+		return doc.HTTP.Transports[doc.HTTP.Services[service].LoadBalancer.Transport]
+	}
+	if plain := of("dw-plain-example-com-"); plain.InsecureSkipVerify || len(plain.RootCAs) != 0 {
+		t.Errorf("a rule that says nothing of it has %+v", plain)
+	}
+	if own := of("dw-own-example-com-"); own.InsecureSkipVerify || len(own.RootCAs) != 1 || own.RootCAs[0] != "PEM" {
+		t.Errorf("a rule with an authority has %+v", own)
+	}
+	if any := of("dw-any-example-com-"); !any.InsecureSkipVerify || len(any.RootCAs) != 0 {
+		t.Errorf("a rule that takes any has %+v", any)
+	}
+	for field, o := range map[string]proxy.Options{"target_ca": {TargetCA: "PEM"}, "target_tls_verify": {TargetUnverified: true}} {
+		if wrong := Unlabelled(o); len(wrong) != 1 || wrong[0].Field != field {
+			t.Errorf("%s: labels cannot say %v", field, wrong)
+		}
+	}
+}
+
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)

@@ -3126,6 +3126,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             /** @description http://10.0.0.5:3000, https://app.internal, container:NAME:PORT or container:NAME:PORT@HOST; several share the requests */
             targets?: string[];
             /**
@@ -3226,6 +3230,10 @@ export interface components {
             stage_id: string;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             /**
              * @description default off. All routes of one domain that have any have the same
              * @enum {string}
@@ -4976,6 +4984,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             targets?: string[];
             /**
              * @description default off. All routes of one domain that have any have the same
@@ -5391,6 +5403,10 @@ export interface components {
              */
             state: "served" | "disabled" | "not_served" | "no_listener" | "unknown";
             strip_prefix: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system */
+            target_ca?: string;
+            /** @description false: whatever certificate a target has is taken. To be shown as a warning: who stands between can be the target */
+            target_tls_verify: boolean;
             /** @description of a standalone proxy */
             targets?: string[] | null;
             /**
@@ -6197,6 +6213,10 @@ export interface components {
             path?: string;
             rewrite_host?: boolean;
             /** @description as in a standalone proxy */
+            target_ca?: string;
+            /** @description as in a standalone proxy */
+            target_tls_verify?: boolean;
+            /** @description as in a standalone proxy */
             targets: string[];
         };
         TryRuleRequest: {
@@ -6304,6 +6324,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             targets?: string[];
             /**
              * @description default off. All routes of one domain that have any have the same
@@ -6397,6 +6421,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             /**
              * @description default off. All routes of one domain that have any have the same
              * @enum {string}
