@@ -3076,14 +3076,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -3092,7 +3092,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description a page says that it is being worked on */
@@ -3172,14 +3172,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -3188,7 +3188,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description of the stage; absent: the one that serves. Of a stage whose tags run side by side it has to be named, and the route stays with it */
@@ -3645,14 +3645,14 @@ export interface components {
         HealthCheck: {
             /**
              * Format: int64
-             * @description bad ones that take it out, default 3
+             * @description bad ones that take it out: 1 to 100, default 3
              */
             fails?: number;
             /** @description 1s to 1h, default 10s */
             interval?: string;
             /**
              * Format: int64
-             * @description good answers in a row that bring a target back, default 1
+             * @description good answers in a row that bring a target back: 1 to 100, default 1
              */
             passes?: number;
             path: string;
@@ -4932,14 +4932,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -4948,7 +4948,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description of the one that is changed, if there is one; else one of its domains, with the path, tells */
@@ -6274,14 +6274,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -6290,7 +6290,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description a page says that it is being worked on */
@@ -6367,14 +6367,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -6383,7 +6383,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description another instance of the stage */
