@@ -86,6 +86,7 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
 	}
 	root.SetOut(a.screen.Out)
 	root.SetErr(a.screen.Err)
+	root.SetFlagErrorFunc(plainFlagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "address of the service (instead of DOCKER_WATCHER_URL)")
 	flags.StringVarP(&a.output, "output", "o", "table", "table, wide or json")

@@ -70,7 +70,7 @@ func TestProblemsEverywhere(t *testing.T) {
 		"no body":                {post, "/api/projects", ``, nil, 422, codeInvalid, "body"},
 		"a list":                 {post, "/api/projects", `[]`, nil, 422, codeInvalid, "body"},
 		"unknown field":          {post, "/api/projects", `{"name":"a","image":"b","nmae":"c"}`, nil, 422, codeInvalid, "body.nmae"},
-		"another spelling":       {post, "/api/projects", `{"Name":"a","image":"b"}`, nil, 422, codeInvalid, "body"},
+		"another spelling":       {post, "/api/projects", `{"Name":"a","image":"b"}`, nil, 422, codeInvalid, "body.name"},
 		"a form":                 {post, "/api/projects", `name=a`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, codeMediaType, ""},
 		"cleanup as a form":      {post, "/api/containers/stale/cleanup", `dry_run=true`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, codeMediaType, ""},
 		"cleanup as text":        {post, "/api/containers/stale/cleanup", `{"dry_run":true}`, []string{"Content-Type", "text/plain"}, 415, codeMediaType, ""},

@@ -11,28 +11,16 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// matched is what the document says of If-Match and ETag: by path and method.
+// matched is what the document says of If-Match: by path and method.
 type matched map[string]map[string]struct {
 	Parameters []struct {
 		Name string `json:"name"`
 	} `json:"parameters"`
-	Responses map[string]struct {
-		Headers map[string]json.RawMessage `json:"headers"`
-	} `json:"responses"`
 }
 
 func (m matched) asks(path, method string) bool {
 	for _, p := range m[path][method].Parameters {
 		if p.Name == "If-Match" {
-			return true
-		}
-	}
-	return false
-}
-
-func (m matched) tells(path, method string) bool {
-	for _, r := range m[path][method].Responses {
-		if _, ok := r.Headers["ETag"]; ok {
 			return true
 		}
 	}

@@ -280,7 +280,7 @@ func TestSnooze(t *testing.T) {
 		`{"for":"never","reason":"x"}`:                             "body.for",
 		`{"for":"366d","reason":"x"}`:                              "body.for",
 		`{"for":"0s","reason":"x"}`:                                "body.for",
-		`{"for":"7d"}`:                                             "body",
+		`{"for":"7d"}`:                                             "body.reason",
 		`{"for":"7d","reason":""}`:                                 "body.reason",
 		`{"for":"7d","reason":"   "}`:                              "body.reason",
 		`{"for":"7d","reason":"` + strings.Repeat("a", 201) + `"}`: "body.reason",

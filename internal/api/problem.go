@@ -174,10 +174,20 @@ func problemFromFramework(status int, msg string, errs []error) *Problem {
 		var detail huma.ErrorDetailer
 		if errors.As(err, &detail) {
 			d := detail.ErrorDetail()
-			p = p.field(d.Location, d.Message)
+			p = p.field(missing(d.Location, d.Message))
 		}
 	}
 	return p
+}
+
+// missing names the field that the framework misses, which it says of the whole that lacks it.
+func missing(location, message string) (field, text string) {
+	if name, ok := strings.CutPrefix(message, "expected required property "); ok {
+		if name, ok = strings.CutSuffix(name, " to be present"); ok {
+			return location + "." + name, "it is needed"
+		}
+	}
+	return location, message
 }
 
 // problemOf is the only map from an error to an HTTP status. An unknown error is

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/certs"
@@ -136,8 +137,8 @@ type healthCheckJSON struct {
 	Path     string `json:"path" minLength:"1" maxLength:"1000"`
 	Interval string `json:"interval,omitempty" maxLength:"20" doc:"1s to 1h, default 10s"`
 	Timeout  string `json:"timeout,omitempty" maxLength:"20" doc:"100ms to 1m, default 5s"`
-	Passes   int    `json:"passes,omitempty" minimum:"0" maximum:"100" doc:"good answers in a row that bring a target back, default 1"`
-	Fails    int    `json:"fails,omitempty" minimum:"0" maximum:"100" doc:"bad ones that take it out, default 3"`
+	Passes   int    `json:"passes,omitempty" doc:"good answers in a row that bring a target back: 1 to 100, default 1"`
+	Fails    int    `json:"fails,omitempty" doc:"bad ones that take it out: 1 to 100, default 3"`
 }
 
 type routeHealthJSON struct {
@@ -371,8 +372,8 @@ func (s *server) findRoute(ctx context.Context, idOrDomain string, standalone bo
 	if errors.Is(err, store.ErrNotFound) {
 		v, err = s.d.DB.RouteByDomain(ctx, idOrDomain)
 	}
-	if err == nil && v.Standalone != standalone {
-		return v, newProblem(404, codeNotFound, "there is no such "+routeWord(standalone))
+	if errors.Is(err, store.ErrNotFound) || err == nil && v.Standalone != standalone {
+		return v, newProblem(http.StatusNotFound, codeNotFound, "there is no such "+routeWord(standalone)).hint("name it by its id or by a domain of it, with its path if it has one")
 	}
 	return v, err
 }

@@ -216,6 +216,10 @@ func TestWrongRoutesAreRefusedByField(t *testing.T) {
 		"body.basic_auth[0].password": with(func(p *client.ProxyFields) { p.BasicAuth = &[]client.Credential{{User: "anna", Password: "short"}} }),
 		"body.allow_ips[0]":           with(func(p *client.ProxyFields) { p.AllowIPs = &[]string{"here"} }),
 		"body.request_headers[0]":     with(func(p *client.ProxyFields) { p.RequestHeaders = &[]client.Header{{Name: "Host", Value: "x"}} }),
+		"body.targets[2]":             leadsTo("b.example", good, "container:shop-1:80", "container:shop-1:80@nohost"),
+		"body.hsts_seconds":           with(func(p *client.ProxyFields) { p.HSTSSeconds = new(-1) }),
+		"body.max_body_bytes":         with(func(p *client.ProxyFields) { p.MaxBodyBytes = new(int64(-1)) }),
+		"body.health_check.passes":    with(func(p *client.ProxyFields) { p.HealthCheck = &client.HealthCheck{Path: "/", Passes: 101} }),
 		"body.health_check.path":      with(func(p *client.ProxyFields) { p.HealthCheck = &client.HealthCheck{Path: "x"} }),
 	} {
 		_, err := f.operator.CreateProxy(ctx, fields)

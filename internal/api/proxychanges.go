@@ -29,7 +29,7 @@ type RouteFields struct {
 	TLS             *string                   `json:"tls,omitempty" enum:"off,auto,internal,own" doc:"default off. All routes of one domain that have any have the same"`
 	Certificate     *string                   `json:"certificate,omitempty" maxLength:"100" doc:"with the tls own: the name under which it was uploaded"`
 	RedirectHTTPS   *bool                     `json:"redirect_https,omitempty" doc:"who comes over http is sent to https"`
-	HSTSSeconds     *int                      `json:"hsts_seconds,omitempty" minimum:"0" maximum:"94608000" doc:"said only to who came over TLS"`
+	HSTSSeconds     *int                      `json:"hsts_seconds,omitempty" doc:"said only to who came over TLS; from 0 to 94608000"`
 	RedirectTo      *string                   `json:"redirect_to,omitempty" maxLength:"2000" doc:"no target is asked: who comes is sent there. One without a path is followed by that of the request"`
 	RedirectCode    *int                      `json:"redirect_code,omitempty" doc:"301, 302, 303, 307 or 308; default 307"`
 	RequestHeaders  *[]headerJSON             `json:"request_headers,omitempty" maxItems:"50" nullable:"false" doc:"set before the target is asked"`
@@ -39,7 +39,7 @@ type RouteFields struct {
 	DenyIPs         *[]string                 `json:"deny_ips,omitempty" maxItems:"500" nullable:"false"`
 	ConnectTimeout  *string                   `json:"connect_timeout,omitempty" maxLength:"20" doc:"100ms to 1m, default 5s"`
 	ResponseTimeout *string                   `json:"response_timeout,omitempty" maxLength:"20" doc:"until the head of the answer: 100ms to 1h, default 1m"`
-	MaxBodyBytes    *int64                    `json:"max_body_bytes,omitempty" minimum:"0" doc:"0: any"`
+	MaxBodyBytes    *int64                    `json:"max_body_bytes,omitempty" doc:"0: any"`
 	TargetCA        *string                   `json:"target_ca,omitempty" maxLength:"65536" doc:"PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system"`
 	TargetTLSVerify *bool                     `json:"target_tls_verify,omitempty" doc:"default true; false: whatever certificate a target has is taken, so that who stands between can be the target"`
 	HealthCheck     optional[healthCheckJSON] `json:"health_check,omitzero" doc:"null: none"`
@@ -62,9 +62,37 @@ func wrongRoute(fields []ProblemField) error {
 	return p
 }
 
-// apply writes what is said into a route, domains and paths as tables hold them.
-func (f RouteFields) apply(r *store.Route) error {
-	var wrong []ProblemField
+// applyWhole writes what is said into a route, domains and paths as tables hold them. What cannot be written is told with all else that is
+// wrong with the row by itself, at once.
+// Targets are those that are new.
+func (f RouteFields) applyWhole(ctx context.Context, hosts routing.Named, policy proxy.Policy, r *store.Route, targets []string) error {
+	wrong, err := f.apply(r)
+	if err != nil {
+		return err
+	}
+	unknown, err := routing.UnknownHosts(ctx, hosts, targets)
+	if err != nil {
+		return err
+	}
+	if len(wrong)+len(unknown) == 0 {
+		return nil // what is wrong with the row by itself is told with what is wrong with it in the table
+	}
+	for _, w := range append(routing.WrongFields(*r, policy), unknown...) {
+		if field := "body." + w.Field; !saidOf(wrong, field) {
+			wrong = append(wrong, ProblemField{field, w.Reason})
+		}
+	}
+	return wrongRoute(wrong)
+}
+
+// saidOf tells that something is said of a field already, or of a part of it.
+func saidOf(wrong []ProblemField, field string) bool {
+	return slices.ContainsFunc(wrong, func(w ProblemField) bool {
+		return w.Location == field || strings.HasPrefix(w.Location, field+".")
+	})
+}
+
+func (f RouteFields) apply(r *store.Route) (wrong []ProblemField, err error) {
 	f.applyAddresses(r, &wrong)
 	setIf(&r.Enabled, f.Enabled)
 	setIf(&r.Notes, f.Notes)
@@ -74,10 +102,7 @@ func (f RouteFields) apply(r *store.Route) error {
 	}
 	f.applyOptions(&o, &wrong)
 	f.applyTLS(r, &o)
-	if err := routing.SetOptions(r, o); err != nil {
-		return err
-	}
-	return wrongRoute(wrong)
+	return wrong, routing.SetOptions(r, o)
 }
 
 func (f RouteFields) applyAddresses(r *store.Route, wrong *[]ProblemField) {
@@ -198,7 +223,6 @@ func hashed(people []credentialJSON, former []proxy.Credential, wrong *[]Problem
 			hash, err := proxy.HashPassword(p.Password)
 			if err != nil {
 				*wrong = append(*wrong, ProblemField{fmt.Sprintf("body.basic_auth[%d].password", i), err.Error()})
-				continue
 			}
 			c.Hash = hash
 		}
@@ -219,7 +243,7 @@ func (s *server) createProxy(ctx context.Context, in *createProxyIn) (*versioned
 		ID: store.NewID(), Standalone: true, Targets: in.Body.Targets, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
 	}
-	if err := in.Body.apply(&r); err != nil {
+	if err := in.Body.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, r.Targets); err != nil {
 		return nil, err
 	}
 	return s.saveRoute(ctx, r, true, routeEvent(ctx, r, "created", nil))
@@ -253,7 +277,7 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 		ID: store.NewID(), ProjectID: stage.ProjectID, StageID: stage.ID, InstanceID: inst.ID, Port: in.Body.Port, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
 	}
-	if err := in.Body.apply(&r); err != nil {
+	if err := in.Body.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, nil); err != nil {
 		return nil, err
 	}
 	return s.saveRoute(ctx, r, true, routeEvent(ctx, r, "created", nil))
@@ -341,7 +365,11 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 	if err := change(&r); err != nil {
 		return nil, err
 	}
-	if err := fields.apply(&r); err != nil {
+	var targets []string
+	if !slices.Equal(r.Targets, v.Targets) {
+		targets = r.Targets
+	}
+	if err := fields.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, targets); err != nil {
 		return nil, err
 	}
 	return s.saveRoute(ctx, r, false, updatedRoute(ctx, v.Route, r, changedRoute(v.Route, r)))

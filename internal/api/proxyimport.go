@@ -201,8 +201,12 @@ func (p *proxyImport) read(ctx context.Context, n int, row proxyDocItemJSON) err
 	}
 	item.now.Domains, item.now.Targets = slices.Clone(was.Domains), slices.Clone(was.Targets)
 	setIf(&item.now.Targets, row.Targets)
+	var added []string
+	if !slices.Equal(item.now.Targets, was.Targets) {
+		added = item.now.Targets
+	}
 	var problem *Problem
-	if err := row.apply(&item.now); errors.As(err, &problem) {
+	if err := row.applyWhole(ctx, p.tx, p.policy, &item.now, added); errors.As(err, &problem) {
 		item.wrong = append(item.wrong, problem.Errors...)
 	} else if err != nil {
 		return err

@@ -290,6 +290,16 @@ func TestARouteToNothingIsNoBadGateway(t *testing.T) {
 	f.must(err)
 	f.expect("tool.example", 503, "Nothing runs here now")
 	_, err = f.operator.CreateProxy(ctx, leadsTo("mars.example", "container:nobody:80@mars"))
+	if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); p.Errors[0].Location != "body.targets[0]" {
+		t.Errorf("a host that is not there: %+v", p)
+	}
+	mars, err := f.operator.CreateProxy(ctx, leadsTo("mars.example", "container:nobody:80"))
+	f.must(err)
+	row, err = f.db.Route(ctx, mars.ID)
+	f.must(err)
+	row.Targets = []string{"container:nobody:80@mars"} // which was removed since
+	f.update(func(tx *store.Tx) error { return tx.UpdateRoute(ctx, row.Route) })
+	_, err = f.operator.UpdateProxy(ctx, mars.ID, 0, client.ProxyFields{RouteFields: client.RouteFields{Notes: new("it can be changed all the same")}})
 	f.must(err)
 	f.expect("mars.example", 502, "Nothing answers here")
 

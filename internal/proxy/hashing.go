@@ -14,8 +14,9 @@ import (
 
 // The bounds of passwords that wait to be hashed: with more, whoever comes is sent away for a while, and costs nothing.
 const (
-	mostOfAddress = 8 // different ones of one address, at all sites together
-	mostOfRule    = 64
+	mostOfAddress     = 8  // different ones of one address at one site
+	mostOfAddressEver = 32 // the same at all sites together: many people may come by one address
+	mostOfRule        = 64
 )
 
 // errBusy is that too many passwords wait already to be hashed.
@@ -48,13 +49,19 @@ type hashing struct {
 	asked   map[seal]*question
 	waiting map[string][]*question // of each rule that has some, the oldest first
 	turns   []string               // those rules, the next first
-	from    map[netip.Prefix]int   // how many of asked an address has
+	from    map[asker]int          // how many of asked an address has
+}
+
+// asker is an address at one rule; with an empty one, at all of them.
+type asker struct {
+	rule string
+	from netip.Prefix
 }
 
 func newHashing() *hashing {
 	return &hashing{
 		places: max(1, runtime.GOMAXPROCS(0)/2), compare: bcrypt.CompareHashAndPassword,
-		asked: map[seal]*question{}, waiting: map[string][]*question{}, from: map[netip.Prefix]int{},
+		asked: map[seal]*question{}, waiting: map[string][]*question{}, from: map[asker]int{},
 	}
 }
 
@@ -81,7 +88,7 @@ func (h *hashing) join(q *question) (*question, error) {
 		return same, nil
 	}
 	queue := h.waiting[q.rule]
-	if len(queue) >= mostOfRule || h.from[q.from] >= mostOfAddress {
+	if len(queue) >= mostOfRule || h.from[asker{q.rule, q.from}] >= mostOfAddress || h.from[asker{from: q.from}] >= mostOfAddressEver {
 		return nil, errBusy
 	}
 	if len(queue) == 0 {
@@ -89,7 +96,8 @@ func (h *hashing) join(q *question) (*question, error) {
 	}
 	q.asking, q.done = 1, make(chan struct{})
 	h.waiting[q.rule], h.asked[q.seal] = append(queue, q), q
-	h.from[q.from]++
+	h.from[asker{q.rule, q.from}]++
+	h.from[asker{from: q.from}]++
 	if h.busy < h.places {
 		h.busy++
 		go h.work() // it ends with the last question
@@ -152,8 +160,10 @@ func (h *hashing) answered(q *question) {
 // forget takes a question away, which is asked anew from now on.
 func (h *hashing) forget(q *question) {
 	delete(h.asked, q.seal)
-	if h.from[q.from]--; h.from[q.from] <= 0 {
-		delete(h.from, q.from)
+	for _, who := range []asker{{q.rule, q.from}, {from: q.from}} {
+		if h.from[who]--; h.from[who] <= 0 {
+			delete(h.from, who)
+		}
 	}
 }
 

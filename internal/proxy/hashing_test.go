@@ -113,10 +113,14 @@ func TestWhoFloodsIsSentAway(t *testing.T) {
 	}{
 		"one address at one site": {
 			func(int) string { return "a.example" }, func(int) int { return 1 }, mostOfAddress,
-			asks("a.example", 2, "right"), asks("b.example", 1, "right"),
+			asks("a.example", 2, "right"), asks("a.example", 1, "right"),
+		},
+		"one address, behind which there are others": {
+			func(int) string { return "a.example" }, func(int) int { return 1 }, mostOfAddress,
+			asks("b.example", 1, "right"), asks("a.example", 1, "right"),
 		},
 		"one address at many sites": {
-			func(n int) string { return fmt.Sprint(n, ".example") }, func(int) int { return 1 }, mostOfAddress,
+			func(n int) string { return fmt.Sprint(n, ".example") }, func(int) int { return 1 }, mostOfAddressEver,
 			asks("1.example", 2, "right"), asks("b.example", 1, "right"),
 		},
 		"many addresses at one site": { // one more is at work, and does not wait

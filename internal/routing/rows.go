@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -62,16 +63,48 @@ func ruleOf(v store.RouteView) (proxy.Rule, error) {
 		return r, nil
 	}
 	r.Kind = proxy.KindProxy
+	var wrong []error
 	for i, text := range v.Targets {
 		t := proxy.Target{Ref: text}
 		if _, named, err := parseContainer(text); err != nil {
-			return r, proxy.FieldError{Rule: v.ID, Field: fmt.Sprintf("targets[%d]", i), Reason: err.Error()}
+			wrong = append(wrong, proxy.FieldError{Rule: v.ID, Field: targetField(i), Reason: err.Error()})
 		} else if !named {
 			t.URL = text
 		}
 		r.Targets = append(r.Targets, t)
 	}
-	return r, nil
+	return r, errors.Join(wrong...)
+}
+
+func targetField(i int) string { return fmt.Sprintf("targets[%d]", i) }
+
+// WrongFields says what is wrong with a row by itself. No other row is looked at, and no engine is asked.
+func WrongFields(r store.Route, policy proxy.Policy) []proxy.FieldError {
+	rule, err := ruleOf(store.RouteView{Route: r})
+	return FieldsOf(errors.Join(err, rule.Validate(policy)))
+}
+
+// Named finds hosts by their names: the store, or a transaction of it.
+type Named interface {
+	HostByName(ctx context.Context, name string) (store.Host, error)
+}
+
+// UnknownHosts says which targets name a host that is not there.
+func UnknownHosts(ctx context.Context, hosts Named, targets []string) (wrong []proxy.FieldError, err error) {
+	for i, text := range targets {
+		t, _, err := parseContainer(text)
+		if err != nil || t.host == "" {
+			continue // said by others, or no host is named
+		}
+		_, err = hosts.HostByName(ctx, t.host)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			wrong = append(wrong, proxy.FieldError{Field: targetField(i), Reason: "there is no host " + t.host + ": name one of docker-watcher hosts"})
+		case err != nil:
+			return nil, err
+		}
+	}
+	return wrong, nil
 }
 
 // enginesOf are where the engines of hosts listen on the network.

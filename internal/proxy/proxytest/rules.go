@@ -3,7 +3,9 @@
 package proxytest
 
 import (
+	"encoding/pem"
 	"errors"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -50,16 +52,27 @@ func EveryOption(t *testing.T, said func(proxy.Rule) string) {
 		"RedirectCode": {RedirectTo: "https://b.example"}, "MaintenanceNote": {Maintenance: true}, "Certificate": {TLS: proxy.TLSOwn},
 	}
 	of := func(o proxy.Options) string {
-		return said(With(Rule("a.example/api", "http://10.0.0.5"), func(is *proxy.Options) { *is = o }))
+		return said(With(Rule("a.example/api", "https://10.0.0.5"), func(is *proxy.Options) { *is = o }))
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[proxy.Options]()) {
 		base := beside[f.Name]
 		changed := base
 		set(t, reflect.ValueOf(&changed).Elem().FieldByIndex(f.Index))
+		if f.Name == "TargetCA" {
+			changed.TargetCA = authority(t)
+		}
 		if got := of(changed); got == of(base) && got != "refused" {
 			t.Errorf("%s changes nothing and is not refused", f.Name)
 		}
 	}
+}
+
+// authority is a certificate that has signed itself, as PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
 }
 
 // set gives a field a value that is not its zero.

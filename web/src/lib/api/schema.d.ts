@@ -3137,14 +3137,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -3153,7 +3153,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description a page says that it is being worked on */
@@ -3233,14 +3233,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -3249,7 +3249,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description of the stage; absent: the one that serves. Of a stage whose tags run side by side it has to be named, and the route stays with it */
@@ -3722,14 +3722,14 @@ export interface components {
         HealthCheck: {
             /**
              * Format: int64
-             * @description bad ones that take it out, default 3
+             * @description bad ones that take it out: 1 to 100, default 3
              */
             fails?: number;
             /** @description 1s to 1h, default 10s */
             interval?: string;
             /**
              * Format: int64
-             * @description good answers in a row that bring a target back, default 1
+             * @description good answers in a row that bring a target back: 1 to 100, default 1
              */
             passes?: number;
             path: string;
@@ -5074,14 +5074,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -5090,7 +5090,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description of the one that is changed, if there is one; else one of its domains, with the path, tells */
@@ -6416,14 +6416,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -6432,7 +6432,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description a page says that it is being worked on */
@@ -6509,14 +6509,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -6525,7 +6525,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description another instance of the stage */
