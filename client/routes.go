@@ -63,6 +63,8 @@ type Route struct {
 	HealthCheck     *HealthCheck `json:"health_check"`
 	Maintenance     bool         `json:"maintenance"`
 	MaintenanceNote string       `json:"maintenance_note,omitempty"`
+	Compress        bool         `json:"compress"`
+	AccessLog       bool         `json:"access_log"`
 
 	Health    *RouteHealth `json:"health"` // nil while it is not served
 	CreatedAt time.Time    `json:"created_at"`
@@ -142,6 +144,8 @@ type RouteFields struct {
 	HealthCheck     *HealthCheck  `json:"health_check,omitempty"` // one without a path takes it away
 	Maintenance     *bool         `json:"maintenance,omitempty"`
 	MaintenanceNote *string       `json:"maintenance_note,omitempty"`
+	Compress        *bool         `json:"compress,omitempty"`
+	AccessLog       *bool         `json:"access_log,omitempty"`
 }
 
 // Credential lets somebody in. Without a password the one stays that the name has.

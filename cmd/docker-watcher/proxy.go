@@ -179,6 +179,8 @@ func (a *app) printRoute(r client.Route) {
 		{"denied addresses", strings.Join(r.DenyIPs, ", "), len(r.DenyIPs) > 0},
 		{"certificates of targets", "NOT VERIFIED: who stands between can be the target", r.Unverified()},
 		{"certificates of targets", "by an authority of their own", r.TargetCA != ""},
+		{"compresses", "text, as gzip", r.Compress},
+		{"access log", "each request is a line of the log", r.AccessLog},
 		{"largest body", screen.Bytes(r.MaxBodyBytes), r.MaxBodyBytes > 0},
 		{"maintenance", firstOf(r.MaintenanceNote, "yes"), r.Maintenance},
 		{"owner", r.Owner, r.Owner != ""},

@@ -27,6 +27,7 @@ type routeFlags struct {
 	health, healthInterval          string
 	healthPasses, healthFails       int
 	maintenance, enabled            bool
+	compress, accessLog             bool
 	maintenanceNote, notes          string
 }
 
@@ -53,6 +54,8 @@ func (f *routeFlags) addTo(c *cobra.Command) {
 	flags.StringVar(&f.response, "response-timeout", "", "how long until the target begins to answer (default 1m)")
 	flags.Int64Var(&f.maxBody, "max-body", 0, "the most bytes that a request may send; 0: any")
 	f.trust.addTo(c)
+	flags.BoolVar(&f.compress, "compress", false, "answer text as gzip to clients that take it")
+	flags.BoolVar(&f.accessLog, "access-log", false, "let each request be a line of the log, without its query")
 	flags.StringVar(&f.health, "health", "", "ask each target for this path on and on, and leave out who does not answer well")
 	flags.StringVar(&f.healthInterval, "health-interval", "", "how often (default 10s)")
 	flags.IntVar(&f.healthPasses, "health-passes", 0, "good answers in a row that bring a target back (default 1)")
@@ -80,6 +83,7 @@ func (f *routeFlags) read(a *app, c *cobra.Command, was *client.Route) (client.R
 		ConnectTimeout: given(c, "connect-timeout", &f.connect), ResponseTimeout: given(c, "response-timeout", &f.response),
 		MaxBodyBytes: given(c, "max-body", &f.maxBody), Maintenance: given(c, "maintenance", &f.maintenance),
 		MaintenanceNote: given(c, "maintenance-note", &f.maintenanceNote), Enabled: given(c, "enabled", &f.enabled), Notes: given(c, "note", &f.notes),
+		Compress: given(c, "compress", &f.compress), AccessLog: given(c, "access-log", &f.accessLog),
 		AllowIPs: filled(given(c, "allow-ip", &f.allow)), DenyIPs: filled(given(c, "deny-ip", &f.deny)),
 	}
 	var err error

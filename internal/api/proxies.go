@@ -119,6 +119,8 @@ type routeJSON struct {
 	HealthCheck     nullable[healthCheckJSON] `json:"health_check"`
 	Maintenance     bool                      `json:"maintenance"`
 	MaintenanceNote string                    `json:"maintenance_note,omitempty"`
+	Compress        bool                      `json:"compress" doc:"text is answered as gzip to clients that take it"`
+	AccessLog       bool                      `json:"access_log" doc:"each request is a line of the daemon's log"`
 
 	Health    nullable[routeHealthJSON] `json:"health" doc:"null while it is not served"`
 	CreatedAt stamp                     `json:"created_at"`
@@ -212,6 +214,7 @@ func (j *routeJSON) showOptions(o proxy.Options) {
 	j.StripPrefix, j.RewriteHost, j.WebSockets, j.RedirectHTTPS, j.HSTSSeconds = o.StripPrefix, o.RewriteHost, !o.NoWebSockets, o.RedirectHTTPS, o.HSTSSeconds
 	j.Certificate = o.Certificate
 	j.RedirectTo, j.RedirectCode, j.MaxBodyBytes, j.Maintenance, j.MaintenanceNote = o.RedirectTo, o.RedirectCode, o.MaxBodyBytes, o.Maintenance, o.MaintenanceNote
+	j.Compress, j.AccessLog = o.Compress, o.AccessLog
 	j.TargetCA, j.TargetTLSVerify = o.TargetCA, !o.TargetUnverified
 	j.RequestHeaders, j.ResponseHeaders = headersOf(o.RequestHeaders), headersOf(o.ResponseHeaders)
 	j.AllowIPs, j.DenyIPs = append([]string{}, o.AllowIPs...), append([]string{}, o.DenyIPs...)

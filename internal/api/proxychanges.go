@@ -45,6 +45,8 @@ type RouteFields struct {
 	HealthCheck     optional[healthCheckJSON] `json:"health_check,omitzero" doc:"null: none"`
 	Maintenance     *bool                     `json:"maintenance,omitempty" doc:"a page says that it is being worked on"`
 	MaintenanceNote *string                   `json:"maintenance_note,omitempty" maxLength:"500"`
+	Compress        *bool                     `json:"compress,omitempty" doc:"text is answered as gzip to clients that take it; default false"`
+	AccessLog       *bool                     `json:"access_log,omitempty" doc:"each request is a line of the log of who serves, without its query; default false"`
 }
 
 type credentialJSON struct {
@@ -160,6 +162,8 @@ func (f RouteFields) applyOptions(o *proxy.Options, wrong *[]ProblemField) {
 	}
 	setIf(&o.Maintenance, f.Maintenance)
 	setIf(&o.MaintenanceNote, f.MaintenanceNote)
+	setIf(&o.Compress, f.Compress)
+	setIf(&o.AccessLog, f.AccessLog)
 	setHeaders("request_headers", &o.RequestHeaders, f.RequestHeaders, wrong)
 	setHeaders("response_headers", &o.ResponseHeaders, f.ResponseHeaders, wrong)
 	setSpan("connect_timeout", &o.ConnectTimeout, f.ConnectTimeout, wrong)

@@ -89,7 +89,7 @@ func docItemOf(v store.RouteView) (proxyDocItemJSON, error) {
 		Domains: &domains, PathPrefix: &prefix, Enabled: &v.Enabled, Notes: &v.Notes, TLS: &v.TLS, Certificate: certificate, StripPrefix: &j.StripPrefix, RewriteHost: &j.RewriteHost, WebSockets: &j.WebSockets,
 		RedirectHTTPS: &j.RedirectHTTPS, HSTSSeconds: &j.HSTSSeconds, RedirectTo: &j.RedirectTo, RedirectCode: &j.RedirectCode, RequestHeaders: &j.RequestHeaders,
 		ResponseHeaders: &j.ResponseHeaders, BasicAuth: &people, AllowIPs: &j.AllowIPs, DenyIPs: &j.DenyIPs, ConnectTimeout: &connect,
-		ResponseTimeout: &response, MaxBodyBytes: &j.MaxBodyBytes, TargetCA: &o.TargetCA, TargetTLSVerify: &j.TargetTLSVerify, HealthCheck: check, Maintenance: &j.Maintenance, MaintenanceNote: &j.MaintenanceNote,
+		ResponseTimeout: &response, MaxBodyBytes: &j.MaxBodyBytes, TargetCA: &o.TargetCA, TargetTLSVerify: &j.TargetTLSVerify, HealthCheck: check, Maintenance: &j.Maintenance, MaintenanceNote: &j.MaintenanceNote, Compress: &j.Compress, AccessLog: &j.AccessLog,
 	}}, nil
 }
 

@@ -45,6 +45,9 @@ func Fits(t proxy.Table, at Site, can Abilities) (wrong []error) {
 		f.texts(r)
 		f.targets(r, at)
 		f.health(r.Options.HealthCheck, can)
+		if r.Options.AccessLog {
+			f.bad("access_log", "Caddy logs the requests of a whole server: switch it on there (apps.http.servers.NAME.logs)")
+		}
 		wrong = append(wrong, f.wrong...)
 	}
 	return wrong

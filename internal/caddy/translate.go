@@ -160,7 +160,19 @@ func (w writer) steps(b branch) list {
 	if o.MaxBodyBytes > 0 {
 		steps = append(steps, object{"handle": list{object{"handler": "request_body", "max_size": o.MaxBodyBytes}}})
 	}
+	if o.Compress {
+		steps = append(steps, object{"handle": list{compressing()}})
+	}
 	return append(steps, w.lead(b)...)
+}
+
+// compressing makes the same kinds of content smaller as the built-in proxy.
+func compressing() object {
+	var kinds list
+	for _, kind := range proxy.CompressedTypes() {
+		kinds = append(kinds, kind+"*") // parameters may follow
+	}
+	return object{"handler": "encode", "encodings": object{"gzip": object{}}, "minimum_length": 1024, "match": object{"headers": object{"Content-Type": kinds}}}
 }
 
 // guards refuse what no target is to see, and take away what only we may say.

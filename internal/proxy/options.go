@@ -33,6 +33,9 @@ type Options struct {
 	HealthCheck     *HealthCheck `json:"health_check,omitempty"`     // nil: a target is down only while it cannot be dialled
 	Maintenance     bool         `json:"maintenance,omitempty"`      // a page says that it is being worked on
 	MaintenanceNote string       `json:"maintenance_note,omitempty"` // shown on that page
+
+	Compress  bool `json:"compress,omitempty"`   // text is answered as gzip to clients that take it
+	AccessLog bool `json:"access_log,omitempty"` // each request is a line of the log
 }
 
 // Header is set, or with an empty value taken away.

@@ -253,21 +253,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		v := &visit{Context: r.Context(), e: e, prefix: prefix}
 		v.client, v.trusted, v.secure = Origin(r, c.table.Trusted)
-		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at == nil {
-			e.begin(now)
-			s.answerAlone(w, r, v)
-			e.open.Add(-1)
-			return
-		}
-		v.at.begin()
-		if s.current.Load() != c {
-			v.at.end() // by the new table, so that who waits for the old target to drain has waited for all
-			continue
+		if v.at = choose(e.upstreams, nil, e.turn.Add(1), now); v.at != nil {
+			v.at.begin()
+			if s.current.Load() != c {
+				v.at.end() // by the new table, so that who waits for the old target to drain has waited for all
+				continue
+			}
 		}
 		e.begin(now)
-		s.answerBy(w, r, v)
+		s.answer(w, r, v, now)
 		return
 	}
+}
+
+// answer answers for a rule.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, v *visit, began time.Time) {
+	if v.e.rule.Options.AccessLog {
+		watched := &witness{ResponseWriter: w}
+		defer s.seen(watched, r, v, began)
+		w = watched
+	}
+	if v.at == nil {
+		s.answerAlone(w, r, v)
+		v.e.open.Add(-1)
+		return
+	}
+	s.answerBy(w, r, v)
 }
 
 // answerAlone answers for a rule of which no target can be reached.
@@ -307,6 +318,13 @@ func (s *Server) answerBy(w http.ResponseWriter, r *http.Request, v *visit) {
 	}
 	if r.ContentLength != 0 {
 		ours.Body = patient{ours.Body, http.NewResponseController(w), v}
+	}
+	if v.e.rule.Options.Compress {
+		if p, ok := packed(w, r); ok {
+			v.e.forward.ServeHTTP(p, ours)
+			p.end() // not when the answer was cut, which panics
+			return
+		}
 	}
 	v.e.forward.ServeHTTP(w, ours)
 }

@@ -77,6 +77,12 @@ type Middleware struct {
 	Headers        *Headers        `json:"headers,omitempty"`
 	StripPrefix    *StripPrefix    `json:"stripPrefix,omitempty"`
 	AddPrefix      *AddPrefix      `json:"addPrefix,omitempty"`
+	Compress       *Compress       `json:"compress,omitempty"`
+}
+
+// Compress makes answers smaller, but of these kinds of content.
+type Compress struct {
+	ExcludedContentTypes []string `json:"excludedContentTypes"`
 }
 
 // IPAllowList lets in some addresses.

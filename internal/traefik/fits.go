@@ -54,6 +54,9 @@ func (f *fitting) options(r proxy.Rule) {
 	if o.MaxBodyBytes > 0 {
 		f.bad("max_body_bytes", "Traefik can only do this by holding whole requests and answers back, which would end streams")
 	}
+	if o.AccessLog {
+		f.bad("access_log", "Traefik logs the requests of all routers or none: switch it on there (accessLog)")
+	}
 	if o.RedirectCode == http.StatusSeeOther {
 		f.bad("redirect_code", "Traefik sends 302 or 307, and 301 or 308 for good: not 303")
 	}

@@ -126,6 +126,9 @@ func (h *HTTP) chain(name string, r proxy.Rule, trusted []netip.Prefix, toHTTPS 
 	if o.RedirectTo != "" {
 		add("to", Middleware{RedirectRegex: redirect(o)})
 	}
+	if o.Compress {
+		add("compress", Middleware{Compress: &Compress{ExcludedContentTypes: []string{"text/event-stream"}}})
+	}
 	if headers := (Headers{headersOf(o.RequestHeaders), headersOf(o.ResponseHeaders), o.HSTSSeconds}); len(headers.Request)+len(headers.Response)+headers.STSSeconds > 0 {
 		add("headers", Middleware{Headers: &headers})
 	}
