@@ -90,13 +90,13 @@ func TestWhomTargetsAreTrustedBy(t *testing.T) {
 	of := func(service string) Transport {
 		return doc.HTTP.Transports[doc.HTTP.Services[service].LoadBalancer.Transport]
 	}
-	if plain := of("dw-plain-example-com-"); plain.InsecureSkipVerify || len(plain.RootCAs) != 0 {
+	if plain := of("dw-plain-example-com"); plain.InsecureSkipVerify || len(plain.RootCAs) != 0 {
 		t.Errorf("a rule that says nothing of it has %+v", plain)
 	}
-	if own := of("dw-own-example-com-"); own.InsecureSkipVerify || len(own.RootCAs) != 1 || own.RootCAs[0] != "PEM" {
+	if own := of("dw-own-example-com"); own.InsecureSkipVerify || len(own.RootCAs) != 1 || own.RootCAs[0] != "PEM" {
 		t.Errorf("a rule with an authority has %+v", own)
 	}
-	if any := of("dw-any-example-com-"); !any.InsecureSkipVerify || len(any.RootCAs) != 0 {
+	if any := of("dw-any-example-com"); !any.InsecureSkipVerify || len(any.RootCAs) != 0 {
 		t.Errorf("a rule that takes any has %+v", any)
 	}
 	for field, o := range map[string]proxy.Options{"target_ca": {TargetCA: "PEM"}, "target_tls_verify": {TargetUnverified: true}} {
