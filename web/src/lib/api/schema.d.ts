@@ -3121,12 +3121,16 @@ export interface components {
             stale_after?: string;
         };
         CreateProxyRequest: {
+            /** @description each request is a line of the log of who serves, without its query; default false */
+            access_log?: boolean;
             /** @description addresses and networks; empty: all */
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
             /** @description with the tls own: the name under which it was uploaded */
             certificate?: string;
+            /** @description text is answered as gzip to clients that take it; default false */
+            compress?: boolean;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -3217,12 +3221,16 @@ export interface components {
             username?: string;
         };
         CreateRouteRequest: {
+            /** @description each request is a line of the log of who serves, without its query; default false */
+            access_log?: boolean;
             /** @description addresses and networks; empty: all */
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
             /** @description with the tls own: the name under which it was uploaded */
             certificate?: string;
+            /** @description text is answered as gzip to clients that take it; default false */
+            compress?: boolean;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -5058,12 +5066,16 @@ export interface components {
             version: number;
         };
         ProxyDocItem: {
+            /** @description each request is a line of the log of who serves, without its query; default false */
+            access_log?: boolean;
             /** @description addresses and networks; empty: all */
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
             /** @description with the tls own: the name under which it was uploaded */
             certificate?: string;
+            /** @description text is answered as gzip to clients that take it; default false */
+            compress?: boolean;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -5466,11 +5478,15 @@ export interface components {
             resealed: number;
         };
         Route: {
+            /** @description each request is a line of the daemon's log */
+            access_log: boolean;
             allow_ips: string[];
             /** @description the names; passwords are never answered */
             basic_auth: string[];
             /** @description with the tls own: the name under which it was uploaded */
             certificate?: string;
+            /** @description text is answered as gzip to clients that take it */
+            compress: boolean;
             connect_timeout: string;
             /** Format: date-time */
             created_at: string;
@@ -6400,12 +6416,16 @@ export interface components {
             stale_after?: string | null;
         };
         UpdateProxyRequest: {
+            /** @description each request is a line of the log of who serves, without its query; default false */
+            access_log?: boolean;
             /** @description addresses and networks; empty: all */
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
             /** @description with the tls own: the name under which it was uploaded */
             certificate?: string;
+            /** @description text is answered as gzip to clients that take it; default false */
+            compress?: boolean;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
@@ -6493,12 +6513,16 @@ export interface components {
             username?: string;
         };
         UpdateRouteRequest: {
+            /** @description each request is a line of the log of who serves, without its query; default false */
+            access_log?: boolean;
             /** @description addresses and networks; empty: all */
             allow_ips?: string[];
             /** @description who may come in; empty: everybody */
             basic_auth?: components["schemas"]["Credential"][];
             /** @description with the tls own: the name under which it was uploaded */
             certificate?: string;
+            /** @description text is answered as gzip to clients that take it; default false */
+            compress?: boolean;
             /** @description 100ms to 1m, default 5s */
             connect_timeout?: string;
             deny_ips?: string[];
