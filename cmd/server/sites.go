@@ -22,7 +22,7 @@ type sites struct {
 	secure   net.Listener // nil: nothing is served over TLS
 	certs    *certs.Keeper
 	server   *proxy.Server // nil: not made yet
-	unusable error         // why the last good table is not served; nil: it is
+	unusable error         // why no route is served although there should be; nil: all is well
 
 	alone atomic.Bool // nobody is left to be told of anything
 	end   context.CancelFunc
@@ -107,9 +107,27 @@ func (s *sites) wait(ctx context.Context) error {
 	return s.err
 }
 
+func (s *sites) haveEnded() bool {
+	if s.over == nil {
+		return false
+	}
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // goAlone has the sites served, as they last were, by a daemon that has nothing else any more. It tells whether there are any.
 func (s *sites) goAlone(ctx context.Context, cfg config.Config, log *slog.Logger, own net.Listener) bool {
 	s.alone.Store(true)
+	if s.haveEnded() { // something else ended the daemon, and the damage was met on the way
+		s.server, s.over = nil, nil
+		if s.unusable = s.listen(ctx, cfg); s.unusable != nil {
+			return false
+		}
+	}
 	if s.listener == nil {
 		return false
 	}
