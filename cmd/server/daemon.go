@@ -33,8 +33,8 @@ import (
 // recoverTimeout bounds how long the start waits for an engine while it ends what a crash left half done.
 const recoverTimeout = 20 * time.Second
 
-// run wires the daemon and runs it until ctx ends. What is opened first is closed last.
-func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {
+// run wires the daemon and runs it until ctx ends. What is opened first is closed last. The sites go on when the database turns out to be damaged.
+func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger, stdout io.Writer) (err error) {
 	log.Info("starting", "version", buildVersion(), "config", cfg)
 
 	listener, err := listen(ctx, cfg.Listen)
@@ -42,19 +42,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer listener.Close() // in the ordinary course the server has closed it
-	proxyListener, err := listenProxy(ctx, cfg.ServesAt())
-	if err != nil {
+	if err := sites.listen(ctx, cfg); err != nil {
 		return err
-	}
-	if proxyListener != nil {
-		defer proxyListener.Close() // as above
-	}
-	secureListener, err := listenProxy(ctx, cfg.ProxyHTTPS)
-	if err != nil {
-		return err
-	}
-	if secureListener != nil {
-		defer secureListener.Close() // as above
 	}
 
 	if err := checkFolder(cfg.Data); err != nil {
@@ -98,8 +87,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	deployer.MeasureBy(measureBy(registries))
 	cleaner.LookUpTagsBy(tagsOf(registries))
 	cleaner.LendHands(stale.Hands{Stop: deployer.StopInstance, Start: deployer.StartInstance, Options: deployer.Options, GoodOnes: deployer.GoodOnes, LogIn: login})
-	policy := proxyPolicy(listener, proxyListener, secureListener)
-	front := newFront(ctx, cfg, proxyListener, secureListener, policy, db, fleet, bus, log)
+	policy := proxyPolicy(listener, sites.listener, sites.secure)
+	front := newFront(ctx, cfg, sites, policy, db, fleet, bus, log)
 	if cfg.ProxyDriver != config.DriverBuiltin {
 		if front, policy, err = newAnotherFront(ctx, cfg, policy, db, fleet, bus, log); err != nil {
 			return err
@@ -161,7 +150,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Wri
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
 		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking, db.WatchDamage, refusals.Run,
-	}, front.parts()...)
+	}, front.parts(ctx)...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })
 	}

@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/certs"
@@ -34,14 +31,11 @@ var errProxyListen = errors.New("the proxy cannot listen")
 // front is the built-in proxy with what keeps it in step, or another one; nil without a listener or another one. The built-in one serves by itself, or has
 // another process serve.
 type front struct {
-	listener net.Listener // nil: another process or another proxy has it
-	secure   net.Listener // nil: nothing is served over TLS, or by another process
-	certs    *certs.Keeper
-	server   *proxy.Server // nil: another process or another proxy serves
-	plane    *plane.Client // nil: it serves by itself
-	another  *another      // nil: the built-in one
-	router   *routing.Router
-	counter  *routing.Counter
+	*sites                // nil: another process or another proxy serves
+	plane   *plane.Client // nil: it serves by itself
+	another *another      // nil: the built-in one
+	router  *routing.Router
+	counter *routing.Counter
 }
 
 // listenProxy takes a port of the proxy; nil: none is wanted.
@@ -80,23 +74,19 @@ func isLocal(addr netip.Addr) bool {
 }
 
 // newFront joins the proxy and what keeps it in step. It answers by the last good table until the first one is made.
-func newFront(ctx context.Context, cfg config.Config, l, secure net.Listener, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
+func newFront(ctx context.Context, cfg config.Config, s *sites, policy proxy.Policy, db *store.DB, fleet *docker.Fleet, bus *events.Bus, log *slog.Logger) *front {
 	if cfg.ProxySocket != "" {
 		return newApart(ctx, cfg, policy, db, fleet, bus, log)
 	}
-	if l == nil {
+	if s.listener == nil {
 		return nil
 	}
-	f := &front{listener: l, secure: secure}
-	f.certs = newCertificates(cfg, secure, func(e certs.Event) { f.router.Certificate(ctx, e) }, log)
-	f.server = proxy.NewServer(proxy.ServerOptions{
-		File: filepath.Join(cfg.Data, tableFile), Policy: policy, Log: log, Certs: f.certs, SecurePort: portOf(secure),
-		Flipped: func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
-		Missed:  func(ref string) { f.router.Missed(ref) },
-	})
-	if err := f.server.Resume(); err != nil {
-		log.Warn("the last good table of the proxy cannot be used: nothing is served until a new one is made", "error", err)
-	}
+	f := &front{sites: s}
+	s.build(cfg, policy, hears{
+		flipped:     func(flip proxy.Flip) { f.router.Flipped(ctx, flip) },
+		missed:      func(ref string) { f.router.Missed(ref) },
+		certificate: func(e certs.Event) { f.router.Certificate(ctx, e) },
+	}, log)
 	f.router = routing.New(db, fleet, bus, f.server, policy, log)
 	f.counter = routing.NewCounter(db, f.server, log)
 	return f
@@ -151,8 +141,8 @@ func (f *front) routes(cfg config.Config, policy proxy.Policy) api.Routes {
 	return r
 }
 
-// parts are what runs as long as the daemon.
-func (f *front) parts() []func(context.Context) error {
+// parts are what runs as long as the daemon. The sites, which may outlive it, go on until ctx ends.
+func (f *front) parts(ctx context.Context) []func(context.Context) error {
 	if f == nil {
 		return nil
 	}
@@ -162,20 +152,22 @@ func (f *front) parts() []func(context.Context) error {
 	if f.plane != nil {
 		return []func(context.Context) error{f.plane.Run, f.router.Run, f.counter.Run}
 	}
-	serve := func(ctx context.Context) error {
-		serving, running := errgroup.WithContext(ctx)
-		serving.Go(func() error { return f.server.Serve(running, f.listener, drainTimeout) })
-		if f.secure != nil {
-			serving.Go(func() error { return f.server.ServeTLS(running, f.secure, drainTimeout) })
+	f.begin(ctx)
+	return []func(context.Context) error{f.serve, f.router.Run, f.counter.Run}
+}
+
+// serve ends the sites with the daemon. When it ends because its database is damaged, they are left as they are: nobody visits the database.
+func (f *front) serve(running context.Context) error {
+	select {
+	case <-f.over:
+	case <-running.Done():
+		if errors.Is(context.Cause(running), store.ErrCorrupt) {
+			f.alone.Store(true)
+			return nil
 		}
-		err := serving.Wait()
-		return errors.Join(err, f.counter.Keep(ctx)) // of those who came last
 	}
-	parts := []func(context.Context) error{serve, f.server.Run, f.router.Run, f.counter.Run}
-	if f.secure != nil {
-		parts = append(parts, f.certs.Run)
-	}
-	return parts
+	err := f.wait(running)
+	return errors.Join(err, f.counter.Keep(running)) // of those who came last
 }
 
 // proxyLine says where routes are served, for the person at the terminal.
@@ -189,9 +181,5 @@ func (f *front) proxyLine() string {
 	if f.plane != nil {
 		return f.apartLine()
 	}
-	line := "docker-watcher serves routes at " + baseURL(f.listener.Addr())
-	if f.secure != nil {
-		line += ", and over TLS at " + f.secure.Addr().String()
-	}
-	return line + "\n"
+	return f.line()
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
@@ -38,10 +40,14 @@ func lookForDamage(ctx context.Context, db *store.DB) (goOn func(context.Context
 	}, nil
 }
 
-// runOrRescue is the daemon; when its database turns out to be damaged, it tells the way out until it is ended. It touches
-// neither the database nor an engine then.
+// runOrRescue is the daemon; when its database turns out to be damaged, it tells the way out and serves the routes as they last were until it is
+// ended. It touches neither the database nor an engine then.
 func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
-	err := run(ctx, cfg, log, stdout)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	routes := &sites{}
+	defer routes.close()
+	err := run(ctx, cfg, routes, log, stdout)
 	if !errors.Is(err, store.ErrCorrupt) || ctx.Err() != nil {
 		return err
 	}
@@ -51,10 +57,34 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 		return errors.Join(err, listenErr)
 	}
 	defer listener.Close() // in the ordinary course the server has closed it
-	handler := wayOut(cfg).Handler()
-	srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), handler, log)
+	served := routes.goAlone(ctx, cfg, log, listener)
+	rescue := wayOut(cfg)
+	rescue.Routes = routes.rescued(cfg)
+	srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), rescue.Handler(), log)
 	tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
-	return srv.Run(ctx)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return srv.Run(running) })
+	if served {
+		tell(stdout, "%s", routes.line())
+		group.Go(func() error { return routes.wait(running) })
+	}
+	return group.Wait()
+}
+
+// rescued says what becomes of the routes meanwhile, in a sentence without its end.
+func (s *sites) rescued(cfg config.Config) string {
+	switch {
+	case s.unusable != nil:
+		return "No routes are served: " + s.unusable.Error()
+	case s.listener != nil:
+		return "Routes are served as they last were, at " + s.listener.Addr().String()
+	case cfg.ProxySocket != "":
+		return "Routes are served by the data plane as they last were"
+	case cfg.ProxyDriver != config.DriverBuiltin:
+		return "Routes are served by the other proxy as it was last told"
+	default:
+		return "No routes are served by it"
+	}
 }
 
 // wayOut says what to do about a damaged database.

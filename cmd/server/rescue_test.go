@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"os"
@@ -98,30 +97,8 @@ func TestDamageIsHeardOfAtWork(t *testing.T) {
 	args[1] = strings.TrimPrefix(d.url, "http://") // the way out is told at the same place
 	d = launch(t, args...)
 	eventually(t, "/readyz is 200", func() bool { code, _ := d.status("/readyz"); return code == http.StatusOK })
-	f, err := os.OpenFile(filepath.Join(data, "docker-watcher.db"), os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, int(size)-4096), 4096); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	// A reader that is busy knows some of it by heart: ask for much at once.
-	eventually(t, "the way out is told", func() bool {
-		var all sync.WaitGroup
-		for _, path := range []string{"/api/events", "/api/instances", "/api/archives", "/api/plans", "/api/overview", "/api/policies"} {
-			all.Go(func() { d.ask(path, credential) })
-		}
-		all.Wait()
-		_, text := d.ask("/readyz", "")
-		return strings.Contains(text, "server restore")
-	})
+	spoil(t, data)
+	d.meetsDamage(credential)
 	if status, text := d.status("/api/projects"); status != http.StatusServiceUnavailable || !strings.Contains(text, "damaged") {
 		t.Errorf("/api/projects: %d %s", status, text)
 	}
@@ -131,6 +108,21 @@ func TestDamageIsHeardOfAtWork(t *testing.T) {
 	if said := d.stderr.String(); !strings.Contains(said, "the database is damaged: only the way out is told") || strings.Contains(said, "goroutine ") {
 		t.Errorf("the log says:\n%s", said)
 	}
+}
+
+// meetsDamage waits until the daemon has met the damage of its database, and tells the way out.
+func (d *daemon) meetsDamage(credential string) {
+	d.t.Helper()
+	// A reader that is busy knows some of it by heart: ask for much at once.
+	eventually(d.t, "the way out is told", func() bool {
+		var all sync.WaitGroup
+		for _, path := range []string{"/api/events", "/api/instances", "/api/archives", "/api/plans", "/api/overview", "/api/policies"} {
+			all.Go(func() { d.ask(path, credential) })
+		}
+		all.Wait()
+		_, text := d.ask("/readyz", "")
+		return strings.Contains(text, "server restore")
+	})
 }
 
 // ask asks a daemon that may be about to end; 0: nobody answered.

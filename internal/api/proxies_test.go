@@ -281,8 +281,8 @@ func TestSecretHeadersThatAreSentBack(t *testing.T) {
 	has(proxy.Header{Name: "Authorization"})
 }
 
-// TestABadTableLeavesTheOldOneServed is acceptance test 28.
-func TestABadTableLeavesTheOldOneServed(t *testing.T) {
+// TestPeer28ABadTableLeavesTheOldOneServed: through the API, and the error is shown.
+func TestPeer28ABadTableLeavesTheOldOneServed(t *testing.T) {
 	f := newFrontBed(t)
 	ctx := t.Context()
 	_, err := f.operator.CreateProxy(ctx, leadsTo("a.example", target(t, "a")))

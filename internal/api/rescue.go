@@ -12,6 +12,7 @@ import (
 type Rescue struct {
 	Wrong   string   // what is wrong, in a sentence
 	Steps   []string // what to do, in words; what begins with "$ " is a command
+	Routes  string   // what becomes of the routes meanwhile, in a sentence without its end
 	Version string
 }
 
@@ -51,7 +52,7 @@ func (r Rescue) page() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"+
 		"<title>docker-watcher cannot use its database</title>\n<h1>docker-watcher cannot use its database</h1>\n<p>%s.</p>\n"+
-		"<p>Nothing is watched, deployed, cleaned up or routed by it meanwhile, and nothing was changed. Containers run on.</p>\n<h2>The way out</h2>\n<ol>\n", html.EscapeString(r.Wrong))
+		"<p>Nothing is watched, deployed or cleaned up by it meanwhile, and nothing was changed. Containers run on. %s.</p>\n<h2>The way out</h2>\n<ol>\n", html.EscapeString(r.Wrong), html.EscapeString(r.Routes))
 	for _, s := range r.Steps {
 		if command, is := strings.CutPrefix(s, "$ "); is {
 			fmt.Fprintf(&b, "<li><code>%s</code></li>\n", html.EscapeString(command))

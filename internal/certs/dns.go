@@ -1,14 +1,18 @@
 package certs
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/libdns/cloudflare"
 	"github.com/libdns/hetzner"
+	"github.com/libdns/libdns"
 	"github.com/mholt/acmez/v3"
 	"go.uber.org/zap"
 )
@@ -38,6 +42,28 @@ func (n names) byRecord(service, token string) (acmez.Solver, error) {
 		return nil, errNoService
 	}
 	return &certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{
-		DNSProvider: of(token), Resolvers: n.resolvers, PropagationTimeout: n.patience, Logger: zap.NewNop(),
+		DNSProvider: careful{of(token)}, Resolvers: n.resolvers, PropagationTimeout: n.patience, Logger: zap.NewNop(),
 	}}, nil
+}
+
+// careful has the client of a service fail where it would panic over an answer, as that of Hetzner does when a token knows no such zone: all sites are served by
+// the same process.
+type careful struct{ client certmagic.DNSProvider }
+
+// AppendRecords adds records.
+func (c careful) AppendRecords(ctx context.Context, zone string, records []libdns.Record) (added []libdns.Record, err error) {
+	defer failInstead(&err, zone)
+	return c.client.AppendRecords(ctx, zone, records)
+}
+
+// DeleteRecords takes them away.
+func (c careful) DeleteRecords(ctx context.Context, zone string, records []libdns.Record) (gone []libdns.Record, err error) {
+	defer failInstead(&err, zone)
+	return c.client.DeleteRecords(ctx, zone, records)
+}
+
+func failInstead(err *error, zone string) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the DNS service gave no answer that its client understands; is %s there, and may the token change it? (%v)", strings.TrimSuffix(zone, "."), p)
+	}
 }

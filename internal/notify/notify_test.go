@@ -11,8 +11,8 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// Acceptance test 16: a target that is down for a day is told of everything once, in order, and of no more than it must read.
-func TestTargetThatIsDownForADayLosesNothingAndDoublesNothing(t *testing.T) {
+// TestPeer16TargetThatIsDownForADayLosesNothingAndDoublesNothing: a target that is down for a day is told of everything once, in order, and of no more than it must read.
+func TestPeer16TargetThatIsDownForADayLosesNothingAndDoublesNothing(t *testing.T) {
 	b, at := newBed(t), newTarget(t)
 	b.rule("all", []store.Channel{b.channel("ops", at.URL)})
 	at.does(refuses(http.StatusServiceUnavailable))
@@ -85,8 +85,8 @@ func cmpText(a, b string) int {
 	return 0
 }
 
-// Acceptance test 17 and the first scan: many that become stale at once are one message, whatever the rule gathers.
-func TestManyStaleAtOnceAreOneMessage(t *testing.T) {
+// TestPeer17ManyStaleAtOnceAreOneMessage, as after the first scan: many that become stale at once are one message, whatever the rule gathers.
+func TestPeer17ManyStaleAtOnceAreOneMessage(t *testing.T) {
 	for _, gather := range []time.Duration{0, 5 * time.Minute} {
 		b, at := newBed(t), newTarget(t)
 		b.rule("all", []store.Channel{b.channel("ops", at.URL)}, func(r *store.NotifyRule) { r.Gather = gather })

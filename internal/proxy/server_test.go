@@ -363,7 +363,7 @@ func TestNoRequestIsLostWhileTargetsChange(t *testing.T) {
 	}
 }
 
-func TestABadTableChangesNothing(t *testing.T) {
+func TestPeer28ABadTableChangesNothing(t *testing.T) {
 	r := newRig(t)
 	r.apply(rule("a.example", says(t, "a")))
 	good := r.Hash()

@@ -419,8 +419,8 @@ func echo(t *testing.T, w http.ResponseWriter) {
 	_, _ = io.Copy(conn, both) // it ends with the client
 }
 
-// TestABadTableThroughNginx is acceptance test 28: what was served is served on, and the error is shown.
-func TestABadTableThroughNginx(t *testing.T) {
+// TestPeer28ABadTableThroughNginx: what was served is served on, and the error is shown.
+func TestPeer28ABadTableThroughNginx(t *testing.T) {
 	t.Parallel()
 	d := launch(t, withToken(t)...)
 	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
