@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,24 +98,29 @@ func Store(ctx context.Context, o store.Options) Finding {
 
 // Engine asks the engine at an endpoint who it is.
 func Engine(ctx context.Context, endpoint string) Finding {
-	const name = "engine"
 	e, err := docker.New(docker.Options{Endpoint: endpoint})
 	if err != nil {
-		return ill(name, "%s: %v", "give another with --docker-host", endpoint, err)
+		return ill(engineName, "%s: %v", "give another with --docker-host", endpoint, err)
 	}
 	defer e.Close() // it only had idle connections
+	return ask(ctx, e)
+}
+
+const engineName = "engine"
+
+// ask judges how an engine answers.
+func ask(ctx context.Context, e *docker.Engine) Finding {
+	endpoint := e.Endpoint()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	info, err := e.Info(ctx)
 	switch {
-	case errors.Is(err, syscall.EACCES):
-		return ill(name, "%s may not be used by this user", "add the user to the group of the socket (usermod -aG docker NAME), and start anew; that user is root on this machine then", endpoint)
 	case err != nil:
-		return ill(name, "%s: %v", "start it (systemctl start docker), or give another with --docker-host", endpoint, err)
+		return ill(engineName, "%s: %v", cmp.Or(docker.Remedy(err), "start it (systemctl start docker), or give another with --docker-host"), endpoint, err)
 	case info.Skew > mostSkew || info.Skew < -mostSkew:
-		return ill(name, "%s: its clock is off by %s, so nothing can be judged there", "set the clocks of both machines by NTP", endpoint, info.Skew.Round(time.Second))
+		return ill(engineName, "%s: its clock is off by %s, so nothing can be judged there", "set the clocks of both machines by NTP", endpoint, info.Skew.Round(time.Second))
 	}
-	return well(name, "%s: %s, API %s", endpoint, info.Version, info.APIVersion)
+	return well(engineName, "%s: %s, API %s", endpoint, info.Version, info.APIVersion)
 }
 
 // Port looks whether an address could be listened on now.
