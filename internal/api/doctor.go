@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
@@ -66,7 +67,7 @@ func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error)
 		return nil, err
 	}
 	all = append(all, foundAll(registries, findWarn)...)
-	all = append(all, s.checkJobs()...)
+	all = append(all, s.checkJobs(ctx)...)
 	all = append(all, found(s.checkBackups(), findWarn))
 	j := doctorJSON{Well: true, Findings: all}
 	for _, c := range all {
@@ -117,7 +118,7 @@ func (s *server) checkRegistry(ctx context.Context, r store.Registry) checkJSON 
 const failingRuns = 3
 
 // checkJobs tells of those that are late or failed the last time.
-func (s *server) checkJobs() []findingJSON {
+func (s *server) checkJobs(ctx context.Context) []findingJSON {
 	var all []findingJSON
 	for _, st := range s.d.Scheduler.All() {
 		c := checkJSON{Name: "job:" + st.Name, OK: true}
@@ -126,7 +127,8 @@ func (s *server) checkJobs() []findingJSON {
 			c.OK, c.Detail = false, fmt.Sprintf("its last run, at %s, failed: %s", st.LastEnd.UTC().Format(time.RFC3339), st.LastError)
 			c.Hint = "it is tried again at " + st.Next.UTC().Format(time.RFC3339) + "; the log of the daemon says more"
 		case st.Overdue:
-			c.OK, c.Detail, c.Hint = false, "a run that was due did not come", "start the daemon anew; the log of the daemon says more"
+			c.OK, c.Detail = false, "what was due did not come, or does not end"+s.lateOn(ctx, st.Name)
+			c.Hint = "start the daemon anew; the log of the daemon says more, and docker-watcher jobs how each host does"
 		case st.LastEnd.IsZero():
 			c.Detail = "not run since the start; due at " + st.Next.UTC().Format(time.RFC3339)
 		default:
@@ -139,6 +141,25 @@ func (s *server) checkJobs() []findingJSON {
 		all = append(all, found(c, wrong))
 	}
 	return all
+}
+
+// lateOn names the hosts on which the work of a job is late; empty: none, or it is not done on hosts.
+func (s *server) lateOn(ctx context.Context, job string) string {
+	hosts, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		return "" // that is told by another finding
+	}
+	var names []string
+	works := s.worksOf(job)
+	for _, h := range hosts {
+		if works[h.ID].Overdue {
+			names = append(names, h.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " on " + strings.Join(names, ", ")
 }
 
 func (s *server) checkBackups() checkJSON {
