@@ -39,6 +39,9 @@ type findingJSON struct {
 // found is a finding of the severity that it has when something is wrong; info counts as nothing wrong.
 func found(c checkJSON, wrong string) findingJSON {
 	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.Detail, Hint: c.Hint}
+	if c.more != "" {
+		f.Detail += ": " + c.more
+	}
 	switch {
 	case !c.OK:
 		f.Severity = wrong

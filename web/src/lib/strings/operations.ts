@@ -106,6 +106,7 @@ export const operations = {
       store: 'Store',
       database: 'Database',
       scan: 'Scans',
+      routes: 'Routes',
       'data folder': 'Data folder',
       disk: 'Disk',
       backup: 'Backups',
