@@ -60,9 +60,12 @@ func foundAll(checks []checkJSON, wrong string) (all []findingJSON) {
 
 // examine asks every part now, also those that cost something: it reads the whole database and asks each registry.
 func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error) {
-	all := foundAll(s.checks(ctx), findError)
-	for _, f := range []doctor.Finding{doctor.Folder(s.d.DataDir), doctor.Disk(s.d.DataDir)} {
-		all = append(all, found(checkJSON{Name: f.Name, OK: f.OK, Detail: f.Detail, Hint: f.Remedy}, findError))
+	checks := s.checks(ctx)
+	s.askEngines(ctx, checks)
+	all := foundAll(checks, findError)
+	stoodOn := append([]doctor.Finding{doctor.Folder(s.d.DataDir), doctor.Disk(s.d.DataDir), doctor.Key(s.d.DB.CheckKey(ctx))}, s.checkPorts(ctx)...)
+	for _, f := range stoodOn {
+		all = append(all, found(checkOf(f), findError))
 	}
 	all = append(all, found(s.checkDatabase(ctx), findError))
 	registries, err := s.checkRegistries(ctx)
@@ -77,6 +80,48 @@ func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error)
 		j.Well = j.Well && c.OK
 	}
 	return answer(j), nil
+}
+
+// checkOf is what server doctor finds, as the running daemon tells it.
+func checkOf(f doctor.Finding) checkJSON {
+	return checkJSON{Name: f.Name, OK: f.OK, Detail: f.Detail, Hint: f.Remedy}
+}
+
+// askEngines says of engines that are well who they are, and whether their clocks are right.
+func (s *server) askEngines(ctx context.Context, checks []checkJSON) {
+	all, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		return // that is told by another finding
+	}
+	allAtOnce(len(all), func(i int) {
+		engine, err := s.d.Fleet.Engine(all[i].ID)
+		if err != nil {
+			return // it is disabled, or told already
+		}
+		for n := range checks {
+			if c := &checks[n]; c.Name == "engine:"+all[i].Name && c.OK {
+				name := c.Name
+				*c = checkOf(doctor.Ask(ctx, engine))
+				c.Name = name
+			}
+		}
+	})
+}
+
+// checkPorts looks whether this process serves routes where it is to. Another process may be in a network of its own: that it is there is told
+// by the check of the routes.
+func (s *server) checkPorts(ctx context.Context) (all []doctor.Finding) {
+	if s.d.Routes.Driver != nil || s.d.Routes.Apart != nil {
+		return nil
+	}
+	http, https := s.d.Routes.listen()
+	if http != "" {
+		all = append(all, doctor.Serves(ctx, "routes", http))
+	}
+	if https != "" {
+		all = append(all, doctor.Serves(ctx, "routes over TLS", https))
+	}
+	return all
 }
 
 func (s *server) checkDatabase(ctx context.Context) checkJSON {
@@ -167,8 +212,11 @@ func (s *server) lateOn(ctx context.Context, job string) string {
 
 func (s *server) checkBackups() checkJSON {
 	c := checkJSON{Name: "backup"}
+	folder := doctor.BackupFolder(s.d.Backups.Folder())
 	all, err := s.d.Backups.List()
 	switch {
+	case !folder.OK:
+		c.Detail, c.Hint = folder.Detail, folder.Remedy
 	case err != nil:
 		c.Detail, c.Hint = err.Error(), "see that "+s.d.Backups.Folder()+" may be read"
 	case s.d.Backups.Late():

@@ -18,7 +18,7 @@ func TestEngineThatNeedNotBeStarted(t *testing.T) {
 	t.Cleanup(func() { _ = e.Close() })
 	old := dockertest.Serve(t, dockertest.Options{APIVersion: "1.24"})
 	for f, remedy := range map[Finding]string{
-		ask(t.Context(), e):                 "usermod -aG docker NAME",
+		Ask(t.Context(), e):                 "usermod -aG docker NAME",
 		Engine(t.Context(), old.Endpoint()): "upgrade it",
 	} {
 		want(t, f, false, remedy)
