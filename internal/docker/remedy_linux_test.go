@@ -45,7 +45,7 @@ func TestWhyAnEngineCannotBeUsed(t *testing.T) {
 					t.Errorf("it ends with %v", err)
 				}
 				for _, kind := range []error{docker.ErrSocketRights, docker.ErrTooOld} {
-					if errors.Is(err, kind) != (kind == c.kind) {
+					if errors.Is(err, kind) != errors.Is(c.kind, kind) {
 						t.Errorf("that it is %q is wrong of %v", kind, err)
 					}
 				}
