@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,8 +177,8 @@ func (w *engineWatch) gone(err error) {
 	if told {
 		return
 	}
-	w.log.Error("the engine does not answer: nothing is judged until it does", "endpoint", w.engine.Endpoint(), "error", err,
-		"hint", "start it (systemctl start docker), or give another with --docker-host (of one that was added: docker-watcher hosts edit); this service goes on by itself when it answers")
+	w.log.Error("the engine does not answer: nothing is judged until it does", "endpoint", w.engine.Endpoint(), "error", err, "hint",
+		cmp.Or(docker.Remedy(err), "start it (systemctl start docker), or give another with --docker-host (of one that was added: docker-watcher hosts edit); this service goes on by itself when it answers"))
 }
 
 func (w *engineWatch) came(ctx context.Context) {

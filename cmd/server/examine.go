@@ -17,7 +17,7 @@ var errIll = errors.New("not all is well")
 // examine looks at everything that a daemon with these flags would stand on.
 func examine(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
 	findings := []doctor.Finding{
-		doctor.Folder(cfg.Data), doctor.Disk(cfg.Data),
+		doctor.Folder(cfg.Data), doctor.Disk(cfg.Data), doctor.BackupFolder(backupFolder(cfg)),
 		doctor.Store(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}),
 		doctor.Engine(ctx, cfg.DockerHost), doctor.Port(ctx, "listen", cfg.Listen),
 	}

@@ -27,9 +27,10 @@ const (
 	previewTimeout = 30 * time.Minute
 
 	cleanupJob = "automatic-cleanup"
-	// What is done on each host, in words.
+	// What is done on each host and each registry, in words.
 	scanWork    = "scan"
 	cleanupWork = "automatic cleanup"
+	pollWork    = "registry poll"
 
 	retentionJob     = "event-retention"
 	retentionSpec    = "17 3 * * *"
@@ -45,7 +46,9 @@ type scans struct {
 	keep    func(context.Context) error // marks anew what stages keep for a rollback
 	lanes   *lanes
 	asked   chan struct{} // for both, by a change of settings
-	log     *slog.Logger
+	// elsewhere tells how the scans of the hosts do.
+	elsewhere func(schedule.Pace) schedule.Work
+	log       *slog.Logger
 }
 
 func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Scheduler, keep func(context.Context) error, watch *selfWatch, log *slog.Logger) *scans {
@@ -55,7 +58,7 @@ func newScans(scanner *stale.Scanner, fleet *docker.Fleet, jobs *schedule.Schedu
 	}
 	return &scans{
 		scanner: scanner, jobs: jobs, keep: keep, lanes: newLanes(scanWork, fleet, scanTimeout, scan, watch, log),
-		asked: make(chan struct{}, 1), log: log,
+		asked: make(chan struct{}, 1), elsewhere: watch.elsewhere(scanWork), log: log,
 	}
 }
 
@@ -71,6 +74,7 @@ func (s *scans) schedule(ctx context.Context) error {
 			s.lanes.ring("schedule")
 			return s.scanner.ForgetRemoved(ctx)
 		},
+		Elsewhere: s.elsewhere,
 	})
 }
 
@@ -121,7 +125,7 @@ func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
 // automaticCleanup plans and applies what policies ask for, on each host by itself.
 func automaticCleanup(cleaner *stale.Cleaner, fleet *docker.Fleet, watch *selfWatch, log *slog.Logger) (schedule.Job, *lanes) {
 	on := newLanes(cleanupWork, fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, watch, log)
-	return schedule.Job{Name: cleanupJob, Spec: "@every 1m", Timeout: ringTimeout, Run: func(context.Context) error {
+	return schedule.Job{Name: cleanupJob, Spec: "@every 1m", Timeout: ringTimeout, Elsewhere: watch.elsewhere(cleanupWork), Run: func(context.Context) error {
 		on.ring("schedule")
 		return nil
 	}}, on

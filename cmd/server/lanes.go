@@ -13,6 +13,7 @@ import (
 
 // witness is told of work on a host.
 type witness interface {
+	expects(what, hostID string, on bool)
 	began(what, hostID string)
 	ended(what, hostID string, err error)
 }
@@ -71,6 +72,7 @@ func (l *lanes) lane(ctx context.Context, hostID string, _ *docker.Engine) error
 
 // hang puts up the bell of a host; nil takes it down.
 func (l *lanes) hang(hostID string, bell chan string) {
+	l.watch.expects(l.what, hostID, bell != nil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if bell == nil {

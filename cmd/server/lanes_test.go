@@ -14,6 +14,7 @@ import (
 // witnessed hears how work ended.
 type witnessed func(what, hostID string, err error)
 
+func (w witnessed) expects(string, string, bool)         {}
 func (w witnessed) began(string, string)                 {}
 func (w witnessed) ended(what, hostID string, err error) { w(what, hostID, err) }
 

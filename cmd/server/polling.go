@@ -18,8 +18,10 @@ const pollTimeout = time.Minute
 
 // polling asks registries for new tags. Each stage has its own interval; the job only has those looked for that are due,
 // and waits for no registry.
-func polling(poller *poll.Poller) schedule.Job {
-	return schedule.Job{Name: api.PollJob, Spec: "@every 10s", Timeout: pollTimeout, Run: func(context.Context) error {
+func polling(poller *poll.Poller, watch *selfWatch) schedule.Job {
+	poller.WatchBy(polled{watch})
+	watch.expects(pollWork, "", true)
+	return schedule.Job{Name: api.PollJob, Spec: "@every 10s", Timeout: pollTimeout, Elsewhere: watch.elsewhere(pollWork), Run: func(context.Context) error {
 		poller.Ask()
 		return nil
 	}}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,38 +22,41 @@ const (
 )
 
 // selfWatch tells, once each, when work that should come by itself is late or fails again and again, and when it is well again: a cleaner that
-// has stopped in silence looks like one that finds nothing.
+// has stopped in silence looks like one that finds nothing. What it told outlives a restart.
 type selfWatch struct {
 	db   *store.DB
 	jobs *schedule.Scheduler
 	log  *slog.Logger
 
+	told map[string]store.Told // by key; nil: not read yet. Only look uses it.
+
 	mu    sync.Mutex
-	works map[workOn]*workState // beside the jobs
-	told  map[string]bool       // troubles, by the name of what is in it
-}
-
-// workOn is one kind of work on one host.
-type workOn struct{ what, hostID string }
-
-type workState struct {
-	running    bool
-	start, end time.Time // of the last run
-	took       time.Duration
-	failures   int
-	last       string // error
+	works map[workOn]*workState // what jobs ask others for
 }
 
 func newSelfWatch(db *store.DB, jobs *schedule.Scheduler, log *slog.Logger) *selfWatch {
-	return &selfWatch{db: db, jobs: jobs, log: log, works: map[workOn]*workState{}, told: map[string]bool{}}
+	return &selfWatch{db: db, jobs: jobs, log: log, works: map[workOn]*workState{}}
 }
 
-// began notes that work on a host began.
+// expects says that work is to come on a host whenever its job asks for it, or no more.
+func (w *selfWatch) expects(what, hostID string, on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !on {
+		delete(w.works, workOn{what, hostID})
+		return
+	}
+	w.workOf(what, hostID).since = wall(time.Now())
+}
+
+// began notes that work on a host began. Of work that begins beside one that has not ended, the older counts.
 func (w *selfWatch) began(what, hostID string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	state := w.workOf(what, hostID)
-	state.running, state.start = true, wall(time.Now())
+	if !state.running {
+		state.running, state.start = true, wall(time.Now())
+	}
 }
 
 // ended notes how work on a host ended; the end of the host's use is no failure.
@@ -61,7 +67,7 @@ func (w *selfWatch) ended(what, hostID string, err error) {
 	state.running, state.end = false, wall(time.Now())
 	state.took = state.end.Sub(state.start)
 	if err == nil {
-		state.failures, state.last = 0, ""
+		state.failures, state.last, state.good = 0, "", state.end
 		return
 	}
 	state.failures++
@@ -77,20 +83,59 @@ func (w *selfWatch) workOf(what, hostID string) *workState {
 	return w.works[on]
 }
 
-// ringers are the jobs that have work done on hosts.
-var ringers = map[string]string{scanWork: api.ScanJob, cleanupWork: cleanupJob}
+// polled is told of what the poller does.
+type polled struct{ watch *selfWatch }
+
+func (p polled) Began(registry string)            { p.watch.began(pollWork, registry) }
+func (p polled) Ended(registry string, err error) { p.watch.ended(pollWork, registry, err) }
+
+// elsewhere tells a job how the work does that it asks for, taken together.
+func (w *selfWatch) elsewhere(what string) func(schedule.Pace) schedule.Work {
+	return func(p schedule.Pace) (all schedule.Work) {
+		now := wall(time.Now())
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for on, s := range w.works {
+			if on.what != what {
+				continue
+			}
+			all.Overdue = all.Overdue || s.overdue(now, askers[what].limit, p)
+			if s.failures > all.Failures {
+				all.Failures, all.LastError = s.failures, s.last
+			}
+			if !s.since.IsZero() && !s.end.IsZero() && (all.LastEnd.IsZero() || s.end.Before(all.LastEnd)) {
+				all.LastEnd = s.end
+			}
+		}
+		return all
+	}
+}
 
 // hostWorks tells of all work on hosts, by the job that has it done.
 func (w *selfWatch) hostWorks() []api.HostWork {
+	paces, now := pacesOf(w.jobs.Alone()), wall(time.Now())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []api.HostWork
 	for on, s := range w.works {
+		if on.hostID() == "" {
+			continue
+		}
+		by := askers[on.what]
 		all = append(all, api.HostWork{
-			Job: ringers[on.what], HostID: on.hostID, Running: s.running, LastStart: s.start, LastEnd: s.end, Took: s.took, LastError: s.last, Failures: s.failures,
+			Job: by.job, HostID: on.on, Running: s.running, LastStart: s.start, LastEnd: s.end, Took: s.took, LastError: s.last, Failures: s.failures,
+			Overdue: s.overdue(now, by.limit, paces[by.job]),
 		})
 	}
 	return all
+}
+
+func pacesOf(jobs []schedule.Status) map[string]schedule.Pace {
+	paces := map[string]schedule.Pace{}
+	for _, st := range jobs {
+		paces[st.Name] = st.Pace
+	}
+	return paces
 }
 
 // wall drops the monotonic reading, which stands still while the machine sleeps.
@@ -112,43 +157,73 @@ func (w *selfWatch) Run(ctx context.Context) error {
 	}
 }
 
-// trouble is what is wrong with one piece of work.
-type trouble struct{ name, hostID, what string }
+// standing is how one piece of work does.
+type standing struct {
+	store.Told
+	trouble string // empty: nothing is wrong that is to be told
+	proven  bool   // it was done well since the start, and did not fail since
+}
+
+func keyOf(t store.Told) string { return strings.TrimSpace(t.Name + " " + t.HostID) }
 
 // look compares what is wrong now with what was told.
 func (w *selfWatch) look(ctx context.Context) error {
-	now := map[string]trouble{}
-	for _, st := range w.jobs.All() {
-		if what := troubleOf(st); what != "" {
-			now[st.Name] = trouble{name: st.Name, what: what}
+	if w.told == nil {
+		all, err := w.db.Told(ctx)
+		if err != nil {
+			return err
 		}
+		w.told = map[string]store.Told{}
+		for _, t := range all {
+			w.told[keyOf(t)] = t
+		}
+	}
+	now := w.standings()
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		s := now[key]
+		if _, told := w.told[key]; told || s.trouble == "" {
+			continue
+		}
+		if err := w.tell(ctx, s.Told, true, s.Name+": "+s.trouble+"; docker-watcher doctor says more"); err != nil {
+			return err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.told)) {
+		t := w.told[key]
+		s, known := now[key]
+		words := t.Name + " is done again as it should"
+		if !known {
+			words = t.Name + " is not to be done there any more"
+		}
+		if known && !s.proven { // after a restart nothing is proven yet
+			continue
+		}
+		if err := w.tell(ctx, t, false, words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standings are how all jobs and all that they ask for do, by key.
+func (w *selfWatch) standings() map[string]standing {
+	all, now := map[string]standing{}, wall(time.Now())
+	jobs := w.jobs.Alone()
+	paces := pacesOf(jobs)
+	for _, st := range jobs {
+		what := troubleOf(st)
+		all[st.Name] = standing{Told: store.Told{Name: st.Name}, trouble: what, proven: what == "" && !st.LastEnd.IsZero() && st.LastError == ""}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for on, state := range w.works {
-		if state.failures >= mostFailures {
-			now[on.what+" "+on.hostID] = trouble{name: on.what, hostID: on.hostID, what: failedWords(state.failures, state.last)}
-		}
+	maps.DeleteFunc(w.works, func(_ workOn, s *workState) bool { return s.past(now) })
+	for on, s := range w.works {
+		by := askers[on.what]
+		what := s.trouble(now, by.limit, paces[by.job])
+		t := store.Told{Name: on.name(), HostID: on.hostID()}
+		all[keyOf(t)] = standing{Told: t, trouble: what, proven: what == "" && !s.good.IsZero() && s.failures == 0}
 	}
-	for key, t := range now {
-		if w.told[key] {
-			continue
-		}
-		if err := w.tell(ctx, store.SeverityError, "job.failing", t.hostID, t.name+": "+t.what+"; docker-watcher doctor says more", t.name); err != nil {
-			return err
-		}
-		w.told[key] = true
-	}
-	for key := range w.told {
-		if _, still := now[key]; still {
-			continue
-		}
-		if err := w.tell(ctx, store.SeverityInfo, "job.well", "", key+" is done again as it should", key); err != nil {
-			return err
-		}
-		delete(w.told, key)
-	}
-	return nil
+	return all
 }
 
 // troubleOf says what is wrong with a job; empty when it is well.
@@ -168,15 +243,26 @@ func failedWords(times int, last string) string {
 	return fmt.Sprintf("it failed %d times in a row, the last time with: %s", times, last)
 }
 
-func (w *selfWatch) tell(ctx context.Context, severity store.Severity, kind, hostID, message, name string) error {
+// tell writes what begins to be wrong with a piece of work, or that it is over, and keeps with it what is told now.
+func (w *selfWatch) tell(ctx context.Context, t store.Told, wrong bool, message string) error {
+	after, e := maps.Clone(w.told), store.Event{
+		Time: time.Now().UTC(), Severity: store.SeverityInfo, Source: store.SourceSystem, Kind: "job.well", Actor: "system",
+		Message: message, HostID: t.HostID, Data: map[string]any{"job": t.Name},
+	}
+	delete(after, keyOf(t))
+	if wrong {
+		e.Severity, e.Kind = store.SeverityError, "job.failing"
+		after[keyOf(t)] = t
+	}
 	err := w.db.Update(ctx, func(tx *store.Tx) error {
-		return tx.Emit(ctx, store.Event{
-			Time: time.Now().UTC(), Severity: severity, Source: store.SourceSystem, Kind: kind, Actor: "system",
-			Message: message, HostID: hostID, Data: map[string]any{"job": name},
-		})
+		if err := tx.SaveTold(ctx, slices.SortedFunc(maps.Values(after), func(a, b store.Told) int { return strings.Compare(keyOf(a), keyOf(b)) })); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("tell of a job: %w", err)
 	}
+	w.told = after
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
@@ -38,6 +39,9 @@ type findingJSON struct {
 // found is a finding of the severity that it has when something is wrong; info counts as nothing wrong.
 func found(c checkJSON, wrong string) findingJSON {
 	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.Detail, Hint: c.Hint}
+	if c.more != "" {
+		f.Detail += ": " + c.more
+	}
 	switch {
 	case !c.OK:
 		f.Severity = wrong
@@ -56,9 +60,12 @@ func foundAll(checks []checkJSON, wrong string) (all []findingJSON) {
 
 // examine asks every part now, also those that cost something: it reads the whole database and asks each registry.
 func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error) {
-	all := foundAll(s.checks(ctx), findError)
-	for _, f := range []doctor.Finding{doctor.Folder(s.d.DataDir), doctor.Disk(s.d.DataDir)} {
-		all = append(all, found(checkJSON{Name: f.Name, OK: f.OK, Detail: f.Detail, Hint: f.Remedy}, findError))
+	checks := s.checks(ctx)
+	s.askEngines(ctx, checks)
+	all := foundAll(checks, findError)
+	stoodOn := append([]doctor.Finding{doctor.Folder(s.d.DataDir), doctor.Disk(s.d.DataDir), doctor.Key(s.d.DB.CheckKey(ctx))}, s.checkPorts(ctx)...)
+	for _, f := range stoodOn {
+		all = append(all, found(checkOf(f), findError))
 	}
 	all = append(all, found(s.checkDatabase(ctx), findError))
 	registries, err := s.checkRegistries(ctx)
@@ -66,13 +73,55 @@ func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error)
 		return nil, err
 	}
 	all = append(all, foundAll(registries, findWarn)...)
-	all = append(all, s.checkJobs()...)
+	all = append(all, s.checkJobs(ctx)...)
 	all = append(all, found(s.checkBackups(), findWarn))
 	j := doctorJSON{Well: true, Findings: all}
 	for _, c := range all {
 		j.Well = j.Well && c.OK
 	}
 	return answer(j), nil
+}
+
+// checkOf is what server doctor finds, as the running daemon tells it.
+func checkOf(f doctor.Finding) checkJSON {
+	return checkJSON{Name: f.Name, OK: f.OK, Detail: f.Detail, Hint: f.Remedy}
+}
+
+// askEngines says of engines that are well who they are, and whether their clocks are right.
+func (s *server) askEngines(ctx context.Context, checks []checkJSON) {
+	all, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		return // that is told by another finding
+	}
+	allAtOnce(len(all), func(i int) {
+		engine, err := s.d.Fleet.Engine(all[i].ID)
+		if err != nil {
+			return // it is disabled, or told already
+		}
+		for n := range checks {
+			if c := &checks[n]; c.Name == "engine:"+all[i].Name && c.OK {
+				name := c.Name
+				*c = checkOf(doctor.Ask(ctx, engine))
+				c.Name = name
+			}
+		}
+	})
+}
+
+// checkPorts looks whether this process serves routes where it is to. Another process may be in a network of its own: that it is there is told
+// by the check of the routes.
+func (s *server) checkPorts(ctx context.Context) (all []doctor.Finding) {
+	if s.d.Routes.Driver != nil || s.d.Routes.Apart != nil {
+		return nil
+	}
+	http, https := s.d.Routes.listen()
+	if http != "" {
+		all = append(all, doctor.Serves(ctx, "routes", http))
+	}
+	if https != "" {
+		all = append(all, doctor.Serves(ctx, "routes over TLS", https))
+	}
+	return all
 }
 
 func (s *server) checkDatabase(ctx context.Context) checkJSON {
@@ -117,7 +166,7 @@ func (s *server) checkRegistry(ctx context.Context, r store.Registry) checkJSON 
 const failingRuns = 3
 
 // checkJobs tells of those that are late or failed the last time.
-func (s *server) checkJobs() []findingJSON {
+func (s *server) checkJobs(ctx context.Context) []findingJSON {
 	var all []findingJSON
 	for _, st := range s.d.Scheduler.All() {
 		c := checkJSON{Name: "job:" + st.Name, OK: true}
@@ -126,7 +175,8 @@ func (s *server) checkJobs() []findingJSON {
 			c.OK, c.Detail = false, fmt.Sprintf("its last run, at %s, failed: %s", st.LastEnd.UTC().Format(time.RFC3339), st.LastError)
 			c.Hint = "it is tried again at " + st.Next.UTC().Format(time.RFC3339) + "; the log of the daemon says more"
 		case st.Overdue:
-			c.OK, c.Detail, c.Hint = false, "a run that was due did not come", "start the daemon anew; the log of the daemon says more"
+			c.OK, c.Detail = false, "what was due did not come, or does not end"+s.lateOn(ctx, st.Name)
+			c.Hint = "start the daemon anew; the log of the daemon says more, and docker-watcher jobs how each host does"
 		case st.LastEnd.IsZero():
 			c.Detail = "not run since the start; due at " + st.Next.UTC().Format(time.RFC3339)
 		default:
@@ -141,10 +191,32 @@ func (s *server) checkJobs() []findingJSON {
 	return all
 }
 
+// lateOn names the hosts on which the work of a job is late; empty: none, or it is not done on hosts.
+func (s *server) lateOn(ctx context.Context, job string) string {
+	hosts, err := s.d.DB.Hosts(ctx)
+	if err != nil {
+		return "" // that is told by another finding
+	}
+	var names []string
+	works := s.worksOf(job)
+	for _, h := range hosts {
+		if works[h.ID].Overdue {
+			names = append(names, h.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " on " + strings.Join(names, ", ")
+}
+
 func (s *server) checkBackups() checkJSON {
 	c := checkJSON{Name: "backup"}
+	folder := doctor.BackupFolder(s.d.Backups.Folder())
 	all, err := s.d.Backups.List()
 	switch {
+	case !folder.OK:
+		c.Detail, c.Hint = folder.Detail, folder.Remedy
 	case err != nil:
 		c.Detail, c.Hint = err.Error(), "see that "+s.d.Backups.Folder()+" may be read"
 	case s.d.Backups.Late():

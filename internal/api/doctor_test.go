@@ -4,10 +4,17 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 func TestFound(t *testing.T) {
@@ -78,5 +85,59 @@ func TestDoctorSaysHowBadItIs(t *testing.T) {
 	b.engine.Shutdown()
 	if f := finding("engine:local"); f.Severity != "error" || f.Hint == "" {
 		t.Errorf("without an engine: %+v", f)
+	}
+}
+
+// TestDoctorOfWhatTheDaemonStandsOn: what the next start would refuse, and a folder that takes no backup, is told while the daemon runs.
+func TestDoctorOfWhatTheDaemonStandsOn(t *testing.T) {
+	f := newFrontBed(t)
+	o := store.Options{DataDir: t.TempDir()}
+	s := &server{d: f.deps, log: f.deps.Log}
+	s.d.DB = storetest.With(t, o)
+	f.must(s.d.DB.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertHost(t.Context(), f.host) }))
+	finding := func(name string) findingJSON {
+		t.Helper()
+		found, err := s.examine(t.Context(), nil)
+		f.must(err)
+		for _, it := range found.Body.Findings {
+			if it.Name == name {
+				return it
+			}
+		}
+		t.Fatalf("nobody looked at the %s: %+v", name, found.Body.Findings)
+		return findingJSON{}
+	}
+	key := filepath.Join(o.DataDir, "docker-watcher.key")
+	if it := finding("key file"); !it.OK {
+		t.Errorf("%+v", it)
+	}
+	f.must(os.Chmod(key, 0o644))
+	if it := finding("key file"); it.Severity != findError || !strings.Contains(it.Detail, "does not start again") {
+		t.Errorf("a key that others can read: %+v", it)
+	}
+	f.must(os.Rename(key, key+".away"))
+	if it := finding("key file"); it.Severity != findError || !strings.Contains(it.Hint, "put back the key file") {
+		t.Errorf("without a key: %+v", it)
+	}
+	if it := finding("engine:local"); !it.OK || !strings.Contains(it.Detail, "API 1.") {
+		t.Errorf("the engine: %+v", it)
+	}
+	if it := finding("port of routes"); !it.OK {
+		t.Errorf("the port: %+v", it)
+	}
+	if it := finding("backup"); it.Severity != findInfo {
+		t.Errorf("without a backup: %+v", it)
+	}
+	s.d.Backups = backup.New(s.d.DB, backup.Options{Folder: "/proc/nope", Data: o.DataDir, Keep: 2}, f.deps.Log)
+	if it := finding("backup"); it.OK || !strings.Contains(it.Hint, "--backup-dir") {
+		t.Errorf("where no backup can be: %+v", it)
+	}
+	s.d.Routes.Listen = "127.0.0.1:1"
+	if it := finding("port of routes"); it.Severity != findError {
+		t.Errorf("where nobody listens: %+v", it)
+	}
+	f.engine.SetClock(5 * time.Minute)
+	if it := finding("engine:local"); it.OK || !strings.Contains(it.Hint, "NTP") {
+		t.Errorf("an engine whose clock is off: %+v", it)
 	}
 }

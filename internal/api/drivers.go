@@ -44,20 +44,29 @@ type driverJSON struct {
 	SeenFrom   string `json:"seen_from,omitempty" doc:"who fetched"`
 }
 
-// showDriver says how a proxy stands that is a program of its own.
-func (s *server) showDriver(j *routingJSON) {
+// driver says how a proxy stands that is a program of its own; nil: there is none.
+func (s *server) driver() *driverJSON {
 	if s.d.Routes.Driver == nil {
-		return
+		return nil
 	}
 	st := s.d.Routes.Driver.Standing()
-	j.Driver.value = &driverJSON{
+	return &driverJSON{
 		Name: s.d.Routes.DriverName, Version: st.Version, Error: st.Error, ErrorAt: moment(st.ErrorAt), Drift: st.Drift, DriftSince: moment(st.DriftSince),
 		Mends: st.Mends, SeenAt: moment(st.SeenAt), SeenFrom: st.SeenFrom,
 	}
+}
+
+// showDriver says how a proxy stands that is a program of its own.
+func (s *server) showDriver(j *routingJSON) {
+	d := s.driver()
+	if d == nil {
+		return
+	}
+	j.Driver.value = d
 	switch {
-	case st.Error != "":
+	case d.Error != "":
 		j.State = "unreachable"
-	case st.Drift != "":
+	case d.Drift != "":
 		j.State = "drifted"
 	}
 }

@@ -25,10 +25,12 @@ type readinessJSON struct {
 }
 
 type checkJSON struct {
-	Name   string `json:"name" doc:"store, scan, or engine:<name of the host>"`
+	Name   string `json:"name" doc:"store, scan, routes, or engine:<name of the host>"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty" doc:"what is wrong"`
 	Hint   string `json:"hint,omitempty" doc:"what to do about it"`
+
+	more string // of what is wrong, for those who may see all
 }
 
 type readinessOut struct {
@@ -65,7 +67,11 @@ func (s *server) checks(ctx context.Context) []checkJSON {
 	}
 	engines := make([]checkJSON, len(all))
 	allAtOnce(len(all), func(i int) { engines[i] = s.checkEngine(ctx, all[i]) })
-	return append(append(checks, engines...), s.checkScan())
+	checks = append(append(checks, engines...), s.checkScan())
+	if c, served := s.checkRoutes(); served {
+		checks = append(checks, c)
+	}
+	return checks
 }
 
 // checkEngine is not well either while an engine that answers cannot be judged: a cleaner that has

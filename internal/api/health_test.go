@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -54,6 +55,46 @@ func TestReadinessSaysWhy(t *testing.T) {
 		time.Sleep(2 * time.Hour) // and nobody runs it
 		b.unready("scan", "a scan that was due did not come", "start a scan by hand")
 	})
+}
+
+// TestReadinessOfScansThatHang: the job rings in time, and nobody hears it.
+func TestReadinessOfScansThatHang(t *testing.T) {
+	late := false
+	pretend := dockertest.New(t, dockertest.Options{})
+	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial}, func(b *bed) {
+		b.deps.HostWorks = func() []HostWork {
+			return []HostWork{{Job: ScanJob, HostID: b.host.ID, Running: true, Overdue: late}}
+		}
+	})
+	b.engine = pretend
+	b.must(b.deps.Scheduler.Set(schedule.Job{
+		Name: ScanJob, Spec: "@every 1h", Run: func(context.Context) error { return nil },
+		Elsewhere: func(schedule.Pace) schedule.Work { return schedule.Work{Overdue: late} },
+	}))
+	b.scan()
+	b.ready()
+	late = true
+	b.unready("scan", "a scan that was due did not come", "start a scan by hand")
+	e, err := b.admin.Doctor(t.Context())
+	b.must(err)
+	found := false
+	for _, f := range e.Findings {
+		found = found || f.Name == "job:"+ScanJob && f.Severity == "error" && f.Detail == "what was due did not come, or does not end on local"
+	}
+	if !found {
+		t.Errorf("the doctor says %+v", e.Findings)
+	}
+	jobs, err := b.admin.Jobs(t.Context())
+	b.must(err)
+	if len(jobs) != 1 || !jobs[0].Overdue || len(jobs[0].Hosts) != 1 || jobs[0].Hosts[0].State != "overdue" {
+		t.Errorf("the jobs are %+v", jobs)
+	}
+	_, _, text := b.raw(b.viewer, get, "/metrics", "")
+	for _, line := range []string{"docker_watcher_scan_overdue 1", `docker_watcher_job_overdue{job_name="` + ScanJob + `"} 1`} {
+		if !strings.Contains(text, line) {
+			t.Errorf("the figures do not say %s", line)
+		}
+	}
 }
 
 // TestReadinessWithoutAStore: the file of the database is gone.

@@ -19,7 +19,8 @@ type HostWork struct {
 	LastEnd   time.Time
 	Took      time.Duration // the last that ended
 	LastError string
-	Failures  int // in a row
+	Failures  int  // in a row
+	Overdue   bool // it did not come when it was due, does not end, or was not done well for too long
 }
 
 type jobJSON struct {
@@ -92,8 +93,8 @@ func tookMS(took time.Duration, ended time.Time) *int64 {
 
 func hostWorkOf(w HostWork, host string) hostWorkJSON {
 	return hostWorkJSON{
-		HostID: w.HostID, Host: host, State: workState(false, w.LastError, w.Running, !w.LastEnd.IsZero()), Running: w.Running,
-		LastStartedAt: moment(w.LastStart), LastEndedAt: moment(w.LastEnd), DurationMS: tookMS(w.Took, w.LastEnd), LastError: w.LastError, Failures: w.Failures,
+		HostID: w.HostID, Host: host, State: workState(w.Overdue, w.LastError, w.Running, !w.LastEnd.IsZero()), Running: w.Running,
+		LastStartedAt: moment(w.LastStart), LastEndedAt: moment(w.LastEnd), DurationMS: tookMS(w.Took, w.LastEnd), LastError: w.LastError, Failures: w.Failures, Overdue: w.Overdue,
 	}
 }
 
@@ -112,7 +113,7 @@ func scanWork(w HostWork, newest store.ScanRun, since time.Time, interval time.D
 	if w.LastStart.After(begun) {
 		begun = w.LastStart
 	}
-	j.Overdue = now.Sub(begun) > interval+max(interval/10, time.Minute)
+	j.Overdue = w.Overdue || now.Sub(begun) > interval+max(interval/10, time.Minute)
 	j.State = workState(j.Overdue, j.LastError, j.Running, !newest.FinishedAt.IsZero() || !w.LastEnd.IsZero())
 	if newest.Outcome == store.ScanBlind && j.State != workOverdue && j.State != workFailed {
 		j.State, j.LastError = workBlind, newest.Error

@@ -298,6 +298,8 @@ var problems = []problemRule{
 
 	{err: docker.ErrAbsent, status: http.StatusConflict, code: codeHostDisabled, hint: hintDisabled},
 	{err: adopt.ErrUnfit, status: http.StatusConflict, code: codeFrozen, hint: hintFrozen},
+	{err: docker.ErrSocketRights, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: docker.Remedy(docker.ErrSocketRights)},
+	{err: docker.ErrTooOld, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: docker.Remedy(docker.ErrTooOld)},
 	{err: docker.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
 	{err: docker.ErrTimeout, status: http.StatusServiceUnavailable, code: codeUnavailable, hint: hintEngine},
 	{err: docker.ErrNotFound, status: http.StatusConflict, code: codeWrongState, hint: "the container is gone from the engine; the next scan shows it as missing"},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
 )
 
 // DefaultEndpoint is where an engine listens unless told otherwise.
@@ -181,6 +182,9 @@ func (e *Engine) connect(ctx context.Context) (*session, error) {
 	}
 	s := &session{cli: cli}
 	if _, err := cli.Ping(noting(ctx, &s.who), client.PingOptions{NegotiateAPIVersion: true}); err != nil {
+		if s.who.api != "" && versions.LessThan(s.who.api, client.MinAPIVersion) {
+			return nil, &refusedWay{ErrTooOld, fmt.Sprintf("the engine at %s speaks API %s at most, and %s is the least that is spoken here", e.endpoint, s.who.api, client.MinAPIVersion), err}
+		}
 		return nil, err
 	}
 	if s.who.api == "" {

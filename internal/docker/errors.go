@@ -32,6 +32,10 @@ var (
 	// us in. Both are an engine that does not answer.
 	ErrUntrusted = unreached("who answers there is not the one that is trusted")
 	ErrRejected  = unreached("who answers there does not let us in")
+	// ErrSocketRights: this user may not use the engine's socket on this machine. ErrTooOld: the engine speaks no API that we do. Remedy
+	// has the words for both.
+	ErrSocketRights = unreached("this user may not use the engine's socket")
+	ErrTooOld       = unreached("the engine is too old")
 	// ErrAbsent: the host is not in use.
 	ErrAbsent = unreached("the host is not in use")
 

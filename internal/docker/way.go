@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"strings"
@@ -71,7 +72,7 @@ func wayTo(o Options) (way, error) {
 	}
 	switch {
 	case u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
-		return way{o.dialer("unix", u.Path), nothingToClose}, nil
+		return way{socketDial(o.dialer("unix", u.Path), u.Path), nothingToClose}, nil
 	case u.Scheme == "tcp" && u.Hostname() != "" && u.Port() != "" && strings.Trim(u.Path, "/") == "" && u.User == nil:
 		return tcpWay(o, u)
 	case u.Scheme == "ssh":
@@ -95,6 +96,18 @@ func (o Options) dialer(network, addr string) dial {
 	}
 	d := &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, network, addr) }
+}
+
+// socketDial tells apart that a socket may not be used: the client drops the cause of that.
+func socketDial(plain dial, path string) dial {
+	return func(ctx context.Context) (net.Conn, error) {
+		conn, err := plain(ctx)
+		if errors.Is(err, fs.ErrPermission) {
+			// Without its cause, or the client would put words of its own in its place.
+			return nil, &refusedWay{ErrSocketRights, fmt.Sprintf("this user may not use the socket %s: permission denied", path), ErrUnavailable}
+		}
+		return conn, err
+	}
 }
 
 func tcpWay(o Options, u *url.URL) (way, error) {

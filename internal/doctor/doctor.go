@@ -3,11 +3,12 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -38,31 +39,6 @@ const (
 	mostSkew   = time.Minute // as freezes a host
 )
 
-// Folder looks at the data folder: whether it can be written, and by this user alone.
-func Folder(dir string) Finding {
-	const name = "data folder"
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return well(name, "%s is not there yet: the first start makes it", dir)
-	case err != nil:
-		return ill(name, "%s cannot be looked at: %v", "see who owns it, and the folders above it", dir, err)
-	case !info.IsDir():
-		return ill(name, "%s is no folder", "give another with --data", dir)
-	}
-	probe, err := os.CreateTemp(dir, ".probe-*")
-	if err == nil {
-		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	}
-	if err != nil {
-		return ill(name, "%s cannot be written: %v", "change its owner, or see whether its file system is read-only or full", dir, err)
-	}
-	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return ill(name, "%s may be written by others (mode %04o): they could put another key or database in it", "chmod 700 "+dir, dir, mode)
-	}
-	return well(name, "%s can be written", dir)
-}
-
 // Disk looks at how much room a folder has.
 func Disk(dir string) Finding {
 	const name = "disk"
@@ -86,7 +62,7 @@ func Store(ctx context.Context, o store.Options) Finding {
 	case errors.Is(err, store.ErrNone):
 		return well(name, "there is none yet: the first start makes it")
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
-		return ill(name, "%v", "put back the key file that belongs to this database, from your backup, with mode 0600", err)
+		return ill(name, "%v", keyRemedy, err)
 	case errors.Is(err, store.ErrNewerSchema):
 		return ill(name, "%v", "start the newer docker-watcher again, or restore a backup of this version", err)
 	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrForeign):
@@ -95,26 +71,45 @@ func Store(ctx context.Context, o store.Options) Finding {
 	return ill(name, "%v", "see that the database answers, and that this user may read its file", err)
 }
 
+const keyRemedy = "put back the key file that belongs to this database, from your backup, with mode 0600"
+
+// Key judges what a look at the key file of a store that is open has found: without it what is sealed is lost, and no start succeeds.
+func Key(err error) Finding {
+	const name = "key file"
+	switch {
+	case err == nil:
+		return well(name, "fits the database")
+	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
+		return ill(name, "%v; the daemon goes on until it ends, and does not start again", keyRemedy, err)
+	}
+	return ill(name, "%v", "see that this user may read the key file, and that the database answers", err)
+}
+
 // Engine asks the engine at an endpoint who it is.
 func Engine(ctx context.Context, endpoint string) Finding {
-	const name = "engine"
 	e, err := docker.New(docker.Options{Endpoint: endpoint})
 	if err != nil {
-		return ill(name, "%s: %v", "give another with --docker-host", endpoint, err)
+		return ill(engineName, "%s: %v", "give another with --docker-host", endpoint, err)
 	}
 	defer e.Close() // it only had idle connections
+	return Ask(ctx, e)
+}
+
+const engineName = "engine"
+
+// Ask asks an engine who it is, and compares its clock.
+func Ask(ctx context.Context, e *docker.Engine) Finding {
+	endpoint := e.Endpoint()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	info, err := e.Info(ctx)
 	switch {
-	case errors.Is(err, syscall.EACCES):
-		return ill(name, "%s may not be used by this user", "add the user to the group of the socket (usermod -aG docker NAME), and start anew; that user is root on this machine then", endpoint)
 	case err != nil:
-		return ill(name, "%s: %v", "start it (systemctl start docker), or give another with --docker-host", endpoint, err)
+		return ill(engineName, "%s: %v", cmp.Or(docker.Remedy(err), "start it (systemctl start docker), or give another with --docker-host"), endpoint, err)
 	case info.Skew > mostSkew || info.Skew < -mostSkew:
-		return ill(name, "%s: its clock is off by %s, so nothing can be judged there", "set the clocks of both machines by NTP", endpoint, info.Skew.Round(time.Second))
+		return ill(engineName, "%s: its clock is off by %s, so nothing can be judged there", "set the clocks of both machines by NTP", endpoint, info.Skew.Round(time.Second))
 	}
-	return well(name, "%s: %s, API %s", endpoint, info.Version, info.APIVersion)
+	return well(engineName, "%s: %s, API %s", endpoint, info.Version, info.APIVersion)
 }
 
 // Port looks whether an address could be listened on now.
@@ -132,4 +127,29 @@ func Port(ctx context.Context, flag, addr string) Finding {
 	}
 	_ = l.Close() // it was only tried
 	return well(name, "%s is free", addr)
+}
+
+// Serves looks whether somebody accepts connections at an address where something is to be served now.
+func Serves(ctx context.Context, what, addr string) Finding {
+	name := "port of " + what
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", reachable(addr))
+	if err != nil {
+		return ill(name, "nobody answers at %s: %v", "see what listens there (ss -ltnp), and what the log says of it", addr, err)
+	}
+	_ = conn.Close() // it was only tried
+	return well(name, "%s answers", addr)
+}
+
+// reachable is an address of this machine at which a listener on all addresses can be dialled.
+func reachable(addr string) string {
+	at, err := netip.ParseAddrPort(addr)
+	switch {
+	case err != nil || !at.Addr().IsUnspecified():
+		return addr
+	case at.Addr().Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
+	}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port()).String()
 }

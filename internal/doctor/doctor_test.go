@@ -1,11 +1,13 @@
 package doctor
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -36,7 +38,81 @@ func TestFolder(t *testing.T) {
 	want(t, Folder(filepath.Join(dir, "none")), true, "the first start makes it")
 	want(t, Folder(file), false, "is no folder")
 	want(t, Folder(open), false, "chmod 700")
+	want(t, Folder("/proc/none"), false, "cannot be made")
 	want(t, Disk(dir), true, "MiB are free")
+}
+
+func TestBackupFolder(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, BackupFolder(dir), true, "can be written")
+	want(t, BackupFolder(filepath.Join(dir, "a", "b")), true, "the first backup makes it")
+	want(t, BackupFolder("/proc/none"), false, "--backup-dir")
+	want(t, BackupFolder("/proc"), false, "cannot be written")
+	want(t, BackupFolder(file), false, "is no folder")
+	want(t, BackupFolder(filepath.Join(file, "a")), false, "cannot be looked at")
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("looking leaves %v, %v", left, err)
+	}
+}
+
+func TestKey(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	db := storetest.With(t, o)
+	key := filepath.Join(o.DataDir, "docker-watcher.key")
+	check := func() Finding { return Key(db.CheckKey(t.Context())) }
+	want(t, check(), true, "fits the database")
+	for _, mode := range []os.FileMode{0o644, 0o600} {
+		if err := os.Chmod(key, mode); err != nil {
+			t.Fatal(err)
+		}
+		want(t, check(), mode == 0o600, "")
+	}
+	right, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, check(), false, "does not start again")
+	if _, err := os.Stat(key); err == nil {
+		t.Error("a key was made by looking")
+	}
+	wrong := bytes.Clone(right)
+	wrong[0] ^= 1
+	if err := os.WriteFile(key, wrong, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, check(), false, "put back the key")
+	if err := os.Rename(key+".away", key); err != nil {
+		t.Fatal(err)
+	}
+	want(t, check(), true, "fits the database")
+}
+
+func TestServes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, Serves(t.Context(), "routes", l.Addr().String()), true, "answers")
+	want(t, Serves(t.Context(), "routes", "0.0.0.0:"+port), true, "answers")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Serves(t.Context(), "routes", l.Addr().String()), false, "nobody answers")
+	if at := reachable("[::]:80"); at != "[::1]:80" {
+		t.Errorf("all addresses of IPv6 are dialled at %s", at)
+	}
 }
 
 func TestStore(t *testing.T) {
@@ -102,6 +178,9 @@ func TestDamagedStore(t *testing.T) {
 
 func TestEngineAndPort(t *testing.T) {
 	engine := dockertest.Serve(t, dockertest.Docker29())
+	ahead := dockertest.Serve(t, dockertest.Docker29())
+	ahead.SetClock(2 * time.Minute)
+	want(t, Engine(t.Context(), ahead.Endpoint()), false, "set the clocks")
 	want(t, Engine(t.Context(), engine.Endpoint()), true, "API 1.")
 	want(t, Engine(t.Context(), "unix:///none"), false, "systemctl start docker")
 	want(t, Engine(t.Context(), "gopher://x"), false, "--docker-host")

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func (r Report) failed(err error) Report {
 		r.HostKey, r.Fingerprint = unknown.Line, unknown.Fingerprint
 	}
 	r.Fault = faultOf(err)
-	r.Hint = remedies[r.Fault]
+	r.Hint = Remedy(err)
 	return r
 }
 
@@ -114,4 +115,4 @@ var remedies = map[Fault]string{
 }
 
 // Remedy says what to do about a host that could not be asked.
-func Remedy(err error) string { return remedies[faultOf(err)] }
+func Remedy(err error) string { return cmp.Or(docker.Remedy(err), remedies[faultOf(err)]) }

@@ -37,6 +37,7 @@ type Poller struct {
 	db     *store.DB
 	looker *Looker
 	deploy Deploying
+	watch  Witness
 	log    *slog.Logger
 	asked  chan struct{} // a round is asked for
 
@@ -50,10 +51,25 @@ type Poller struct {
 // was judged to be the one.
 type Deploying func(ctx context.Context, stageID, tag, digest string) error
 
+// Witness is told when the look for what is due begins and ends (the registry is empty then), and when the polling of a registry does. That a
+// registry could not be asked is no error here: it is kept with its stages.
+type Witness interface {
+	Began(registry string)
+	Ended(registry string, err error)
+}
+
+type unwatched struct{}
+
+func (unwatched) Began(string)        {}
+func (unwatched) Ended(string, error) {}
+
 // New joins the parts; it starts nothing.
 func New(db *store.DB, looker *Looker, deploy Deploying, log *slog.Logger) *Poller {
-	return &Poller{db: db, looker: looker, deploy: deploy, log: log, asked: make(chan struct{}, 1), held: map[string]time.Time{}, busy: map[string]bool{}}
+	return &Poller{db: db, looker: looker, deploy: deploy, watch: unwatched{}, log: log, asked: make(chan struct{}, 1), held: map[string]time.Time{}, busy: map[string]bool{}}
 }
+
+// WatchBy has a witness told. It comes before Run.
+func (p *Poller) WatchBy(w Witness) { p.watch = w }
 
 // Ask asks for a round and waits for nothing.
 func (p *Poller) Ask() {
@@ -85,28 +101,42 @@ func (p *Poller) Run(ctx context.Context) error {
 // Round polls every repository of which a stage is due and whose registry is not being polled already, and waits for
 // that. It goes on after errors, which are those of the store: that a registry could not be asked is kept with its stages.
 func (p *Poller) Round(ctx context.Context) error {
-	if err := p.tidy(ctx, time.Now()); err != nil {
+	p.watch.Began("")
+	groups, interval, err := p.due(ctx)
+	p.watch.Ended("", err)
+	if err != nil {
 		return err
-	}
-	images, err := p.db.ImagesToPoll(ctx, time.Now())
-	if err != nil {
-		return fmt.Errorf("find what to poll: %w", err)
-	}
-	groups := p.take(byRegistry(images))
-	if len(groups) == 0 {
-		return nil
-	}
-	settings, err := p.db.Settings(ctx)
-	if err != nil {
-		p.release(groups...)
-		return fmt.Errorf("read how often to poll: %w", err)
 	}
 	errs := make([]error, len(groups))
 	eachOf(len(groups), registriesAtOnce, func(i int) {
 		defer p.release(groups[i])
-		errs[i] = p.pollRegistry(ctx, groups[i], settings.PollInterval)
+		registry := registryOf(groups[i][0])
+		p.watch.Began(registry)
+		errs[i] = p.pollRegistry(ctx, groups[i], interval)
+		p.watch.Ended(registry, errs[i])
 	})
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// due finds the repositories that are to be polled now, marks their registries as busy, and says how often that is done.
+func (p *Poller) due(ctx context.Context) (groups [][]string, interval time.Duration, err error) {
+	if err := p.tidy(ctx, time.Now()); err != nil {
+		return nil, 0, err
+	}
+	images, err := p.db.ImagesToPoll(ctx, time.Now())
+	if err != nil {
+		return nil, 0, fmt.Errorf("find what to poll: %w", err)
+	}
+	groups = p.take(byRegistry(images))
+	if len(groups) == 0 {
+		return nil, 0, nil
+	}
+	settings, err := p.db.Settings(ctx)
+	if err != nil {
+		p.release(groups...)
+		return nil, 0, fmt.Errorf("read how often to poll: %w", err)
+	}
+	return groups, settings.PollInterval, nil
 }
 
 // take leaves out the registries that are being polled, and marks the others as such.

@@ -34,6 +34,22 @@ type Job struct {
 	Spec    string        // "@every 1h" (at least 10s), or five cron fields, UTC
 	Timeout time.Duration // of one run; 0: none
 	Run     func(context.Context) error
+	// Elsewhere tells how that does which Run only asks others for; nil: Run does it all. It must not call the scheduler.
+	Elsewhere func(Pace) Work
+}
+
+// Pace is how often a job runs, and since when.
+type Pace struct {
+	Since time.Time
+	Every time.Duration // between the next two runs
+}
+
+// Work is how that does which a job asks for, taken together.
+type Work struct {
+	LastEnd   time.Time // of what has not ended for longest; zero: nothing has yet
+	LastError string
+	Failures  int // in a row, of what failed most often
+	Overdue   bool
 }
 
 // entry is a job and what is known of its runs. The scheduler's lock guards it.
@@ -169,6 +185,7 @@ func (s *Scheduler) runOnce(ctx context.Context, j Job) (err error) {
 type Status struct {
 	Name      string
 	Spec      string
+	Pace      Pace
 	Next      time.Time
 	Running   bool
 	LastStart time.Time
@@ -179,7 +196,20 @@ type Status struct {
 	Overdue   bool // a run that was due is late by more than a tenth of the interval and over a minute
 }
 
-// Status tells of one job; ok is false when there is none of that name.
+// with adds how that does which a job asks for: a job that rings in time is not well while nobody hears it.
+func (st Status) with(w Work) Status {
+	st.Overdue = st.Overdue || w.Overdue
+	st.Failures = max(st.Failures, w.Failures)
+	if st.LastError == "" {
+		st.LastError = w.LastError
+	}
+	if !w.LastEnd.IsZero() {
+		st.LastEnd = w.LastEnd
+	}
+	return st
+}
+
+// Status tells of one job with the work that it asks for; ok is false when there is none of that name.
 func (s *Scheduler) Status(name string) (st Status, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,26 +220,40 @@ func (s *Scheduler) Status(name string) (st Status, ok bool) {
 	return s.status(e), true
 }
 
-// All tells of every job, by name.
-func (s *Scheduler) All() []Status {
+// All tells of every job with the work that it asks for, by name.
+func (s *Scheduler) All() []Status { return s.each(s.status) }
+
+// Alone tells of every job without the work that it asks for, by name.
+func (s *Scheduler) Alone() []Status { return s.each(s.alone) }
+
+func (s *Scheduler) each(status func(*entry) Status) []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []Status
 	for _, name := range slices.Sorted(maps.Keys(s.jobs)) {
-		all = append(all, s.status(s.jobs[name]))
+		all = append(all, status(s.jobs[name]))
 	}
 	return all
 }
 
 // status reads one. The lock is held.
 func (s *Scheduler) status(e *entry) Status {
+	st := s.alone(e)
+	if e.job.Elsewhere == nil {
+		return st
+	}
+	return st.with(e.job.Elsewhere(st.Pace))
+}
+
+// alone reads one without the work that it asks for. The lock is held.
+func (s *Scheduler) alone(e *entry) Status {
 	now := wall(time.Now())
 	next := wall(s.cron.Entry(e.id).Next)
 	if next.IsZero() { // the clockwork does not run
 		next = e.sched.Next(now)
 	}
 	return Status{
-		Name: e.job.Name, Spec: e.job.Spec, Next: next, Running: e.running,
+		Name: e.job.Name, Spec: e.job.Spec, Pace: Pace{Since: e.since, Every: e.sched.Next(next).Sub(next)}, Next: next, Running: e.running,
 		LastStart: e.lastStart, LastEnd: e.lastEnd, Took: e.took, LastError: e.lastError, Failures: e.failures, Overdue: e.overdue(now),
 	}
 }

@@ -200,6 +200,7 @@ func (db *DB) open(ctx context.Context, write *sql.DB, o Options, known map[stri
 const (
 	metaInstallation = "installation_id"
 	metaKeyCheck     = "key_check"
+	metaTold         = "troubles_told"
 )
 
 func (q queries) meta(ctx context.Context) (map[string]string, error) {

@@ -2986,7 +2986,7 @@ export interface components {
             detail?: string;
             /** @description what to do about it */
             hint?: string;
-            /** @description store, scan, or engine:<name of the host> */
+            /** @description store, scan, routes, or engine:<name of the host> */
             name: string;
             ok: boolean;
         };
