@@ -119,7 +119,7 @@ func TestPackageHoldsWhatIsRun(t *testing.T) {
 				t.Errorf("%s reads %s, which the package lacks", name, file)
 			}
 		}
-		for _, page := range strings.FieldsSeq(strings.Join(u["Documentation"], " ")) {
+		for page := range strings.FieldsSeq(strings.Join(u["Documentation"], " ")) {
 			if strings.HasPrefix(page, "man:") && !slices.Contains(held, "/usr/share/man/man1/") {
 				t.Errorf("%s names %s, which the package lacks", name, page)
 			}
