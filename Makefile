@@ -50,7 +50,7 @@ pictures: ## take the pictures of docs/images anew
 dist: ## build what is released into dist/: archives and Debian packages for amd64 and arm64, checksums, lists of parts
 	@scripts/dist
 
-dist-check: ## start what dist/ holds, the programs for arm64 under qemu
+dist-check: ## start what dist/ holds, arm64 under qemu; build it again elsewhere and compare; install and purge the package in a copy of this machine (root)
 	@scripts/dist check
 
 image: ## build the image docker-watcher:latest from dist/, by the engine at DOCKER_HOST

@@ -14,8 +14,11 @@ type SocketPolicy struct {
 
 // SocketFeature is a part of the product by what it asks of an engine.
 type SocketFeature struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
+	Name  string `json:"name"`
+	Text  string `json:"text"`
+	Taken bool   `json:"taken"` // its calls are among those listed
+	InUse bool   `json:"in_use"`
+	Why   string `json:"why"` // how it is known that it is in use, or is not
 }
 
 // EngineCall is one call of an engine's API.
@@ -26,7 +29,14 @@ type EngineCall struct {
 	Features []string `json:"features"`
 }
 
-// SocketPolicy tells what an engine is asked for some features; none: all of them.
+// WholeSocketPolicy tells all that an engine is ever asked.
+func (c *Client) WholeSocketPolicy(ctx context.Context) (SocketPolicy, error) {
+	var p SocketPolicy
+	err := c.do(ctx, call{method: http.MethodGet, path: "/api/socket-policy", query: url.Values{"all": {"true"}}}, &p)
+	return p, err
+}
+
+// SocketPolicy tells what an engine is asked for some features; none: for those that are in use.
 func (c *Client) SocketPolicy(ctx context.Context, features ...string) (SocketPolicy, error) {
 	var p SocketPolicy
 	err := c.do(ctx, call{method: http.MethodGet, path: "/api/socket-policy", query: url.Values{"feature": features}}, &p)

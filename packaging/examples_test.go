@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -193,49 +192,6 @@ func TestSettingsOfTheService(t *testing.T) {
 		if _, err := configured(nil, map[string]string{name: value}); err != nil {
 			t.Errorf("%s=%s: %v", name, value, err)
 		}
-	}
-}
-
-var (
-	execStart = regexp.MustCompile(`(?m)^ExecStart=\S+ ?(.*)$`)
-	unitEnv   = regexp.MustCompile(`(?m)^Environment=(\S+?)=(\S+)$`)
-	listening = regexp.MustCompile(`(?m)^ListenStream=(\S+)$`)
-)
-
-// ofUnit is the configuration of the program that a unit starts.
-func ofUnit(t *testing.T, name string) config.Config {
-	t.Helper()
-	text := read(t, name)
-	env := map[string]string{}
-	for _, m := range unitEnv.FindAllStringSubmatch(text, -1) {
-		env[m[1]] = m[2]
-	}
-	m := execStart.FindStringSubmatch(text)
-	if m == nil {
-		t.Fatalf("%s starts nothing", name)
-	}
-	c, err := configured(strings.Fields(m[1]), env)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	if c.Data != "/var/lib/docker-watcher" || !strings.Contains(text, "\nStateDirectory=docker-watcher\nStateDirectoryMode=0700\n") {
-		t.Errorf("%s: the data are in %s, and systemd makes another folder", name, c.Data)
-	}
-	return c
-}
-
-func TestUnits(t *testing.T) {
-	ofUnit(t, "docker-watcher.service")
-	daemon, plane := ofUnit(t, "systemd/docker-watcher.service"), ofUnit(t, "systemd/docker-watcher-proxy.service")
-	if daemon.ProxySocket != plane.ProxySocket {
-		t.Errorf("the daemon looks for its data plane at %s, and it is at %s", daemon.ProxySocket, plane.ProxySocket)
-	}
-	var held []string
-	for _, m := range listening.FindAllStringSubmatch(read(t, "systemd/docker-watcher-proxy.socket"), -1) {
-		held = append(held, m[1])
-	}
-	if !slices.Equal(held, []string{plane.ProxyHTTP, plane.ProxyHTTPS}) {
-		t.Errorf("systemd holds %v, and the data plane serves at %s and %s", held, plane.ProxyHTTP, plane.ProxyHTTPS)
 	}
 }
 

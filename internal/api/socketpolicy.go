@@ -8,7 +8,8 @@ import (
 )
 
 type socketPolicyIn struct {
-	Features []string `query:"feature,explode" maxItems:"20" enum:"watch,logs,adopt,deploy,cleanup,undo,reclaim" doc:"what is used; nothing: everything. What watching asks is always there"`
+	Features []string `query:"feature,explode" maxItems:"20" enum:"watch,logs,adopt,deploy,cleanup,undo,reclaim" doc:"what is used; nothing: what is in use by what the daemon holds. What watching asks is always there"`
+	All      bool     `query:"all" doc:"everything that an engine is ever asked"`
 }
 
 type socketPolicyJSON struct {
@@ -17,8 +18,11 @@ type socketPolicyJSON struct {
 }
 
 type socketFeatureJSON struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
+	Name  string `json:"name"`
+	Text  string `json:"text"`
+	Taken bool   `json:"taken" doc:"its calls are among those listed"`
+	InUse bool   `json:"in_use"`
+	Why   string `json:"why" doc:"how it is known that it is in use, or is not"`
 }
 
 type engineCallJSON struct {
@@ -29,12 +33,26 @@ type engineCallJSON struct {
 }
 
 // socketPolicy tells what a proxy before an engine's socket has to let through.
-func (s *server) socketPolicy(_ context.Context, in *socketPolicyIn) (*out[socketPolicyJSON], error) {
+func (s *server) socketPolicy(ctx context.Context, in *socketPolicyIn) (*out[socketPolicyJSON], error) {
+	if in.All && len(in.Features) > 0 {
+		return nil, invalid("query.all", "is given beside feature: one of the two says what is wanted")
+	}
+	use, err := s.d.DB.FeatureUse(ctx)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := s.d.DB.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var said socketPolicyJSON
+	inUse := featuresInUse(use, settings.AutoCleanup)
 	var chosen []docker.Feature
 	for _, f := range docker.Features() {
-		said.Features = append(said.Features, socketFeatureJSON{Name: string(f.Feature), Text: f.Text})
-		if len(in.Features) == 0 || slices.Contains(in.Features, string(f.Feature)) {
+		u := inUse[f.Feature]
+		taken := in.All || f.Feature == docker.FeatureWatch || slices.Contains(in.Features, string(f.Feature)) || len(in.Features) == 0 && u.inUse
+		said.Features = append(said.Features, socketFeatureJSON{Name: string(f.Feature), Text: f.Text, Taken: taken, InUse: u.inUse, Why: u.why})
+		if taken {
 			chosen = append(chosen, f.Feature)
 		}
 	}

@@ -46,6 +46,7 @@ func TestFeaturesAskWhatTheySay(t *testing.T) {
 		if d.State != "done" {
 			t.Fatalf("%+v", d)
 		}
+		b.wantInUse(docker.FeatureWatch, docker.FeatureLogs, docker.FeatureDeploy)
 		for _, act := range []string{"restart", "stop", "start"} {
 			if status, _, text := b.raw(b.operator, post, "/api/instances/"+d.InstanceID+"/"+act, ""); status != http.StatusOK {
 				t.Fatalf("%s: %d %s", act, status, text)
@@ -65,6 +66,7 @@ func TestFeaturesAskWhatTheySay(t *testing.T) {
 			t.Fatalf("%+v", done.Items)
 		}
 		b.wantWithin(docker.FeatureCleanup)
+		b.wantInUse(docker.FeatureWatch, docker.FeatureLogs, docker.FeatureDeploy, docker.FeatureCleanup, docker.FeatureUndo)
 
 		_, err = b.operator.CheckRestore(ctx, done.Items[0].ArchiveID, client.RestoreChoices{})
 		b.must(err)
@@ -81,18 +83,31 @@ func TestFeaturesAskWhatTheySay(t *testing.T) {
 				b.must(b.admin.DeleteArchive(ctx, id))
 			}
 		}
-		b.wantWithin(docker.FeatureReclaim)
+		b.wantWithin(docker.FeatureCleanup) // an archive that expires needs no more
 		plan, err := b.admin.PlanReclaim(ctx, b.host.ID)
 		b.must(err)
 		_, err = b.admin.ApplyReclaim(ctx, b.host.ID, plan.ID)
 		b.must(err)
 		b.wantWithin(docker.FeatureReclaim)
+		b.wantInUse(docker.FeatureWatch, docker.FeatureLogs, docker.FeatureDeploy, docker.FeatureCleanup, docker.FeatureUndo, docker.FeatureReclaim)
 	})
+}
+
+// wantInUse fails unless these are the features that are said to be in use, and let through by default.
+func (b *bed) wantInUse(features ...docker.Feature) {
+	b.t.Helper()
+	p, err := b.viewer.SocketPolicy(b.t.Context())
+	b.must(err)
+	for _, f := range p.Features {
+		if want := slices.Contains(features, docker.Feature(f.Name)); f.InUse != want || f.Taken != want || f.Why == "" {
+			b.t.Errorf("%+v, and %v are in use", f, features)
+		}
+	}
 }
 
 func TestSocketPolicy(t *testing.T) {
 	b := newBed(t)
-	all, err := b.viewer.SocketPolicy(t.Context())
+	all, err := b.viewer.WholeSocketPolicy(t.Context())
 	b.must(err)
 	watch, err := b.viewer.SocketPolicy(t.Context(), "watch")
 	b.must(err)
@@ -103,6 +118,14 @@ func TestSocketPolicy(t *testing.T) {
 		if c.Method != "GET" && c.Method != "HEAD" || c.Pattern == "" || !slices.Contains(c.Features, "watch") {
 			t.Errorf("watching asks %+v", c)
 		}
+	}
+	used, err := b.viewer.SocketPolicy(t.Context())
+	b.must(err)
+	if len(used.Calls) != len(watch.Calls) {
+		t.Errorf("nothing is used but watching, which asks %d calls, and %d are said", len(watch.Calls), len(used.Calls))
+	}
+	if status, _, text := b.raw(b.viewer, get, "/api/socket-policy?all=true&feature=watch", ""); status != http.StatusUnprocessableEntity {
+		t.Errorf("all, and some: %d %s", status, text)
 	}
 	_, err = b.viewer.SocketPolicy(t.Context(), "exec")
 	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)

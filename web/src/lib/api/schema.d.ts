@@ -5931,8 +5931,13 @@ export interface components {
             until?: string;
         };
         SocketFeature: {
+            in_use: boolean;
             name: string;
+            /** @description its calls are among those listed */
+            taken: boolean;
             text: string;
+            /** @description how it is known that it is in use, or is not */
+            why: string;
         };
         SocketPolicy: {
             /** @description what an engine is asked for what was chosen, and nothing else */
@@ -20835,8 +20840,10 @@ export interface operations {
     "socket-policy": {
         parameters: {
             query?: {
-                /** @description what is used; nothing: everything. What watching asks is always there */
+                /** @description what is used; nothing: what is in use by what the daemon holds. What watching asks is always there */
                 feature?: ("watch" | "logs" | "adopt" | "deploy" | "cleanup" | "undo" | "reclaim")[] | null;
+                /** @description everything that an engine is ever asked */
+                all?: boolean;
             };
             header?: never;
             path?: never;
