@@ -273,5 +273,25 @@ test('who comes can be sent elsewhere', async () => {
   await sheet.waitFor({ state: 'detached' });
   const answer = await answerOf('moved.example.com', '/x');
   assert.deepEqual([answer.statusCode, answer.headers.location], [301, 'https://new.example.com/x']);
+});
+
+test('which proxies are believed, what no route may lead to and when registries are asked is on the settings', async () => {
+  await page.goto(BASE_URL + '/settings/serving');
+  await page.getByLabel('Ask registries every').fill('5');
+  await page.getByLabel('Trusted proxies').fill('10.0.0');
+  await button('Save').click();
+  await page.getByText('must be a duration from 30s to 7d').waitFor();
+  await page.getByText('must be a text of at most 500 addresses and networks').waitFor();
+  await page.getByLabel('Ask registries every').fill('10m');
+  await page.getByLabel('Trusted proxies').fill('10.0.0.0/8\n192.168.1.7');
+  await page.getByLabel('Refused targets').fill('127.0.0.0/8');
+  await button('Save').click();
+  await page.getByText(/wiki\.example\.com is in the way/).waitFor();
+  await clean('settings-serving');
+  await page.getByLabel('Refused targets').fill('192.0.2.0/24');
+  await button('Save').click();
+  await page.getByText('Settings saved').waitFor();
+  const { poll_interval, trusted_proxies, refused_targets } = await api('GET', '/api/settings');
+  assert.deepEqual([poll_interval, trusted_proxies, refused_targets], ['10m', '10.0.0.0/8, 192.168.1.7/32', '192.0.2.0/24']);
   assert.deepEqual(open.complaints, []);
 });
