@@ -233,7 +233,8 @@ test('each mistake is said beside its field, unfolded', async () => {
   await sheet.getByLabel('Never from').fill('10.0.0.0/8\n10.0.0');
   await sheet.getByLabel('Every', { exact: true }).fill('2h');
   await sheet.getByLabel('Path', { exact: true }).focus();
-  for (const part of ['Who may come in', 'Headers and connection', 'Health check']) await sheet.locator('summary', { hasText: part }).click();
+  for (const part of ['Who may come in', 'Headers and connection', 'Health check'])
+    await sheet.locator('summary', { hasText: part }).click();
   assert.equal(await sheet.locator('details[open]').count(), 2);
   await button('Save', sheet).click();
   await sheet.getByText('"bad name" is no name of a header').waitFor();
