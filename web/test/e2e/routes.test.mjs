@@ -135,6 +135,12 @@ test('a stage whose tags run side by side asks for the instance', async () => {
   await sheet.waitFor({ state: 'detached' });
   await row('mine.example.com').getByText('for anna').waitFor();
   await row('mine.example.com').getByText('made by anna').waitFor();
+  const before = (await api('GET', '/api/routes')).items.find((r) => r.notes === 'for anna');
+  const again = await change('mine.example.com');
+  await again.getByText('the route stays with this one, and goes with it').waitFor();
+  await button('Save', again).click();
+  await page.getByText('Nothing was changed').first().waitFor();
+  assert.equal((await api('GET', `/api/routes/${before.id}`)).revision, before.revision);
 });
 
 test('standalone proxies are exported and imported, told row by row before', async () => {
@@ -209,7 +215,8 @@ test('the sheet has every field of a route, and a save of what nobody touched ch
   assert.equal(await sheet.getByLabel('Set in requests: value of X-Api-Token').inputValue(), '');
   await clean('route-sheet-full');
   await button('Save', sheet).click();
-  await page.getByText('Nothing was changed').waitFor();
+  await sheet.waitFor({ state: 'detached' });
+  await page.getByText('Nothing was changed').first().waitFor();
   assert.deepEqual(await fields(), before);
   assert.equal(await through('full.example.com', '/api/x', signIn('bert', 'battery staple')), 503);
 
