@@ -200,6 +200,7 @@ test('the sheet has every field of a route, and a save of what nobody touched ch
     connect_timeout: '2s',
     response_timeout: '30s',
     max_body_bytes: 1_000_001,
+    target_tls_verify: false,
     health_check: { path: '/healthz', interval: '1m', timeout: '2s', passes: 2, fails: 4 },
     maintenance: true,
     maintenance_note: 'until noon',
@@ -210,8 +211,9 @@ test('the sheet has every field of a route, and a save of what nobody touched ch
   };
   const before = await fields();
   let sheet = await change('full.example.com/api');
-  assert.equal(await sheet.locator('details[open]').count(), 5);
+  assert.equal(await sheet.locator('details[open]').count(), 6);
   await sheet.getByLabel('Password of bert').waitFor();
+  await sheet.getByText('who stands between can answer instead').waitFor();
   assert.equal(await sheet.getByLabel('Set in requests: value of X-Api-Token').inputValue(), '');
   await clean('route-sheet-full');
   await button('Save', sheet).click();
@@ -239,17 +241,19 @@ test('each mistake is said beside its field, unfolded', async () => {
   await sheet.getByLabel('Password of carl').fill('a new password');
   await sheet.getByLabel('Never from').fill('10.0.0.0/8\n10.0.0');
   await sheet.getByLabel('Every', { exact: true }).fill('2h');
-  await sheet.getByLabel('Path', { exact: true }).focus();
+  await sheet.getByLabel('Certificate that is trusted').fill('none');
   for (const part of ['Who may come in', 'Headers and connection', 'Health check'])
     await sheet.locator('summary', { hasText: part }).click();
-  assert.equal(await sheet.locator('details[open]').count(), 2);
+  assert.equal(await sheet.locator('details[open]').count(), 3);
   await button('Save', sheet).click();
   await sheet.getByText('"bad name" is no name of a header').waitFor();
   await sheet.getByText('10.0.0: an address or a network such as 10.0.0.0/8 is wanted').waitFor();
   await sheet.getByText('from 1s to 1h0m0s').waitFor();
-  assert.equal(await sheet.locator('details[open]').count(), 5);
+  await sheet.getByText('it would not be looked at, as the certificates of the targets are not verified').waitFor();
+  assert.equal(await sheet.locator('details[open]').count(), 6);
   await clean('route-sheet-mistakes');
   await button('Set in requests: remove bad name', sheet).click();
+  await sheet.getByLabel('Certificate that is trusted').fill('');
   await sheet.getByLabel('Never from').fill('');
   await sheet.getByLabel('Every', { exact: true }).fill('1m');
   await sheet.getByLabel('Name 3').fill('');

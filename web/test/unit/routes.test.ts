@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ApiError, type Route } from '$lib/api/client';
-import { filled, parts, proxyChange, routeChange, textOf, type Part, type Text } from '../../src/pages/routes/form';
+import { filled, parts, proxyChange, routeChange, textOf, trialOf, type Part, type Text } from '../../src/pages/routes/form';
 import { checkPlaces, mistakes, places } from '../../src/pages/routes/mistakes';
 
 /** One that says something of every field. */
@@ -32,6 +32,8 @@ const full = {
   connect_timeout: '2s',
   response_timeout: '1h30m0s',
   max_body_bytes: 1_000_001,
+  target_ca: '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n',
+  target_tls_verify: false,
   rewrite_host: true,
   websockets: false,
   health_check: { path: '/healthz?a=1', interval: '1m0s', timeout: '3s', passes: 2, fails: 4 },
@@ -131,6 +133,17 @@ describe('the form of a route', () => {
       ],
     });
   });
+  it('tries what is written, as it would be asked', () => {
+    expect(trialOf(textOf(full))).toEqual({
+      targets: full.targets,
+      path: '/healthz?a=1',
+      domain: 'a.example',
+      rewrite_host: true,
+      target_ca: full.target_ca,
+      target_tls_verify: false,
+    });
+    expect(Object.keys(trialOf(textOf(full))).sort()).toEqual(namesIn('TryProxyRequest').sort());
+  });
   it('unfolds what says something', () => {
     expect(Object.values(filled(textOf(plain)))).not.toContain(true);
     expect(Object.values(filled(textOf(full)))).not.toContain(false);
@@ -166,6 +179,7 @@ describe('mistakes of a route', () => {
     ['body.request_headers[9]', 'requestHeaders', 'wrong'],
     ['body.response_headers[0]', 'responseHeaders.0', 'wrong'],
     ['body.redirect_to', 'redirectTo', 'wrong'],
+    ['body.target_ca', 'targetCa', 'wrong'],
     ['body.stage_id', 'stage', 'wrong'],
     ['body.path', 'health', 'wrong'],
   ])('%s is said beside %s', (location, field, said) => expect(told(location)).toEqual({ of: { [field]: said }, rest: '' }));

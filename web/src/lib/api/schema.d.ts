@@ -3137,14 +3137,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -3153,7 +3153,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description a page says that it is being worked on */
@@ -3187,6 +3187,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             /** @description http://10.0.0.5:3000, https://app.internal, container:NAME:PORT or container:NAME:PORT@HOST; several share the requests */
             targets?: string[];
             /**
@@ -3229,14 +3233,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -3245,7 +3249,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description of the stage; absent: the one that serves. Of a stage whose tags run side by side it has to be named, and the route stays with it */
@@ -3287,6 +3291,10 @@ export interface components {
             stage_id: string;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             /**
              * @description default off. All routes of one domain that have any have the same
              * @enum {string}
@@ -3714,14 +3722,14 @@ export interface components {
         HealthCheck: {
             /**
              * Format: int64
-             * @description bad ones that take it out, default 3
+             * @description bad ones that take it out: 1 to 100, default 3
              */
             fails?: number;
             /** @description 1s to 1h, default 10s */
             interval?: string;
             /**
              * Format: int64
-             * @description good answers in a row that bring a target back, default 1
+             * @description good answers in a row that bring a target back: 1 to 100, default 1
              */
             passes?: number;
             path: string;
@@ -5066,14 +5074,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -5082,7 +5090,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description of the one that is changed, if there is one; else one of its domains, with the path, tells */
@@ -5118,6 +5126,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             targets?: string[];
             /**
              * @description default off. All routes of one domain that have any have the same
@@ -5533,6 +5545,10 @@ export interface components {
              */
             state: "served" | "disabled" | "not_served" | "no_listener" | "unknown";
             strip_prefix: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system */
+            target_ca?: string;
+            /** @description false: whatever certificate a target has is taken. To be shown as a warning: who stands between can be the target */
+            target_tls_verify: boolean;
             /** @description of a standalone proxy */
             targets?: string[] | null;
             /**
@@ -5848,7 +5864,7 @@ export interface components {
             scan_interval_seconds: number;
             /** Format: int64 */
             stale_threshold_days: number;
-            /** @description networks of the proxies before the built-in one whose X-Forwarded headers are believed */
+            /** @description networks of the proxies before this page and the built-in proxy whose X-Forwarded headers are believed */
             trusted_proxies: string;
             /** Format: date-time */
             updated_at: string | null;
@@ -6339,6 +6355,10 @@ export interface components {
             path?: string;
             rewrite_host?: boolean;
             /** @description as in a standalone proxy */
+            target_ca?: string;
+            /** @description as in a standalone proxy */
+            target_tls_verify?: boolean;
+            /** @description as in a standalone proxy */
             targets: string[];
         };
         TryRuleRequest: {
@@ -6396,14 +6416,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -6412,7 +6432,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description a page says that it is being worked on */
@@ -6446,6 +6466,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             targets?: string[];
             /**
              * @description default off. All routes of one domain that have any have the same
@@ -6485,14 +6509,14 @@ export interface components {
             health_check?: {
                 /**
                  * Format: int64
-                 * @description bad ones that take it out, default 3
+                 * @description bad ones that take it out: 1 to 100, default 3
                  */
                 fails?: number;
                 /** @description 1s to 1h, default 10s */
                 interval?: string;
                 /**
                  * Format: int64
-                 * @description good answers in a row that bring a target back, default 1
+                 * @description good answers in a row that bring a target back: 1 to 100, default 1
                  */
                 passes?: number;
                 path: string;
@@ -6501,7 +6525,7 @@ export interface components {
             } | null;
             /**
              * Format: int64
-             * @description said only to who came over TLS
+             * @description said only to who came over TLS; from 0 to 94608000
              */
             hsts_seconds?: number;
             /** @description another instance of the stage */
@@ -6539,6 +6563,10 @@ export interface components {
             rewrite_host?: boolean;
             /** @description the target does not see the path prefix */
             strip_prefix?: boolean;
+            /** @description PEM: who is trusted for targets over https, instead of the authorities of the system: the certificate of their authority, or of a target that has signed itself. Empty: those of the system */
+            target_ca?: string;
+            /** @description default true; false: whatever certificate a target has is taken, so that who stands between can be the target */
+            target_tls_verify?: boolean;
             /**
              * @description default off. All routes of one domain that have any have the same
              * @enum {string}
@@ -9862,7 +9890,10 @@ export interface operations {
     "delete-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -9965,7 +9996,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -10085,7 +10116,10 @@ export interface operations {
     "accept-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -10263,7 +10297,10 @@ export interface operations {
     "disable-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -10368,7 +10405,10 @@ export interface operations {
     "enable-host": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11447,7 +11487,10 @@ export interface operations {
                 /** @description stop it first if it runs */
                 stop?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11549,7 +11592,10 @@ export interface operations {
     "unadopt-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11747,7 +11793,10 @@ export interface operations {
     "pin-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11856,7 +11905,10 @@ export interface operations {
     "restart-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -11961,7 +12013,10 @@ export interface operations {
     "snooze-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12070,7 +12125,10 @@ export interface operations {
     "unsnooze-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12175,7 +12233,10 @@ export interface operations {
     "start-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12417,7 +12478,10 @@ export interface operations {
     "stop-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -12522,7 +12586,10 @@ export interface operations {
     "unpin-instance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -14157,7 +14224,10 @@ export interface operations {
     "delete-channel": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -14260,7 +14330,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -15292,7 +15362,10 @@ export interface operations {
     "delete-notification-rule": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -15395,7 +15468,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -16652,7 +16725,10 @@ export interface operations {
     "delete-project": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -16755,7 +16831,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -16945,7 +17021,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -17652,7 +17728,10 @@ export interface operations {
     "delete-proxy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -17755,7 +17834,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -17875,7 +17954,10 @@ export interface operations {
     "disable-proxy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -17980,7 +18062,10 @@ export interface operations {
     "enable-proxy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -18601,7 +18686,10 @@ export interface operations {
     "delete-registry": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -18704,7 +18792,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -18824,7 +18912,10 @@ export interface operations {
     "make-hook": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -18928,7 +19019,10 @@ export interface operations {
     "delete-hook": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -19430,7 +19524,10 @@ export interface operations {
     "delete-route": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -19533,7 +19630,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -19653,7 +19750,10 @@ export interface operations {
     "disable-route": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -19758,7 +19858,10 @@ export interface operations {
     "enable-route": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -20992,7 +21095,10 @@ export interface operations {
     "delete-stage": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -21095,7 +21201,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {
@@ -21537,7 +21643,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description the ETag that was seen; otherwise whatever it is now is changed */
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
                 "If-Match"?: string;
             };
             path: {

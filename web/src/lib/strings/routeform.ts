@@ -74,6 +74,12 @@ export const form = {
   rewriteHost: 'The target sees its own name as the host',
   websockets: 'Let connections change their protocol (WebSockets)',
 
+  trust: 'Where it leads over https',
+  targetCa: 'Certificate that is trusted',
+  targetCaHelp: 'PEM: of the authority, or of one that has signed itself, instead of the authorities of the system. Empty: those.',
+  verify: 'Look at the certificate of where it leads',
+  unverified: 'Whatever certificate is there is taken: who stands between can answer instead, and read and change everything.',
+
   health: 'Health check',
   healthPath: 'Path asked for',
   healthHelp: 'Of each target, on and on. Empty: none, and a target is down while it cannot be dialled.',

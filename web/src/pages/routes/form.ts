@@ -30,6 +30,8 @@ export type Text = {
   responseHeaders: Row[];
   rewriteHost: boolean;
   websockets: boolean;
+  targetCa: string;
+  verify: boolean;
   health: string;
   interval: string;
   timeout: string;
@@ -79,6 +81,8 @@ export const textOf = (r?: Route): Text => ({
   responseHeaders: headerRows(r?.response_headers),
   rewriteHost: r?.rewrite_host ?? false,
   websockets: r?.websockets ?? true,
+  targetCa: r?.target_ca ?? '',
+  verify: r?.target_tls_verify ?? true,
   health: r?.health_check?.path ?? '',
   interval: span(r?.health_check?.interval, '10s'),
   timeout: span(r?.health_check?.timeout, '5s'),
@@ -111,6 +115,8 @@ const shared = (t: Text): Required<RouteChange> => ({
   response_headers: headersOf(t.responseHeaders),
   rewrite_host: t.rewriteHost,
   websockets: t.websockets,
+  target_ca: t.targetCa,
+  target_tls_verify: t.verify,
   health_check: checkOf(t),
   connect_timeout: t.connect.trim(),
   response_timeout: t.response.trim(),
@@ -136,6 +142,16 @@ function checkOf(t: Text): Check | null {
 
 export const targetsOf = (t: Text) => (t.to === 'elsewhere' ? [] : lines(t.targets));
 
+/** What is tried of a standalone proxy before it is saved. */
+export const trialOf = (t: Text): Omit<S['TryProxyRequest'], '$schema'> => ({
+  targets: targetsOf(t),
+  path: t.health.trim() || undefined,
+  domain: lines(t.domains)[0],
+  rewrite_host: t.rewriteHost,
+  target_ca: t.targetCa || undefined,
+  target_tls_verify: t.verify,
+});
+
 const proxy = (t: Text): Required<ProxyFields> => ({ ...shared(t), targets: targetsOf(t) });
 const route = (t: Text): Required<RouteFields> => ({ ...shared(t), port: Number(t.port), instance_id: t.instance });
 
@@ -155,6 +171,7 @@ export const routeChange = (t: Text, was?: Route): RouteFields => differing(rout
 export const parts = {
   access: ['people', 'allow', 'deny'],
   headers: ['requestHeaders', 'responseHeaders', 'rewriteHost', 'websockets'],
+  trust: ['targetCa', 'verify'],
   health: ['health', 'interval', 'timeout', 'passes', 'fails'],
   limits: ['connect', 'response', 'maxBody'],
   upkeep: ['maintenance', 'maintenanceNote'],

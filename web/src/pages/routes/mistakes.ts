@@ -31,6 +31,8 @@ export const places: Record<Asked | Tried, keyof Text | 'stage'> = {
   response_headers: 'responseHeaders',
   rewrite_host: 'rewriteHost',
   websockets: 'websockets',
+  target_ca: 'targetCa',
+  target_tls_verify: 'verify',
   health_check: 'health',
   path: 'health',
   connect_timeout: 'connect',
