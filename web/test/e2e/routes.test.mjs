@@ -55,16 +55,23 @@ async function clean(what) {
   await shot(page, `${what}-phone`);
   await page.setViewportSize({ width: 1360, height: 850 });
 }
-const through = async (host) => {
+const answerOf = async (host, path = '/', headers = {}) => {
   const [hostname, port] = (await api('GET', '/api/routing')).listen.split(':');
   return new Promise((done, failed) => {
-    request({ hostname, port, headers: { host } }, (answer) => {
-      answer.resume().on('end', () => done(answer.statusCode));
+    request({ hostname, port, path, headers: { host, ...headers } }, (answer) => {
+      answer.resume().on('end', () => done(answer));
     })
       .on('error', failed)
       .end();
   });
 };
+const through = async (...what) => (await answerOf(...what)).statusCode;
+const signIn = (name, password) => ({ authorization: `Basic ${btoa(`${name}:${password}`)}` });
+async function change(name) {
+  await button(`Actions for ${name}`).click();
+  await page.getByRole('menuitem', { name: 'Change' }).click();
+  return dialog(`Change ${name}`);
+}
 
 test('what leads to something stale is told, found and counted', async () => {
   await row('old.example.com').getByText('Stale', { exact: true }).waitFor();
@@ -128,6 +135,12 @@ test('a stage whose tags run side by side asks for the instance', async () => {
   await sheet.waitFor({ state: 'detached' });
   await row('mine.example.com').getByText('for anna').waitFor();
   await row('mine.example.com').getByText('made by anna').waitFor();
+  const before = (await api('GET', '/api/routes')).items.find((r) => r.notes === 'for anna');
+  const again = await change('mine.example.com');
+  await again.getByText('the route stays with this one, and goes with it').waitFor();
+  await button('Save', again).click();
+  await page.getByText('Nothing was changed').first().waitFor();
+  assert.equal((await api('GET', `/api/routes/${before.id}`)).revision, before.revision);
 });
 
 test('standalone proxies are exported and imported, told row by row before', async () => {
@@ -163,5 +176,134 @@ test('standalone proxies are exported and imported, told row by row before', asy
   await d.waitFor({ state: 'detached' });
   await row('new.example.com').waitFor();
   await row('wiki.example.com').getByText('Another wiki').waitFor();
+});
+
+test('the sheet has every field of a route, and a save of what nobody touched changes nothing', async () => {
+  const { id } = await api('POST', '/api/proxies', {
+    domains: ['full.example.com'],
+    path_prefix: '/api',
+    strip_prefix: true,
+    rewrite_host: true,
+    websockets: false,
+    targets: [TARGET],
+    notes: 'all of it',
+    hsts_seconds: 3600,
+    redirect_code: 308,
+    request_headers: [{ name: 'X-From', value: 'proxy' }, { name: 'X-Api-Token', value: 'hush' }, { name: 'Referer' }],
+    response_headers: [{ name: 'X-Frame-Options', value: 'DENY' }],
+    basic_auth: [
+      { user: 'anna', password: 'correct horse' },
+      { user: 'bert', password: 'battery staple' },
+    ],
+    allow_ips: ['127.0.0.0/8', '::1/128'],
+    deny_ips: ['10.0.0.0/8'],
+    connect_timeout: '2s',
+    response_timeout: '30s',
+    max_body_bytes: 1_000_001,
+    target_tls_verify: false,
+    health_check: { path: '/healthz', interval: '1m', timeout: '2s', passes: 2, fails: 4 },
+    maintenance: true,
+    maintenance_note: 'until noon',
+  });
+  const fields = async () => {
+    const { state, health, requests, errors, last_request_at, ...said } = await api('GET', `/api/proxies/${id}`);
+    return said;
+  };
+  const before = await fields();
+  let sheet = await change('full.example.com/api');
+  assert.equal(await sheet.locator('details[open]').count(), 6);
+  await sheet.getByLabel('Password of bert').waitFor();
+  await sheet.getByText('who stands between can answer instead').waitFor();
+  assert.equal(await sheet.getByLabel('Set in requests: value of X-Api-Token').inputValue(), '');
+  await clean('route-sheet-full');
+  await button('Save', sheet).click();
+  await sheet.waitFor({ state: 'detached' });
+  await page.getByText('Nothing was changed').first().waitFor();
+  assert.deepEqual(await fields(), before);
+  assert.equal(await through('full.example.com', '/api/x', signIn('bert', 'battery staple')), 503);
+
+  sheet = await change('full.example.com/api');
+  await sheet.getByLabel('Answer with a page that says').press('Space');
+  await sheet.getByLabel('What that page says').press('Enter');
+  await sheet.waitFor({ state: 'detached' });
+  const after = await fields();
+  assert.deepEqual(after, { ...before, maintenance: false, revision: after.revision, updated_at: after.updated_at });
+  const answer = await answerOf('full.example.com', '/api/x', signIn('bert', 'battery staple'));
+  assert.deepEqual([answer.statusCode, answer.headers['x-seen'], answer.headers['x-frame-options']], [200, 'hush', 'DENY']);
+});
+
+test('each mistake is said beside its field, unfolded', async () => {
+  let sheet = await change('full.example.com/api');
+  await button('Add a header', sheet).first().click();
+  await page.keyboard.type('bad name');
+  await button('Add a name', sheet).click();
+  await page.keyboard.type('carl');
+  await sheet.getByLabel('Password of carl').fill('a new password');
+  await sheet.getByLabel('Never from').fill('10.0.0.0/8\n10.0.0');
+  await sheet.getByLabel('Every', { exact: true }).fill('2h');
+  await sheet.getByLabel('Certificate that is trusted').fill('none');
+  for (const part of ['Who may come in', 'Headers and connection', 'Health check'])
+    await sheet.locator('summary', { hasText: part }).click();
+  assert.equal(await sheet.locator('details[open]').count(), 3);
+  await button('Save', sheet).click();
+  await sheet.getByText('"bad name" is no name of a header').waitFor();
+  await sheet.getByText('10.0.0: an address or a network such as 10.0.0.0/8 is wanted').waitFor();
+  await sheet.getByText('from 1s to 1h0m0s').waitFor();
+  await sheet.getByText('it would not be looked at, as the certificates of the targets are not verified').waitFor();
+  assert.equal(await sheet.locator('details[open]').count(), 6);
+  await clean('route-sheet-mistakes');
+  await button('Set in requests: remove bad name', sheet).click();
+  await sheet.getByLabel('Certificate that is trusted').fill('');
+  await sheet.getByLabel('Never from').fill('');
+  await sheet.getByLabel('Every', { exact: true }).fill('1m');
+  await sheet.getByLabel('Name 3').fill('');
+  await sheet.locator('summary', { hasText: 'Who may come in' }).click();
+  await button('Save', sheet).click(); // the browser itself says that a name is missing, where it can be seen
+  await sheet.locator('details[open]').filter({ hasText: 'Who may come in' }).waitFor();
+  await sheet.getByLabel('Name 3').fill('carl');
+  await button('Save', sheet).click();
+  await sheet.waitFor({ state: 'detached' });
+  for (const [name, password, code] of [
+    ['carl', 'a new password', 200],
+    ['anna', 'correct horse', 200],
+    ['carl', 'correct horse', 401],
+  ])
+    assert.equal(await through('full.example.com', '/api/', signIn(name, password)), code, `${name}: ${password}`);
+});
+
+test('who comes can be sent elsewhere', async () => {
+  await button('Add proxy').click();
+  const sheet = dialog('Add a standalone proxy');
+  assert.equal(await sheet.locator('details[open]').count(), 0);
+  await sheet.getByLabel('Domains').fill('moved.example.com');
+  await sheet.getByLabel('Who comes is').selectOption({ label: 'Sent to another address' });
+  await sheet.getByLabel('Address', { exact: true }).fill('https://new.example.com');
+  await sheet.getByLabel('Answer', { exact: true }).selectOption('301');
+  assert.equal((await sheet.getByLabel('Targets').count()) + (await button('Test', sheet).count()), 0);
+  await clean('route-sheet-elsewhere');
+  await button('Add proxy', sheet).click();
+  await sheet.waitFor({ state: 'detached' });
+  const answer = await answerOf('moved.example.com', '/x');
+  assert.deepEqual([answer.statusCode, answer.headers.location], [301, 'https://new.example.com/x']);
+});
+
+test('which proxies are believed, what no route may lead to and when registries are asked is on the settings', async () => {
+  await page.goto(BASE_URL + '/settings/serving');
+  await page.getByLabel('Ask registries every').fill('5');
+  await page.getByLabel('Trusted proxies').fill('10.0.0');
+  await button('Save').click();
+  await page.getByText('must be a duration from 30s to 7d').waitFor();
+  await page.getByText('must be a text of at most 500 addresses and networks').waitFor();
+  await page.getByLabel('Ask registries every').fill('10m');
+  await page.getByLabel('Trusted proxies').fill('10.0.0.0/8\n192.168.1.7');
+  await page.getByLabel('Refused targets').fill('127.0.0.0/8');
+  await button('Save').click();
+  await page.getByText(/wiki\.example\.com is in the way/).waitFor();
+  await clean('settings-serving');
+  await page.getByLabel('Refused targets').fill('192.0.2.0/24');
+  await button('Save').click();
+  await page.getByText('Settings saved').waitFor();
+  const { poll_interval, trusted_proxies, refused_targets } = await api('GET', '/api/settings');
+  assert.deepEqual([poll_interval, trusted_proxies, refused_targets], ['10m', '10.0.0.0/8, 192.168.1.7/32', '192.0.2.0/24']);
   assert.deepEqual(open.complaints, []);
 });

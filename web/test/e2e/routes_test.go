@@ -24,7 +24,7 @@ func TestRoutesInABrowser(t *testing.T) {
 	engine := dockertest.Serve(t, dockertest.Docker28())
 	data, running, _ := withOneThatWrites(t, dir, engine)
 	withOneThatIsStale(t, data, running, engine)
-	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Seen", r.Header.Get("X-Api-Token")) }))
 	t.Cleanup(target.Close)
 	url, link := serve(t, build(t, dir), data, engine.Endpoint())
 	ctx, cancel := context.WithTimeout(t.Context(), hostFlows)

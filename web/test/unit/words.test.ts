@@ -9,7 +9,7 @@ import { chapters, lastYear, marks, stretches, unwatched } from '../../src/pages
 import { offered, requestOf } from '../../src/pages/removed/choices';
 import { mistakesOf } from '../../src/pages/project/mistakes';
 import { formOf as policyForm, requestOf as policyRequest } from '../../src/pages/policy/form';
-import { fateOf, fieldsOf, holds, isLeftover, mistakes, stateOf, textOf as routeText } from '../../src/pages/routes/form';
+import { fateOf, holds, isLeftover, stateOf } from '../../src/pages/routes/state';
 import { changed, formOf, thresholdTrial } from '../../src/pages/settings/form';
 
 describe('mistakes of a spec', () => {
@@ -414,55 +414,13 @@ describe('a life as it is told', () => {
   });
 });
 
-describe('a route in a form', () => {
+describe('a route in a list', () => {
   const route = {
-    id: 'r1',
-    domains: ['a.example', 'b.example'],
-    path_prefix: '/api',
-    strip_prefix: true,
-    websockets: false,
-    maintenance: false,
-    targets: ['http://10.0.0.5'],
-    basic_auth: ['anna', 'bert'],
-    health_check: { path: '/healthz', interval: '30s' },
     state: 'served',
+    domains: ['a.example'],
+    path_prefix: '/api',
     health: { targets: [{ state: 'up' }, { state: 'down' }] },
   } as unknown as Route;
-
-  it('asks for nothing that was not touched', () => {
-    const fields = fieldsOf(routeText(route), route);
-    expect(fields).toEqual({
-      domains: ['a.example', 'b.example'],
-      path_prefix: '/api',
-      strip_prefix: true,
-      websockets: false,
-      tls: 'off',
-      redirect_https: false,
-      maintenance: false,
-    });
-  });
-  it('leaves the other people, and the rest of the health check', () => {
-    const fields = fieldsOf({ ...routeText(route), password: 'correct horse', health: '/ready' }, route);
-    expect(fields.basic_auth).toEqual([{ user: 'anna', password: 'correct horse' }, { user: 'bert' }]);
-    expect(fields.health_check).toEqual({ path: '/ready', interval: '30s' });
-  });
-  it('takes away what was emptied', () => {
-    const fields = fieldsOf({ ...routeText(route), user: '', health: ' ', path: '' }, route);
-    expect(fields.basic_auth).toEqual([{ user: 'bert' }]);
-    expect(fields.health_check).toBeNull();
-    expect(fields.path_prefix).toBe('/');
-  });
-  it('says each mistake where it belongs', () => {
-    const fields = [
-      { location: 'body.domains[1]', message: 'no name' },
-      { location: 'body.targets[0]', message: 'no target' },
-    ];
-    expect(mistakes(new ApiError(422, 'invalid', 'invalid', '', fields))).toEqual({
-      of: { domains: 'no name', targets: 'no target' },
-      rest: '',
-    });
-    expect(mistakes(new ApiError(409, 'not_served', 'it is not served', 'look', [])).rest).toBe('it is not served. look');
-  });
   it.each([
     [{}, 'some'],
     [{ state: 'disabled' }, 'disabled'],

@@ -8,6 +8,7 @@ export const settings = {
   tabs: {
     stale: 'Stale and cleanup',
     policies: 'Policies',
+    serving: 'Registries and routes',
     users: 'Users',
     provider: 'Identity provider',
     tokens: 'API tokens',

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ApiError, type Settings, type SettingsChange } from '$lib/api/client';
+import { changed, formOf } from '../../src/pages/settings/form';
+import { servingChange, servingMistakes, servingOf } from '../../src/pages/settings/serving';
+
+/** The page that has each setting: one that the API gains needs one. */
+const pages: Record<keyof SettingsChange, 'stale' | 'serving' | 'users'> = {
+  stale_threshold_days: 'stale',
+  scan_interval: 'stale',
+  event_retention_days: 'stale',
+  archive_retention_days: 'stale',
+  plan_max_items: 'stale',
+  mass_change_percent: 'stale',
+  auto_cleanup: 'stale',
+  auto_warm_up: 'stale',
+  archive_layer_max_bytes: 'stale',
+  poll_interval: 'serving',
+  trusted_proxies: 'serving',
+  refused_targets: 'serving',
+  require_second_factor: 'users',
+};
+const on = (page: string) => Object.entries(pages).flatMap(([name, at]) => (at === page ? [name] : []));
+
+const now = {
+  stale_threshold_days: 7,
+  scan_interval: 'auto',
+  event_retention_days: 90,
+  archive_retention_days: 14,
+  plan_max_items: 50,
+  mass_change_percent: 50,
+  auto_cleanup: false,
+  auto_warm_up: '1h',
+  archive_layer_max_bytes: 1 << 30,
+  poll_interval: '5m',
+  trusted_proxies: '10.0.0.0/8, 192.168.1.7/32',
+  refused_targets: '',
+} as Settings;
+
+describe('every setting', () => {
+  it('is on a page', () => {
+    const schema = JSON.parse(readFileSync(join(process.cwd(), '../docs/openapi.json'), 'utf8')).components.schemas.SettingsChange;
+    expect(Object.keys(pages).sort()).toEqual(
+      Object.keys(schema.properties)
+        .filter((n) => n !== '$schema')
+        .sort(),
+    );
+  });
+  it('of a page is sent by it when it differs, and by no other', () => {
+    const other = { days: 1, interval: '1h', mass: 1, auto: true, warmUp: '2h', planMax: 1, archive: 1, layerMib: 1, events: 1 };
+    expect(Object.keys(changed(now, other)).sort()).toEqual(on('stale').sort());
+    expect(changed(now, formOf(now))).toEqual({});
+    const serving = { poll_interval: '1h', trusted_proxies: '', refused_targets: '10.0.0.1' };
+    expect(Object.keys(servingChange(now, serving)).sort()).toEqual(on('serving').sort());
+    expect(servingChange(now, servingOf(now))).toEqual({});
+  });
+});
+
+describe('lists of networks', () => {
+  it('are one a line, and sent with commas', () => {
+    expect(servingOf(now).trusted_proxies).toBe('10.0.0.0/8\n192.168.1.7/32');
+    const form = { ...servingOf(now), trusted_proxies: '10.0.0.0/8\n\n  fd00::/8 , ::1\n' };
+    expect(servingChange(now, form)).toEqual({ trusted_proxies: '10.0.0.0/8, fd00::/8, ::1' });
+  });
+  it('do not differ by how they are written', () => {
+    expect(servingChange(now, { ...servingOf(now), trusted_proxies: '10.0.0.0/8 192.168.1.7/32' })).toEqual({});
+  });
+  it('have their mistakes beside them, and others above', () => {
+    const told = (...at: string[]) =>
+      servingMistakes(
+        new ApiError(
+          422,
+          'invalid',
+          'nothing was done',
+          '',
+          at.map((location) => ({ location, message: 'wrong' })),
+        ),
+      );
+    expect(told('body.refused_targets', 'body.refused_targets', 'body.poll_interval')).toEqual({
+      of: { refused_targets: 'wrong; wrong', poll_interval: 'wrong' },
+      rest: '',
+    });
+    expect(told('body.colour').rest).toContain('nothing was done');
+    expect(told().rest).toContain('nothing was done');
+  });
+});
