@@ -147,7 +147,7 @@ func TestWhoIsToldNoMoreLeadsNobody(t *testing.T) {
 		t.Fatalf("it is answered %s", got)
 	}
 	b.take().end()
-	if _, err := v.in.ReadByte(); err != io.EOF { //nolint:errorlint // nothing else is the end
+	if _, err := v.in.ReadByte(); err != io.EOF {
 		t.Errorf("the connection ends with %v", err)
 	}
 	if err := next(t, "the one before ends", p.ended); err != nil {

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ var compressed = []string{
 }
 
 // CompressedTypes are the kinds of content that a rule with Compress makes smaller.
-func CompressedTypes() []string { return append([]string(nil), compressed...) }
+func CompressedTypes() []string { return slices.Clone(compressed) }
 
 var gzips = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
 
@@ -70,7 +71,7 @@ func (p *packer) WriteHeader(code int) {
 func (p *packer) decide(code int) {
 	h := p.Header()
 	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	if !isCompressed(strings.ToLower(strings.TrimSpace(kind))) || h.Get("Content-Encoding") != "" || strings.Contains(h.Get("Cache-Control"), "no-transform") {
+	if !slices.Contains(compressed, strings.ToLower(strings.TrimSpace(kind))) || h.Get("Content-Encoding") != "" || strings.Contains(h.Get("Cache-Control"), "no-transform") {
 		return
 	}
 	h.Add("Vary", "Accept-Encoding") // also of what is too short now: the next one may not be
@@ -88,15 +89,6 @@ func (p *packer) decide(code int) {
 		p.gz, _ = gzips.Get().(*gzip.Writer)
 		p.gz.Reset(p.ResponseWriter)
 	}
-}
-
-func isCompressed(kind string) bool {
-	for _, c := range compressed {
-		if c == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // Write implements http.ResponseWriter.
