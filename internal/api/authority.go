@@ -139,6 +139,7 @@ func authorityEvent(ctx context.Context, before, after store.Authority, newSecre
 	d.Note("dns", before.DNS, after.DNS)
 	d.NoteSecret("eab_secret", newSecret)
 	d.NoteSecret("dns_token", newToken)
+	d.Hide() // only admins may read it, and events are for all
 	e.Differ(d)
 	return e
 }

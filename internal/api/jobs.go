@@ -205,11 +205,14 @@ func (s *server) runJob(ctx context.Context, in *jobName) (*out[jobJSON], error)
 	if st.Running {
 		return nil, jobIsRunning(in.Name)
 	}
+	if err := s.nothingToBackUp(in.Name); err != nil {
+		return nil, err
+	}
 	v := visitOf(ctx)
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		return tx.Emit(ctx, store.Event{
 			Time: time.Now().UTC(), Severity: store.SeverityInfo, Source: store.SourceSystem, Kind: "job.asked", Actor: v.caller.Actor,
-			Message: "job " + in.Name + " is run now", Data: map[string]any{"job": in.Name, "addr": v.addr},
+			Message: "job " + in.Name + " was asked to run", Data: map[string]any{"job": in.Name, "addr": v.addr},
 		})
 	})
 	if err != nil {
@@ -220,6 +223,21 @@ func (s *server) runJob(ctx context.Context, in *jobName) (*out[jobJSON], error)
 	}
 	st, _ = s.d.Scheduler.Status(in.Name) // jobs are not taken away
 	return answer(jobOf(st)), nil
+}
+
+// nothingToBackUp refuses to run the job of backups while none is due: it would make none, and whoever asks wants one.
+func (s *server) nothingToBackUp(job string) error {
+	if job != BackupJob {
+		return nil
+	}
+	all, err := s.d.Backups.List()
+	if err != nil {
+		return err
+	}
+	if due := s.d.Backups.Due(all); due.IsZero() || due.After(time.Now()) {
+		return newProblem(http.StatusConflict, codeWrongState, "no backup is due").hint("docker-watcher backup make makes one now")
+	}
+	return nil
 }
 
 func jobIsRunning(name string) *Problem {

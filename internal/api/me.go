@@ -197,7 +197,9 @@ func (s *server) removeFactor(ctx context.Context, in *factorCodeIn) (*none, err
 // wrongCode: for who is signed in, a wrong code is a wrong field.
 func wrongCode(err error) error {
 	if errors.Is(err, auth.ErrFactorWrong) {
-		return invalid("body.code", auth.ErrFactorWrong.Error())
+		p := invalid("body.code", auth.ErrFactorWrong.Error())
+		p.told = true
+		return p
 	}
 	return err
 }

@@ -290,7 +290,7 @@ var problems = []problemRule{
 	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
 	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
 	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password", told: true},
-	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code", told: true},
+	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code"},
 	{err: auth.ErrFactorWrong, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorWrong.Error(), told: true},
 	{err: auth.ErrFactorSet, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrFactorSet.Error()},
 	{err: auth.ErrNoFactor, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoFactor.Error()},

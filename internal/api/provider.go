@@ -97,6 +97,7 @@ func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*out[provi
 		d := differenceOf(providerOf(before), providerOf(p))
 		delete(d, "has_secret")
 		d.NoteSecret("client_secret", before.ClientSecret != p.ClientSecret)
+		d.Hide() // only admins may read it, and events are for all
 		e.Differ(d)
 		return tx.Emit(ctx, e)
 	})

@@ -167,7 +167,7 @@ func refusalOf(what string, v visit, status int) refusalKey {
 	if !v.known {
 		return refusalKey{actor: stranger, what: networkOf(v.addr), status: status}
 	}
-	return refusalKey{actor: v.caller.Actor, what: what, status: status}
+	return refusalKey{actor: v.caller.Actor, what: what + " from " + networkOf(v.addr), status: status}
 }
 
 // networkOf is an address, and of IPv6 the network: one machine has a whole /64 of addresses.

@@ -50,7 +50,7 @@ type Options struct {
 	Data    string        // the data folder
 	Store   string        // where the store is, as the flag says it; empty: in the data folder
 	Every   time.Duration // 0: none is made by itself
-	Keep    int           // of those that are there; the oldest go when there are more
+	Keep    int           // so many, and as many more of one Every; see surplus
 	Version string        // of this program
 }
 
@@ -226,21 +226,39 @@ func (k *Keeper) kept(ctx context.Context, b Backup, by By) error {
 	return nil
 }
 
-// surplus is what goes so that keep are left of those that are there, newest first. What was soon followed by another goes before the
-// oldest: some made by hand within the hour must not push out a week of what was made by itself.
+// surplus is what goes of those that are there, newest first. Those of the time within which another is made by itself count as one, up to
+// as many more as are kept: they were made by hand, before something that may yet have to be undone, and push out none of the days
+// before. Once they are older, what was soon followed by another goes before the oldest.
 func surplus(all []Backup, keep int, every time.Duration) (gone []Backup) {
-	left := slices.Clone(all)
-	for len(left) > max(keep, 1) {
-		i := len(left) - 1
-		for j := i; j > 0; j-- {
-			if left[j-1].At.Sub(left[j].At) < every/2 {
-				i = j
-				break
-			}
+	left, keep := slices.Clone(all), max(keep, 1)
+	for {
+		i := tooMany(left, keep, every)
+		if i < 0 {
+			return gone
 		}
 		gone, left = append(gone, left[i]), slices.Delete(left, i, i+1)
 	}
-	return gone
+}
+
+// tooMany is the next that goes; -1: none.
+func tooMany(left []Backup, keep int, every time.Duration) int {
+	young := 0 // beside the newest
+	for young+1 < len(left) && left[0].At.Sub(left[young+1].At) < every {
+		young++
+	}
+	oldest := len(left) - 1
+	for i := oldest; len(left) > keep && i > young; i-- {
+		if i > 0 && left[i-1].At.Sub(left[i].At) < every/2 {
+			return i
+		}
+	}
+	switch {
+	case len(left)-young > keep:
+		return oldest
+	case len(left) > 2*keep:
+		return young
+	}
+	return -1
 }
 
 // Remove lets go of one. ErrNotFound.

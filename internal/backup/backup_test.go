@@ -354,7 +354,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestSurplus: what is made by hand one after the other takes the place of each other, not of what was made by itself.
+// TestSurplus: what is made by hand pushes out no day before it, and is not pushed out while it may be wanted.
 func TestSurplus(t *testing.T) {
 	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
@@ -362,12 +362,13 @@ func TestSurplus(t *testing.T) {
 		keep int
 		gone []int
 	}{
-		"none is too many":               {[]time.Duration{0, 24 * time.Hour}, 2, nil},
-		"the oldest goes":                {[]time.Duration{0, 24 * time.Hour, 48 * time.Hour}, 2, []int{2}},
-		"by hand, before the oldest":     {[]time.Duration{0, time.Second, 24 * time.Hour, 48 * time.Hour}, 3, []int{1}},
-		"two by hand":                    {[]time.Duration{0, time.Second, 2 * time.Second, 24 * time.Hour}, 2, []int{2, 1}},
-		"the newest stays":               {[]time.Duration{0, time.Second}, 1, []int{1}},
-		"one is kept whatever was asked": {[]time.Duration{0, time.Second}, 0, []int{1}},
+		"none is too many":     {[]time.Duration{0, 24 * time.Hour}, 2, nil},
+		"the oldest goes":      {[]time.Duration{0, 24 * time.Hour, 48 * time.Hour}, 2, []int{2}},
+		"by hand, of this day": {[]time.Duration{0, 10 * time.Minute, 7 * time.Hour, 31 * time.Hour, 55 * time.Hour}, 3, nil},
+		"a day later":          {[]time.Duration{0, 24 * time.Hour, 24*time.Hour + 10*time.Minute, 31 * time.Hour, 55 * time.Hour, 79 * time.Hour}, 3, []int{3, 2, 5}},
+		"by hand, on and on":   {[]time.Duration{0, 1, 2, 3, 4, 5, 24 * time.Hour}, 3, []int{5}},
+		"by hand only":         {[]time.Duration{0, 1, 2}, 1, []int{2}},
+		"the newest stays":     {[]time.Duration{0, time.Second, 48 * time.Hour}, 0, []int{2}},
 	} {
 		var all, want []Backup
 		for _, age := range tt.ages {

@@ -32,6 +32,13 @@ func (d Difference) NoteSecret(field string, changed bool) {
 	}
 }
 
+// Hide leaves of every change that there was one: not all who read events may read what the fields hold.
+func (d Difference) Hide() {
+	for field := range d {
+		d.NoteSecret(field, true)
+	}
+}
+
 // NoteEach adds every field that one of two forms has and the other has not, or has otherwise.
 func (d Difference) NoteEach(from, to map[string]any) {
 	for field := range from {
