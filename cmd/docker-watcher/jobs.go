@@ -15,7 +15,7 @@ func (a *app) jobsCommand() *cobra.Command {
 	c := a.jobsLs()
 	c.Use, c.Short = "jobs", "What the service does by itself, and how the last runs ended"
 	c.Example = `  docker-watcher jobs
-  docker-watcher jobs run backup`
+  docker-watcher jobs run tag-check`
 	c.AddCommand(a.jobsLs(), a.jobsRun())
 	return c
 }
@@ -108,7 +108,7 @@ func (a *app) jobsRun() *cobra.Command {
 	return shows(a, &cobra.Command{
 		Use: "run JOB", Short: "Have a job run now",
 		Long:              "Has a job run now, without waiting for its end. The times at which it comes by itself stay as they are. Needs an admin.",
-		Example:           "  docker-watcher jobs run backup",
+		Example:           "  docker-watcher jobs run tag-check",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.jobNames(),
 	}, func(c *cobra.Command, api *client.Client, args []string) (client.Job, error) {

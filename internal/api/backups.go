@@ -36,7 +36,7 @@ type backupListJSON struct {
 	NextCursor   string       `json:"next_cursor,omitempty" doc:"ask for the next page with it; absent on the last page"`
 	Folder       string       `json:"folder" doc:"of the backups, on the machine of the daemon"`
 	EverySeconds int64        `json:"every_seconds" doc:"how old the newest may become before another is made by itself; 0: none is"`
-	Keep         int          `json:"keep" doc:"how many are kept; the oldest go when there are more"`
+	Keep         int          `json:"keep" doc:"how many are kept, and up to as many more that were made by hand since one was due; the oldest go"`
 	NextAt       moment       `json:"next_at" doc:"when the next one comes by itself; null: none does"`
 	Making       bool         `json:"making" doc:"one is being made now"`
 	Late         bool         `json:"late" doc:"one was due by itself and did not come"`

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
@@ -195,5 +197,24 @@ func TestJobsTellOfHosts(t *testing.T) {
 	b.must(err)
 	if all, err = b.viewer.Jobs(t.Context()); err != nil || all[2].Hosts[0].State != "blind" || all[2].Hosts[0].LastError == "" {
 		t.Errorf("while the engine does not answer: %+v, %v", all[2].Hosts, err)
+	}
+}
+
+// TestTheJobOfBackupsSaysThatNoneIsDue: whoever asks for one before a risky change must not think that there is one.
+func TestTheJobOfBackupsSaysThatNoneIsDue(t *testing.T) {
+	b := newBed(t)
+	b.deps.Backups = backup.New(b.db, backup.Options{Folder: t.TempDir(), Data: t.TempDir(), Every: 24 * time.Hour, Keep: 3}, b.deps.Log)
+	s := &server{d: b.deps, log: b.deps.Log}
+	if err := s.nothingToBackUp(BackupJob); err != nil {
+		t.Errorf("none is there yet: %v", err)
+	}
+	_, err := b.deps.Backups.Make(t.Context(), backup.By{Actor: "user:anna"})
+	b.must(err)
+	p, ok := errors.AsType[*Problem](s.nothingToBackUp(BackupJob))
+	if !ok || p.Status != http.StatusConflict || !strings.Contains(p.Hint, "backup make") {
+		t.Errorf("%+v", p)
+	}
+	if err := s.nothingToBackUp("stale-scan"); err != nil {
+		t.Error(err)
 	}
 }

@@ -82,7 +82,7 @@ func options(dockerHost string) []option {
 		{"proxy-http", "HOST:PORT", "where routes and standalone proxies are served over http, such as :80; nothing is, unless it is given", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTP, v) }},
 		{"backup-dir", "FOLDER", "where backups of the store go; another disk is the better place; default: backups in --data", "", func(c *Config, v string) error { return setOptional(&c.BackupDir, v) }},
 		{"backup-every", "TIME", "how often one is made by itself, such as 24h; off for never", "24h", func(c *Config, v string) error { return setEvery(&c.BackupEvery, v) }},
-		{"backup-keep", "NUMBER", "how many are kept; the oldest go", "3", func(c *Config, v string) error { return setCount(&c.BackupKeep, v) }},
+		{"backup-keep", "NUMBER", "how many are kept, the oldest go; those made by hand since the last one was due count as one, up to as many again", "3", func(c *Config, v string) error { return setCount(&c.BackupKeep, v) }},
 		{"proxy-https", "HOST:PORT", "where those of them that have a certificate are served over TLS, such as :443; with --proxy-http, by which certificates are had", "", func(c *Config, v string) error { return setOptionalAddr(&c.ProxyHTTPS, v) }},
 		{"proxy-socket", "PATH", "where 'server proxy' serves the routes as a process of its own: the socket by which it is told what to serve; instead of --proxy-http and --proxy-https", "", func(c *Config, v string) error { return setOptional(&c.ProxySocket, v) }},
 	}, driverOptions()...)

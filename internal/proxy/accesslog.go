@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"time"
 )
@@ -30,6 +32,12 @@ func (w *witness) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Hijack gives the connection away to another protocol, which has no status after this one.
+func (w *witness) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.status = http.StatusSwitchingProtocols
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
 // Unwrap lets http.ResponseController reach the connection.
 func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
@@ -40,6 +48,9 @@ func (s *Server) seen(w *witness, r *http.Request, v *visit, began time.Time) {
 		target = v.at.ref
 	}
 	// Without the query: it is where tokens are.
-	s.log.Info("request", "rule_id", v.e.rule.ID, "client", v.client.String(), "method", r.Method, "host", r.Host, "path", r.URL.Path,
-		"status", w.status, "bytes", w.bytes, "took_ms", time.Since(began).Milliseconds(), "target", target, "user_agent", r.UserAgent())
+	s.log.Info("request", "rule_id", v.e.rule.ID, "client", v.client.String(), "method", r.Method, "host", r.Host, "path", brief(r.URL.Path),
+		"status", w.status, "bytes", w.bytes, "took_ms", time.Since(began).Milliseconds(), "target", target, "user_agent", brief(r.UserAgent()))
 }
+
+// brief is a text that whoever asks wrote, at a length that fills no disk.
+func brief(text string) string { return text[:min(len(text), 1<<10)] }

@@ -71,7 +71,7 @@ func (p *packer) WriteHeader(code int) {
 func (p *packer) decide(code int) {
 	h := p.Header()
 	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	if !slices.Contains(compressed, strings.ToLower(strings.TrimSpace(kind))) || h.Get("Content-Encoding") != "" || strings.Contains(h.Get("Cache-Control"), "no-transform") {
+	if !slices.Contains(compressed, strings.ToLower(strings.TrimSpace(kind))) || h.Get("Content-Encoding") != "" || fixed(h) {
 		return
 	}
 	h.Add("Vary", "Accept-Encoding") // also of what is too short now: the next one may not be
@@ -88,6 +88,24 @@ func (p *packer) decide(code int) {
 	if p.asked != http.MethodHead {
 		p.gz, _ = gzips.Get().(*gzip.Writer)
 		p.gz.Reset(p.ResponseWriter)
+	}
+}
+
+// fixed tells that an answer must stay as it is, byte by byte.
+func fixed(h http.Header) bool {
+	for _, name := range []string{"Content-Digest", "Digest", "Content-Md5"} {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return strings.Contains(strings.ToLower(strings.Join(h["Cache-Control"], ",")), "no-transform")
+}
+
+// unweakened takes back from what a client asks what was done to the tags that it knows: If-Match compares byte by byte, and the target
+// never said W/.
+func unweakened(h http.Header) {
+	for i, tags := range h["If-Match"] {
+		h["If-Match"][i] = strings.ReplaceAll(tags, `W/"`, `"`)
 	}
 }
 

@@ -66,6 +66,14 @@ func TestCompress(t *testing.T) {
 			w.WriteHeader(http.StatusPartialContent)
 		case "/as-is":
 			h.Set("Cache-Control", "public, no-transform")
+		case "/also-as-is":
+			h["Cache-Control"] = []string{"private", "No-Transform"}
+		case "/sum":
+			h.Set("Content-Digest", "sha-256=:abc:")
+		case "/written":
+			if got := r.Header.Get("If-Match"); got != `"v1", "v2"` {
+				t.Errorf("the target is asked for %s", got)
+			}
 		case "/early":
 			w.Header().Set("Link", "</a.css>; rel=preload")
 			w.WriteHeader(http.StatusEarlyHints)
@@ -93,10 +101,11 @@ func TestCompress(t *testing.T) {
 			t.Errorf("%s: %d bytes come out: %v", path, len(text), err)
 		}
 	}
+	r.asked("PUT", "/written", http.Header{"Accept-Encoding": {"gzip"}, "If-Match": {`W/"v1", "v2"`}})
 	if h, body := r.asked("HEAD", "/", http.Header{"Accept-Encoding": {"gzip"}}); h.Get("Content-Encoding") != "gzip" || body != "" || h.Get("Content-Length") != "" {
 		t.Errorf("HEAD: %q, %v", body, h)
 	}
-	for path, accept := range map[string]string{"/": "identity", "/picture": "gzip", "/short": "gzip", "/part": "gzip", "/same": "gzip", "/as-is": "gzip"} {
+	for path, accept := range map[string]string{"/": "identity", "/picture": "gzip", "/short": "gzip", "/part": "gzip", "/same": "gzip", "/as-is": "gzip", "/also-as-is": "gzip", "/sum": "gzip"} {
 		if h, body := r.asked("GET", path, http.Header{"Accept-Encoding": {accept}}); h.Get("Content-Encoding") != "" || h.Get("Etag") != `"v1"` || strings.HasPrefix(body, "\x1f\x8b") {
 			t.Errorf("%s for %s: %v", path, accept, h)
 		}
@@ -208,9 +217,8 @@ func TestAccessLog(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "four")
 	})
-	r := newRig(t)
 	log := make(lines, 10)
-	r.log = slog.New(slog.NewJSONHandler(log, nil))
+	r := newRigThatLogs(t, slog.New(slog.NewJSONHandler(log, nil)))
 	quiet := rule("b.example", target)
 	site := rule("a.example", target)
 	site.Options.AccessLog = true
@@ -235,6 +243,14 @@ func TestAccessLog(t *testing.T) {
 	r.asked("GET", "/", http.Header{})
 	if got = log.next(t); !strings.Contains(got, `"status":503`) {
 		t.Errorf("the page of our own: %q", got)
+	}
+	site.Options.Maintenance = false
+	site.Targets = rule("a.example", upgraded(t)).Targets
+	r.apply(site, quiet)
+	conn, _ := r.upgrade("a.example")
+	_ = conn.Close()
+	if got = log.next(t); !strings.Contains(got, `"status":101`) {
+		t.Errorf("a WebSocket: %q", got)
 	}
 	status, _, _ := r.get("b.example", "/")
 	if status != http.StatusOK || len(log) != 0 {

@@ -82,6 +82,9 @@ func (s *Server) rewrite(e *entry, pr *httputil.ProxyRequest) {
 	if len(e.rule.Options.BasicAuth) > 0 {
 		out.Header.Del("Authorization") // it was for us
 	}
+	if e.rule.Options.Compress {
+		unweakened(out.Header)
+	}
 	applyHeaders(out.Header, e.rule.Options.RequestHeaders)
 }
 

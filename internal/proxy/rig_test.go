@@ -28,13 +28,18 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigThatLogs(t, slog.New(slog.DiscardHandler))
+}
+
+func newRigThatLogs(t *testing.T, log *slog.Logger) *rig {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, addr: l.Addr().String(), file: filepath.Join(t.TempDir(), "table.json"), flips: make(chan Flip, 100)}
 	r.Server = NewServer(ServerOptions{
-		File: r.file, Policy: Policy{Own: []netip.AddrPort{netip.MustParseAddrPort(r.addr)}}, Log: slog.New(slog.DiscardHandler),
+		File: r.file, Policy: Policy{Own: []netip.AddrPort{netip.MustParseAddrPort(r.addr)}}, Log: log,
 		Flipped: func(f Flip) { r.flips <- f },
 	})
 	r.run(func(ctx context.Context) error { return r.Serve(ctx, l, 5*time.Second) })

@@ -129,9 +129,11 @@ func (b balanced) RoundTrip(req *http.Request) (*http.Response, error) {
 		v.at.missed(time.Now(), plainReason(err))
 		b.s.missed(v.at.ref)
 		v.tried = append(v.tried, v.at)
-		if !b.s.moveOn(v) {
+		e := b.s.moveOn(v)
+		if e == nil {
 			return nil, err
 		}
+		b.e = e // whom the target is trusted by may be another matter, too
 		req = req.WithContext(req.Context())
 		req.URL = new(url.URL)
 	}
@@ -195,21 +197,21 @@ func limitEarly(ctx context.Context) {
 	}
 }
 
-// moveOn goes on with another target of the rule as it is now; false: there is none that was not tried.
-func (s *Server) moveOn(v *visit) bool {
+// moveOn goes on with another target of the rule as it is now, and returns that; nil: there is none that was not tried.
+func (s *Server) moveOn(v *visit) *entry {
 	for {
 		c := s.current.Load()
 		now := c.entry(v.e.rule.ID)
 		if now == nil {
-			return false
+			return nil
 		}
 		next := choose(now.upstreams, v.tried, now.turn.Add(1), time.Now())
 		if next == nil {
-			return false
+			return nil
 		}
 		v.moveTo(next)
 		if s.current.Load() == c {
-			return true
+			return now
 		}
 	}
 }

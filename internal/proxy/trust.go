@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // longestCA bounds what a rule may say of whom it trusts, in bytes.
@@ -38,6 +39,8 @@ func (o Options) CheckTrust() error {
 		return errors.New("it would not be looked at, as the certificates of the targets are not verified (target_tls_verify): one of the two")
 	case len(o.TargetCA) > longestCA:
 		return fmt.Errorf("at most %d bytes", longestCA)
+	case strings.Contains(o.TargetCA, "PRIVATE KEY"):
+		return errors.New("it holds a private key, which is nobody's business here: only certificates")
 	case !x509.NewCertPool().AppendCertsFromPEM([]byte(o.TargetCA)):
 		return errors.New("a certificate as PEM is wanted, which begins with -----BEGIN CERTIFICATE-----: that of the authority, or the target's own where it has signed itself")
 	}

@@ -18,7 +18,7 @@ import (
 
 // identityProvider is an identity provider at which otto, of the group ops, is signed in already: it sends browsers back at once. Where POST
 // /leave was asked it lets nobody in any more.
-func identityProvider(t *testing.T) (issuer string) {
+func identityProvider(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -26,7 +26,7 @@ func identityProvider(t *testing.T) (issuer string) {
 	}
 	known := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: oidc.ES256}}, Algorithms: []string{oidc.ES256}}
 	var mu sync.Mutex
-	nonce, left := "", false
+	nonce, left, issuer := "", false, "" // of who serves; written before anybody asks
 	mux := http.NewServeMux()
 	mux.Handle("/", known)
 	mux.HandleFunc("POST /leave", func(http.ResponseWriter, *http.Request) {
@@ -59,8 +59,10 @@ func identityProvider(t *testing.T) (issuer string) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": oidctest.SignIDToken(key, "k", oidc.ES256, string(claims))})
 	})
-	server := httptest.NewServer(mux)
+	server := httptest.NewUnstartedServer(mux)
+	issuer = "http://" + server.Listener.Addr().String()
+	known.SetIssuer(issuer)
+	server.Start()
 	t.Cleanup(server.Close)
-	known.SetIssuer(server.URL)
-	return server.URL
+	return issuer
 }

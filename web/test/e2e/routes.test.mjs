@@ -69,8 +69,8 @@ const through = async (...what) => (await answerOf(...what)).statusCode;
 const signIn = (name, password) => ({ authorization: `Basic ${btoa(`${name}:${password}`)}` });
 async function change(name) {
   await button(`Actions for ${name}`).click();
-  await page.getByRole('menuitem', { name: 'Change' }).click();
-  return dialog(`Change ${name}`);
+  await page.getByRole('menuitem', { name: 'Edit' }).click();
+  return dialog(`Edit ${name}`);
 }
 
 test('what leads to something stale is told, found and counted', async () => {

@@ -2766,7 +2766,7 @@ export interface components {
             items: components["schemas"]["Backup"][];
             /**
              * Format: int64
-             * @description how many are kept; the oldest go when there are more
+             * @description how many are kept, and up to as many more that were made by hand since one was due; the oldest go
              */
             keep: number;
             /** @description one was due by itself and did not come */

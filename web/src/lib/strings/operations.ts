@@ -60,7 +60,7 @@ export const operations = {
     facts: { newest: 'Newest', next: 'Next by itself', keep: 'Kept', folder: 'Folder on the machine of docker-watcher' },
     noNext: 'none: --backup-every is 0',
     every: (span: string) => `every ${span}`,
-    keep: (n: number) => (n === 1 ? 'the newest' : `the newest ${n}`),
+    keep: (n: number) => (n === 1 ? 'the newest, and one made by hand' : `the newest ${n}, and up to ${n} made by hand today`),
     list: 'Backups that are there',
     checked: 'Checked',
     checkedHelp: 'It was read again and compared row by row before it got its name.',
