@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ApiError, type Settings, type SettingsChange } from '$lib/api/client';
 import { carried } from '../../src/pages/settings/carried';
-import { changed, formOf } from '../../src/pages/settings/form';
+import { changed, formOf, ranges } from '../../src/pages/settings/form';
 import { servingChange, servingMistakes, servingOf } from '../../src/pages/settings/serving';
 
 /** The page that has each setting: one that the API gains needs one. */
@@ -22,6 +22,7 @@ const pages: Record<keyof SettingsChange, 'stale' | 'serving' | 'users'> = {
   refused_targets: 'serving',
   require_second_factor: 'users',
 };
+const schema = JSON.parse(readFileSync(join(process.cwd(), '../docs/openapi.json'), 'utf8')).components.schemas.SettingsChange;
 const on = (page: string) => Object.entries(pages).flatMap(([name, at]) => (at === page ? [name] : []));
 
 const now = {
@@ -41,7 +42,6 @@ const now = {
 
 describe('every setting', () => {
   it('is on a page', () => {
-    const schema = JSON.parse(readFileSync(join(process.cwd(), '../docs/openapi.json'), 'utf8')).components.schemas.SettingsChange;
     expect(Object.keys(pages).sort()).toEqual(
       Object.keys(schema.properties)
         .filter((n) => n !== '$schema')
@@ -55,6 +55,17 @@ describe('every setting', () => {
     const serving = { poll_interval: '1h', trusted_proxies: '', refused_targets: '10.0.0.1' };
     expect(Object.keys(servingChange(now, serving)).sort()).toEqual(on('serving').sort());
     expect(servingChange(now, servingOf(now))).toEqual({});
+  });
+});
+
+describe('a number', () => {
+  it.each(Object.keys(ranges) as (keyof typeof ranges)[])('of %s may be what the API takes, and nothing beside', (k) => {
+    for (const v of [ranges[k].min, ranges[k].max]) {
+      const form = { ...formOf(now), [k]: v };
+      const [[name, sent] = []] = Object.entries(changed(now, form));
+      const { minimum, maximum } = schema.properties[name!];
+      expect(sent).toBe(v === ranges[k].min ? minimum : maximum);
+    }
   });
 });
 
