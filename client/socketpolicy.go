@@ -16,9 +16,9 @@ type SocketPolicy struct {
 type SocketFeature struct {
 	Name  string `json:"name"`
 	Text  string `json:"text"`
-	Taken bool   `json:"taken"` // its calls are among those listed
-	InUse bool   `json:"in_use"`
-	Why   string `json:"why"` // how it is known that it is in use, or is not
+	Taken *bool  `json:"taken,omitempty"`  // its calls are among those listed; nil: the daemon is older, and does not tell
+	InUse *bool  `json:"in_use,omitempty"` // nil as Taken
+	Why   string `json:"why,omitempty"`    // how it is known that it is in use, or is not
 }
 
 // EngineCall is one call of an engine's API.
@@ -36,7 +36,10 @@ func (c *Client) WholeSocketPolicy(ctx context.Context) (SocketPolicy, error) {
 	return p, err
 }
 
-// SocketPolicy tells what an engine is asked for some features; none: for those that are in use.
+// Told tells whether the daemon says what is let through and what is in use; an older one does not.
+func (f SocketFeature) Told() bool { return f.Taken != nil && f.InUse != nil }
+
+// SocketPolicy tells what an engine is asked for some features; none: for those that are in use, and all of them where the daemon is older.
 func (c *Client) SocketPolicy(ctx context.Context, features ...string) (SocketPolicy, error) {
 	var p SocketPolicy
 	err := c.do(ctx, call{method: http.MethodGet, path: "/api/socket-policy", query: url.Values{"feature": features}}, &p)

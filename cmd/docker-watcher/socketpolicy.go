@@ -63,10 +63,14 @@ func socketPolicy(ctx context.Context, api *client.Client, all bool, features []
 func (a *app) listPolicy(p client.SocketPolicy) {
 	f := screen.Table{Head: []string{"feature", "let through", "in use", "because"}}
 	for _, of := range p.Features {
-		f.Add(screen.Text(of.Name), screen.Text(yesNo(of.Taken)), screen.Text(yesNo(of.InUse)), screen.Text(of.Why))
+		if of.Told() {
+			f.Add(screen.Text(of.Name), screen.Text(yesNo(*of.Taken)), screen.Text(yesNo(*of.InUse)), screen.Text(of.Why))
+		}
 	}
-	a.screen.Print(f)
-	a.screen.Printf("\n")
+	if len(f.Rows) > 0 {
+		a.screen.Print(f)
+		a.screen.Printf("\n")
+	}
 	t := screen.Table{Head: []string{"method", "path", "for"}}
 	for _, c := range p.Calls {
 		t.Add(screen.Text(c.Method), screen.Text(c.Path), screen.Text(strings.Join(c.Features, ", ")))
@@ -74,14 +78,18 @@ func (a *app) listPolicy(p client.SocketPolicy) {
 	a.screen.Print(t)
 }
 
-// commentFeatures writes which features are let through and why, for a file in which a number sign begins a comment.
+// commentFeatures writes which features are let through and why, for a file in which a number sign begins a comment. Of what an older daemon does not
+// tell nothing is said: the calls are what counts.
 func (a *app) commentFeatures(p client.SocketPolicy) {
 	for _, f := range p.Features {
+		if !f.Told() {
+			continue
+		}
 		is, use := "refused", "not in use"
-		if f.Taken {
+		if *f.Taken {
 			is = "let through"
 		}
-		if f.InUse {
+		if *f.InUse {
 			use = "in use"
 		}
 		a.screen.Printf("# %s: %s; %s: %s\n", f.Name, is, use, f.Why)

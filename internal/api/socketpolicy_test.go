@@ -99,8 +99,8 @@ func (b *bed) wantInUse(features ...docker.Feature) {
 	p, err := b.viewer.SocketPolicy(b.t.Context())
 	b.must(err)
 	for _, f := range p.Features {
-		if want := slices.Contains(features, docker.Feature(f.Name)); f.InUse != want || f.Taken != want || f.Why == "" {
-			b.t.Errorf("%+v, and %v are in use", f, features)
+		if want := slices.Contains(features, docker.Feature(f.Name)); !f.Told() || *f.InUse != want || *f.Taken != want || f.Why == "" {
+			b.t.Errorf("%s: %q, told %v, and %v are in use", f.Name, f.Why, f.Told(), features)
 		}
 	}
 }

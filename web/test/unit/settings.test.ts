@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ApiError, type Settings, type SettingsChange } from '$lib/api/client';
-import { changed, formOf } from '../../src/pages/settings/form';
+import { carried } from '../../src/pages/settings/carried';
+import { changed, formOf, ranges } from '../../src/pages/settings/form';
 import { servingChange, servingMistakes, servingOf } from '../../src/pages/settings/serving';
 
 /** The page that has each setting: one that the API gains needs one. */
@@ -21,6 +22,7 @@ const pages: Record<keyof SettingsChange, 'stale' | 'serving' | 'users'> = {
   refused_targets: 'serving',
   require_second_factor: 'users',
 };
+const schema = JSON.parse(readFileSync(join(process.cwd(), '../docs/openapi.json'), 'utf8')).components.schemas.SettingsChange;
 const on = (page: string) => Object.entries(pages).flatMap(([name, at]) => (at === page ? [name] : []));
 
 const now = {
@@ -40,7 +42,6 @@ const now = {
 
 describe('every setting', () => {
   it('is on a page', () => {
-    const schema = JSON.parse(readFileSync(join(process.cwd(), '../docs/openapi.json'), 'utf8')).components.schemas.SettingsChange;
     expect(Object.keys(pages).sort()).toEqual(
       Object.keys(schema.properties)
         .filter((n) => n !== '$schema')
@@ -54,6 +55,17 @@ describe('every setting', () => {
     const serving = { poll_interval: '1h', trusted_proxies: '', refused_targets: '10.0.0.1' };
     expect(Object.keys(servingChange(now, serving)).sort()).toEqual(on('serving').sort());
     expect(servingChange(now, servingOf(now))).toEqual({});
+  });
+});
+
+describe('a number', () => {
+  it.each(Object.keys(ranges) as (keyof typeof ranges)[])('of %s may be what the API takes, and nothing beside', (k) => {
+    for (const v of [ranges[k].min, ranges[k].max]) {
+      const form = { ...formOf(now), [k]: v };
+      const [[name, sent] = []] = Object.entries(changed(now, form));
+      const { minimum, maximum } = schema.properties[name!];
+      expect(sent).toBe(v === ranges[k].min ? minimum : maximum);
+    }
   });
 });
 
@@ -83,5 +95,45 @@ describe('lists of networks', () => {
     });
     expect(told('body.colour').rest).toContain('nothing was done');
     expect(told().rest).toContain('nothing was done');
+  });
+});
+
+describe('what somebody else changes meanwhile', () => {
+  const serving = { of: servingOf, change: servingChange };
+  const stale = { of: formOf, change: changed };
+
+  it('is not sent back with what was typed here', () => {
+    const typed = { ...servingOf(now), refused_targets: '10.9.0.0/16' };
+    const theirs = { ...now, trusted_proxies: '172.16.0.0/12' };
+    const form = carried(serving, now, theirs, typed);
+    expect(form).toEqual({ ...servingOf(theirs), refused_targets: '10.9.0.0/16' });
+    expect(servingChange(theirs, form)).toEqual({ refused_targets: '10.9.0.0/16' });
+  });
+  it('does not turn automatic cleanup on again', () => {
+    const was = { ...now, auto_cleanup: true };
+    const form = carried(stale, was, now, { ...formOf(was), days: 30 });
+    expect(changed(now, form)).toEqual({ stale_threshold_days: 30 });
+  });
+  it('does not matter once for each of several changes', () => {
+    const second = { ...now, auto_cleanup: true };
+    const third = { ...second, plan_max_items: 9 };
+    const form = carried(stale, second, third, carried(stale, now, second, { ...formOf(now), events: 30 }));
+    expect(form).toEqual({ ...formOf(third), events: 30 });
+  });
+  it('shows where nothing was typed, and where only blanks were', () => {
+    const theirs = { ...now, trusted_proxies: '172.16.0.0/12', auto_warm_up: '2h' };
+    expect(carried(serving, now, theirs, { ...servingOf(now), trusted_proxies: '10.0.0.0/8\n192.168.1.7/32\n' })).toEqual(
+      servingOf(theirs),
+    );
+    expect(carried(stale, now, theirs, { ...formOf(now), warmUp: '1h ' })).toEqual(formOf(theirs));
+  });
+  it('leaves alone what was typed over the same field, and a line that was just begun', () => {
+    const theirs = { ...now, refused_targets: '10.1.0.0/16' };
+    const typed = { ...servingOf(now), refused_targets: '10.2.0.0/16', trusted_proxies: '10.0.0.0/8\n192.168.1.7/32\n' };
+    expect(carried(serving, now, theirs, typed)).toEqual(typed);
+  });
+  it('is no change any more when both wanted the same', () => {
+    const theirs = { ...now, auto_cleanup: true };
+    expect(changed(theirs, carried(stale, now, theirs, { ...formOf(now), auto: true }))).toEqual({});
   });
 });

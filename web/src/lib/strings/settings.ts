@@ -74,7 +74,7 @@ export const settings = {
   undo: {
     section: 'Undo and history',
     archive: 'Keep undo for',
-    archiveHelp: 'A removed container can be restored for this long.',
+    archiveHelp: 'A removed container can be restored for this long; with 0 within the hour only.',
     layer: 'Largest copy of a container’s own files',
     layerHelp: 'What it wrote outside its volumes is kept for an undo up to this size; a plan says when it is larger.',
     mib: 'MiB',

@@ -14,6 +14,16 @@ export type Form = {
 
 const mib = 1 << 20;
 
+/** What each number may be, as the API takes it. */
+export const ranges = {
+  days: { min: 1, max: 3650 },
+  mass: { min: 1, max: 100 },
+  planMax: { min: 1, max: 500 },
+  archive: { min: 0, max: 365 }, // 0: nothing can be brought back for longer than an hour
+  layerMib: { min: 0, max: 1 << 20 },
+  events: { min: 1, max: 3650 },
+};
+
 export const formOf = (s: Settings): Form => ({
   days: s.stale_threshold_days,
   interval: s.scan_interval,
