@@ -236,5 +236,6 @@ func (a *auditBed) former() store.Stage {
 func newAuditBed(t *testing.T) *auditBed {
 	a := &auditBed{frontBed: newFrontBed(t), inbox: newInbox(t), calls: auditTable()}
 	a.engine.Publish(dockertest.Image{Ref: "shop:1.0"})
+	a.run("scheduler", a.deps.Scheduler.Run)
 	return a
 }

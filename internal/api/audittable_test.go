@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -348,6 +350,11 @@ func auditTable() map[string]audited {
 	add("accept-host", audited{kind: "host.accepted", ask: func(a *auditBed) asked { return one(a.host.ID) }})
 	add("try-host", audited{kind: "host.tested", ask: just(`{"endpoint":"tcp://127.0.0.1:9","plain":true}`)})
 	add("test-host", audited{kind: "host.tested", ask: func(a *auditBed) asked { return one(a.another()) }})
+	add("run-job", audited{kind: "job.asked", ask: func(a *auditBed) asked {
+		name := a.name()
+		a.must(a.deps.Scheduler.Set(schedule.Job{Name: name, Spec: "@every 1h", Run: func(context.Context) error { return nil }}))
+		return one(name)
+	}})
 	add("make-backup", audited{kind: "backup.made", ask: just("")})
 	add("delete-backup", audited{kind: "backup.removed", ask: func(a *auditBed) asked {
 		old, err := a.admin.Backups(a.t.Context())
