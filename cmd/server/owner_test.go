@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,10 +105,8 @@ func giveTree(t *testing.T, folder string) {
 func wantOwner(t *testing.T, name string, want int, but ...string) {
 	t.Helper()
 	err := filepath.WalkDir(name, func(name string, e fs.DirEntry, err error) error {
-		for _, other := range but {
-			if name == other {
-				return nil
-			}
+		if slices.Contains(but, name) {
+			return nil
 		}
 		if err != nil || e.Type()&fs.ModeSymlink != 0 {
 			return err
