@@ -35,7 +35,7 @@ func command(args []string) (work, []string, error) {
 		return examine, flags, nil
 	case len(words) == 2 && words[0] == "restore":
 		return restoreFrom(words[1]), flags, nil
-	case len(words) == 3 && words[0] == "store" && words[1] == "move":
+	case len(words) == 3 && words[0] == "store" && words[1] == "move" && words[2] != "":
 		return moveStore(words[2]), flags, nil
 	}
 	return nil, nil, fmt.Errorf("%w: %q is no command of it", errUsage, strings.Join(words, " "))

@@ -72,7 +72,7 @@ func wayBack(cfg config.Config) string {
 	}
 	former, file := store.Former(store.Options{URL: cfg.Store, DataDir: cfg.Data}), databaseFile(cfg)
 	if former == "" {
-		return "restore a backup that was made before it: server restore FILE --data " + backup.Quoted(cfg.Data)
+		return "restore a backup that was made before it: " + backup.RestoreCommand("FILE", cfg.Data, cfg.Store)
 	}
 	aside := filepath.Join(filepath.Dir(file), "newer")
 	return fmt.Sprintf("go back to what was there before it, without what has happened since: mkdir %s && mv %s* %s && cp -p %s %s",

@@ -122,5 +122,9 @@ func newestBackup(folder string) string {
 	if err != nil || len(names) == 0 {
 		return ""
 	}
-	return slices.Max(names)
+	newest := slices.Max(names)
+	if whole, err := filepath.Abs(newest); err == nil {
+		return whole // the shell of who reads it is elsewhere
+	}
+	return newest
 }

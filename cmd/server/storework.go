@@ -38,12 +38,20 @@ func backups(k *backup.Keeper) schedule.Job {
 
 // restoreFrom puts a backup back.
 func restoreFrom(file string) work {
-	return func(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
+	return func(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {
 		if err := checkFolder(cfg.Data); err != nil {
 			return err
 		}
 		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}
-		r, err := backup.Restore(ctx, file, to, time.Now())
+		var r backup.Restored
+		defer func() { // also of what has failed half way: its lock must not keep the daemon out
+			folders := []string{filepath.Join(cfg.Data, "certificates")}
+			if r.Aside != "" {
+				folders = append(folders, r.Aside)
+			}
+			err = errors.Join(err, giveToOwner(cfg.Data, folders, to))
+		}()
+		r, err = backup.Restore(ctx, file, to, time.Now())
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", file, err)
 		}
@@ -64,13 +72,16 @@ func moveStore(to string) work {
 		if !strings.Contains(to, "://") && !strings.Contains(cfg.Store, "://") {
 			return fmt.Errorf("%w: both stores are files: make a backup of the one and restore it (docker-watcher backup --help)", errUsage)
 		}
-		from, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log})
+		source, target := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, store.Options{URL: to, DataDir: cfg.Data, Log: log}
+		defer func() {
+			err = errors.Join(err, giveToOwner(cfg.Data, nil, source, target))
+		}()
+		from, err := store.Open(ctx, source)
 		if err != nil {
 			return fmt.Errorf("open the store: %w", err)
 		}
 		defer func() { err = errors.Join(err, from.Close()) }()
 		rows := 0
-		target := store.Options{URL: to, DataDir: cfg.Data, Log: log}
 		err = from.CopyTo(ctx, target, func(table string, n int) {
 			rows += n
 			tell(stdout, "%-20s %d\n", table, n)

@@ -59,7 +59,7 @@ func TestMoveAndRestore(t *testing.T) {
 		t.Errorf("restored: %v", err)
 	}
 	wantHostEvent(t, d.client(credential), "store.restored")
-	for _, args := range [][]string{{"store"}, {"store", "move"}, {"restore"}, {"dance"}, {"health", "now"}} {
+	for _, args := range [][]string{{"store"}, {"store", "move"}, {"store", "move", ""}, {"restore"}, {"dance"}, {"health", "now"}} {
 		if code, _, stderr := refuse(t, args...); code != 2 || !strings.Contains(stderr, "no command") {
 			t.Errorf("%v: %d, %s", args, code, stderr)
 		}

@@ -95,7 +95,9 @@ func TestBackupsTellWhatIsToCome(t *testing.T) {
 	}
 	made, err := b.admin.MakeBackup(t.Context())
 	b.must(err)
-	if want := "server restore " + b.deps.Backups.Folder() + "/" + made.Name + " --data /"; !strings.HasPrefix(made.RestoreCommand, want) {
+	own, err := os.Executable()
+	b.must(err)
+	if want := own + " restore " + b.deps.Backups.Folder() + "/" + made.Name + " --data /"; !strings.HasPrefix(made.RestoreCommand, want) {
 		t.Errorf("%q does not begin with %q", made.RestoreCommand, want)
 	}
 	b.deps.Backups = backup.New(b.db, backup.Options{Folder: b.deps.Backups.Folder(), Data: t.TempDir(), Every: 24 * time.Hour, Keep: 3}, b.deps.Log)

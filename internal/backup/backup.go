@@ -179,7 +179,7 @@ func (k *Keeper) Due(all []Backup) time.Time {
 
 // RestoreCommand is what puts one back, on the machine of the daemon.
 func (k *Keeper) RestoreCommand(name string) string {
-	return RestoreCommand(absolute(filepath.Join(k.o.Folder, name)), absolute(k.o.Data), k.o.Store)
+	return RestoreCommand(absolute(filepath.Join(k.o.Folder, name)), k.o.Data, k.o.Store)
 }
 
 // absolute is a path that means the same in every folder.
@@ -198,15 +198,16 @@ func (k *Keeper) Make(ctx context.Context, by By) (Backup, error) {
 	defer k.making.Unlock()
 	b, err := k.make(ctx)
 	if err == nil {
-		err = k.kept(ctx, b, by)
+		return b, k.kept(ctx, b, by)
 	}
-	if err != nil && !errors.Is(err, ErrBusy) {
+	if !errors.Is(err, ErrBusy) {
 		k.tries.failed.Add(1)
 	}
 	return b, err
 }
 
-// Tries are how many backups were made since the start, and how many could not be.
+// Tries are how many backups were made since the start, and how many could not be. One that was made and not told of, or that the oldest
+// did not make room for, is made.
 func (k *Keeper) Tries() (made, failed int64) { return k.tries.made.Load(), k.tries.failed.Load() }
 
 // kept tells of a backup that was made, and lets go of those that are too many.
@@ -276,13 +277,17 @@ func (k *Keeper) Remove(ctx context.Context, name string, by By) error {
 	return k.tell(ctx, store.SeverityInfo, kindRemoved, by, "backup "+name+" removed", map[string]any{"backup": name})
 }
 
-// IfDue makes one when the newest is older than Every. A failure is told once, until one succeeds.
+// IfDue makes one when the newest is older than Every. That none could be made is told once, until one is.
 func (k *Keeper) IfDue(ctx context.Context) error {
 	if k.o.Every <= 0 || !k.making.TryLock() {
 		return nil
 	}
 	defer k.making.Unlock()
-	err := k.ifDue(ctx)
+	b, err := k.makeIfDue(ctx)
+	if err == nil && b.Name != "" {
+		k.failed = false
+		return k.kept(ctx, b, itself)
+	}
 	if err != nil && ctx.Err() == nil {
 		k.tries.failed.Add(1)
 	}
@@ -295,19 +300,13 @@ func (k *Keeper) IfDue(ctx context.Context) error {
 		"; see that "+k.o.Folder+" has room and may be written, then: docker-watcher backup make", map[string]any{"error": err.Error()}))
 }
 
-func (k *Keeper) ifDue(ctx context.Context) error {
+// makeIfDue answers one without a name when none is due.
+func (k *Keeper) makeIfDue(ctx context.Context) (Backup, error) {
 	all, err := k.List()
-	if err != nil {
-		return err
+	if err != nil || len(all) > 0 && k.now().Sub(all[0].At) < k.o.Every {
+		return Backup{}, err
 	}
-	if len(all) > 0 && k.now().Sub(all[0].At) < k.o.Every {
-		return nil
-	}
-	b, err := k.make(ctx)
-	if err != nil {
-		return err
-	}
-	return k.kept(ctx, b, itself)
+	return k.make(ctx)
 }
 
 func (k *Keeper) tell(ctx context.Context, severity store.Severity, kind string, by By, message string, data map[string]any) error {

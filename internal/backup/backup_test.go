@@ -280,6 +280,27 @@ func TestByItself(t *testing.T) {
 	b.count(2)
 }
 
+// TestWhatIsMadeHasNotFailed: a backup that is there is not counted, nor told, as one that could not be made when only an old one stays.
+func TestWhatIsMadeHasNotFailed(t *testing.T) {
+	b := newBed(t, 24*time.Hour)
+	b.o.Keep = 1
+	// A folder that is not empty cannot be removed as a backup is.
+	b.write(filepath.Join(b.Folder(), "docker-watcher-20251129T030000Z.tar.gz", "x"), "in the way")
+	if err := b.IfDue(t.Context()); err == nil {
+		t.Error("by itself: that the old one stays is not an error")
+	}
+	b.at = b.at.Add(time.Hour)
+	if made, err := b.Make(t.Context(), By{Actor: "user:anna"}); err == nil || made.Name == "" {
+		t.Errorf("by hand: %+v, %v", made, err)
+	}
+	if made, failed := b.Tries(); made != 2 || failed != 0 {
+		t.Errorf("%d were made and %d failed", made, failed)
+	}
+	if told := b.events(kindFailed); told != 0 || b.events(kindMade) != 2 {
+		t.Errorf("told %d times that none could be made", told)
+	}
+}
+
 // A name is a second: another backup within it is refused, and the one that is there stays.
 func TestTwoInOneSecond(t *testing.T) {
 	b := newBed(t, 0)

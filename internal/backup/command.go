@@ -2,20 +2,33 @@ package backup
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
-// RestoreCommand is what a person types to put a backup back. Where the store is a database on a server its address, which may hold a password, is
-// left to the environment.
+// RestoreCommand is what a person types to put a backup back with the program that runs, in whatever folder they are. Where the store is a
+// database on a server its address, which may hold a password, is left to the environment; a shell in which that is not set refuses.
 func RestoreCommand(file, data, store string) string {
-	command := "server restore " + Quoted(file) + " --data " + Quoted(data)
+	return restoreCommand(program(), file, data, store)
+}
+
+func restoreCommand(program, file, data, store string) string {
+	command := Quoted(program) + " restore " + Quoted(file) + " --data " + Quoted(absolute(data))
 	switch {
 	case store == "":
 		return command
 	case strings.Contains(store, "://"):
-		return command + ` --store "$DOCKER_WATCHER_STORE"`
+		return command + ` --store "${DOCKER_WATCHER_STORE:?}"`
 	}
-	return command + " --store " + Quoted(store)
+	return command + " --store " + Quoted(absolute(store))
+}
+
+// program is the whole name of the one that runs: it is called differently in a package, in an image and in a build.
+func program() string {
+	if name, err := os.Executable(); err == nil {
+		return name
+	}
+	return "server"
 }
 
 // Quoted is a name that a shell takes as one word.

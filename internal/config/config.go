@@ -131,7 +131,11 @@ func load(name string, opts []option, switches []toggle, args []string, getenv f
 		if env := getenv(twin(o.name)); env != "" && !onLine[o.name] {
 			value, from = env, twin(o.name)
 		}
-		if err := o.set(&c, value); err != nil {
+		set := o.set
+		if o.name == "store" && onLine[o.name] {
+			set = setGivenStore
+		}
+		if err := set(&c, value); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", from, err))
 		}
 	}
@@ -235,6 +239,15 @@ func setStore(to *string, v string) error {
 	}
 	*to = v
 	return nil
+}
+
+// setGivenStore is for a store that was named on the line: an empty name is a variable that is not set in that shell, and the store of the
+// data folder, which it would mean, is the wrong one then.
+func setGivenStore(c *Config, v string) error {
+	if strings.TrimSpace(v) == "" {
+		return errors.New("it is empty: give the file or the postgres:// URL that the daemon has; without --store it is docker-watcher.db in --data")
+	}
+	return setStore(&c.Store, v)
 }
 
 func setEngine(to *string, v string) error {

@@ -102,6 +102,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"--docker-host", "ssh://me@host"},
 		{"--store", "host=db password=hunter2"},
 		{"--store", "postgres://"},
+		{"--store", ""},
+		{"--store="},
+		{"--store", " "},
 		{"--log-level", "9"},
 		{"--unknown"},
 		{"--proxy-driver", "nginx"},
@@ -127,6 +130,18 @@ func TestLoadRefuses(t *testing.T) {
 				t.Errorf("a password is shown: %v", err)
 			}
 		})
+	}
+}
+
+// TestAnEmptyStoreIsNotTheOneOfTheDataFolder: a variable that is not set in a shell must not lead to another store than the daemon's. A twin that
+// is empty is one that is not given.
+func TestAnEmptyStoreIsNotTheOneOfTheDataFolder(t *testing.T) {
+	_, err := config.Load([]string{"--store", ""}, env(map[string]string{"DOCKER_WATCHER_STORE": "postgres://anna@db/dw"}))
+	if !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), "--store: it is empty") {
+		t.Errorf("error = %v", err)
+	}
+	if c, err := config.Load(nil, env(map[string]string{"DOCKER_WATCHER_STORE": ""})); err != nil || c.Store != "" {
+		t.Errorf("%v, %v", c, err)
 	}
 }
 

@@ -82,7 +82,10 @@ export const operations = {
       run: 'Run this there:',
       start: 'Start docker-watcher again. It looks at every host anew before it judges anything.',
     },
-    server: 'The store is a database on a server: it must be an empty one.',
+    server:
+      'The store is a database on a server: it must be an empty one. DOCKER_WATCHER_STORE must be its address, as docker-watcher is given it.',
+    image:
+      'It runs in a container: docker compose run --rm docker-watcher, and then what comes after /server. --store is left away there, for the container has it.',
     command: 'command',
   },
 
