@@ -205,7 +205,7 @@ func (s *server) runJob(ctx context.Context, in *jobName) (*out[jobJSON], error)
 	if st.Running {
 		return nil, jobIsRunning(in.Name)
 	}
-	if err := s.nothingToBackUp(in.Name); err != nil {
+	if err := s.nothingToBackUp(in.Name); err != nil && st.Failures == 0 { // after a failure a run says that it is mended
 		return nil, err
 	}
 	v := visitOf(ctx)
