@@ -166,8 +166,9 @@ type standing struct {
 
 func keyOf(t store.Told) string { return strings.TrimSpace(t.Name + " " + t.HostID) }
 
-// look compares what is wrong now with what was told.
+// look compares what is wrong now with what was told. After a sleep of the machine what was due is run first.
 func (w *selfWatch) look(ctx context.Context) error {
+	w.jobs.CatchUp()
 	if w.told == nil {
 		all, err := w.db.Told(ctx)
 		if err != nil {
@@ -212,7 +213,7 @@ func (w *selfWatch) standings() map[string]standing {
 	paces := pacesOf(jobs)
 	for _, st := range jobs {
 		what := troubleOf(st)
-		all[st.Name] = standing{Told: store.Told{Name: st.Name}, trouble: what, proven: what == "" && !st.LastEnd.IsZero() && st.LastError == ""}
+		all[st.Name] = standing{Told: store.Told{Name: st.Name}, trouble: what, proven: what == "" && st.LastError == "" && st.LastEnd.After(st.Pace.Awake)}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,7 +222,7 @@ func (w *selfWatch) standings() map[string]standing {
 		by := askers[on.what]
 		what := s.trouble(now, by.limit, paces[by.job])
 		t := store.Told{Name: on.name(), HostID: on.hostID()}
-		all[keyOf(t)] = standing{Told: t, trouble: what, proven: what == "" && !s.good.IsZero() && s.failures == 0}
+		all[keyOf(t)] = standing{Told: t, trouble: what, proven: what == "" && s.proven(paces[by.job])}
 	}
 	return all
 }

@@ -60,20 +60,19 @@ type workState struct {
 // overdue reports whether the work did not come when it was due, does not end, or was not done well for too long.
 func (s *workState) overdue(now time.Time, limit time.Duration, p schedule.Pace) bool {
 	if s.running && (s.failures == 0 || s.since.IsZero()) {
-		return now.Sub(s.start) > limit+workGrace
+		return s.hangs(now, limit, p)
 	}
-	return !s.since.IsZero() && p.Every > 0 && now.Sub(s.waited(p)) > 2*p.Every+workGrace
+	return !s.since.IsZero() && p.Every > 0 && now.Sub(s.waited(now, p)) > 2*p.Every+workGrace
+}
+
+// hangs reports whether a run takes longer than it may, by a clock that did not leap.
+func (s *workState) hangs(now time.Time, limit time.Duration, p schedule.Pace) bool {
+	return s.running && now.Sub(schedule.Latest(now, s.start, p.Awake)) > limit+workGrace
 }
 
 // waited is since when it is waited for that the work is done well, at a pace that may be new.
-func (s *workState) waited(p schedule.Pace) time.Time {
-	from := s.since
-	for _, t := range []time.Time{p.Since, s.good} {
-		if t.After(from) {
-			from = t
-		}
-	}
-	return from
+func (s *workState) waited(now time.Time, p schedule.Pace) time.Time {
+	return schedule.Latest(now, s.since, p.Since, p.Awake, s.good)
 }
 
 // trouble says what is wrong with the work; empty when it is well.
@@ -86,9 +85,14 @@ func (s *workState) trouble(now time.Time, limit time.Duration, p schedule.Pace)
 	case s.running:
 		return "it has not ended since " + s.start.Format(time.RFC3339)
 	case s.last != "":
-		return "it was not done well since " + s.waited(p).Format(time.RFC3339) + ", the last time it failed with: " + s.last
+		return "it was not done well since " + s.waited(now, p).Format(time.RFC3339) + ", the last time it failed with: " + s.last
 	}
-	return "it is waited for since " + s.waited(p).Format(time.RFC3339) + ", and does not come"
+	return "it is waited for since " + s.waited(now, p).Format(time.RFC3339) + ", and does not come"
+}
+
+// proven reports whether it was done well and did not fail since, by a pace and a clock that have not changed since.
+func (s *workState) proven(p schedule.Pace) bool {
+	return s.failures == 0 && s.good.After(p.Since) && s.good.After(p.Awake)
 }
 
 // past reports that nothing is to be said of the work any more.
