@@ -57,9 +57,10 @@ type workState struct {
 	last       string // error
 }
 
-// overdue reports whether the work did not come when it was due, does not end, or was not done well for too long.
+// overdue reports whether the work did not come when it was due, does not end, or was not done well for too long. That it failed once or twice is
+// not late: whoever fails often enough is told of for that.
 func (s *workState) overdue(now time.Time, limit time.Duration, p schedule.Pace) bool {
-	if s.running && (s.failures == 0 || s.since.IsZero()) {
+	if s.running && (s.failures < mostFailures || s.since.IsZero()) {
 		return s.hangs(now, limit, p)
 	}
 	return !s.since.IsZero() && p.Every > 0 && now.Sub(s.waited(now, p)) > 2*p.Every+workGrace
@@ -70,9 +71,13 @@ func (s *workState) hangs(now time.Time, limit time.Duration, p schedule.Pace) b
 	return s.running && now.Sub(schedule.Latest(now, s.start, p.Awake)) > limit+workGrace
 }
 
-// waited is since when it is waited for that the work is done well, at a pace that may be new.
+// waited is since when it is waited for that the work is done well, or comes again after it failed, at a pace that may be new.
 func (s *workState) waited(now time.Time, p schedule.Pace) time.Time {
-	return schedule.Latest(now, s.since, p.Since, p.Awake, s.good)
+	done := s.good
+	if s.failures > 0 && s.failures < mostFailures {
+		done = s.end
+	}
+	return schedule.Latest(now, s.since, p.Since, p.Awake, done)
 }
 
 // trouble says what is wrong with the work; empty when it is well.
@@ -82,10 +87,10 @@ func (s *workState) trouble(now time.Time, limit time.Duration, p schedule.Pace)
 		return failedWords(s.failures, s.last)
 	case !s.overdue(now, limit, p):
 		return ""
-	case s.running:
+	case s.hangs(now, limit, p):
 		return "it has not ended since " + s.start.Format(time.RFC3339)
 	case s.last != "":
-		return "it was not done well since " + s.waited(now, p).Format(time.RFC3339) + ", the last time it failed with: " + s.last
+		return "it is waited for since " + s.waited(now, p).Format(time.RFC3339) + "; the last time it failed with: " + s.last
 	}
 	return "it is waited for since " + s.waited(now, p).Format(time.RFC3339) + ", and does not come"
 }

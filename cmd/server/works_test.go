@@ -23,6 +23,7 @@ func TestWorkThatIsOverdue(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	day := ago(24 * time.Hour)
 	hourly := schedule.Pace{Since: day, Every: time.Hour}
+	minutely := schedule.Pace{Since: day, Every: time.Minute}
 	slept, sleptBefore := schedule.Pace{Since: day, Every: time.Hour, Awake: ago(time.Second)}, schedule.Pace{Since: day, Every: time.Hour, Awake: ago(3 * time.Hour)}
 	for name, tt := range map[string]struct {
 		state workState
@@ -38,9 +39,14 @@ func TestWorkThatIsOverdue(t *testing.T) {
 		"its job is not known":          {workState{since: day}, schedule.Pace{}, ""},
 		"takes its time":                {workState{since: day, running: true, start: ago(29 * time.Minute), good: ago(5 * time.Hour)}, hourly, ""},
 		"does not end":                  {workState{since: day, running: true, start: ago(32 * time.Minute), good: ago(time.Hour)}, hourly, "it has not ended since 2026-11-30T11:28:00Z"},
-		"was broken off, tried again":   {workState{since: day, running: true, start: ago(time.Minute), good: ago(4 * time.Hour), failures: 1, last: "deadline"}, hourly, "it has not ended since"},
+		"was broken off, tried again":   {workState{since: day, running: true, start: ago(time.Minute), end: ago(2 * time.Minute), good: ago(4 * time.Hour), failures: 1, last: "deadline"}, hourly, ""},
+		"broken off, does not end":      {workState{since: day, running: true, start: ago(32 * time.Minute), end: ago(time.Hour), good: ago(4 * time.Hour), failures: 2, last: "deadline"}, hourly, "it has not ended since 2026-11-30T11:28:00Z"},
+		"failed thrice, does not end":   {workState{since: day, running: true, start: ago(32 * time.Minute), end: ago(time.Hour), good: ago(4 * time.Hour), failures: 3, last: "no"}, hourly, "failed 3 times"},
 		"failed once":                   {workState{since: day, end: ago(time.Minute), good: ago(time.Hour), failures: 1, last: "no"}, hourly, ""},
-		"failed for long":               {workState{since: day, end: ago(time.Minute), good: ago(4 * time.Hour), failures: 2, last: "no"}, hourly, "not done well since 2026-11-30T08:00:00Z, the last time it failed with: no"},
+		"failed twice":                  {workState{since: day, end: ago(time.Minute), good: ago(4 * time.Hour), failures: 2, last: "no"}, hourly, ""},
+		"failed, comes no more":         {workState{since: day, end: ago(3 * time.Hour), good: ago(4 * time.Hour), failures: 1, last: "no"}, hourly, "it is waited for since 2026-11-30T09:00:00Z; the last time it failed with: no"},
+		"failed once, it took long":     {workState{since: day, end: ago(time.Second), good: ago(11 * time.Minute), failures: 1, last: "no"}, minutely, ""},
+		"that is tried again":           {workState{since: day, running: true, start: ago(time.Second), end: ago(10 * time.Second), good: ago(11 * time.Minute), failures: 1, last: "no"}, minutely, ""},
 		"slept through it":              {workState{since: day, end: ago(8 * time.Hour), good: ago(8 * time.Hour)}, slept, ""},
 		"slept long ago":                {workState{since: day, end: ago(8 * time.Hour), good: ago(8 * time.Hour)}, sleptBefore, "it is waited for since 2026-11-30T09:00:00Z, and does not come"},
 		"slept while it ran":            {workState{since: day, running: true, start: ago(8 * time.Hour), good: ago(9 * time.Hour)}, slept, ""},
