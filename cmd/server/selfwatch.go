@@ -179,6 +179,9 @@ func (w *selfWatch) look(ctx context.Context) error {
 			w.told[keyOf(t)] = t
 		}
 	}
+	if err := w.forget(ctx); err != nil {
+		return err
+	}
 	now := w.standings()
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		s := now[key]
@@ -193,11 +196,18 @@ func (w *selfWatch) look(ctx context.Context) error {
 		t := w.told[key]
 		s, known := now[key]
 		words := t.Name + " is done again as it should"
-		if !known {
-			words = t.Name + " is not to be done there any more"
-		}
 		if known && !s.proven { // after a restart nothing is proven yet
 			continue
+		}
+		if !known {
+			comes, err := w.comesAgain(ctx, t)
+			if err != nil {
+				return err
+			}
+			if comes {
+				continue
+			}
+			words = t.Name + " is not to be done there any more"
 		}
 		if err := w.tell(ctx, t, false, words); err != nil {
 			return err
@@ -217,7 +227,6 @@ func (w *selfWatch) standings() map[string]standing {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.DeleteFunc(w.works, func(_ workOn, s *workState) bool { return s.past(now) })
 	for on, s := range w.works {
 		by := askers[on.what]
 		what := s.trouble(now, by.limit, paces[by.job])

@@ -12,7 +12,7 @@ const (
 	workGrace = time.Minute
 	// pollLimit is how long the repositories of one registry may take, one after the other.
 	pollLimit = time.Hour
-	// forgetAfter is how long the failures count of work that nobody expects to come again.
+	// forgetAfter is how long is kept how work did of which nobody can say when it comes again.
 	forgetAfter = 2 * time.Hour
 )
 
@@ -100,7 +100,7 @@ func (s *workState) proven(p schedule.Pace) bool {
 	return s.failures == 0 && s.good.After(p.Since) && s.good.After(p.Awake)
 }
 
-// past reports that nothing is to be said of the work any more.
+// past reports that the work is over for now. What failed counts as long as it is to come again.
 func (s *workState) past(now time.Time) bool {
 	return s.since.IsZero() && !s.running && now.Sub(s.end) > forgetAfter
 }
