@@ -156,6 +156,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	}
 	tell(stdout, "%s\n%s", readyLine(baseURL(listener.Addr()), setupCode), front.proxyLine())
 	err = group.Wait()
+	refusals.Settle() // nobody serves any more, and what is told now is still kept
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}

@@ -166,8 +166,9 @@ type standing struct {
 
 func keyOf(t store.Told) string { return strings.TrimSpace(t.Name + " " + t.HostID) }
 
-// look compares what is wrong now with what was told.
+// look compares what is wrong now with what was told. After a sleep of the machine what was due is run first.
 func (w *selfWatch) look(ctx context.Context) error {
+	w.jobs.CatchUp()
 	if w.told == nil {
 		all, err := w.db.Told(ctx)
 		if err != nil {
@@ -177,6 +178,9 @@ func (w *selfWatch) look(ctx context.Context) error {
 		for _, t := range all {
 			w.told[keyOf(t)] = t
 		}
+	}
+	if err := w.forget(ctx); err != nil {
+		return err
 	}
 	now := w.standings()
 	for _, key := range slices.Sorted(maps.Keys(now)) {
@@ -192,11 +196,18 @@ func (w *selfWatch) look(ctx context.Context) error {
 		t := w.told[key]
 		s, known := now[key]
 		words := t.Name + " is done again as it should"
-		if !known {
-			words = t.Name + " is not to be done there any more"
-		}
 		if known && !s.proven { // after a restart nothing is proven yet
 			continue
+		}
+		if !known {
+			comes, err := w.comesAgain(ctx, t)
+			if err != nil {
+				return err
+			}
+			if comes {
+				continue
+			}
+			words = t.Name + " is not to be done there any more"
 		}
 		if err := w.tell(ctx, t, false, words); err != nil {
 			return err
@@ -212,16 +223,15 @@ func (w *selfWatch) standings() map[string]standing {
 	paces := pacesOf(jobs)
 	for _, st := range jobs {
 		what := troubleOf(st)
-		all[st.Name] = standing{Told: store.Told{Name: st.Name}, trouble: what, proven: what == "" && !st.LastEnd.IsZero() && st.LastError == ""}
+		all[st.Name] = standing{Told: store.Told{Name: st.Name}, trouble: what, proven: what == "" && st.LastError == "" && st.LastEnd.After(st.Pace.Awake)}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.DeleteFunc(w.works, func(_ workOn, s *workState) bool { return s.past(now) })
 	for on, s := range w.works {
 		by := askers[on.what]
 		what := s.trouble(now, by.limit, paces[by.job])
 		t := store.Told{Name: on.name(), HostID: on.hostID()}
-		all[keyOf(t)] = standing{Told: t, trouble: what, proven: what == "" && !s.good.IsZero() && s.failures == 0}
+		all[keyOf(t)] = standing{Told: t, trouble: what, proven: what == "" && s.proven(paces[by.job])}
 	}
 	return all
 }

@@ -12,7 +12,7 @@ const (
 	workGrace = time.Minute
 	// pollLimit is how long the repositories of one registry may take, one after the other.
 	pollLimit = time.Hour
-	// forgetAfter is how long the failures count of work that nobody expects to come again.
+	// forgetAfter is how long is kept how work did of which nobody can say when it comes again.
 	forgetAfter = 2 * time.Hour
 )
 
@@ -57,23 +57,27 @@ type workState struct {
 	last       string // error
 }
 
-// overdue reports whether the work did not come when it was due, does not end, or was not done well for too long.
+// overdue reports whether the work did not come when it was due, does not end, or was not done well for too long. That it failed once or twice is
+// not late: whoever fails often enough is told of for that.
 func (s *workState) overdue(now time.Time, limit time.Duration, p schedule.Pace) bool {
-	if s.running && (s.failures == 0 || s.since.IsZero()) {
-		return now.Sub(s.start) > limit+workGrace
+	if s.running && (s.failures < mostFailures || s.since.IsZero()) {
+		return s.hangs(now, limit, p)
 	}
-	return !s.since.IsZero() && p.Every > 0 && now.Sub(s.waited(p)) > 2*p.Every+workGrace
+	return !s.since.IsZero() && p.Every > 0 && now.Sub(s.waited(now, p)) > 2*p.Every+workGrace
 }
 
-// waited is since when it is waited for that the work is done well, at a pace that may be new.
-func (s *workState) waited(p schedule.Pace) time.Time {
-	from := s.since
-	for _, t := range []time.Time{p.Since, s.good} {
-		if t.After(from) {
-			from = t
-		}
+// hangs reports whether a run takes longer than it may, by a clock that did not leap.
+func (s *workState) hangs(now time.Time, limit time.Duration, p schedule.Pace) bool {
+	return s.running && now.Sub(schedule.Latest(now, s.start, p.Awake)) > limit+workGrace
+}
+
+// waited is since when it is waited for that the work is done well, or comes again after it failed, at a pace that may be new.
+func (s *workState) waited(now time.Time, p schedule.Pace) time.Time {
+	done := s.good
+	if s.failures > 0 && s.failures < mostFailures {
+		done = s.end
 	}
-	return from
+	return schedule.Latest(now, s.since, p.Since, p.Awake, done)
 }
 
 // trouble says what is wrong with the work; empty when it is well.
@@ -83,15 +87,20 @@ func (s *workState) trouble(now time.Time, limit time.Duration, p schedule.Pace)
 		return failedWords(s.failures, s.last)
 	case !s.overdue(now, limit, p):
 		return ""
-	case s.running:
+	case s.hangs(now, limit, p):
 		return "it has not ended since " + s.start.Format(time.RFC3339)
 	case s.last != "":
-		return "it was not done well since " + s.waited(p).Format(time.RFC3339) + ", the last time it failed with: " + s.last
+		return "it is waited for since " + s.waited(now, p).Format(time.RFC3339) + "; the last time it failed with: " + s.last
 	}
-	return "it is waited for since " + s.waited(p).Format(time.RFC3339) + ", and does not come"
+	return "it is waited for since " + s.waited(now, p).Format(time.RFC3339) + ", and does not come"
 }
 
-// past reports that nothing is to be said of the work any more.
+// proven reports whether it was done well and did not fail since, by a pace and a clock that have not changed since.
+func (s *workState) proven(p schedule.Pace) bool {
+	return s.failures == 0 && s.good.After(p.Since) && s.good.After(p.Awake)
+}
+
+// past reports that the work is over for now. What failed counts as long as it is to come again.
 func (s *workState) past(now time.Time) bool {
 	return s.since.IsZero() && !s.running && now.Sub(s.end) > forgetAfter
 }

@@ -23,6 +23,8 @@ func TestWorkThatIsOverdue(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	day := ago(24 * time.Hour)
 	hourly := schedule.Pace{Since: day, Every: time.Hour}
+	minutely := schedule.Pace{Since: day, Every: time.Minute}
+	slept, sleptBefore := schedule.Pace{Since: day, Every: time.Hour, Awake: ago(time.Second)}, schedule.Pace{Since: day, Every: time.Hour, Awake: ago(3 * time.Hour)}
 	for name, tt := range map[string]struct {
 		state workState
 		pace  schedule.Pace
@@ -37,9 +39,19 @@ func TestWorkThatIsOverdue(t *testing.T) {
 		"its job is not known":          {workState{since: day}, schedule.Pace{}, ""},
 		"takes its time":                {workState{since: day, running: true, start: ago(29 * time.Minute), good: ago(5 * time.Hour)}, hourly, ""},
 		"does not end":                  {workState{since: day, running: true, start: ago(32 * time.Minute), good: ago(time.Hour)}, hourly, "it has not ended since 2026-11-30T11:28:00Z"},
-		"was broken off, tried again":   {workState{since: day, running: true, start: ago(time.Minute), good: ago(4 * time.Hour), failures: 1, last: "deadline"}, hourly, "it has not ended since"},
+		"was broken off, tried again":   {workState{since: day, running: true, start: ago(time.Minute), end: ago(2 * time.Minute), good: ago(4 * time.Hour), failures: 1, last: "deadline"}, hourly, ""},
+		"broken off, does not end":      {workState{since: day, running: true, start: ago(32 * time.Minute), end: ago(time.Hour), good: ago(4 * time.Hour), failures: 2, last: "deadline"}, hourly, "it has not ended since 2026-11-30T11:28:00Z"},
+		"failed thrice, does not end":   {workState{since: day, running: true, start: ago(32 * time.Minute), end: ago(time.Hour), good: ago(4 * time.Hour), failures: 3, last: "no"}, hourly, "failed 3 times"},
 		"failed once":                   {workState{since: day, end: ago(time.Minute), good: ago(time.Hour), failures: 1, last: "no"}, hourly, ""},
-		"failed for long":               {workState{since: day, end: ago(time.Minute), good: ago(4 * time.Hour), failures: 2, last: "no"}, hourly, "not done well since 2026-11-30T08:00:00Z, the last time it failed with: no"},
+		"failed twice":                  {workState{since: day, end: ago(time.Minute), good: ago(4 * time.Hour), failures: 2, last: "no"}, hourly, ""},
+		"failed, comes no more":         {workState{since: day, end: ago(3 * time.Hour), good: ago(4 * time.Hour), failures: 1, last: "no"}, hourly, "it is waited for since 2026-11-30T09:00:00Z; the last time it failed with: no"},
+		"failed once, it took long":     {workState{since: day, end: ago(time.Second), good: ago(11 * time.Minute), failures: 1, last: "no"}, minutely, ""},
+		"that is tried again":           {workState{since: day, running: true, start: ago(time.Second), end: ago(10 * time.Second), good: ago(11 * time.Minute), failures: 1, last: "no"}, minutely, ""},
+		"slept through it":              {workState{since: day, end: ago(8 * time.Hour), good: ago(8 * time.Hour)}, slept, ""},
+		"slept long ago":                {workState{since: day, end: ago(8 * time.Hour), good: ago(8 * time.Hour)}, sleptBefore, "it is waited for since 2026-11-30T09:00:00Z, and does not come"},
+		"slept while it ran":            {workState{since: day, running: true, start: ago(8 * time.Hour), good: ago(9 * time.Hour)}, slept, ""},
+		"slept, and it does not end":    {workState{since: day, running: true, start: ago(8 * time.Hour), good: ago(9 * time.Hour)}, sleptBefore, "it has not ended since 2026-11-30T04:00:00Z"},
+		"the clock was set back":        {workState{since: ago(-24 * time.Hour), good: ago(-24 * time.Hour)}, sleptBefore, "it is waited for since 2026-11-30T09:00:00Z"},
 		"failed thrice":                 {workState{since: day, end: ago(time.Minute), good: ago(time.Hour), failures: 3, last: "no"}, hourly, "failed 3 times"},
 		"nobody waits for it":           {workState{end: day, good: day}, hourly, ""},
 		"nobody waits, does not end":    {workState{running: true, start: ago(time.Hour), failures: 1, last: "no"}, hourly, "it has not ended"},
@@ -49,6 +61,28 @@ func TestWorkThatIsOverdue(t *testing.T) {
 		got := tt.state.trouble(now, 30*time.Minute, tt.pace)
 		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestWorkThatIsProven(t *testing.T) {
+	at := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		state workState
+		pace  schedule.Pace
+		want  bool
+	}{
+		"done well":                     {workState{good: at}, schedule.Pace{Since: at.Add(-time.Hour)}, true},
+		"its job is not known":          {workState{good: at}, schedule.Pace{}, true},
+		"not done yet":                  {workState{running: true}, schedule.Pace{}, false},
+		"failed since":                  {workState{good: at, failures: 1}, schedule.Pace{}, false},
+		"done well before a new pace":   {workState{good: at}, schedule.Pace{Since: at.Add(time.Minute)}, false},
+		"done well before a leap":       {workState{good: at}, schedule.Pace{Awake: at.Add(time.Minute)}, false},
+		"hangs over a sleep":            {workState{good: at, running: true, start: at.Add(time.Hour)}, schedule.Pace{Awake: at.Add(8 * time.Hour)}, false},
+		"done well again since it woke": {workState{good: at}, schedule.Pace{Awake: at.Add(-time.Minute)}, true},
+	} {
+		if got := tt.state.proven(tt.pace); got != tt.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

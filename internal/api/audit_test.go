@@ -274,7 +274,7 @@ func (a *auditBed) wantOne(o mutation, actor, kind string, status int) {
 	if kind == kindRefused && (e.Severity != store.SeverityInfo || e.Data["operation"] != o.ID || e.Data["status"] != float64(status) || e.Data["code"] == nil) {
 		a.t.Errorf("%s to %s (%d) does not say what and why: %+v", o.ID, actor, status, e)
 	}
-	a.deps.Refusals.settle() // what is alike is told again
+	a.deps.Refusals.Settle() // what is alike is told again
 }
 
 // TestTheAuditTableIsToldToPeople: docs/events.md has every kind that a call leaves.

@@ -56,16 +56,16 @@ func NewRefusals(bus *events.Bus) *Refusals {
 	return &Refusals{bus: bus, alike: map[refusalKey]*refusals{}, each: map[string]int{}}
 }
 
-// Run tells, whenever a window ends, how many refusals came that are not told yet; at the end of ctx it tells the rest.
+// Run tells, whenever a window ends, how many refusals came that are not told yet, until ctx ends. The rest is for Settle to tell, when nobody
+// serves any more: what is under way when ctx ends may be refused yet.
 func (r *Refusals) Run(ctx context.Context) error {
 	tick := time.NewTicker(refusalWindow)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			r.settle()
+			r.Settle()
 		case <-ctx.Done():
-			r.settle()
 			return nil
 		}
 	}
@@ -103,8 +103,8 @@ func further(e store.Event) store.Event {
 	}
 }
 
-// settle tells what was counted, and forgets what came no more.
-func (r *Refusals) settle() {
+// Settle tells what was counted, and forgets what came no more.
+func (r *Refusals) Settle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, like := range r.alike {

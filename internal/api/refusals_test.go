@@ -25,7 +25,7 @@ func TestRefusalsCannotFillTheLog(t *testing.T) {
 	}
 	eventually(t, "the first of each", func() bool { return len(a.since(isRefusal)) == 3 })
 	a.note()
-	a.deps.Refusals.settle()
+	a.deps.Refusals.Settle()
 	counts := map[string]float64{}
 	eventually(t, "how many more there were", func() bool {
 		for _, e := range a.since(isRefusal) {
@@ -37,8 +37,8 @@ func TestRefusalsCannotFillTheLog(t *testing.T) {
 		t.Errorf("counted %v", counts)
 	}
 	a.note()
-	a.deps.Refusals.settle() // nothing came since
-	a.deps.Refusals.settle()
+	a.deps.Refusals.Settle() // nothing came since
+	a.deps.Refusals.Settle()
 	for _, o := range mutating(t) { // in every way
 		a.raw(a.viewer, o.method, replaceID(o.path, "no-such-id"), "")
 	}
@@ -70,8 +70,8 @@ func TestStrangersAreToldApartByTheirNetworks(t *testing.T) {
 	if n := len(b.deps.Refusals.alike); n != mostStrangers+1 {
 		t.Errorf("%d are held", n)
 	}
-	b.deps.Refusals.settle()
-	b.deps.Refusals.settle()
+	b.deps.Refusals.Settle()
+	b.deps.Refusals.Settle()
 	if len(b.deps.Refusals.alike) != 0 || len(b.deps.Refusals.each) != 0 {
 		t.Errorf("what comes no more is held: %v, %v", b.deps.Refusals.alike, b.deps.Refusals.each)
 	}
@@ -90,7 +90,7 @@ func TestRefusedEventsRepeatNothingThatWasSent(t *testing.T) {
 		if e := a.since(isRefusal)[0]; e.Data["code"] != code || strings.Contains(fmt.Sprint(e), canary) || strings.Contains(fmt.Sprint(e), misplaced) {
 			t.Errorf("told %+v", e)
 		}
-		a.deps.Refusals.settle()
+		a.deps.Refusals.Settle()
 	}
 }
 
@@ -150,6 +150,10 @@ func TestRefusalsAreToldAfterTheirWindowAndAtTheEnd(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		refuse() // by a server that ends what is under way
+		r.Settle()
 		waiting(4, "after the end")
+		r.Settle()
+		waiting(4, "when there is no more to tell")
 	})
 }

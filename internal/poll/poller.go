@@ -110,7 +110,7 @@ func (p *Poller) Round(ctx context.Context) error {
 	errs := make([]error, len(groups))
 	eachOf(len(groups), registriesAtOnce, func(i int) {
 		defer p.release(groups[i])
-		registry := registryOf(groups[i][0])
+		registry := RegistryOf(groups[i][0])
 		p.watch.Began(registry)
 		errs[i] = p.pollRegistry(ctx, groups[i], interval)
 		p.watch.Ended(registry, errs[i])
@@ -144,7 +144,7 @@ func (p *Poller) take(groups [][]string) (free [][]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, images := range groups {
-		if host := registryOf(images[0]); !p.busy[host] {
+		if host := RegistryOf(images[0]); !p.busy[host] {
 			p.busy[host] = true
 			free = append(free, images)
 		}
@@ -156,7 +156,7 @@ func (p *Poller) release(groups ...[]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, images := range groups {
-		delete(p.busy, registryOf(images[0]))
+		delete(p.busy, RegistryOf(images[0]))
 	}
 }
 
@@ -186,7 +186,7 @@ func byRegistry(images []string) [][]string {
 	var groups [][]string
 	place := map[string]int{}
 	for _, image := range images {
-		host := registryOf(image)
+		host := RegistryOf(image)
 		i, known := place[host]
 		if !known {
 			i = len(groups)
@@ -197,8 +197,8 @@ func byRegistry(images []string) [][]string {
 	return groups
 }
 
-// registryOf is the host in the name of a repository: what stands before the first slash, if it looks like one.
-func registryOf(image string) string {
+// RegistryOf is the host in the name of a repository: what stands before the first slash, if it looks like one.
+func RegistryOf(image string) string {
 	host, _, found := strings.Cut(image, "/")
 	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return "docker.io"
@@ -214,7 +214,7 @@ func (p *Poller) pollRegistry(ctx context.Context, images []string, interval tim
 		if ctx.Err() != nil {
 			break
 		}
-		r := &round{poller: p, image: image, registry: registryOf(image), now: time.Now().UTC().Truncate(time.Millisecond), interval: interval}
+		r := &round{poller: p, image: image, registry: RegistryOf(image), now: time.Now().UTC().Truncate(time.Millisecond), interval: interval}
 		if failures >= patience {
 			r.closed = fmt.Errorf("%w: %d repositories of its registry %s in a row had failed", errNotAsked, failures, r.registry)
 		}

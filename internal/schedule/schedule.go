@@ -22,10 +22,13 @@ type Scheduler struct {
 	log  *slog.Logger
 	cron *cron.Cron
 	wg   sync.WaitGroup // runs under way
+	made time.Time      // with the reading that timers go by
 
-	mu     sync.Mutex
-	jobs   map[string]*entry
-	launch func(*entry) // starts a run within Run; nil while that is not on
+	mu       sync.Mutex
+	jobs     map[string]*entry
+	launch   func(*entry) // starts a run within Run; nil while that is not on
+	clock    clock
+	caughtUp time.Time // the leap of the clock after which jobs that were due were started
 }
 
 // Job is a named piece of periodic work.
@@ -42,6 +45,7 @@ type Job struct {
 type Pace struct {
 	Since time.Time
 	Every time.Duration // between the next two runs
+	Awake time.Time     // when the clock last leapt, so that nothing can be late by what was before; zero: never
 }
 
 // Work is how that does which a job asks for, taken together.
@@ -68,7 +72,7 @@ type entry struct {
 
 // New returns a scheduler in UTC.
 func New(log *slog.Logger) *Scheduler {
-	return &Scheduler{log: log, cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(cron.DiscardLogger)), jobs: make(map[string]*entry)}
+	return &Scheduler{log: log, made: time.Now(), cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(cron.DiscardLogger)), jobs: make(map[string]*entry)}
 }
 
 // Set adds a job or replaces the one of that name; a run under way goes on. A bad Spec is an error and changes
@@ -81,6 +85,7 @@ func (s *Scheduler) Set(j Job) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.now() // a leap from here on is one
 	e, known := s.jobs[j.Name]
 	if known && e.job.Spec == j.Spec {
 		e.job = j
@@ -247,23 +252,20 @@ func (s *Scheduler) status(e *entry) Status {
 
 // alone reads one without the work that it asks for. The lock is held.
 func (s *Scheduler) alone(e *entry) Status {
-	now := wall(time.Now())
+	now := s.now()
 	next := wall(s.cron.Entry(e.id).Next)
 	if next.IsZero() { // the clockwork does not run
 		next = e.sched.Next(now)
 	}
 	return Status{
-		Name: e.job.Name, Spec: e.job.Spec, Pace: Pace{Since: e.since, Every: e.sched.Next(next).Sub(next)}, Next: next, Running: e.running,
-		LastStart: e.lastStart, LastEnd: e.lastEnd, Took: e.took, LastError: e.lastError, Failures: e.failures, Overdue: e.overdue(now),
+		Name: e.job.Name, Spec: e.job.Spec, Pace: Pace{Since: e.since, Every: e.sched.Next(next).Sub(next), Awake: s.clock.awake}, Next: next, Running: e.running,
+		LastStart: e.lastStart, LastEnd: e.lastEnd, Took: e.took, LastError: e.lastError, Failures: e.failures, Overdue: e.overdue(now, s.clock.awake),
 	}
 }
 
-// overdue measures from the last start, so a run that hangs past the next one's time is late too.
-func (e *entry) overdue(now time.Time) bool {
-	from := e.since
-	if e.lastStart.After(from) {
-		from = e.lastStart
-	}
+// overdue measures from the last start, so a run that hangs past the next one's time is late too; or from when the clock leapt.
+func (e *entry) overdue(now, awake time.Time) bool {
+	from := Latest(now, e.since, e.lastStart, awake)
 	due := e.sched.Next(from)
 	interval := e.sched.Next(due).Sub(due)
 	return now.Sub(due) > max(interval/10, time.Minute)
