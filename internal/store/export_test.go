@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -183,3 +184,6 @@ func SealedValues(t *testing.T, db *DB, raw []byte) map[string]bool {
 	}
 	return opens
 }
+
+// Damage has the store believe that somebody found it damaged.
+func Damage(db *DB) { db.damage.tell(fmt.Errorf("look at it: %w", ErrCorrupt)) }
