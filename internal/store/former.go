@@ -33,7 +33,7 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	err := d.copyFile(ctx, part, schema)
+	err := d.blame(ctx, d.copyFile(ctx, part, schema))
 	name := d.file + formerMark + strconv.FormatInt(schema, 10)
 	if err == nil {
 		err = os.Rename(part, name)
@@ -52,6 +52,18 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 		log.Warn("an old copy of the database stays", "error", err)
 	}
 	return nil
+}
+
+// blame finds out whose fault it is that a copy is bad: a good database must not be replaced by an older backup because of a bad disk. Only
+// damage of the database itself remains an ErrCorrupt.
+func (d *sqliteDatabase) blame(ctx context.Context, err error) error {
+	if kind := kindOf(err); !errors.Is(err, ErrCorrupt) && !errors.Is(kind, ErrCorrupt) && !errors.Is(kind, ErrConflict) {
+		return err
+	}
+	if own := d.checkAll(ctx); own != nil {
+		return own
+	}
+	return fmt.Errorf("the copy is bad although the database is whole, so look at the disk of %s: %s", filepath.Dir(d.file), err.Error()) // without its kind
 }
 
 // copyFile writes what the database holds into a new file, and looks whether it is whole and all there.

@@ -144,6 +144,8 @@ func TestNothingIsMigratedWithoutACopy(t *testing.T) {
 				t.Fatal("it opened", db.Close())
 			} else if !strings.Contains(err.Error(), "keep a copy of the database") {
 				t.Errorf("said %v", err)
+			} else if damaged := name == "a damaged database"; errors.Is(err, store.ErrCorrupt) != damaged {
+				t.Errorf("%v is told as damage: %t", err, !damaged)
 			}
 			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
 				t.Errorf("the database was changed (%v)", err)
@@ -152,5 +154,17 @@ func TestNothingIsMigratedWithoutACopy(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// A bad copy of a good database is no reason to put an older backup in its place.
+func TestABadCopyIsNotDamage(t *testing.T) {
+	o, file := older(t, 1)
+	err := store.KeepFormer(t, o, 2) // as if something else had been read back
+	if err == nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "look at the disk") {
+		t.Errorf("said %v", err)
+	}
+	if left, err := filepath.Glob(file + ".schema*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

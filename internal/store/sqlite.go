@@ -223,9 +223,18 @@ func (d *sqliteDatabase) sealedColumns() string {
 }
 
 func (d *sqliteDatabase) check(ctx context.Context) error {
+	return d.checkBy(ctx, `PRAGMA quick_check(10)`)
+}
+
+// checkAll is check, and compares every index with its table, which takes much longer.
+func (d *sqliteDatabase) checkAll(ctx context.Context) error {
+	return d.checkBy(ctx, `PRAGMA integrity_check(10)`)
+}
+
+func (d *sqliteDatabase) checkBy(ctx context.Context, pragma string) error {
 	lines, err := list(ctx, queries{sql: d.reader}, "check the database", func(r row) (s string, err error) {
 		return s, r.Scan(&s)
-	}, `PRAGMA quick_check(10)`)
+	}, pragma)
 	if err != nil {
 		return err
 	}
