@@ -41,6 +41,8 @@ func hintFor(err error, cfg config.Config) string {
 		return "the connection to the database broke and another daemon may hold the store by now: start again"
 	case errors.Is(err, store.ErrNewerSchema):
 		return "nothing was changed: start the newer docker-watcher again, or " + wayBack(cfg)
+	case errors.Is(err, store.ErrUnreadable):
+		return "the database itself is not known to be damaged, see server doctor: mend the value that is named, or put a backup back with server restore FILE --data " + backup.Quoted(cfg.Data)
 	case errors.Is(err, store.ErrForeign):
 		return "nothing was changed: give a database of docker-watcher, or a new one, with --store or --data"
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):

@@ -49,7 +49,7 @@ func TestDamageIsToldToWhoWatches(t *testing.T) {
 			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetSecret(ctx, "one", "x") })
 			store.Exec(t, db, `UPDATE secrets SET name = 'two'`)
 			_, err = db.Secret(ctx, "two")
-			wantErr(t, err, store.ErrCorrupt)
+			wantErr(t, err, store.ErrUnreadable)
 			select {
 			case err := <-told:
 				t.Fatalf("told of %v", err)
