@@ -13,6 +13,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -42,7 +43,7 @@ func restoreFrom(file string) work {
 		if err := checkFolder(cfg.Data); err != nil {
 			return err
 		}
-		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}
+		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log, Free: doctor.FreeIn}
 		r, err := backup.Restore(ctx, file, to, time.Now())
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", file, err)
@@ -64,7 +65,7 @@ func moveStore(to string) work {
 		if !strings.Contains(to, "://") && !strings.Contains(cfg.Store, "://") {
 			return fmt.Errorf("%w: both stores are files: make a backup of the one and restore it (docker-watcher backup --help)", errUsage)
 		}
-		from, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log})
+		from, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log, Free: doctor.FreeIn})
 		if err != nil {
 			return fmt.Errorf("open the store: %w", err)
 		}

@@ -33,6 +33,9 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
 		return fmt.Errorf("%s: %w", what, err)
 	}
+	if err := d.roomForFormer(ctx); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	err := d.blame(ctx, d.copyFile(ctx, part, schema))
 	name := d.file + formerMark + strconv.FormatInt(schema, 10)
 	if err == nil {
@@ -50,6 +53,26 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 	log.Info("the database was copied before its schema is changed", "file", name, "schema", schema)
 	if err := d.dropFormers(name); err != nil {
 		log.Warn("an old copy of the database stays", "error", err)
+	}
+	return nil
+}
+
+// formerMargin is what must be left beside a copy, for the migration and for whoever else writes to that disk.
+const formerMargin = 32 << 20
+
+// roomForFormer refuses with ErrDiskFull to begin a copy that would fill the disk.
+func (d *sqliteDatabase) roomForFormer(ctx context.Context) error {
+	if d.free == nil {
+		return nil
+	}
+	size, err := one(ctx, queries{sql: d.reader}, "look how large the database is", func(r row) (n int64, err error) { return n, r.Scan(&n) },
+		`SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(d.file)
+	if free, need := d.free(folder), size+formerMargin; free >= 0 && free < need {
+		return fmt.Errorf("%w: %d MiB are needed in %s, and %d are free", ErrDiskFull, (need+1<<20-1)>>20, folder, free>>20)
 	}
 	return nil
 }

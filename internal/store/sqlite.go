@@ -34,7 +34,8 @@ type sqliteDatabase struct {
 	writer  *sql.DB
 	opened  fs.FileInfo // the file that we have open, once it is migrated
 
-	tellFormer *slog.Logger // who is told of the copy that is made before the schema is changed; nil: none is made
+	free       func(folder string) int64 // see Options; nil: not known
+	tellFormer *slog.Logger              // who is told of the copy that is made before the schema is changed; nil: none is made
 }
 
 func newSQLite(file, dataDir string) (*sqliteDatabase, error) {

@@ -29,6 +29,8 @@ type Options struct {
 	// DataDir holds the key file (0600, made on first use), the lock file and the SQLite file.
 	DataDir string
 	Log     *slog.Logger
+	// Free is how many bytes are free on the disk of a folder, -1 where that is not known. Nil: it is not known.
+	Free func(folder string) int64
 }
 
 // DB is the store. Its read methods (of queries) run on a pool of readers.
@@ -141,7 +143,7 @@ func connect(o Options) (database, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.tellFormer = o.Log
+	d.tellFormer, d.free = o.Log, o.Free
 	return d, nil
 }
 
