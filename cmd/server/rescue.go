@@ -74,7 +74,7 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 // rescued says what becomes of the routes meanwhile, in a sentence without its end.
 func (s *sites) rescued(cfg config.Config) string {
 	switch {
-	case s.unusable != nil:
+	case s.unusable != nil && (s.server == nil || s.server.Hash() == ""): // else another table was made since
 		return "No routes are served: " + s.unusable.Error()
 	case s.listener != nil:
 		return "Routes are served as they last were, at " + s.listener.Addr().String()

@@ -4,9 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
 // TestSitesThatHaveEndedAreServedAgain: when the daemon ended for another reason, and the damage was met on the way.
@@ -42,5 +46,28 @@ func TestSitesThatHaveEndedAreServedAgain(t *testing.T) {
 	cfg.ProxyHTTP = "192.0.2.1:1" // which is no address of ours
 	if s.goAlone(ctx, cfg, log, nil) || s.rescued(cfg) == "No routes are served by it" || s.unusable == nil {
 		t.Errorf("without a port it says %q", s.rescued(cfg))
+	}
+}
+
+// TestATableMadeSinceIsServed: one that could not be used at the start is forgotten with the first that is applied.
+func TestATableMadeSinceIsServed(t *testing.T) {
+	cfg, log := config.Config{ProxyHTTP: "127.0.0.1:0", Data: t.TempDir()}, slog.New(slog.DiscardHandler)
+	if err := os.WriteFile(filepath.Join(cfg.Data, tableFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &sites{}
+	defer s.close()
+	if err := s.listen(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	s.build(cfg, proxyPolicy(), hears{}, log)
+	if said := s.rescued(cfg); !strings.HasPrefix(said, "No routes are served: ") {
+		t.Errorf("without a table it says %q", said)
+	}
+	if _, err := s.server.Apply(proxy.Table{}); err != nil {
+		t.Fatal(err)
+	}
+	if said := s.rescued(cfg); !strings.HasPrefix(said, "Routes are served as they last were") {
+		t.Errorf("with a table it says %q", said)
 	}
 }
