@@ -48,22 +48,42 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 	routes := &sites{}
 	defer routes.close()
 	err := run(ctx, cfg, routes, log, stdout)
-	if !errors.Is(err, store.ErrCorrupt) || ctx.Err() != nil {
+	if !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
-	log.Error("the database is damaged: only the way out is told", "error", err)
-	listener, listenErr := listen(ctx, cfg.Listen)
-	if listenErr != nil {
-		return errors.Join(err, listenErr)
+	if ctx.Err() != nil { // it is ended already: only what visitors have under way is waited for
+		return errors.Join(err, routes.leave(ctx))
 	}
-	defer listener.Close() // in the ordinary course the server has closed it
+	log.Error("the database is damaged: only the way out is told", "error", err)
+	if failed := tellWayOut(ctx, cfg, routes, log, stdout); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return nil
+}
+
+// tellWayOut serves the page with the way out, and the routes, until ctx ends. Where the page cannot be served the log tells it: no site is taken
+// down for that.
+func tellWayOut(ctx context.Context, cfg config.Config, routes *sites, log *slog.Logger, stdout io.Writer) error {
+	listener, err := listen(ctx, cfg.Listen)
 	served := routes.goAlone(ctx, cfg, log, listener)
 	rescue := wayOut(cfg)
 	rescue.Routes = routes.rescued(cfg)
-	srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), rescue.Handler(), log)
-	tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
+	unseen := func(err error) error {
+		if err == nil || !served {
+			return err
+		}
+		log.Error("the page with the way out cannot be served, routes are", "error", err, "wrong", rescue.Wrong, "steps", rescue.Steps)
+		return nil
+	}
 	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error { return srv.Run(running) })
+	if err == nil {
+		defer listener.Close() // in the ordinary course the server has closed it
+		srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), rescue.Handler(), log)
+		tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
+		group.Go(func() error { return unseen(srv.Run(running)) })
+	} else if err := unseen(err); err != nil {
+		return err
+	}
 	if served {
 		tell(stdout, "%s", routes.line())
 		group.Go(func() error { return routes.wait(running) })
