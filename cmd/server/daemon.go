@@ -55,7 +55,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	goOnLooking, err := lookForDamage(ctx, db)
+	goOnLooking, err := lookForDamage(ctx, db, log)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,11 @@ import (
 // firstLook is how long the start waits for the check of the database. What takes longer goes on beside the work.
 const firstLook = 100 * time.Millisecond
 
+// nextLook is how long after a check that failed the next one begins.
+const nextLook = 10 * time.Minute
+
 // lookForDamage checks the database before anything is done with it. Where that takes long, goOn does it whole.
-func lookForDamage(ctx context.Context, db *store.DB) (goOn func(context.Context) error, err error) {
+func lookForDamage(ctx context.Context, db *store.DB, log *slog.Logger) (goOn func(context.Context) error, err error) {
 	first, cancel := context.WithTimeout(ctx, firstLook)
 	defer cancel()
 	err = db.Check(first)
@@ -32,12 +35,27 @@ func lookForDamage(ctx context.Context, db *store.DB) (goOn func(context.Context
 	case errors.Is(err, store.ErrCorrupt):
 		return nil, err
 	}
-	return func(ctx context.Context) error {
-		if err := db.Check(ctx); errors.Is(err, store.ErrCorrupt) {
+	return func(ctx context.Context) error { return lookToTheEnd(ctx, db.Check, nextLook, log) }, nil
+}
+
+// lookToTheEnd checks until a check comes to its end, and returns what damage it found. One that fails for another reason, such as a
+// database that does not answer, is told and done again.
+func lookToTheEnd(ctx context.Context, check func(context.Context) error, pause time.Duration, log *slog.Logger) error {
+	for {
+		err := check(ctx)
+		if err == nil || errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
-		return nil // who cannot be asked now is asked by everything else too
-	}, nil
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.WarnContext(ctx, "the database could not be checked for damage, it is tried again", "error", err, "in", pause.String())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // runOrRescue is the daemon; when its database turns out to be damaged, it tells the way out and serves the routes as they last were until it is
