@@ -25,6 +25,10 @@ type former struct {
 
 const formerMark = ".schema-"
 
+func (d *sqliteDatabase) formerName(schema int64) string {
+	return d.file + formerMark + strconv.FormatInt(schema, 10)
+}
+
 // keepFormer makes that copy beside the file, under its name and the number of its schema. It is read from end to end before it counts; a
 // file that turns out to be damaged is not migrated. The newest ones stay.
 func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog.Logger) error {
@@ -37,7 +41,7 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	err := d.blame(ctx, d.copyFile(ctx, part, schema))
-	name := d.file + formerMark + strconv.FormatInt(schema, 10)
+	name := d.formerName(schema)
 	if err == nil {
 		err = os.Rename(part, name)
 	}

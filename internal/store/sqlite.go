@@ -155,14 +155,20 @@ func (d *sqliteDatabase) bringUp(ctx context.Context) error {
 		}
 	}
 	if has == newest(p) {
-		return d.tryWrite(ctx)
+		return errors.Join(d.tryWrite(ctx), d.endMigration())
 	}
-	if has > 0 && d.tellFormer != nil {
+	if has > 0 && d.tellFormer != nil && !d.halfDone(has) {
 		if err := d.keepFormer(ctx, has, d.tellFormer); err != nil {
 			return err
 		}
+		if err := d.beginMigration(has); err != nil {
+			return err
+		}
 	}
-	return up(ctx, p)
+	if err := up(ctx, p); err != nil {
+		return err
+	}
+	return d.endMigration()
 }
 
 // look says which schema the file has; a missing or empty file is fresh.
