@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
@@ -49,12 +50,12 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	if err := checkFolder(cfg.Data); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log})
+	db, err := store.Open(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log, Free: doctor.FreeIn})
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	goOnLooking, err := lookForDamage(ctx, db)
+	goOnLooking, err := lookForDamage(ctx, db, log)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
@@ -41,6 +43,8 @@ func hintFor(err error, cfg config.Config) string {
 		return "the connection to the database broke and another daemon may hold the store by now: start again"
 	case errors.Is(err, store.ErrNewerSchema):
 		return "nothing was changed: start the newer docker-watcher again, or " + wayBack(cfg)
+	case errors.Is(err, store.ErrUnreadable):
+		return "the database itself is not known to be damaged, see server doctor: mend the value that is named, or put a backup back with server restore FILE --data " + backup.Quoted(cfg.Data)
 	case errors.Is(err, store.ErrForeign):
 		return "nothing was changed: give a database of docker-watcher, or a new one, with --store or --data"
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
@@ -70,11 +74,23 @@ func wayBack(cfg config.Config) string {
 	if strings.Contains(cfg.Store, "://") {
 		return "put the dump back that was made before it: docs/operations.md, \"Upgrade and downgrade\""
 	}
-	former, file := store.Former(store.Options{URL: cfg.Store, DataDir: cfg.Data}), databaseFile(cfg)
+	former := store.Former(store.Options{URL: cfg.Store, DataDir: cfg.Data})
 	if former == "" {
 		return "restore a backup that was made before it: " + backup.RestoreCommand("FILE", cfg.Data, cfg.Store)
 	}
-	aside := filepath.Join(filepath.Dir(file), "newer")
+	file := strings.TrimSuffix(former, filepath.Ext(former)) // where a link that is given leads to
+	aside := freeName(filepath.Join(filepath.Dir(former), "newer-"+time.Now().UTC().Format("20060102-150405")))
 	return fmt.Sprintf("go back to what was there before it, without what has happened since: mkdir %s && mv %s* %s && cp -p %s %s",
 		backup.Quoted(aside), backup.Quoted(file), backup.Quoted(aside), backup.Quoted(filepath.Join(aside, filepath.Base(former))), backup.Quoted(file))
+}
+
+// freeName is a name that nothing has, which begins so.
+func freeName(name string) string {
+	free := name
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(free); err != nil {
+			return free
+		}
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
 }

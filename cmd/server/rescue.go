@@ -21,8 +21,11 @@ import (
 // firstLook is how long the start waits for the check of the database. What takes longer goes on beside the work.
 const firstLook = 100 * time.Millisecond
 
+// nextLook is how long after a check that failed the next one begins.
+const nextLook = 10 * time.Minute
+
 // lookForDamage checks the database before anything is done with it. Where that takes long, goOn does it whole.
-func lookForDamage(ctx context.Context, db *store.DB) (goOn func(context.Context) error, err error) {
+func lookForDamage(ctx context.Context, db *store.DB, log *slog.Logger) (goOn func(context.Context) error, err error) {
 	first, cancel := context.WithTimeout(ctx, firstLook)
 	defer cancel()
 	err = db.Check(first)
@@ -32,12 +35,27 @@ func lookForDamage(ctx context.Context, db *store.DB) (goOn func(context.Context
 	case errors.Is(err, store.ErrCorrupt):
 		return nil, err
 	}
-	return func(ctx context.Context) error {
-		if err := db.Check(ctx); errors.Is(err, store.ErrCorrupt) {
+	return func(ctx context.Context) error { return lookToTheEnd(ctx, db.Check, nextLook, log) }, nil
+}
+
+// lookToTheEnd checks until a check comes to its end, and returns what damage it found. One that fails for another reason, such as a
+// database that does not answer, is told and done again.
+func lookToTheEnd(ctx context.Context, check func(context.Context) error, pause time.Duration, log *slog.Logger) error {
+	for {
+		err := check(ctx)
+		if err == nil || errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
-		return nil // who cannot be asked now is asked by everything else too
-	}, nil
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.WarnContext(ctx, "the database could not be checked for damage, it is tried again", "error", err, "in", pause.String())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // runOrRescue is the daemon; when its database turns out to be damaged, it tells the way out and serves the routes as they last were until it is
@@ -48,22 +66,42 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 	routes := &sites{}
 	defer routes.close()
 	err := run(ctx, cfg, routes, log, stdout)
-	if !errors.Is(err, store.ErrCorrupt) || ctx.Err() != nil {
+	if !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
-	log.Error("the database is damaged: only the way out is told", "error", err)
-	listener, listenErr := listen(ctx, cfg.Listen)
-	if listenErr != nil {
-		return errors.Join(err, listenErr)
+	if ctx.Err() != nil { // it is ended already: only what visitors have under way is waited for
+		return errors.Join(err, routes.leave(ctx))
 	}
-	defer listener.Close() // in the ordinary course the server has closed it
+	log.Error("the database is damaged: only the way out is told", "error", err)
+	if failed := tellWayOut(ctx, cfg, routes, log, stdout); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return nil
+}
+
+// tellWayOut serves the page with the way out, and the routes, until ctx ends. Where the page cannot be served the log tells it: no site is taken
+// down for that.
+func tellWayOut(ctx context.Context, cfg config.Config, routes *sites, log *slog.Logger, stdout io.Writer) error {
+	listener, err := listen(ctx, cfg.Listen)
 	served := routes.goAlone(ctx, cfg, log, listener)
 	rescue := wayOut(cfg)
 	rescue.Routes = routes.rescued(cfg)
-	srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), rescue.Handler(), log)
-	tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
+	unseen := func(err error) error {
+		if err == nil || !served {
+			return err
+		}
+		log.Error("the page with the way out cannot be served, routes are", "error", err, "wrong", rescue.Wrong, "steps", rescue.Steps)
+		return nil
+	}
 	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error { return srv.Run(running) })
+	if err == nil {
+		defer listener.Close() // in the ordinary course the server has closed it
+		srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), rescue.Handler(), log)
+		tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
+		group.Go(func() error { return unseen(srv.Run(running)) })
+	} else if err := unseen(err); err != nil {
+		return err
+	}
 	if served {
 		tell(stdout, "%s", routes.line())
 		group.Go(func() error { return routes.wait(running) })
@@ -74,7 +112,7 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 // rescued says what becomes of the routes meanwhile, in a sentence without its end.
 func (s *sites) rescued(cfg config.Config) string {
 	switch {
-	case s.unusable != nil:
+	case s.unusable != nil && (s.server == nil || s.server.Hash() == ""): // else another table was made since
 		return "No routes are served: " + s.unusable.Error()
 	case s.listener != nil:
 		return "Routes are served as they last were, at " + s.listener.Addr().String()

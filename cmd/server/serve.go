@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 const (
@@ -57,7 +59,8 @@ func newServer(ctx context.Context, listener net.Listener, stopping, cut chan st
 	}}
 }
 
-// Run serves until ctx ends and the requests under way are over.
+// Run serves until ctx ends and the requests under way are over. When it ends because the database is damaged they are cut at once: nothing may be
+// judged or removed by what was read of it.
 func (s *server) Run(ctx context.Context) error {
 	defer s.cutRequests()
 	served := make(chan error, 1)
@@ -67,16 +70,20 @@ func (s *server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve on %s: %w", s.listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	err := s.shutdown(context.WithoutCancel(ctx))
+	patience := s.drainTimeout
+	if errors.Is(context.Cause(ctx), store.ErrCorrupt) {
+		patience = 0
+	}
+	err := s.shutdown(context.WithoutCancel(ctx), patience)
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, fmt.Errorf("serve on %s: %w", s.listener.Addr(), ended))
 	}
 	return err
 }
 
-func (s *server) shutdown(ctx context.Context) error {
+func (s *server) shutdown(ctx context.Context, patience time.Duration) error {
 	close(s.stopping)
-	if s.drain(ctx, s.drainTimeout) == nil {
+	if patience > 0 && s.drain(ctx, patience) == nil {
 		return nil
 	}
 	close(s.cut)

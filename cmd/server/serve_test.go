@@ -2,16 +2,22 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// serve runs a server with little patience and one request under way in its handler.
-func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cut <-chan struct{})) (shutdown func() error, answer <-chan string, stopping <-chan struct{}) {
+// little is the patience that is over soon.
+const little = 300 * time.Millisecond
+
+// serve runs a server with so much patience and one request under way in its handler.
+func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cut <-chan struct{}), patience time.Duration) (shutdown func(cause error) error, answer <-chan string, stopping <-chan struct{}) {
 	t.Helper()
 	listener, err := listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
@@ -22,8 +28,8 @@ func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cu
 		close(begun)
 		handler(w, r, cut)
 	}), slog.New(slog.DiscardHandler))
-	s.drainTimeout, s.takeBackTimeout = 300*time.Millisecond, 300*time.Millisecond
-	ctx, cancel := context.WithCancel(t.Context())
+	s.drainTimeout, s.takeBackTimeout = patience, 300*time.Millisecond
+	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	body := make(chan string, 1)
@@ -41,8 +47,8 @@ func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cu
 		body <- string(text)
 	}()
 	<-begun
-	return func() error {
-		cancel()
+	return func(cause error) error {
+		cancel(cause)
 		select {
 		case err := <-ended:
 			return err
@@ -61,9 +67,9 @@ func TestShutdownWaitsForWhatIsUnderWay(t *testing.T) {
 			t.Error("the request was cut although it was in time")
 		}
 		_, _ = io.WriteString(w, "cleaned up")
-	})
+	}, little)
 	go func() { <-stopping; close(finish) }()
-	if err := shutdown(); err != nil {
+	if err := shutdown(nil); err != nil {
 		t.Error(err)
 	}
 	if got := <-answer; got != "cleaned up" {
@@ -76,8 +82,23 @@ func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
 		<-r.Context().Done()
 		<-cut
 		_, _ = io.WriteString(w, "taken back")
-	})
-	if err := shutdown(); err != nil {
+	}, little)
+	if err := shutdown(nil); err != nil {
+		t.Error(err)
+	}
+	if got := <-answer; got != "taken back" {
+		t.Errorf("answer = %q", got)
+	}
+}
+
+// TestDamageCutsWhatIsUnderWay at once: it would go on by what was read of a damaged database.
+func TestDamageCutsWhatIsUnderWay(t *testing.T) {
+	shutdown, answer, _ := serve(t, func(w http.ResponseWriter, r *http.Request, cut <-chan struct{}) {
+		<-cut
+		<-r.Context().Done()
+		_, _ = io.WriteString(w, "taken back")
+	}, time.Hour)
+	if err := shutdown(fmt.Errorf("read: %w", store.ErrCorrupt)); err != nil {
 		t.Error(err)
 	}
 	if got := <-answer; got != "taken back" {
@@ -87,8 +108,8 @@ func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
 
 func TestShutdownIsBounded(t *testing.T) {
 	finish := make(chan struct{})
-	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request, <-chan struct{}) { <-finish })
-	if err := shutdown(); err != nil {
+	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request, <-chan struct{}) { <-finish }, little)
+	if err := shutdown(nil); err != nil {
 		t.Error(err)
 	}
 	close(finish)

@@ -107,6 +107,14 @@ func (s *sites) wait(ctx context.Context) error {
 	return s.err
 }
 
+// leave is wait for sites that may never have been begun.
+func (s *sites) leave(ctx context.Context) error {
+	if s.over == nil {
+		return nil
+	}
+	return s.wait(ctx)
+}
+
 func (s *sites) haveEnded() bool {
 	if s.over == nil {
 		return false

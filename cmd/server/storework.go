@@ -13,6 +13,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -42,7 +43,7 @@ func restoreFrom(file string) work {
 		if err := checkFolder(cfg.Data); err != nil {
 			return err
 		}
-		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}
+		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log, Free: doctor.FreeIn}
 		var r backup.Restored
 		defer func() { // also of what has failed half way: its lock must not keep the daemon out
 			folders := []string{filepath.Join(cfg.Data, "certificates")}
@@ -72,7 +73,7 @@ func moveStore(to string) work {
 		if !strings.Contains(to, "://") && !strings.Contains(cfg.Store, "://") {
 			return fmt.Errorf("%w: both stores are files: make a backup of the one and restore it (docker-watcher backup --help)", errUsage)
 		}
-		source, target := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, store.Options{URL: to, DataDir: cfg.Data, Log: log}
+		source, target := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log, Free: doctor.FreeIn}, store.Options{URL: to, DataDir: cfg.Data, Log: log}
 		defer func() {
 			err = errors.Join(err, giveToOwner(cfg.Data, nil, source, target))
 		}()

@@ -111,6 +111,7 @@ func TestProblemOf(t *testing.T) {
 		"transition":        {store.ErrBadTransition, 409, codeWrongState},
 		"database full":     {store.ErrDiskFull, 503, codeStore},
 		"database damaged":  {store.ErrCorrupt, 503, codeStore},
+		"value unreadable":  {store.ErrUnreadable, 503, codeStore},
 		"leader lock lost":  {store.ErrLockLost, 503, codeStore},
 		"not stale":         {stale.ErrNotStale, 409, codeNotStale},
 		"plan expired":      {stale.ErrPlanExpired, 409, codePlanExpired},

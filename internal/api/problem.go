@@ -239,6 +239,7 @@ var problems = []problemRule{
 	{err: store.ErrMoved, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrMoved.Error(), hint: hintStore},
 	{err: store.ErrReadOnly, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrReadOnly.Error(), hint: hintStore},
 	{err: store.ErrCorrupt, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrCorrupt.Error(), hint: hintStore},
+	{err: store.ErrUnreadable, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrUnreadable.Error(), hint: hintStore},
 	{err: store.ErrLockLost, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrLockLost.Error(), hint: hintStore},
 	{err: store.ErrUnavailable, status: http.StatusServiceUnavailable, code: codeStore, fixed: store.ErrUnavailable.Error(), hint: hintStore},
 	{err: store.ErrClosed, status: http.StatusServiceUnavailable, code: codeStore, fixed: "the daemon stops"},

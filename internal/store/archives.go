@@ -162,7 +162,7 @@ func (q queries) openContents(id string, sealed [3][]byte) (c ArchiveContents, e
 	}
 	var kept keptInstance
 	if err := json.Unmarshal(opened[0], &kept); err != nil || len(kept.Env) != len(kept.Instance.Spec.Env) {
-		return ArchiveContents{}, fmt.Errorf("open the contents of archive %s: %w", id, ErrCorrupt)
+		return ArchiveContents{}, fmt.Errorf("open the contents of archive %s: %w", id, ErrUnreadable)
 	}
 	for n := range kept.Env {
 		kept.Instance.Spec.Env[n].Value = kept.Env[n]

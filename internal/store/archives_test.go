@@ -294,12 +294,12 @@ func TestArchiveContentsAreSealedAndBoundToTheirPlace(t *testing.T) {
 		for _, column := range []string{"instance_row", "inspect", "logs"} {
 			store.Exec(t, db, `UPDATE archive_contents SET `+column+` = (SELECT `+column+` FROM archive_contents WHERE archive_id = $1) WHERE archive_id = $2`, a.ID, b.ID)
 			_, err := db.ArchiveContents(t.Context(), b.ID)
-			wantErr(t, err, store.ErrCorrupt)
+			wantErr(t, err, store.ErrUnreadable)
 			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetArchive(ctx, b, &c) })
 		}
 		store.Exec(t, db, `UPDATE archive_contents SET inspect = logs WHERE archive_id = $1`, a.ID)
 		_, err := db.ArchiveContents(t.Context(), a.ID)
-		wantErr(t, err, store.ErrCorrupt)
+		wantErr(t, err, store.ErrUnreadable)
 	})
 }
 

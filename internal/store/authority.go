@@ -37,7 +37,7 @@ func (q queries) Authority(ctx context.Context) (a Authority, err error) {
 		return a, err
 	}
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
-		return a, fmt.Errorf("read the authority: %w: %w", ErrCorrupt, err)
+		return a, fmt.Errorf("read the authority: %w: %w", ErrUnreadable, err)
 	}
 	if a.EABKey != "" {
 		if a.EABSecret, err = q.sealedSecret(ctx, secretEAB); err != nil {
@@ -99,7 +99,7 @@ func OpenerOf(dataDir string) func(sealed string) (string, error) {
 		name, text, _ := strings.Cut(sealed, ":")
 		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return "", fmt.Errorf("open a sealed value: %w", ErrCorrupt)
+			return "", fmt.Errorf("open a sealed value: %w", ErrUnreadable)
 		}
 		plain, err := s.open(raw, place("secrets", name, "value"))
 		return string(plain), err

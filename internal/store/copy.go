@@ -23,6 +23,9 @@ const copyParams = 8000
 // the other, or into a file of its own for a backup. Sealed values stay sealed by the same key. The store goes on being used
 // meanwhile. A target that holds an installation is left alone: ErrInUse. Tell, if not nil, is told of each table.
 func (db *DB) CopyTo(ctx context.Context, to Options, tell func(table string, rows int)) error {
+	if err := db.damage.refuse(); err != nil {
+		return err
+	}
 	err := copyInto(ctx, db.base, to, tell)
 	if errors.Is(err, ErrCorrupt) {
 		_ = db.Check(ctx) // says whether it is this one; the copy failed in any case

@@ -31,8 +31,21 @@ func (d *damage) tell(err error) {
 	})
 }
 
+// refuse is the damage that was found, for whoever is about to read or write; nil: none is known. A nil damage knows none.
+func (d *damage) refuse() error {
+	if d == nil {
+		return nil
+	}
+	select {
+	case <-d.found:
+		return d.err
+	default:
+		return nil
+	}
+}
+
 // WatchDamage waits until a read, a write, a copy or a check finds the database damaged, and returns that error, an ErrCorrupt: what is
-// read from such a database must not be judged by. Nil when ctx ends first.
+// read from such a database must not be judged by, so every later read and write is refused with it. Nil when ctx ends first.
 func (db *DB) WatchDamage(ctx context.Context) error {
 	select {
 	case <-db.damage.found:

@@ -49,7 +49,7 @@ func TestDamageIsToldToWhoWatches(t *testing.T) {
 			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetSecret(ctx, "one", "x") })
 			store.Exec(t, db, `UPDATE secrets SET name = 'two'`)
 			_, err = db.Secret(ctx, "two")
-			wantErr(t, err, store.ErrCorrupt)
+			wantErr(t, err, store.ErrUnreadable)
 			select {
 			case err := <-told:
 				t.Fatalf("told of %v", err)
@@ -72,6 +72,7 @@ func TestDamageIsToldToWhoWatches(t *testing.T) {
 			wantErr(t, meet(ctx, db), store.ErrCorrupt)
 			wantErr(t, <-told, store.ErrCorrupt)
 			wantErr(t, db.WatchDamage(ctx), store.ErrCorrupt) // also who asks later
+			refusesAll(ctx, t, db)
 		})
 	}
 	db := storetest.Open(t)
@@ -80,4 +81,72 @@ func TestDamageIsToldToWhoWatches(t *testing.T) {
 	if err := db.WatchDamage(ctx); err != nil {
 		t.Errorf("of a whole database: %v", err)
 	}
+}
+
+// refusesAll: from the first damage on nothing is read or written, also of what is whole.
+func refusesAll(ctx context.Context, t *testing.T, db *store.DB) {
+	t.Helper()
+	err := db.Update(ctx, func(*store.Tx) error {
+		t.Error("a transaction was begun")
+		return nil
+	})
+	wantErr(t, err, store.ErrCorrupt)
+	_, err = db.Project(ctx, "none")
+	wantErr(t, err, store.ErrCorrupt)
+	wantErr(t, db.Ping(ctx), store.ErrCorrupt)
+	dir := t.TempDir()
+	wantErr(t, db.CopyTo(ctx, store.Options{DataDir: dir, URL: filepath.Join(dir, "copy.db")}, nil), store.ErrCorrupt)
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("a copy was begun: %v, %v", left, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("it does not close: %v", err)
+	}
+}
+
+// TestNothingIsCommittedOnceDamageIsKnown: a transaction that was begun before reads and writes nothing more, and is rolled back.
+func TestNothingIsCommittedOnceDamageIsKnown(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	db := storetest.With(t, o)
+	told := 0
+	db.OnCommit(func([]store.Event) { told++ })
+	err := db.Update(t.Context(), func(tx *store.Tx) error {
+		if err := tx.Emit(t.Context(), store.Event{Message: "before"}); err != nil {
+			return err
+		}
+		store.Damage(db)
+		_, err := tx.Project(t.Context(), "none")
+		wantErr(t, err, store.ErrCorrupt)
+		wantErr(t, tx.SetSecret(t.Context(), "one", "x"), store.ErrCorrupt)
+		return nil
+	})
+	wantErr(t, err, store.ErrCorrupt)
+	if told > 0 {
+		t.Error("it was told as if it had been written")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, o, func(db *store.DB) {
+		if n := store.Number(t, db, `SELECT count(*) FROM event_log WHERE message = 'before'`); n > 0 {
+			t.Error("it was written")
+		}
+	})
+}
+
+// TestWhoWaitsForTheTurnHearsOfDamage: also when the one before never ends.
+func TestWhoWaitsForTheTurnHearsOfDamage(t *testing.T) {
+	db := storetest.Open(t)
+	began, end := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		first <- db.Update(t.Context(), func(*store.Tx) error { close(began); <-end; return nil })
+	}()
+	<-began
+	waiting := make(chan error, 1)
+	go func() { waiting <- db.Update(t.Context(), func(*store.Tx) error { return nil }) }()
+	store.Damage(db)
+	wantErr(t, <-waiting, store.ErrCorrupt)
+	close(end)
+	wantErr(t, <-first, store.ErrCorrupt)
 }

@@ -37,6 +37,8 @@ var (
 	ErrReadOnly    = errors.New("the database cannot be written: check who owns the data folder, and whether its file system is read-only")
 	ErrCorrupt     = errors.New("the database is damaged: restore it from a backup")
 	ErrUnavailable = errors.New("the database does not answer")
+	// ErrUnreadable: one value is not what was written there, which says nothing of the rest of the database.
+	ErrUnreadable = errors.New("a value in the database cannot be read: set it anew, or restore a backup")
 	// ErrMoved: what were written now would be lost with the file that is open and that nobody finds any more.
 	ErrMoved = errors.New("the database file was removed or replaced while it was in use: put it back, or stop the daemon and restore it from a backup")
 )

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -182,4 +184,18 @@ func SealedValues(t *testing.T, db *DB, raw []byte) map[string]bool {
 		}
 	}
 	return opens
+}
+
+// Damage has the store believe that somebody found it damaged.
+func Damage(db *DB) { db.damage.tell(fmt.Errorf("look at it: %w", ErrCorrupt)) }
+
+// KeepFormer makes the copy of a SQLite file that is made before its schema is changed, of which it expects to have such a schema.
+func KeepFormer(t *testing.T, o Options, schema int64) error {
+	t.Helper()
+	base, err := connect(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = base.close() }()
+	return base.(*sqliteDatabase).keepFormer(t.Context(), schema, slog.New(slog.DiscardHandler))
 }

@@ -25,6 +25,10 @@ type former struct {
 
 const formerMark = ".schema-"
 
+func (d *sqliteDatabase) formerName(schema int64) string {
+	return d.file + formerMark + strconv.FormatInt(schema, 10)
+}
+
 // keepFormer makes that copy beside the file, under its name and the number of its schema. It is read from end to end before it counts; a
 // file that turns out to be damaged is not migrated. The newest ones stay.
 func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog.Logger) error {
@@ -33,8 +37,11 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	err := d.copyFile(ctx, part, schema)
-	name := d.file + formerMark + strconv.FormatInt(schema, 10)
+	if err := d.roomForFormer(ctx); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	err := d.blame(ctx, d.copyFile(ctx, part, schema))
+	name := d.formerName(schema)
 	if err == nil {
 		err = os.Rename(part, name)
 	}
@@ -52,6 +59,38 @@ func (d *sqliteDatabase) keepFormer(ctx context.Context, schema int64, log *slog
 		log.Warn("an old copy of the database stays", "error", err)
 	}
 	return nil
+}
+
+// formerMargin is what must be left beside a copy, for the migration and for whoever else writes to that disk.
+const formerMargin = 32 << 20
+
+// roomForFormer refuses with ErrDiskFull to begin a copy that would fill the disk.
+func (d *sqliteDatabase) roomForFormer(ctx context.Context) error {
+	if d.free == nil {
+		return nil
+	}
+	size, err := one(ctx, queries{sql: d.reader}, "look how large the database is", func(r row) (n int64, err error) { return n, r.Scan(&n) },
+		`SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(d.file)
+	if free, need := d.free(folder), size+formerMargin; free >= 0 && free < need {
+		return fmt.Errorf("%w: %d MiB are needed in %s, and %d are free", ErrDiskFull, (need+1<<20-1)>>20, folder, free>>20)
+	}
+	return nil
+}
+
+// blame finds out whose fault it is that a copy is bad: a good database must not be replaced by an older backup because of a bad disk. Only
+// damage of the database itself remains an ErrCorrupt.
+func (d *sqliteDatabase) blame(ctx context.Context, err error) error {
+	if kind := kindOf(err); !errors.Is(err, ErrCorrupt) && !errors.Is(kind, ErrCorrupt) && !errors.Is(kind, ErrConflict) {
+		return err
+	}
+	if own := d.checkAll(ctx); own != nil {
+		return own
+	}
+	return fmt.Errorf("the copy is bad although the database is whole, so look at the disk of %s: %s", filepath.Dir(d.file), err.Error()) // without its kind
 }
 
 // copyFile writes what the database holds into a new file, and looks whether it is whole and all there.

@@ -144,11 +144,66 @@ func TestNothingIsMigratedWithoutACopy(t *testing.T) {
 				t.Fatal("it opened", db.Close())
 			} else if !strings.Contains(err.Error(), "keep a copy of the database") {
 				t.Errorf("said %v", err)
+			} else if damaged := name == "a damaged database"; errors.Is(err, store.ErrCorrupt) != damaged {
+				t.Errorf("%v is told as damage: %t", err, !damaged)
 			}
 			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
 				t.Errorf("the database was changed (%v)", err)
 			}
 			if left, err := filepath.Glob(file + ".schema-*"); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// A bad copy of a good database is no reason to put an older backup in its place.
+func TestABadCopyIsNotDamage(t *testing.T) {
+	o, file := older(t, 1)
+	err := store.KeepFormer(t, o, 2) // as if something else had been read back
+	if err == nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "look at the disk") {
+		t.Errorf("said %v", err)
+	}
+	if left, err := filepath.Glob(file + ".schema*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A copy that would fill the disk is not begun.
+func TestACopyNeedsRoom(t *testing.T) {
+	for name, tt := range map[string]struct {
+		free    int64
+		refused bool
+	}{
+		"a full disk": {0, true}, "room for the copy alone": {32 << 20, true}, "enough": {1 << 30, false}, "not known": {-1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, file := older(t, 1)
+			o.Free = func(folder string) int64 {
+				if folder != filepath.Dir(file) {
+					t.Errorf("it looks at the disk of %s", folder)
+				}
+				return tt.free
+			}
+			if !tt.refused {
+				closed(t, o, func(*store.DB) {})
+				return
+			}
+			before, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db, err := store.Open(t.Context(), o)
+			if err == nil {
+				t.Fatal("it opened", db.Close())
+			}
+			if wantErr(t, err, store.ErrDiskFull); !strings.Contains(err.Error(), "MiB are needed in "+o.DataDir) {
+				t.Errorf("said %v", err)
+			}
+			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the database was changed (%v)", err)
+			}
+			if left, err := filepath.Glob(file + ".schema*"); err != nil || len(left) > 0 {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})

@@ -19,7 +19,7 @@ func (q queries) HostSecrets(ctx context.Context, id string) (s HostSecrets, err
 		return s, fmt.Errorf("%s: %w", what, err)
 	}
 	if err := json.Unmarshal(plain, &s); err != nil {
-		return s, fmt.Errorf("%s: %w", what, ErrCorrupt)
+		return s, fmt.Errorf("%s: %w", what, ErrUnreadable)
 	}
 	return s, nil
 }

@@ -76,7 +76,7 @@ func TestHostSecretsAreBoundToTheirHost(t *testing.T) {
 		return tx.SetHostSecrets(ctx, a.ID, store.HostSecrets{SSHKey: "BEGIN OPENSSH"})
 	})
 	store.Exec(t, db, `UPDATE hosts SET secrets = (SELECT secrets FROM hosts WHERE id = $1) WHERE id = $2`, a.ID, b.ID)
-	if s, err := db.HostSecrets(t.Context(), b.ID); !errors.Is(err, store.ErrCorrupt) || s != (store.HostSecrets{}) {
+	if s, err := db.HostSecrets(t.Context(), b.ID); !errors.Is(err, store.ErrUnreadable) || s != (store.HostSecrets{}) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 	if _, err := db.HostSecrets(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {

@@ -118,13 +118,13 @@ func (q queries) GlobalPolicy(ctx context.Context) (Policy, error) {
 	for _, s := range rows { // the policy comes before the threshold
 		if s.name == settingPolicy {
 			if err := json.Unmarshal([]byte(s.value), &p); err != nil {
-				return Policy{}, fmt.Errorf("read the global policy: %w: %w", ErrCorrupt, err)
+				return Policy{}, fmt.Errorf("read the global policy: %w: %w", ErrUnreadable, err)
 			}
 			continue
 		}
 		days, ok := wholeNumber([]byte(s.value))
 		if !ok {
-			return Policy{}, fmt.Errorf("read the global policy: %w: %s is %q", ErrCorrupt, s.name, s.value)
+			return Policy{}, fmt.Errorf("read the global policy: %w: %s is %q", ErrUnreadable, s.name, s.value)
 		}
 		p.StaleAfter = &StaleAfter{After: time.Duration(days) * day}
 	}

@@ -191,11 +191,11 @@ func TestRegistryPasswordsAreSealed(t *testing.T) {
 		}
 	}
 	store.Exec(t, db, `UPDATE registries SET password = (SELECT password FROM registries WHERE id = $1) WHERE id = $2`, one.ID, other.ID)
-	if _, got, err := db.RegistryLogin(t.Context(), other.Host); !errors.Is(err, store.ErrCorrupt) || got != "" {
+	if _, got, err := db.RegistryLogin(t.Context(), other.Host); !errors.Is(err, store.ErrUnreadable) || got != "" {
 		t.Errorf("a password of another row opens: %q, %v", got, err)
 	}
 	store.Exec(t, db, `UPDATE registries SET hook_secret = (SELECT hook_secret FROM registries WHERE id = $1) WHERE id = $2`, one.ID, other.ID)
-	if _, got, err := db.HookSecret(t.Context(), other.ID); !errors.Is(err, store.ErrCorrupt) || got != "" {
+	if _, got, err := db.HookSecret(t.Context(), other.ID); !errors.Is(err, store.ErrUnreadable) || got != "" {
 		t.Errorf("a webhook's secret of another row opens: %q, %v", got, err)
 	}
 }

@@ -152,7 +152,7 @@ func TestRotationThatFailsChangesNothing(t *testing.T) {
 			former := keyOf(t, o)
 			store.Exec(t, db, `INSERT INTO secrets (name, value, updated_at) SELECT 'moved', value, updated_at FROM secrets WHERE name = 'setup'`)
 			_, err := db.RotateKey(t.Context(), false, quiet)
-			if wantErr(t, err, store.ErrCorrupt); !strings.Contains(err.Error(), "secrets.value") || !strings.Contains(err.Error(), "moved") {
+			if wantErr(t, err, store.ErrUnreadable); !strings.Contains(err.Error(), "secrets.value") || !strings.Contains(err.Error(), "moved") {
 				t.Errorf("%v: does not say which", err)
 			}
 			wrong := errors.New("no")

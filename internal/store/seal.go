@@ -207,11 +207,11 @@ func (k key) close(plain, where []byte) []byte {
 func (k key) open(sealed, where []byte) ([]byte, error) {
 	head := 1 + k.aead.NonceSize()
 	if len(sealed) < head || sealed[0] != sealVersion {
-		return nil, fmt.Errorf("open a sealed value: %w", ErrCorrupt)
+		return nil, fmt.Errorf("open a sealed value: %w", ErrUnreadable)
 	}
 	plain, err := k.aead.Open(nil, sealed[1:head], sealed[head:], where)
 	if err != nil {
-		return nil, fmt.Errorf("open a sealed value: %w", ErrCorrupt)
+		return nil, fmt.Errorf("open a sealed value: %w", ErrUnreadable)
 	}
 	return plain, nil
 }

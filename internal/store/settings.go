@@ -302,7 +302,7 @@ func (q queries) Settings(ctx context.Context) (Settings, error) {
 	}
 	for _, v := range rows {
 		if reason := s.set(v.name, json.RawMessage(v.value)); reason != "" {
-			return Settings{}, fmt.Errorf("read the settings: %w: %w", ErrCorrupt, FieldError{v.name, reason})
+			return Settings{}, fmt.Errorf("read the settings: %w: %w", ErrUnreadable, FieldError{v.name, reason})
 		}
 		if v.updated.After(s.UpdatedAt) {
 			s.UpdatedAt = v.updated

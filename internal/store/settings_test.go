@@ -133,7 +133,7 @@ func TestSettingsAreKept(t *testing.T) {
 		}
 		store.Exec(t, db, `UPDATE settings SET value = '"none"' WHERE name = 'plan_max_items'`)
 		_, err = db.Settings(ctx)
-		wantErr(t, err, store.ErrCorrupt)
+		wantErr(t, err, store.ErrUnreadable)
 	})
 }
 

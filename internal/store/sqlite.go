@@ -34,7 +34,8 @@ type sqliteDatabase struct {
 	writer  *sql.DB
 	opened  fs.FileInfo // the file that we have open, once it is migrated
 
-	tellFormer *slog.Logger // who is told of the copy that is made before the schema is changed; nil: none is made
+	free       func(folder string) int64 // see Options; nil: not known
+	tellFormer *slog.Logger              // who is told of the copy that is made before the schema is changed; nil: none is made
 }
 
 func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
@@ -154,14 +155,20 @@ func (d *sqliteDatabase) bringUp(ctx context.Context) error {
 		}
 	}
 	if has == newest(p) {
-		return d.tryWrite(ctx)
+		return errors.Join(d.tryWrite(ctx), d.endMigration())
 	}
-	if has > 0 && d.tellFormer != nil {
+	if has > 0 && d.tellFormer != nil && !d.halfDone(has) {
 		if err := d.keepFormer(ctx, has, d.tellFormer); err != nil {
 			return err
 		}
+		if err := d.beginMigration(has); err != nil {
+			return err
+		}
 	}
-	return up(ctx, p)
+	if err := up(ctx, p); err != nil {
+		return err
+	}
+	return d.endMigration()
 }
 
 // look says which schema the file has; a missing or empty file is fresh.
@@ -223,9 +230,18 @@ func (d *sqliteDatabase) sealedColumns() string {
 }
 
 func (d *sqliteDatabase) check(ctx context.Context) error {
+	return d.checkBy(ctx, `PRAGMA quick_check(10)`)
+}
+
+// checkAll is check, and compares every index with its table, which takes much longer.
+func (d *sqliteDatabase) checkAll(ctx context.Context) error {
+	return d.checkBy(ctx, `PRAGMA integrity_check(10)`)
+}
+
+func (d *sqliteDatabase) checkBy(ctx context.Context, pragma string) error {
 	lines, err := list(ctx, queries{sql: d.reader}, "check the database", func(r row) (s string, err error) {
 		return s, r.Scan(&s)
-	}, `PRAGMA quick_check(10)`)
+	}, pragma)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (q queries) openEnv(s *Spec, env []byte, table, id string) error {
 	}
 	var values []string
 	if err := json.Unmarshal(plain, &values); err != nil || len(values) != len(s.Env) {
-		return fmt.Errorf("open the env of %s: %w", id, ErrCorrupt)
+		return fmt.Errorf("open the env of %s: %w", id, ErrUnreadable)
 	}
 	for i := range s.Env {
 		s.Env[i].Value = values[i]

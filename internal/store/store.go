@@ -29,6 +29,8 @@ type Options struct {
 	// DataDir holds the key file (0600, made on first use), the lock file and the SQLite file.
 	DataDir string
 	Log     *slog.Logger
+	// Free is how many bytes are free on the disk of a folder, -1 where that is not known. Nil: it is not known.
+	Free func(folder string) int64
 }
 
 // DB is the store. Its read methods (of queries) run on a pool of readers.
@@ -68,9 +70,9 @@ type Tx struct {
 type queries struct {
 	sql      runner
 	seal     *sealer
-	counted  *staleCount // nil in a transaction, as the next two
+	counted  *staleCount // nil in a transaction, as the next one
 	policies *policyCache
-	harm     *damage // what a read finds; a transaction's is seen at its end
+	harm     *damage // what a read finds, and what refuses further ones; nil: of a database that is not in use
 }
 
 // runner runs SQL.
@@ -141,7 +143,7 @@ func connect(o Options) (database, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.tellFormer = o.Log
+	d.tellFormer, d.free = o.Log, o.Free
 	return d, nil
 }
 
@@ -278,7 +280,7 @@ func (db *DB) GiveBackMemory(ctx context.Context) error { return db.base.shrink(
 
 // Update runs fn in one write transaction, one at a time. Events emitted in it are
 // published after the commit. An error or a panic of fn, a refusal of the database
-// inside it and the end of ctx roll everything back. Fn must not call Update.
+// inside it and the end of ctx roll everything back. Once the database is known to be damaged nothing is written. Fn must not call Update.
 func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := db.turn(ctx); err != nil {
 		return err
@@ -300,13 +302,16 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	var moves, routes, rules bool
 	var counted counts
 	err := inTx(ctx, write, func(raw *sql.Tx) error {
-		tx := &Tx{queries: queries{sql: db.writes.inside(raw), seal: db.seal}}
+		tx := &Tx{queries: queries{sql: db.writes.inside(raw), seal: db.seal, harm: db.damage}}
 		if err := fn(tx); err != nil {
 			return err
 		}
 		events, moves, routes, rules = tx.events, tx.moves, tx.routes || tx.moves, tx.rules
 		counted = tx.tally
-		return tx.broken
+		if tx.broken != nil {
+			return tx.broken
+		}
+		return db.damage.refuse() // somebody else may have met it meanwhile
 	})
 	db.damage.see(err)
 	db.writes.prepareWanted(ctx)
@@ -341,6 +346,8 @@ func (db *DB) turn(ctx context.Context) error {
 		return ErrLockLost
 	case <-db.ended:
 		return ErrClosed
+	case <-db.damage.found:
+		return db.damage.err
 	default:
 	}
 	select {
@@ -348,6 +355,8 @@ func (db *DB) turn(ctx context.Context) error {
 		return nil
 	case <-db.ended:
 		return ErrClosed
+	case <-db.damage.found:
+		return db.damage.err
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the turn to write: %w", ctx.Err())
 	}
@@ -390,6 +399,9 @@ func ended(ctx context.Context, err error) error {
 
 // exec runs one statement of the transaction and returns how many rows it touched.
 func (tx *Tx) exec(ctx context.Context, what, query string, args ...any) (int, error) {
+	if err := tx.harm.refuse(); err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
 	tx.moves = tx.moves || movesInstances(query)
 	tx.routes = tx.routes || movesRoutes(query)
 	tx.rules = tx.rules || movesPolicies(query)
@@ -429,6 +441,9 @@ func list[T any](ctx context.Context, q queries, what string, scan func(row) (T,
 
 // listUpTo is list for a query that is known to end after so many rows: wide ones are not moved about as they come.
 func listUpTo[T any](ctx context.Context, q queries, limit int, what string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	if err := q.harm.refuse(); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
 	rows, err := q.sql.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, q.fault(what, err)

@@ -20,7 +20,7 @@ func (q queries) Told(ctx context.Context) ([]Told, error) {
 	}
 	var all []Told
 	if err := json.Unmarshal([]byte(known[metaTold]), &all); err != nil {
-		return nil, fmt.Errorf("read which troubles were told: %w: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("read which troubles were told: %w: %w", ErrUnreadable, err)
 	}
 	return all, nil
 }
