@@ -107,7 +107,7 @@ func TestWithoutItsPageSitesAreServed(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(said.String(), "server restore") {
+	if !strings.Contains(said.String(), " restore ") {
 		t.Errorf("the log does not tell the way out:\n%s", said.String())
 	}
 }
