@@ -249,13 +249,13 @@ func TestSecretsAreSealedAndBoundToTheirPlace(t *testing.T) {
 		}
 		store.Exec(t, db, `UPDATE instances SET spec_env = (SELECT spec_env FROM instances WHERE id = $1) WHERE id = $2`, a.ID, b.ID)
 		_, err := db.InstanceSpec(t.Context(), b.ID)
-		wantErr(t, err, store.ErrCorrupt)
+		wantErr(t, err, store.ErrUnreadable)
 		store.Exec(t, db, `UPDATE secrets SET value = (SELECT value FROM secrets WHERE name = 'one') WHERE name = 'two'`)
 		_, err = db.Secret(t.Context(), "two")
-		wantErr(t, err, store.ErrCorrupt)
+		wantErr(t, err, store.ErrUnreadable)
 		store.Exec(t, db, `UPDATE stages SET spec_env = NULL`)
 		_, err = db.Stage(t.Context(), s.ID)
-		wantErr(t, err, store.ErrCorrupt)
+		wantErr(t, err, store.ErrUnreadable)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
