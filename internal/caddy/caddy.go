@@ -25,7 +25,7 @@ import (
 const (
 	tick         = 10 * time.Second // between two looks at what is there
 	applyTimeout = 20 * time.Second // within that of who waits for it
-	attempts     = 10               // at a write that others come in between
+	attempts     = 30               // at a write that others come in between
 	tellPause    = 10 * time.Minute // between two tellings of drift, if somebody changes it again and again
 )
 
@@ -235,7 +235,7 @@ func (d *Driver) abilities() Abilities {
 
 // place brings Caddy's configuration to hold our part, reading it anew whenever somebody else wrote meanwhile, and reads it back.
 func (d *Driver) place(ctx context.Context, wanted any) error {
-	for range attempts {
+	for left := attempts; ; left-- {
 		config, tag, err := d.admin.config(ctx)
 		if err != nil {
 			return err
@@ -244,12 +244,14 @@ func (d *Driver) place(ctx context.Context, wanted any) error {
 		if err != nil || !more {
 			return err
 		}
+		if left == 0 {
+			return errChanged
+		}
 		// Of a write that was cut off, too, only what is there tells how it ended.
 		if err := d.admin.write(ctx, s, tag); err != nil && !errors.Is(err, errChanged) && !cutOff(err) {
 			return err
 		}
 	}
-	return errChanged
 }
 
 // canonical is a value as it is read back from JSON.
