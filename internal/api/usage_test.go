@@ -76,7 +76,7 @@ func TestUsageStream(t *testing.T) {
 			}
 			clear()
 		})
-		if !errors.Is(err, errEnough) || gaps != 1 {
+		if !errors.Is(err, errEnough) || gaps == 0 || gaps > 2 { // the second may have begun before the first was heard of
 			t.Errorf("%v after %d samples and %d gaps", err, samples, gaps)
 		}
 	})

@@ -858,6 +858,25 @@ test('a plan of automatic cleanup is announced on the page, and called off there
   await page.getByText(third).first().waitFor();
 });
 
+test('a part of the page that is not there any more is told, with the way on', async () => {
+  await page.route('**/assets/Palette-*.js', (r) => r.abort());
+  await page.goto(BASE_URL + '/events');
+  await page.getByRole('heading', { name: 'Events', exact: true }).waitFor();
+  const told = page.getByRole('alert').filter({ hasText: 'A part of this page could not be loaded' });
+  await eventually(async () => {
+    await page.keyboard.press('Control+k');
+    await told.first().waitFor({ timeout: 2_000 });
+  });
+  await page.unroute('**/assets/Palette-*.js');
+  await told.first().getByRole('button', { name: 'Reload' }).click();
+  await page.getByRole('heading', { name: 'Events', exact: true }).waitFor();
+  await eventually(async () => {
+    await page.keyboard.press('Control+k');
+    await dialog().waitFor({ timeout: 2_000 });
+  });
+  await page.keyboard.press('Escape');
+});
+
 test('nothing was asked of anybody else, and nothing broke the security policy', () => {
   assert.deepEqual(open.complaints, []);
 });

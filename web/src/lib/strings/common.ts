@@ -57,6 +57,8 @@ export const shell = {
   retryNow: 'Reconnect now',
   upgraded: 'docker-watcher was upgraded. Reload to get the new page.',
   reload: 'Reload',
+  unloaded: 'A part of this page could not be loaded',
+  unloadedWhy: 'docker-watcher was updated meanwhile, or cannot be reached.',
   notReady: 'docker-watcher cannot do all of its work.',
   hosts: (reachable: number, all: number) => (all === 1 ? '1 host' : reachable === all ? `${all} hosts` : `${reachable} of ${all} hosts`),
   staleCount: (n: number) => `${n} stale`,
