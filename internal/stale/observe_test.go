@@ -253,6 +253,7 @@ func TestTold(t *testing.T) {
 		{"paused, then killed: no life since the pause", paused, always, event("die", 137), store.StatusStopped, store.ClassFailed, ago(day)},
 		{"pause", knownRunning(ago(day), start), always, event("pause", 0), store.StatusPaused, store.ClassPaused, noon},
 		{"unpause", paused, always, event("unpause", 0), store.StatusRunning, "", noon},
+		{"let go on to receive its signal", edit(paused, func(i *store.Instance) { i.Class = store.ClassPaused }), run{started: start, byHand: true}, event("unpause", 0), store.StatusPaused, store.ClassPaused, ago(day)},
 		{"started by a person after a stop", knownStopped(ago(day), start, ago(2*day)), run{started: start, restart: "always", byHand: true}, event("start", 0), store.StatusRunning, "", noon},
 		{"started by a person, no policy", knownStopped(ago(day), start, ago(2*day)), run{started: start, restart: "no"}, event("start", 0), store.StatusRunning, "", noon},
 		{"started by the policy proves nothing yet", crashed, always, event("start", 0), store.StatusRestarting, store.ClassCrashLooping, ago(time.Minute)},

@@ -74,7 +74,8 @@ func told(prev store.Instance, r run, ev docker.Event) (store.Instance, run) {
 			markStopped(&next, ev.Time)
 		}
 	case "unpause":
-		if !old {
+		// A stop lets a paused one go on so that it can end: that does not revive it. If it lives on, the inspect says so.
+		if !old && !r.byHand {
 			seenAlive(&next, ev.Time)
 		}
 	case "health_status":

@@ -32,7 +32,10 @@ func TestWatchFollowsALife(t *testing.T) {
 			{"out of memory", ct.OOM, store.StatusStopped, store.ClassOOM, true},
 			{"start again", ct.Start, store.StatusRunning, "", true},
 			{"pause again", ct.Pause, store.StatusPaused, store.ClassPaused, true},
-			{"stopped while paused: no life since", ct.Kill, store.StatusStopped, store.ClassFailed, false},
+			{"killed while paused: no life since", ct.Kill, store.StatusStopped, store.ClassFailed, false},
+			{"start once more", ct.Start, store.StatusRunning, "", true},
+			{"pause once more", ct.Pause, store.StatusPaused, store.ClassPaused, true},
+			{"stopped while paused: no life since", ct.Stop, store.StatusStopped, store.ClassExited, false},
 			{"removed", ct.Remove, store.StatusMissing, store.ClassMissing, false},
 		}
 		alive := time.Now()
