@@ -25,7 +25,8 @@ func TestDamagedDatabase(t *testing.T) {
 			t.Parallel()
 			engine := dockertest.Serve(t, dockertest.Docker29())
 			data := t.TempDir()
-			d := launch(t, flags(data, engine.Endpoint())...)
+			args := append(flags(data, engine.Endpoint()), inFile(data)...)
+			d := launch(t, args...)
 			d.setUp()
 			if code := d.end(syscall.SIGTERM); code != 0 {
 				t.Fatalf("exit code %d", code)
@@ -47,7 +48,7 @@ func TestDamagedDatabase(t *testing.T) {
 			}
 			engine.ResetCalls()
 
-			d = launch(t, flags(data, engine.Endpoint())...)
+			d = launch(t, args...)
 			if !strings.Contains(d.line, "damaged") {
 				t.Errorf("said %q", d.line)
 			}
@@ -147,7 +148,8 @@ func (d *daemon) ask(path, credential string) (int, string) {
 // TestWrongKeyIsRefused: neither the key nor the database is touched, and what to do is told.
 func TestWrongKeyIsRefused(t *testing.T) {
 	data := t.TempDir()
-	d := launch(t, flags(data, "unix:///nowhere/d.sock")...)
+	args := append(flags(data, "unix:///nowhere/d.sock"), inFile(data)...)
+	d := launch(t, args...)
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
@@ -156,7 +158,7 @@ func TestWrongKeyIsRefused(t *testing.T) {
 	if err := os.WriteFile(key, []byte(wrong), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := refuse(t, flags(data, "unix:///nowhere/d.sock")...)
+	code, stdout, stderr := refuse(t, args...)
 	refused(t, code, stdout, stderr, "does not fit the database", "same backup")
 	if read(t, key) != wrong || read(t, database) != before {
 		t.Error("the key or the database was changed")

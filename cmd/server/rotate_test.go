@@ -23,7 +23,7 @@ func TestKilledWhileItsKeyIsChanged(t *testing.T) {
 			engine := dockertest.Serve(t, dockertest.Docker29())
 			data := t.TempDir()
 			file := filepath.Join(data, "docker-watcher.key")
-			d := launchCommand(t, exec.Command(lethal, flags(data, engine.Endpoint())...), "DOCKER_WATCHER_FAILPOINT="+point)
+			d := launchCommand(t, exec.Command(lethal, withStore(t, flags(data, engine.Endpoint()))...), "DOCKER_WATCHER_FAILPOINT="+point)
 			c := d.client(d.setUp())
 			p, err := c.CreateProject(ctx, client.NewProject{Name: "shop", Image: "localhost/shop"})
 			if err != nil {

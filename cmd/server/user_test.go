@@ -33,13 +33,13 @@ var passwordLink = regexp.MustCompile(`(?m)^http://127\.0\.0\.1:\d+/password#cod
 // TestResetOnTheHost lets anna back in while the daemon runs, and while it does not, on both dialects.
 func TestResetOnTheHost(t *testing.T) {
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	for name, more := range map[string]func() []string{
-		"sqlite":   func() []string { return nil },
-		"postgres": func() []string { return []string{"--store", storetest.Postgres(t)} },
+	for name, store := range map[string]func(data string) []string{
+		"sqlite":   inFile,
+		"postgres": func(string) []string { return []string{"--store", storetest.Postgres(t)} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := t.TempDir()
-			where := append([]string{"--data", data}, more()...)
+			where := append([]string{"--data", data}, store(data)...)
 			if code, _, errs := userReset(t, "", append([]string{"anna"}, where...)...); code != 1 || !strings.Contains(errs, "start the daemon once") {
 				t.Errorf("before the first start: %d %s", code, errs)
 			}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,11 @@ func TestReadinessOfAnotherProxy(t *testing.T) {
 		t.Errorf("the doctor says %+v", found)
 	}
 	c.Run(c.Empty())
+	eventually(t, "it is told again what it had", func() bool {
+		told, err := f.viewer.Events(t.Context(), client.EventFilter{}, client.Page{})
+		f.must(err)
+		return slices.ContainsFunc(told.Items, func(e client.Event) bool { return e.Kind == "routing.mended" })
+	})
 	f.becomes(true)
 	f.ready()
 }

@@ -117,7 +117,7 @@ func (a admin) version(ctx context.Context) string {
 // configuration, and begins another.
 func (a admin) do(ctx context.Context, method, path, tag string, body, into any) (http.Header, error) {
 	head, err := a.try(ctx, method, path, tag, body, into)
-	for range attempts {
+	for range asks {
 		if method != http.MethodGet || !cutOff(err) || ctx.Err() != nil {
 			break
 		}

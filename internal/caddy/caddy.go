@@ -26,6 +26,7 @@ const (
 	tick         = 10 * time.Second // between two looks at what is there
 	applyTimeout = 20 * time.Second // within that of who waits for it
 	attempts     = 30               // at a write that others come in between
+	asks         = 10               // of one that only asks and is cut off
 	tellPause    = 10 * time.Minute // between two tellings of drift, if somebody changes it again and again
 )
 

@@ -13,7 +13,7 @@ import (
 // inTime runs a test at a time that passes as it wants. The store is opened outside: its parts live longer.
 func inTime(t *testing.T, test func(t *testing.T, b *bed)) {
 	t.Helper()
-	db := storetest.Open(t)
+	db := storetest.SQLite(t)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)))
 		b := &bed{t: t, db: db, registry: newPretended()}

@@ -384,7 +384,7 @@ func TestRestoreInstance(t *testing.T) {
 }
 
 func TestArchivesOfManyAreAnIndexPage(t *testing.T) {
-	db := storetest.Open(t)
+	db := storetest.SQLite(t)
 	_, i := storetest.Shop(t, db)
 	storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
 		for n := range 300 {

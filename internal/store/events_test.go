@@ -305,7 +305,7 @@ func TestRareTextIsFoundAcrossShortPages(t *testing.T) {
 // TestEventFiltersAreIndexPages holds the promise that any page costs the same at
 // any depth: each part is one range of an index, in its order.
 func TestEventFiltersAreIndexPages(t *testing.T) {
-	db := storetest.Open(t)
+	db := storetest.SQLite(t)
 	for name, f := range map[string]store.EventFilter{
 		"time":     {},
 		"severity": {Severities: []store.Severity{store.SeverityWarn}},

@@ -15,7 +15,7 @@ import (
 )
 
 func TestFullDiskLosesOnlyTheTransaction(t *testing.T) {
-	db := storetest.Open(t)
+	db := storetest.SQLite(t)
 	storetest.Project(t, db, func(p *store.Project) { p.Name = "before" })
 	store.Pragma(t, db, "max_page_count = 200")
 	ctx := t.Context()
@@ -79,7 +79,7 @@ func TestRemovedFileTakesNoWrites(t *testing.T) {
 }
 
 func TestReadOnlyDatabase(t *testing.T) {
-	db := storetest.Open(t)
+	db := storetest.SQLite(t)
 	store.Pragma(t, db, "query_only = 1")
 	err := db.Update(t.Context(), func(tx *store.Tx) error { return tx.SetSecret(t.Context(), "a", "b") })
 	wantErr(t, err, store.ErrReadOnly)

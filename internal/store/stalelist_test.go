@@ -191,7 +191,7 @@ func TestThresholdInForce(t *testing.T) {
 // TestStaleListIsAnIndexPage holds the promise that a page costs the same however
 // many instances there are: it neither scans nor sorts.
 func TestStaleListIsAnIndexPage(t *testing.T) {
-	db := storetest.Open(t)
+	db := storetest.SQLite(t)
 	h := storetest.Host(t, db)
 	s := storetest.Stage(t, db, h, storetest.Project(t, db))
 	storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {

@@ -19,7 +19,7 @@ func Open(t testing.TB) *store.DB {
 	t.Helper()
 	switch kind := os.Getenv(kindEnv); {
 	case kind == "" || kind == "sqlite", kind == "postgres" && inBubble(t):
-		return openSQLite(t)
+		return SQLite(t)
 	case kind == "postgres":
 		return With(t, postgresOptions(t))
 	default:
@@ -28,7 +28,8 @@ func Open(t testing.TB) *store.DB {
 	}
 }
 
-func openSQLite(t testing.TB) *store.DB {
+// SQLite is Open for a test of what only SQLite has, and for a store that is used in a bubble and opened outside.
+func SQLite(t testing.TB) *store.DB {
 	t.Helper()
 	return With(t, store.Options{DataDir: Dir(t)})
 }

@@ -37,7 +37,7 @@ func With(t testing.TB, o store.Options) *store.DB {
 // Both runs a test on a fresh SQLite store and on a fresh PostgreSQL one.
 func Both(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, openSQLite(t)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, With(t, postgresOptions(t))) })
 }
 

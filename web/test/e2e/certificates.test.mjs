@@ -1,5 +1,6 @@
 // Certificates in a real browser, on the real daemon. One story, told in order. certificates_test.go prepares the ground and runs it.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
 
@@ -51,7 +52,11 @@ test('a certificate is uploaded: what is wrong is said at its field, and its key
   await section().getByText('No route is served over TLS').waitFor();
   await button('Upload a certificate', section()).click();
   await dialog().getByLabel('Name').fill('Wiki!');
-  const file = (label, name) => dialog().getByLabel(`Choose a file: ${label}`).setInputFiles(`${PAIRS}/${name}`);
+  const file = async (label, name) => {
+    await dialog().getByLabel(`Choose a file: ${label}`).setInputFiles(`${PAIRS}/${name}`);
+    const whole = await readFile(`${PAIRS}/${name}`, 'utf8');
+    await eventually(async () => assert.equal(await dialog().getByLabel(label, { exact: true }).inputValue(), whole));
+  };
   await file('Certificate and chain', 'good.pem');
   await file('Private key', 'other.key');
   await button('Upload', dialog()).click();
