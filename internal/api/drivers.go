@@ -160,7 +160,7 @@ func (s *server) labelled(v store.RouteView) (proxy.Rule, traefik.Site, error) {
 	if err != nil {
 		return r, site, err
 	}
-	wrong := traefik.Unlabelled(r.Options)
+	wrong := traefik.Unlabelled(r)
 	for _, err := range traefik.Fits(proxy.Table{Rules: []proxy.Rule{r}}, site) {
 		wrong = append(wrong, routing.FieldsOf(err)...)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
@@ -39,6 +40,9 @@ func (f *fitting) tls(o proxy.Options, at Site) {
 	}
 }
 
+// parts is the letter by which Traefik's reader parts the texts of a list, also where it is in one of them.
+const parts = "║"
+
 // options refuses what Traefik has nothing for.
 func (f *fitting) options(r proxy.Rule) {
 	o := r.Options
@@ -71,9 +75,14 @@ func (f *fitting) options(r proxy.Rule) {
 			f.bad(fmt.Sprintf("response_headers[%d]", i), "hsts_seconds sets this header already")
 		}
 	}
+	for i, c := range o.BasicAuth {
+		if strings.Contains(c.User, parts) || strings.TrimLeftFunc(c.User, unicode.IsSpace) != c.User {
+			f.bad(fmt.Sprintf("basic_auth[%d]", i), "Traefik cannot hold a name with the letter %s, or with a space before it", parts)
+		}
+	}
 	for _, a := range r.Addresses {
-		if strings.Contains(a.PathPrefix, "`") {
-			f.bad("path_prefix", "Traefik's rules cannot hold the letter `")
+		if strings.ContainsAny(a.PathPrefix, "`"+parts) {
+			f.bad("path_prefix", "Traefik cannot hold the letters ` and %s", parts)
 		}
 	}
 }
@@ -88,6 +97,10 @@ func (f *fitting) targets(r proxy.Rule) {
 		}
 		if first == nil {
 			first = u
+		}
+		if u.EscapedPath() != u.Path {
+			f.bad(fmt.Sprintf("targets[%d]", i), "Traefik cannot put a path before that of the request which has letters that are written as %%.. in it")
+			continue
 		}
 		if strings.TrimSuffix(u.EscapedPath(), "/") != strings.TrimSuffix(first.EscapedPath(), "/") {
 			f.bad(fmt.Sprintf("targets[%d]", i), "in Traefik all targets of a rule have the same path")

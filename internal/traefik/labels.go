@@ -1,6 +1,7 @@
 package traefik
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,6 +22,33 @@ const hidden = "REPLACE-ME"
 // Labels are those by which Traefik's Docker provider answers for a container as a rule says, on a port of it, in the order of their names.
 // Values that let somebody in are not among them: missing names the labels in which they have to be written.
 func Labels(r proxy.Rule, port int, trusted []netip.Prefix, at Site) (labels []Label, missing []string, err error) {
+	name, doc := nameOf(r), labelled(r, trusted, at)
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the labels of rule %s: %w", r.ID, err)
+	}
+	var tree any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // or a year of seconds would be written as 3.1536e+07
+	if err := d.Decode(&tree); err != nil {
+		return nil, nil, fmt.Errorf("write the labels of rule %s: %w", r.ID, err)
+	}
+	labels = []Label{{"traefik.enable", "true"}}
+	if r.Options.RedirectTo == "" {
+		labels = append(labels, Label{"traefik.http.services." + name + ".loadbalancer.server.port", strconv.Itoa(port)})
+	}
+	labels = append(labels, flat("traefik", tree)...)
+	slices.SortFunc(labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
+	for _, l := range labels {
+		if strings.Contains(l.Value, hidden) {
+			missing = append(missing, l.Name)
+		}
+	}
+	return labels, missing, nil
+}
+
+// labelled is what the labels of a rule say, but for the port.
+func labelled(r proxy.Rule, trusted []netip.Prefix, at Site) Document {
 	r.Targets = nil
 	for i, c := range r.Options.BasicAuth {
 		if i == 0 {
@@ -45,26 +73,7 @@ func Labels(r proxy.Rule, port int, trusted []netip.Prefix, at Site) (labels []L
 		doc.HTTP.Services[name] = s
 	}
 	doc.HTTP.Transports = nil
-	text, err := json.Marshal(doc)
-	if err != nil {
-		return nil, nil, fmt.Errorf("write the labels of rule %s: %w", r.ID, err)
-	}
-	var tree any
-	if err := json.Unmarshal(text, &tree); err != nil {
-		return nil, nil, fmt.Errorf("write the labels of rule %s: %w", r.ID, err)
-	}
-	labels = []Label{{"traefik.enable", "true"}}
-	if r.Options.RedirectTo == "" {
-		labels = append(labels, Label{"traefik.http.services." + name + ".loadbalancer.server.port", strconv.Itoa(port)})
-	}
-	labels = append(labels, flat("traefik", tree)...)
-	slices.SortFunc(labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
-	for _, l := range labels {
-		if strings.Contains(l.Value, hidden) {
-			missing = append(missing, l.Name)
-		}
-	}
-	return labels, missing, nil
+	return doc
 }
 
 func without(headers []proxy.Header) (out []proxy.Header) {
@@ -96,19 +105,44 @@ func flat(name string, v any) (out []Label) {
 }
 
 // Unlabelled says which fields of a rule labels cannot say, beside those that Traefik cannot do at all.
-func Unlabelled(o proxy.Options) (wrong []proxy.FieldError) {
+func Unlabelled(r proxy.Rule) (wrong []proxy.FieldError) {
+	bad := func(field, reason string) {
+		wrong = append(wrong, proxy.FieldError{Rule: r.ID, Field: field, Reason: reason})
+	}
+	const timeouts = "Traefik takes timeouts from its own configuration (serversTransports), not from labels"
+	const trust = "Traefik takes whom targets are trusted by from its own configuration (serversTransports), not from labels"
+	o := r.Options
 	if o.ConnectTimeout != 0 {
-		wrong = append(wrong, proxy.FieldError{Field: "connect_timeout", Reason: "Traefik takes timeouts from its own configuration (serversTransports), not from labels"})
+		bad("connect_timeout", timeouts)
 	}
 	if o.ResponseTimeout != 0 {
-		wrong = append(wrong, proxy.FieldError{Field: "response_timeout", Reason: "Traefik takes timeouts from its own configuration (serversTransports), not from labels"})
+		bad("response_timeout", timeouts)
 	}
-	const own = "Traefik takes whom targets are trusted by from its own configuration (serversTransports), not from labels"
 	if o.TargetCA != "" {
-		wrong = append(wrong, proxy.FieldError{Field: "target_ca", Reason: own})
+		bad("target_ca", trust)
 	}
 	if o.TargetUnverified {
-		wrong = append(wrong, proxy.FieldError{Field: "target_tls_verify", Reason: own})
+		bad("target_tls_verify", trust)
 	}
+	misread(r, bad)
 	return wrong
+}
+
+// misread tells what Traefik would take for something else: commas part the values of a label, and dots its name.
+func misread(r proxy.Rule, bad func(field, reason string)) {
+	for i, c := range r.Options.BasicAuth {
+		if strings.Contains(c.User, ",") {
+			bad(fmt.Sprintf("basic_auth[%d]", i), "labels cannot hold a name with a comma")
+		}
+	}
+	if r.Options.StripPrefix && slices.ContainsFunc(prefixesOf(r), func(p string) bool { return strings.Contains(p, ",") }) {
+		bad("path_prefix", "labels cannot take a path with a comma off")
+	}
+	for field, list := range map[string][]proxy.Header{"request_headers": r.Options.RequestHeaders, "response_headers": r.Options.ResponseHeaders} {
+		for i, h := range list {
+			if strings.Contains(h.Name, ".") {
+				bad(fmt.Sprintf("%s[%d]", field, i), "labels cannot hold the name of a header with a dot")
+			}
+		}
+	}
 }

@@ -75,8 +75,29 @@ func TestLabels(t *testing.T) {
 	if _, _, err := Labels(r, 3000, nil, site); err != nil || r.Options.BasicAuth[0].Hash == hidden || r.Options.RequestHeaders[0].Value == hidden {
 		t.Errorf("the rule itself was changed, %v", err)
 	}
-	if wrong := Unlabelled(r.Options); len(wrong) != 2 || len(Unlabelled(proxy.Options{})) != 0 {
+	if wrong := Unlabelled(r); len(wrong) != 2 || len(Unlabelled(proxy.Rule{})) != 0 {
 		t.Errorf("labels cannot say %v", wrong)
+	}
+}
+
+func TestWhatLabelsWouldSayOtherwiseIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule  proxy.Rule
+		field string
+	}{
+		"a name with a comma": {with(rule("a.example"), func(o *proxy.Options) { o.BasicAuth = []proxy.Credential{{User: "anna b."}, {User: "a,b"}} }), "basic_auth[1]"},
+		"a dot": {with(rule("a.example"), func(o *proxy.Options) {
+			o.RequestHeaders = []proxy.Header{{Name: "X-A", Value: "a.b,c"}, {Name: "X.A"}}
+		}), "request_headers[1]"},
+		"a dot of answers": {with(rule("a.example"), func(o *proxy.Options) { o.ResponseHeaders = []proxy.Header{{Name: "X."}} }), "response_headers[0]"},
+		"a path":           {with(rule("a.example/a,b"), func(o *proxy.Options) { o.StripPrefix = true }), "path_prefix"},
+	} {
+		if wrong := Unlabelled(c.rule); len(wrong) != 1 || wrong[0].Field != c.field || wrong[0].Rule != c.rule.ID || wrong[0].Reason == "" {
+			t.Errorf("%s: labels cannot say %v", name, wrong)
+		}
+	}
+	if wrong := Unlabelled(rule("a.example/a,b")); len(wrong) != 0 {
+		t.Errorf("a path with a comma that stays: labels cannot say %v", wrong)
 	}
 }
 
@@ -100,7 +121,7 @@ func TestWhomTargetsAreTrustedBy(t *testing.T) {
 		t.Errorf("a rule that takes any has %+v", any)
 	}
 	for field, o := range map[string]proxy.Options{"target_ca": {TargetCA: "PEM"}, "target_tls_verify": {TargetUnverified: true}} {
-		if wrong := Unlabelled(o); len(wrong) != 1 || wrong[0].Field != field {
+		if wrong := Unlabelled(proxy.Rule{Options: o}); len(wrong) != 1 || wrong[0].Field != field {
 			t.Errorf("%s: labels cannot say %v", field, wrong)
 		}
 	}
@@ -198,7 +219,12 @@ func TestWhatTraefikCannotDoIsRefused(t *testing.T) {
 			o.HSTSSeconds, o.ResponseHeaders = 1, []proxy.Header{{Name: "strict-transport-security"}}
 		}), site, "response_headers[0]"},
 		"a letter of its rules": {rule("a.example/`", "http://10.0.0.5"), site, "path_prefix"},
-		"paths that differ":     {rule("a.example", "http://10.0.0.5/a", "http://10.0.0.6/b"), site, "targets[1]"},
+		"a letter of its lists": {rule("a.example/║", "http://10.0.0.5"), site, "path_prefix"},
+		"names that it reads otherwise": {change(func(o *proxy.Options) {
+			o.BasicAuth = []proxy.Credential{{User: "anna b,c"}, {User: "a║b"}, {User: " anna"}, {User: "\u2028anna"}}
+		}), site, "basic_auth[1] basic_auth[2] basic_auth[3]"},
+		"a path with escapes": {rule("a.example", "http://10.0.0.5/a%20b"), site, "targets[0]"},
+		"paths that differ":   {rule("a.example", "http://10.0.0.5/a", "http://10.0.0.6/b"), site, "targets[1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxytest.Refused(t, c.rule, Fits(proxy.Table{Rules: []proxy.Rule{c.rule}}, c.at), c.fields)
