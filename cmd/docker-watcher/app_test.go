@@ -107,7 +107,7 @@ func TestFlagsThatExcludeOneAnotherExitWithTwo(t *testing.T) {
 		})
 		for g := range groups {
 			args := strings.Fields(c.CommandPath())[1:]
-			for _, name := range strings.Fields(g) {
+			for name := range strings.FieldsSeq(g) {
 				value := "x"
 				if f := c.Flags().Lookup(name); f.Value.Type() == "bool" {
 					value = "true"
