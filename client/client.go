@@ -203,7 +203,15 @@ func ifMatch(revision int64) http.Header {
 	if revision == 0 {
 		return nil
 	}
-	return http.Header{"If-Match": {`"` + strconv.FormatInt(revision, 10) + `"`}}
+	return ifMatchText(strconv.FormatInt(revision, 10))
+}
+
+// ifMatchText is the same where a revision is a text; empty asks nothing.
+func ifMatchText(revision string) http.Header {
+	if revision == "" {
+		return nil
+	}
+	return http.Header{"If-Match": {`"` + revision + `"`}}
 }
 
 func setTime(q url.Values, name string, t time.Time) {

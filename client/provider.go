@@ -20,6 +20,7 @@ type IdentityProvider struct {
 	ClientID         string         `json:"client_id"`
 	ClientSecret     string         `json:"client_secret,omitempty"` // never told; empty leaves it
 	HasSecret        bool           `json:"has_secret,omitempty"`    // told, not sent
+	Revision         string         `json:"revision,omitempty"`      // told; where it is set, another one is not changed
 	ClientSecretFile string         `json:"client_secret_file,omitempty"`
 	ExternalURL      string         `json:"external_url"`
 	CallbackURL      string         `json:"callback_url,omitempty"` // told, not sent: register it at the provider
@@ -47,11 +48,12 @@ func (c *Client) IdentityProvider(ctx context.Context) (IdentityProvider, error)
 	return p, c.do(ctx, call{method: http.MethodGet, path: providerPath}, &p)
 }
 
-// SetIdentityProvider replaces it.
+// SetIdentityProvider replaces it, if its revision is the one in p; empty: whatever it is now.
 func (c *Client) SetIdentityProvider(ctx context.Context, p IdentityProvider) (IdentityProvider, error) {
-	p.HasSecret, p.CallbackURL = false, ""
+	seen := ifMatchText(p.Revision)
+	p.HasSecret, p.CallbackURL, p.Revision = false, "", ""
 	var now IdentityProvider
-	return now, c.do(ctx, call{method: http.MethodPut, path: providerPath, body: p}, &now)
+	return now, c.do(ctx, call{method: http.MethodPut, path: providerPath, body: p, header: seen}, &now)
 }
 
 // DeleteIdentityProvider has nobody sign in by one.

@@ -26,6 +26,7 @@ type User struct {
 	LinkUntil    time.Time `json:"link_until,omitzero"`
 	SecondFactor bool      `json:"second_factor"`
 	Provider     string    `json:"provider,omitempty"`
+	Revision     string    `json:"revision"`
 	LinkCode     string    `json:"link_code,omitempty"` // told once
 }
 
@@ -40,8 +41,9 @@ type NewUser struct {
 
 // UserChange changes what a user may; what is left out stays.
 type UserChange struct {
-	Role   string   `json:"role,omitempty"`
-	Grants *[]Grant `json:"grants,omitempty"`
+	Role     string   `json:"role,omitempty"`
+	Grants   *[]Grant `json:"grants,omitempty"`
+	Revision string   `json:"-"` // the one that was seen; empty: whatever it is now
 }
 
 // SessionItem is a place where somebody is signed in.
@@ -77,7 +79,7 @@ func (c *Client) CreateUser(ctx context.Context, n NewUser) (User, error) {
 // UpdateUser changes what one may.
 func (c *Client) UpdateUser(ctx context.Context, idOrName string, change UserChange) (User, error) {
 	var u User
-	return u, c.do(ctx, call{method: http.MethodPatch, path: "/api/users/" + part(idOrName), body: change}, &u)
+	return u, c.do(ctx, call{method: http.MethodPatch, path: "/api/users/" + part(idOrName), body: change, header: ifMatchText(change.Revision)}, &u)
 }
 
 // DeleteUser removes one with their sessions and tokens.

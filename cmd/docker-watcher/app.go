@@ -73,11 +73,11 @@ stale, 5 not signed in or not allowed, 6 partly done, 10 something is stale
   docker-watcher stale ls
   docker-watcher stale cleanup --all`,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			switch a.output {
 			case "table", "wide", "json":
 				a.started = true
-				return nil
+				return checkFlags(c)
 			}
 			return fmt.Errorf("-o %q: one of table, wide, json", a.output)
 		},
@@ -147,6 +147,15 @@ func takes(least, most int) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// checkFlags refuses flags that exclude one another, and a needed one that is not there. The library would do so by itself, but only
+// after a command has begun, where it is no matter of usage any more.
+func checkFlags(c *cobra.Command) error {
+	if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+		return usagef(c, "%w", err)
+	}
+	return nil
 }
 
 // client reaches the service as whoever is signed in.

@@ -93,6 +93,46 @@ func walk(c *cobra.Command, visit func(*cobra.Command)) {
 	}
 }
 
+// TestFlagsThatExcludeOneAnotherExitWithTwo tries each pair that some command excludes, as the library notes them at the flags.
+func TestFlagsThatExcludeOneAnotherExitWithTwo(t *testing.T) {
+	const noted = "cobra_annotation_mutually_exclusive"
+	a, _, _ := newApp(t, "")
+	tried := 0
+	walk(a.root(false), func(c *cobra.Command) {
+		groups := map[string]bool{}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			for _, g := range f.Annotations[noted] {
+				groups[g] = true
+			}
+		})
+		for g := range groups {
+			args := strings.Fields(c.CommandPath())[1:]
+			for name := range strings.FieldsSeq(g) {
+				value := "x"
+				if f := c.Flags().Lookup(name); f.Value.Type() == "bool" {
+					value = "true"
+				}
+				args = append(args, "--"+name+"="+value)
+			}
+			for range strings.Count(c.Use, "[") + 2 { // as many words as it wants
+				a, out, complaint := newApp(t, "")
+				code := a.run(t.Context(), args)
+				if code != exitUsage || out.Len() > 0 {
+					t.Errorf("%q: exit code %d, writes %q, says %s", args, code, out, complaint)
+				}
+				if strings.Contains(complaint.String(), "none of the others can be") && strings.Contains(complaint.String(), c.CommandPath()+" --help") {
+					tried++
+					break
+				}
+				args = append(args, "x")
+			}
+		}
+	})
+	if tried < 12 {
+		t.Errorf("only %d were refused for it", tried)
+	}
+}
+
 func TestUsageErrorsExitWithTwo(t *testing.T) {
 	for _, line := range []string{
 		"nope", "stale nope", "ps extra", "ps --nope", "ps -o yaml", "deploy shop/preview", "project create", "project create shop",

@@ -25,6 +25,8 @@ put a backup back, stop the service and run on its machine:
 
   server restore FILE --data FOLDER
 
+"server" is the program of the service: docker-watcher-server in the Debian package, /server in the container.
+
 All of it needs an admin.`,
 		Example: `  docker-watcher backup make
   docker-watcher backup ls

@@ -32,8 +32,8 @@ func (a *app) providerShow() *cobra.Command {
 		return api.IdentityProvider(c.Context())
 	}, func(p client.IdentityProvider) {
 		a.screen.Notef("register %s at the provider\n", p.CallbackURL)
-		p.HasSecret, p.CallbackURL = false, ""
-		_ = a.screen.JSON(p) // what cannot be written is told at the end
+		p.HasSecret, p.CallbackURL, p.Revision = false, "", "" // a file that is kept is set whatever was done since
+		_ = a.screen.JSON(p)                                   // what cannot be written is told at the end
 	})
 }
 

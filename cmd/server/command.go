@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/tiny-forge/docker-watcher/internal/config"
@@ -27,6 +28,8 @@ func command(args []string) (work, []string, error) {
 	}
 	flags := args[len(words):]
 	switch {
+	case len(flags) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, flags[0]):
+		return nil, nil, config.ErrHelp // also of a command without its words, which is what is to be known
 	case len(words) == 0:
 		return runOrRescue, flags, nil
 	case len(words) == 1 && words[0] == "health":

@@ -44,7 +44,7 @@ func hintFor(err error, cfg config.Config) string {
 	case errors.Is(err, store.ErrNewerSchema):
 		return "nothing was changed: start the newer docker-watcher again, or " + wayBack(cfg)
 	case errors.Is(err, store.ErrUnreadable):
-		return "the database itself is not known to be damaged, see server doctor: mend the value that is named, or put a backup back with server restore FILE --data " + backup.Quoted(cfg.Data)
+		return "the database itself is not known to be damaged, see server doctor: mend the value that is named, or put a backup back: " + restoreCommand(cfg)
 	case errors.Is(err, store.ErrForeign):
 		return "nothing was changed: give a database of docker-watcher, or a new one, with --store or --data"
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
@@ -76,7 +76,7 @@ func wayBack(cfg config.Config) string {
 	}
 	former := store.Former(store.Options{URL: cfg.Store, DataDir: cfg.Data})
 	if former == "" {
-		return "restore a backup that was made before it: " + backup.RestoreCommand("FILE", cfg.Data, cfg.Store)
+		return "restore a backup that was made before it: " + restoreCommand(cfg)
 	}
 	file := strings.TrimSuffix(former, filepath.Ext(former)) // where a link that is given leads to
 	aside := freeName(filepath.Join(filepath.Dir(former), "newer-"+time.Now().UTC().Format("20060102-150405")))

@@ -42,6 +42,10 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 		return startProxy(args[1:], getenv, stdout, stderr)
 	}
 	work, args, err := command(args)
+	if errors.Is(err, config.ErrHelp) {
+		tell(stdout, "%s", config.Help())
+		return exitOK
+	}
 	if err != nil {
 		tell(stderr, "server: %v\nhint: server --help explains every command\n", err)
 		return exitUsage
@@ -65,6 +69,9 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 		tell(stderr, "server: %v\n", err)
 		if hint := hintFor(err, cfg); hint != "" {
 			tell(stderr, "hint: %s\n", hint)
+		}
+		if errors.Is(err, errUsage) {
+			return exitUsage
 		}
 		return exitFault
 	}

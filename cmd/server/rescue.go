@@ -58,7 +58,7 @@ func lookToTheEnd(ctx context.Context, check func(context.Context) error, pause 
 	}
 }
 
-// runOrRescue is the daemon; when its database turns out to be damaged, it tells the way out and serves the routes as they last were until it is
+// runOrRescue is the daemon; when its database turns out to be damaged, or holds a value without which it cannot go on, it tells the way out and serves the routes as they last were until it is
 // ended. It touches neither the database nor an engine then.
 func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
 	ctx, end := context.WithCancel(ctx)
@@ -66,14 +66,18 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 	routes := &sites{}
 	defer routes.close()
 	err := run(ctx, cfg, routes, log, stdout)
-	if !errors.Is(err, store.ErrCorrupt) {
+	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrUnreadable) {
 		return err
 	}
 	if ctx.Err() != nil { // it is ended already: only what visitors have under way is waited for
 		return errors.Join(err, routes.leave(ctx))
 	}
-	log.Error("the database is damaged: only the way out is told", "error", err)
-	if failed := tellWayOut(ctx, cfg, routes, log, stdout); failed != nil {
+	if errors.Is(err, store.ErrCorrupt) {
+		log.Error("the database is damaged: only the way out is told", "error", err)
+	} else {
+		log.Error("a value in the database cannot be read: only the way out is told", "error", err)
+	}
+	if failed := tellWayOut(ctx, cfg, err, routes, log, stdout); failed != nil {
 		return errors.Join(err, failed)
 	}
 	return nil
@@ -81,10 +85,10 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 
 // tellWayOut serves the page with the way out, and the routes, until ctx ends. Where the page cannot be served the log tells it: no site is taken
 // down for that.
-func tellWayOut(ctx context.Context, cfg config.Config, routes *sites, log *slog.Logger, stdout io.Writer) error {
+func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites, log *slog.Logger, stdout io.Writer) error {
 	listener, err := listen(ctx, cfg.Listen)
 	served := routes.goAlone(ctx, cfg, log, listener)
-	rescue := wayOut(cfg)
+	rescue := wayOut(cfg, why)
 	rescue.Routes = routes.rescued(cfg)
 	unseen := func(err error) error {
 		if err == nil || !served {
@@ -97,7 +101,11 @@ func tellWayOut(ctx context.Context, cfg config.Config, routes *sites, log *slog
 	if err == nil {
 		defer listener.Close() // in the ordinary course the server has closed it
 		srv := newServer(ctx, listener, make(chan struct{}), make(chan struct{}), rescue.Handler(), log)
-		tell(stdout, "docker-watcher cannot use its database, which is damaged: open %s for the way out\n", baseURL(listener.Addr()))
+		which := "a value of which cannot be read"
+		if errors.Is(why, store.ErrCorrupt) {
+			which = "which is damaged"
+		}
+		tell(stdout, "docker-watcher cannot use its database, %s: open %s for the way out\n", which, baseURL(listener.Addr()))
 		group.Go(func() error { return unseen(srv.Run(running)) })
 	} else if err := unseen(err); err != nil {
 		return err
@@ -125,9 +133,19 @@ func (s *sites) rescued(cfg config.Config) string {
 	}
 }
 
-// wayOut says what to do about a damaged database.
-func wayOut(cfg config.Config) api.Rescue {
+// wayOut says what to do about a database that is damaged, or holds a value that cannot be read. Whoever comes to the page sees it, so that
+// it says nothing of that value.
+func wayOut(cfg config.Config, err error) api.Rescue {
 	r := api.Rescue{Version: buildVersion()}
+	if !errors.Is(err, store.ErrCorrupt) {
+		r.Wrong = "A value in the database cannot be read"
+		r.Steps = []string{
+			"Stop docker-watcher", "See in its log which value it is, and by server doctor whether more is wrong",
+			"Mend that value (a row of the settings that is removed is as at first), or put a backup back:", "$ " + restoreCommand(cfg),
+			"Start docker-watcher again",
+		}
+		return r
+	}
 	if strings.Contains(cfg.Store, "://") {
 		r.Wrong = "The PostgreSQL database is damaged"
 		r.Steps = []string{"Stop docker-watcher", "Restore the database from the backup of its server", "Start docker-watcher again: it looks at every host anew before it judges anything"}

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"crypto/x509"
+	"database/sql"
 	"io"
 	"net/http"
 	"os"
@@ -115,6 +116,72 @@ func TestDamagedDatabaseTakesNoSiteDown(t *testing.T) {
 		t.Errorf("the page is %s", text)
 	}
 	if code, _ := visited(t, http.DefaultTransport, "http://"+plain+"/", "shop.example"); code != http.StatusNotFound {
+		t.Errorf("the route is answered with %d", code)
+	}
+}
+
+// TestAnUnreadableSettingTakesNoSiteDown: a start that one value keeps from its work serves the routes as they last were and tells the way out,
+// and goes on as before once that is mended.
+func TestAnUnreadableSettingTakesNoSiteDown(t *testing.T) {
+	t.Parallel()
+	engine := dockertest.Serve(t, dockertest.Docker29())
+	data, plain := t.TempDir(), freePort(t)
+	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain), inFile(data)...)
+	d := launch(t, args...)
+	credential := d.setUp()
+	lead(t, d.client(credential), "shop.example", site(t))
+	if _, err := d.client(credential).UpdateSettings(t.Context(), map[string]any{"plan_max_items": 7}); err != nil {
+		t.Fatal(err)
+	}
+	if code := d.end(syscall.SIGTERM); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	set := func(value string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", filepath.Join(data, "docker-watcher.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		if _, err := db.ExecContext(t.Context(), `UPDATE settings SET value = $1 WHERE name = 'plan_max_items'`, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("canary-plenty")
+	engine.ResetCalls()
+
+	d = launch(t, args...)
+	if code, text := visited(t, http.DefaultTransport, "http://"+plain+"/", "shop.example"); code != http.StatusOK || text != "the site says " {
+		t.Errorf("the route is answered with %d %s", code, text)
+	}
+	for _, path := range []string{"/", "/readyz", "/api/settings"} {
+		code, text := d.status(path)
+		if code != http.StatusServiceUnavailable || !strings.Contains(text, "A value in the database cannot be read") || !strings.Contains(text, " restore FILE --data "+data) {
+			t.Errorf("%s is %d %s", path, code, text)
+		}
+		if strings.Contains(text, "damaged") || strings.Contains(text, "canary") || strings.Contains(text, "plan_max_items") {
+			t.Errorf("%s tells everybody: %s", path, text)
+		}
+	}
+	if _, text := d.status("/"); !strings.Contains(text, "Routes are served as they last were, at "+plain) {
+		t.Errorf("the page is %s", text)
+	}
+	if asked := engine.Requests("DELETE"); len(asked) > 0 {
+		t.Errorf("an engine was told to remove: %v", asked)
+	}
+	if code := d.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, d.stderr.String())
+	}
+	if said := d.stderr.String(); !strings.Contains(said, "only the way out is told") || !strings.Contains(said, "plan_max_items") || strings.Contains(said, "goroutine ") {
+		t.Errorf("the log says:\n%s", said)
+	}
+
+	set("7")
+	d = launch(t, args...)
+	if s, err := d.client(credential).Settings(t.Context()); err != nil || s.PlanMaxItems != 7 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if code, _ := visited(t, http.DefaultTransport, "http://"+plain+"/", "shop.example"); code != http.StatusOK {
 		t.Errorf("the route is answered with %d", code)
 	}
 }

@@ -98,7 +98,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-var readyLine = regexp.MustCompile(`^docker-watcher (?:is ready|cannot use its database, which is damaged): open (http://[^/\s]+)(?:/setup#code=(\S+))?`)
+var readyLine = regexp.MustCompile(`^docker-watcher (?:is ready|cannot use its database, (?:which is damaged|a value of which cannot be read)): open (http://[^/\s]+)(?:/setup#code=(\S+))?`)
 
 // launch starts a daemon and waits until it says that it is ready.
 func launch(t *testing.T, args ...string) *daemon {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // TestSitesThatHaveEndedAreServedAgain: when the daemon ended for another reason, and the damage was met on the way.
@@ -81,7 +82,7 @@ func TestWithoutItsPageSitesAreServed(t *testing.T) {
 	cfg := config.Config{Listen: "192.0.2.1:1", ProxyHTTP: "127.0.0.1:0", Data: t.TempDir()} // which is no address of ours
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
-	if err := tellWayOut(ctx, cfg, &sites{}, log, io.Discard); err == nil {
+	if err := tellWayOut(ctx, cfg, store.ErrCorrupt, &sites{}, log, io.Discard); err == nil {
 		t.Error("it goes on with nothing to serve")
 	}
 	s := &sites{}
@@ -90,7 +91,7 @@ func TestWithoutItsPageSitesAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- tellWayOut(ctx, cfg, s, log, io.Discard) }()
+	go func() { ended <- tellWayOut(ctx, cfg, store.ErrCorrupt, s, log, io.Discard) }()
 	resp, err := http.Get("http://" + s.listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,11 @@ func backups(k *backup.Keeper) schedule.Job {
 	return schedule.Job{Name: api.BackupJob, Spec: "@every 10m", Timeout: backupTimeout, Run: k.IfDue}
 }
 
+// restoreCommand is what puts a backup back into what these flags name, with the program that runs.
+func restoreCommand(cfg config.Config) string {
+	return backup.RestoreCommand("FILE", cfg.Data, cfg.Store)
+}
+
 // restoreFrom puts a backup back.
 func restoreFrom(file string) work {
 	return func(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {

@@ -64,6 +64,42 @@ func TestMoveAndRestore(t *testing.T) {
 			t.Errorf("%v: %d, %s", args, code, stderr)
 		}
 	}
+	if code, _, stderr := refuse(t, "store", "move", "other.db", "--data", data); code != 2 || !strings.Contains(stderr, "both stores are files") {
+		t.Errorf("from a file to a file: %d, %s", code, stderr)
+	}
+}
+
+// TestTheRestoreCommandIsCalledAsItIs holds every place that tells in words how to put a backup back against the program.
+func TestTheRestoreCommandIsCalledAsItIs(t *testing.T) {
+	const usage = "server restore FILE"
+	code, help, stderr := refuse(t, "restore", "--help")
+	if code != 0 || !strings.Contains(help, usage+" [flags]") || stderr != "" {
+		t.Errorf("%d, %s%s", code, help, stderr)
+	}
+	for _, file := range []string{"../docker-watcher/testdata/help.golden", "../../docs/operations.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{usage + " --data FOLDER", "docker-watcher-server", "/server"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s does not say %s", file, want)
+			}
+		}
+	}
+	code, _, stderr = refuse(t, "restore", "FILE", "--data", t.TempDir())
+	if code != 1 || !strings.Contains(stderr, "restore FILE: ") || !strings.Contains(stderr, "no such file") {
+		t.Errorf("as it is written: %d, %s", code, stderr)
+	}
+	// The doctor tells it with the program that runs, whatever that is called, and with its folder and store.
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "docker-watcher.db"), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := refuse(t, append([]string{"doctor"}, append(flags(data, "unix:///none"), inFile(data)...)...)...)
+	if want := binary + " restore FILE --data " + data; !strings.Contains(out, want) {
+		t.Errorf("the doctor does not say %s:\n%s", want, out)
+	}
 }
 
 // wantHostEvent wants one event of what the command line of the host did, and by whose account.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/hook"
 	"github.com/tiny-forge/docker-watcher/internal/notify"
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -111,6 +112,9 @@ func (s *server) createChannel(ctx context.Context, in *createChannelIn) (*versi
 	if err := checkChannel(&c, &to); err != nil {
 		return nil, err
 	}
+	if err := s.mayDial(ctx, to.URL); err != nil {
+		return nil, err
+	}
 	if c.Kind == kindWebhook && to.Secret == "" {
 		made = hook.NewSecret()
 		to.Secret = made
@@ -153,6 +157,15 @@ func checkChannel(c *store.Channel, to *store.ChannelAddress) error {
 	return nil
 }
 
+// mayDial refuses a URL with an address in it that is not dialled, such as that of the metadata of a cloud: no message would ever get there.
+func (s *server) mayDial(ctx context.Context, url string) error {
+	err := s.d.Notifier.MayDial(ctx, url)
+	if refused, ok := errors.AsType[proxy.RefusedError](err); ok {
+		return invalid("body.url", "no message is sent there: "+refused.Reason)
+	}
+	return err
+}
+
 // nameTaken says of a conflict, in words, that another has the name.
 func nameTaken(err error, what, name string) error {
 	if errors.Is(err, store.ErrConflict) {
@@ -189,6 +202,11 @@ func (s *server) updateChannel(ctx context.Context, in *updateChannelIn) (*versi
 	c, to, err := in.change(former, was)
 	if err != nil {
 		return nil, err
+	}
+	if to.URL != was.URL { // one that is refused since can still be changed otherwise, or switched off
+		if err := s.mayDial(ctx, to.URL); err != nil {
+			return nil, err
+		}
 	}
 	var moved *store.ChannelAddress
 	if to != was {

@@ -126,7 +126,7 @@ func (s *server) checkPorts(ctx context.Context) (all []doctor.Finding) {
 
 func (s *server) checkDatabase(ctx context.Context) checkJSON {
 	if err := s.d.DB.Check(ctx); err != nil {
-		return checkJSON{Name: "database", Detail: err.Error(), Hint: "stop the daemon and put the newest backup back: server restore FILE"}
+		return checkJSON{Name: "database", Detail: err.Error(), Hint: "stop the daemon and put the newest backup back: " + s.d.Backups.RestoreCommand("FILE")}
 	}
 	return checkJSON{Name: "database", OK: true, Detail: "read whole, no damage found"}
 }

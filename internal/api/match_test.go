@@ -46,6 +46,7 @@ func TestWhatWasSeenIsAskedFor(t *testing.T) {
 		{"/api/notifications/rules", `{"name":"all","channels":["ops"]}`},
 		{"/api/proxies", `{"domains":["a.test"],"targets":["http://10.0.0.7"]}`},
 		{"/api/routes", `{"domains":["b.test"],"stage_id":"` + st.ID + `","port":80}`},
+		{"/api/users", `{"name":"bert","role":"viewer"}`},
 	} {
 		if status, _, text := b.raw(b.admin, post, made.path, made.body); status != http.StatusCreated {
 			t.Fatalf("%s: %d %s", made.path, status, text)
@@ -54,10 +55,11 @@ func TestWhatWasSeenIsAskedFor(t *testing.T) {
 	ids := map[string]string{
 		"/api/projects/{id}": "shop", "/api/stages/{id}": st.ID, "/api/registries/{id}": "here", "/api/notifications/channels/{id}": "ops", "/api/notifications/rules/{id}": "all",
 		"/api/proxies/{id}": "a.test", "/api/routes/{id}": "b.test", "/api/instances/{id}": inst.ID, "/api/hosts/{id}": b.host.ID,
+		"/api/users/{id}": "bert",
 	}
-	bodies := map[string]string{"/api/instances/{id}/snooze": `{"for":"1d","reason":"x"}`}
+	bodies := map[string]string{"/api/instances/{id}/snooze": `{"for":"1d","reason":"x"}`, "/api/users/{id}": `{"role":"viewer"}`}
 	// What asks, tries or begins something of its own, and changes nothing of what it is below.
-	apart := []string{"test", "try", "deploys", "rollback", "reclaim", "{name}"}
+	apart := []string{"test", "try", "deploys", "rollback", "reclaim", "{name}", "second-factor", "sessions", "{session}"}
 	tried := 0
 	for path, methods := range doc.Paths {
 		base := path
@@ -97,7 +99,7 @@ func TestWhatWasSeenIsAskedFor(t *testing.T) {
 			}
 		}
 	}
-	if tried < 30 {
+	if tried < 35 {
 		t.Errorf("only %d were tried", tried)
 	}
 	for _, path := range []string{"/api/proxies/{id}", "/api/routes/{id}"} {

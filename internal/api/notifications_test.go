@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -16,7 +18,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/notify"
+	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -306,5 +311,50 @@ func TestWebhookSchema(t *testing.T) {
 		if errs := valid(edit); len(errs) == 0 {
 			t.Errorf("%s is valid", name)
 		}
+	}
+}
+
+// TestAChannelToWhereNothingIsDialledIsNotSaved: an address that is written out is refused with its field; a name is not looked up, and one that
+// was saved before can still be changed and switched off.
+func TestAChannelToWhereNothingIsDialledIsNotSaved(t *testing.T) {
+	pretend := dockertest.New(t, dockertest.Options{})
+	var refuses proxy.Policy
+	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial}, func(b *bed) {
+		refuse := func(_ context.Context, at netip.AddrPort) error { return refuses.Check(at) }
+		b.deps.Notifier = notify.New(b.db, b.bus, notify.Options{Refuse: refuse, Version: "test", Log: b.deps.Log})
+	})
+	refused := func(url string, err error) {
+		t.Helper()
+		p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+		if len(p.Errors) != 1 || p.Errors[0].Location != "body.url" || !strings.Contains(p.Errors[0].Message, "no message is sent there: ") || strings.Contains(p.Errors[0].Message, tokenInURL) {
+			t.Errorf("%s: %+v", url, p)
+		}
+	}
+	for _, url := range []string{
+		"http://169.254.169.254/" + tokenInURL, "https://[fe80::1]:8443/" + tokenInURL, "http://[::ffff:169.254.169.254]/x", "http://0.0.0.0/x",
+		"ntfy://169.254.169.254/" + tokenInURL + "?scheme=http", "gotify://169.254.169.254/" + tokenInURL, "matrix://:" + tokenInURL + "@169.254.169.254/?rooms=!a:b",
+		"smtp://169.254.169.254/?from=a@b.c&to=a@b.c", "mattermost://169.254.169.254/" + tokenInURL,
+	} {
+		_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: url})
+		refused(url, err)
+	}
+	if all, err := b.admin.Channels(t.Context()); err != nil || len(all) > 0 {
+		t.Errorf("saved: %+v, %v", all, err)
+	}
+	for name, url := range map[string]string{
+		"name": "https://nothing.invalid/x", "there": "http://10.0.0.7/x", "here": "http://127.0.0.1:1/x", "mail": "smtp://mail.invalid/?from=a@b.c&to=a@b.c",
+		"discord": "discord://" + tokenInURL + "@169", "slack": "slack://hook:A-B-C@webhook",
+	} {
+		if _, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: name, URL: url}); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	_, err := b.admin.UpdateChannel(t.Context(), "there", client.ChannelChange{URL: new("http://169.254.169.254/x")})
+	refused("changed", err)
+	refuses.Refused = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	_, err = b.admin.UpdateChannel(t.Context(), "name", client.ChannelChange{URL: new("http://10.0.0.8/x")})
+	refused("by the setting", err)
+	if c, err := b.admin.UpdateChannel(t.Context(), "there", client.ChannelChange{Enabled: new(false)}); err != nil || c.Enabled {
+		t.Errorf("switched off: %+v, %v", c, err)
 	}
 }

@@ -57,6 +57,7 @@ type userJSON struct {
 	LinkUntil    moment      `json:"link_until" doc:"the one-time link that was given out is good until; null: there is none"`
 	SecondFactor bool        `json:"second_factor"`
 	Provider     string      `json:"provider,omitempty" doc:"the identity provider that they come in by"`
+	Revision     string      `json:"revision" doc:"of name, role, grants and whether they may sign in"`
 	LinkCode     string      `json:"link_code,omitempty" doc:"told once, by the answer that made it: the page /password#code=... takes it"`
 }
 
@@ -76,7 +77,7 @@ func showUser(u store.User, grants []store.Grant, names map[string]string) userJ
 	j := userJSON{
 		ID: u.ID, Name: u.Name, Role: roleText(u.Role), Grants: make([]grantJSON, 0, len(grants)), CreatedAt: stamp(u.CreatedAt),
 		DisabledAt: moment(u.DisabledAt), SignedInAt: moment(u.SignedInAt), HasPassword: u.PasswordHash != "", LinkUntil: moment(u.LinkUntil),
-		SecondFactor: !u.FactorSince.IsZero(), Provider: u.Provider,
+		SecondFactor: !u.FactorSince.IsZero(), Provider: u.Provider, Revision: auth.Revision(u, grants),
 	}
 	for _, g := range grants {
 		if g.UserID == u.ID {
@@ -122,6 +123,13 @@ func byVisit(ctx context.Context) auth.By {
 	return auth.By{Caller: v.caller, Addr: v.addr}
 }
 
+// byWhatWasSeen is the same, of whoever changes only the revision of a user that they saw.
+func byWhatWasSeen(ctx context.Context, m Match) auth.By {
+	by := byVisit(ctx)
+	by.Seen = m.seen()
+	return by
+}
+
 func (s *server) listUsers(ctx context.Context, _ *none) (*out[list[userJSON]], error) {
 	users, err := s.d.DB.Users(ctx)
 	if err != nil {
@@ -142,7 +150,7 @@ func (s *server) findUser(ctx context.Context, idOrName string) (store.User, err
 	return byIDOrName(ctx, idOrName, s.d.DB.User, s.d.DB.UserByName)
 }
 
-func (s *server) getUser(ctx context.Context, in *ByID) (*out[userJSON], error) {
+func (s *server) getUser(ctx context.Context, in *ByID) (*versioned[userJSON], error) {
 	u, err := s.findUser(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -150,13 +158,13 @@ func (s *server) getUser(ctx context.Context, in *ByID) (*out[userJSON], error) 
 	return s.answerUser(ctx, u, "")
 }
 
-func (s *server) answerUser(ctx context.Context, u store.User, code string) (*out[userJSON], error) {
+func (s *server) answerUser(ctx context.Context, u store.User, code string) (*versioned[userJSON], error) {
 	shown, err := s.userOf(ctx, u)
 	if err != nil {
 		return nil, err
 	}
 	shown.LinkCode = code
-	return answer(shown), nil
+	return tagged(shown, shown.Revision), nil
 }
 
 type createUserIn struct {
@@ -169,7 +177,7 @@ type createUserIn struct {
 	}
 }
 
-func (s *server) createUser(ctx context.Context, in *createUserIn) (*out[userJSON], error) {
+func (s *server) createUser(ctx context.Context, in *createUserIn) (*versioned[userJSON], error) {
 	grants, err := s.readGrants(ctx, in.Body.Grants)
 	if err != nil {
 		return nil, err
@@ -209,13 +217,14 @@ func (s *server) readGrants(ctx context.Context, asked []grantJSON) (map[string]
 
 type updateUserIn struct {
 	ByID
+	Match
 	Body struct {
 		Role   string       `json:"role,omitempty" enum:"none,viewer,operator,admin"`
 		Grants *[]grantJSON `json:"grants,omitempty" maxItems:"1000" doc:"in place of all that are there"`
 	}
 }
 
-func (s *server) updateUser(ctx context.Context, in *updateUserIn) (*out[userJSON], error) {
+func (s *server) updateUser(ctx context.Context, in *updateUserIn) (*versioned[userJSON], error) {
 	u, err := s.findUser(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -233,45 +242,45 @@ func (s *server) updateUser(ctx context.Context, in *updateUserIn) (*out[userJSO
 			return nil, err
 		}
 	}
-	if u, err = s.d.Auth.ChangePowers(ctx, u.ID, change, byVisit(ctx)); err != nil {
+	if u, err = s.d.Auth.ChangePowers(ctx, u.ID, change, byWhatWasSeen(ctx, in.Match)); err != nil {
 		return nil, wrongFields("body", err)
 	}
 	return s.answerUser(ctx, u, "")
 }
 
-func (s *server) deleteUser(ctx context.Context, in *ByID) (*none, error) {
+func (s *server) deleteUser(ctx context.Context, in *Seen) (*none, error) {
 	u, err := s.findUser(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.d.Auth.DeleteUser(ctx, u.ID, byVisit(ctx))
+	return nil, s.d.Auth.DeleteUser(ctx, u.ID, byWhatWasSeen(ctx, in.Match))
 }
 
-func (s *server) disableUser(ctx context.Context, in *ByID) (*out[userJSON], error) {
-	return s.onUser(ctx, in.ID, s.d.Auth.Disable)
+func (s *server) disableUser(ctx context.Context, in *Seen) (*versioned[userJSON], error) {
+	return s.onUser(ctx, in, s.d.Auth.Disable)
 }
 
-func (s *server) enableUser(ctx context.Context, in *ByID) (*out[userJSON], error) {
-	return s.onUser(ctx, in.ID, s.d.Auth.Enable)
+func (s *server) enableUser(ctx context.Context, in *Seen) (*versioned[userJSON], error) {
+	return s.onUser(ctx, in, s.d.Auth.Enable)
 }
 
-func (s *server) onUser(ctx context.Context, idOrName string, do func(context.Context, string, auth.By) (store.User, error)) (*out[userJSON], error) {
-	u, err := s.findUser(ctx, idOrName)
+func (s *server) onUser(ctx context.Context, in *Seen, do func(context.Context, string, auth.By) (store.User, error)) (*versioned[userJSON], error) {
+	u, err := s.findUser(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if u, err = do(ctx, u.ID, byVisit(ctx)); err != nil {
+	if u, err = do(ctx, u.ID, byWhatWasSeen(ctx, in.Match)); err != nil {
 		return nil, err
 	}
 	return s.answerUser(ctx, u, "")
 }
 
-func (s *server) makeLink(ctx context.Context, in *ByID) (*out[userJSON], error) {
+func (s *server) makeLink(ctx context.Context, in *Seen) (*versioned[userJSON], error) {
 	u, err := s.findUser(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	u, code, err := s.d.Auth.GiveLink(ctx, u.ID, byVisit(ctx))
+	u, code, err := s.d.Auth.GiveLink(ctx, u.ID, byWhatWasSeen(ctx, in.Match))
 	if err != nil {
 		return nil, err
 	}

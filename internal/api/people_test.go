@@ -102,6 +102,39 @@ func TestPeople(t *testing.T) {
 	}
 }
 
+// TestTheOlderWriteOfAUserDoesNotWin: of two admins who look at the same user, the second to save is told.
+func TestTheOlderWriteOfAUserDoesNotWin(t *testing.T) {
+	b := newBed(t)
+	b.shop("shop", "dev")
+	seen, err := b.admin.CreateUser(t.Context(), client.NewUser{Name: "bert", Role: "none"})
+	b.must(err)
+	granted := []client.Grant{{ProjectID: "shop", Role: "operator"}}
+	first, err := b.admin.UpdateUser(t.Context(), "bert", client.UserChange{Grants: &granted, Revision: seen.Revision})
+	if err != nil || first.Revision == seen.Revision || seen.Revision == "" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	_, err = b.admin.UpdateUser(t.Context(), "bert", client.UserChange{Role: "viewer", Grants: new([]client.Grant{}), Revision: seen.Revision})
+	if p := problemIn(t, err, http.StatusPreconditionFailed, client.CodeRevision); p.Hint == "" {
+		t.Errorf("it does not say what to do: %+v", p)
+	}
+	now, err := b.admin.User(t.Context(), "bert")
+	if err != nil || now.Role != "none" || len(now.Grants) != 1 || now.Revision != first.Revision {
+		t.Errorf("the older write won: %+v, %v", now, err)
+	}
+	// What nobody says of them by hand moves nothing: a link, a password, a sign-in.
+	linked, err := b.admin.MakePasswordLink(t.Context(), "bert")
+	b.must(err)
+	_, err = b.nobody.SpendPasswordLink(t.Context(), linked.LinkCode, longPassword)
+	b.must(err)
+	b.entered("bert", longPassword)
+	if now, err = b.admin.UpdateUser(t.Context(), "bert", client.UserChange{Role: "viewer", Revision: first.Revision}); err != nil || now.Role != "viewer" || len(now.Grants) != 1 {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if now, err = b.admin.UpdateUser(t.Context(), "bert", client.UserChange{Role: "operator"}); err != nil || now.Role != "operator" {
+		t.Errorf("without the header it is done as ever: %+v, %v", now, err)
+	}
+}
+
 func TestBadUsers(t *testing.T) {
 	b := newBed(t)
 	b.person("anna", "admin")

@@ -102,6 +102,7 @@ const (
 	hintStore     = "nothing was changed; the log of the daemon says more"
 	hintFrozen    = "see 'docker-watcher hosts': an admin can accept what changed"
 	hintNotServed = "it is saved; the former table is served meanwhile: 'docker-watcher proxy state' says what is in the way"
+	hintChanged   = "look at it again"
 	hintDisabled  = "an admin puts it to use again: docker-watcher hosts enable NAME"
 	hintProvider  = "sign in with name and password meanwhile; the log of the daemon says what is wrong, and the next sign-in asks the provider anew"
 	hintThrottle  = "wait a minute and try again"
@@ -289,6 +290,7 @@ var problems = []problemRule{
 	{err: auth.ErrNameTaken, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNameTaken.Error()},
 	{err: auth.ErrNotInvited, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNotInvited.Error()},
 	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
+	{err: auth.ErrChanged, status: http.StatusPreconditionFailed, code: codeRevision, fixed: auth.ErrChanged.Error(), hint: hintChanged},
 	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
 	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password", told: true},
 	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code"},

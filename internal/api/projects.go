@@ -44,7 +44,12 @@ type versioned[T any] struct {
 }
 
 func atRevision[T any](body T, revision int64) *versioned[T] {
-	return &versioned[T]{ETag: strconv.Quote(strconv.FormatInt(revision, 10)), Body: body}
+	return tagged(body, strconv.FormatInt(revision, 10))
+}
+
+// tagged is the same where a revision is a text.
+func tagged[T any](body T, revision string) *versioned[T] {
+	return &versioned[T]{ETag: strconv.Quote(revision), Body: body}
 }
 
 // Match is the header by which a change asks for the revision that was seen.
@@ -53,11 +58,22 @@ type Match struct {
 }
 
 func (m Match) check(revision int64) error {
-	if m.IfMatch == "" || m.IfMatch == "*" || m.IfMatch == strconv.Quote(strconv.FormatInt(revision, 10)) {
+	return m.checkText(strconv.FormatInt(revision, 10))
+}
+
+func (m Match) checkText(revision string) error {
+	if seen := m.seen(); seen == "" || seen == revision {
 		return nil
 	}
-	return newProblem(http.StatusPreconditionFailed, codeRevision,
-		"it was changed meanwhile: the revision is "+strconv.FormatInt(revision, 10)).hint("look at it again")
+	return newProblem(http.StatusPreconditionFailed, codeRevision, "it was changed meanwhile: the revision is "+revision).hint(hintChanged)
+}
+
+// seen is the revision that is asked for; empty: whatever it is now.
+func (m Match) seen() string {
+	if m.IfMatch == "*" {
+		return ""
+	}
+	return strings.Trim(m.IfMatch, `"`)
 }
 
 // Seen names a thing, and perhaps the revision in which it was seen: of another one nothing is done to it.

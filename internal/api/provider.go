@@ -40,6 +40,7 @@ type providerJSON struct {
 	ClientID         string     `json:"client_id" maxLength:"500"`
 	ClientSecret     string     `json:"client_secret,omitempty" maxLength:"500" writeOnly:"true" doc:"absent: as it is"`
 	HasSecret        bool       `json:"has_secret,omitempty" readOnly:"true"`
+	Revision         string     `json:"revision,omitempty" readOnly:"true"`
 	ClientSecretFile string     `json:"client_secret_file,omitempty" maxLength:"500" doc:"a file of the daemon's machine, read at each sign-in, instead"`
 	ExternalURL      string     `json:"external_url" maxLength:"500" doc:"where people reach docker-watcher"`
 	CallbackURL      string     `json:"callback_url,omitempty" readOnly:"true" doc:"what to register at the provider"`
@@ -54,7 +55,7 @@ type providerJSON struct {
 
 func providerOf(p sso.Provider) providerJSON {
 	j := providerJSON{
-		Enabled: p.Enabled, Label: p.Label, Issuer: p.Issuer, ClientID: p.ClientID, HasSecret: p.ClientSecret != "", ClientSecretFile: p.ClientSecretFile,
+		Enabled: p.Enabled, Label: p.Label, Issuer: p.Issuer, ClientID: p.ClientID, HasSecret: p.ClientSecret != "", Revision: p.Revision, ClientSecretFile: p.ClientSecretFile,
 		ExternalURL: p.ExternalURL, CallbackURL: p.CallbackURL(), Scopes: p.Scopes, NameClaim: p.NameClaim, GroupsClaim: p.GroupsClaim,
 		AllowedGroups: p.AllowedGroups, AllowedDomains: p.AllowedDomains, AutoCreate: p.AutoCreate,
 	}
@@ -64,31 +65,54 @@ func providerOf(p sso.Provider) providerJSON {
 	return j
 }
 
-func (s *server) getProvider(ctx context.Context, _ *none) (*out[providerJSON], error) {
+func (s *server) getProvider(ctx context.Context, _ *none) (*versioned[providerJSON], error) {
 	p, err := sso.Load(ctx, s.d.DB)
 	if err != nil {
 		return nil, err
 	}
-	return answer(providerOf(p)), nil
+	return tagged(providerOf(p), p.Revision), nil
 }
 
-type putProviderIn struct{ Body providerJSON }
+// ProviderMatch asks for what was seen of the provider: a revision of it, or that there is none.
+type ProviderMatch struct {
+	Match
+	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"only where none is set up yet, else nothing is done (412)"`
+}
 
-func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*out[providerJSON], error) {
+// check refuses what would undo the work of somebody else; err is that of reading what there is.
+func (m ProviderMatch) check(now sso.Provider, err error) error {
+	there := err == nil
+	switch {
+	case err != nil && !errors.Is(err, sso.ErrOff):
+		return err
+	case there && m.IfNoneMatch != "":
+		return newProblem(http.StatusPreconditionFailed, codeRevision, "an identity provider was set up meanwhile").hint(hintChanged)
+	case !there && m.IfMatch != "":
+		return newProblem(http.StatusPreconditionFailed, codeRevision, "the identity provider was taken away meanwhile").hint(hintChanged)
+	}
+	return m.checkText(now.Revision)
+}
+
+type putProviderIn struct {
+	ProviderMatch
+	Body providerJSON
+}
+
+func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*versioned[providerJSON], error) {
 	p, err := s.readProvider(ctx, in.Body)
 	if err != nil {
 		return nil, err
 	}
 	err = s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		before, err := sso.Load(ctx, tx)
-		if err != nil && !errors.Is(err, sso.ErrOff) {
+		if err := in.check(before, err); err != nil {
 			return err
 		}
 		// A secret goes to the issuer that it was given for and to nobody else.
 		if p.ClientSecret == "" && p.ClientSecretFile == "" && p.Issuer == before.Issuer && p.ClientID == before.ClientID {
 			p.ClientSecret = before.ClientSecret
 		}
-		if err := sso.Save(ctx, tx, p); err != nil {
+		if p, err = sso.Save(ctx, tx, p); err != nil {
 			return wrongFields("body", err)
 		}
 		e := apiEvent(ctx, "settings.identity_provider", "the identity provider was set up: "+p.Issuer)
@@ -96,6 +120,7 @@ func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*out[provi
 		e.Data["issuer"], e.Data["enabled"], e.Data["auto_create"], e.Data["rules"] = p.Issuer, p.Enabled, p.AutoCreate, len(p.Rules)
 		d := differenceOf(providerOf(before), providerOf(p))
 		delete(d, "has_secret")
+		delete(d, "revision")
 		d.NoteSecret("client_secret", before.ClientSecret != p.ClientSecret)
 		d.Hide() // only admins may read it, and events are for all
 		e.Differ(d)
@@ -104,7 +129,7 @@ func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*out[provi
 	if err != nil {
 		return nil, err
 	}
-	return answer(providerOf(p)), nil
+	return tagged(providerOf(p), p.Revision), nil
 }
 
 func (s *server) readProvider(ctx context.Context, j providerJSON) (sso.Provider, error) {
@@ -123,8 +148,14 @@ func (s *server) readProvider(ctx context.Context, j providerJSON) (sso.Provider
 	return p, nil
 }
 
-func (s *server) deleteProvider(ctx context.Context, _ *none) (*none, error) {
+func (s *server) deleteProvider(ctx context.Context, in *Match) (*none, error) {
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		if in.IfMatch != "" { // what cannot be read can be taken away all the same
+			before, err := sso.Load(ctx, tx)
+			if err := (ProviderMatch{Match: *in}).check(before, err); err != nil {
+				return err
+			}
+		}
 		if err := sso.Forget(ctx, tx); err != nil {
 			return err
 		}

@@ -218,3 +218,52 @@ func TestTheProvidersSecretStays(t *testing.T) {
 		t.Errorf("the secret is told: %+v", e)
 	}
 }
+
+// TestTheOlderWriteOfTheProviderDoesNotWin: neither over a newer one, nor over one that was taken away, nor over one set up by somebody else.
+func TestTheOlderWriteOfTheProviderDoesNotWin(t *testing.T) {
+	const path = "/api/identity-provider"
+	b := newBed(t)
+	changed := func(p client.IdentityProvider, label string) client.IdentityProvider { p.Label = label; return p }
+	refused := func(what string, status int, text string) {
+		t.Helper()
+		if status != http.StatusPreconditionFailed || !strings.Contains(text, codeRevision) || !strings.Contains(text, hintChanged) {
+			t.Errorf("%s: %d %s", what, status, text)
+		}
+	}
+	body := `{"enabled":true,"issuer":"https://id.example.org","client_id":"dw","external_url":"https://dw.example.org"}`
+	if status, _, text := b.raw(b.admin, put, path, body, "If-None-Match", "*"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	status, _, text := b.raw(b.admin, put, path, body, "If-None-Match", "*")
+	refused("a second one set up at the same time", status, text)
+
+	seen, err := b.admin.IdentityProvider(t.Context())
+	b.must(err)
+	newer, err := b.admin.SetIdentityProvider(t.Context(), changed(seen, "Newer"))
+	if err != nil || newer.Revision == seen.Revision || seen.Revision == "" {
+		t.Fatalf("%+v, %v", newer, err)
+	}
+	_, err = b.admin.SetIdentityProvider(t.Context(), changed(seen, "Older"))
+	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
+	status, _, text = b.raw(b.admin, remove, path, "", "If-Match", `"`+seen.Revision+`"`)
+	refused("a removal of what was seen before", status, text)
+	if now, err := b.admin.IdentityProvider(t.Context()); err != nil || now.Label != "Newer" {
+		t.Errorf("the older write won: %+v, %v", now, err)
+	}
+	if _, h, _ := b.raw(b.admin, get, path, ""); h.Get("Etag") != `"`+newer.Revision+`"` {
+		t.Errorf("ETag %s of revision %s", h.Get("Etag"), newer.Revision)
+	}
+
+	b.must(b.admin.DeleteIdentityProvider(t.Context()))
+	_, err = b.admin.SetIdentityProvider(t.Context(), changed(newer, "Back"))
+	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
+	_, err = b.admin.IdentityProvider(t.Context())
+	wantProblem(t, err, http.StatusConflict, client.CodeWrongState)
+
+	again := newer
+	again.Revision = ""
+	_, err = b.admin.SetIdentityProvider(t.Context(), again)
+	b.must(err)
+	_, err = b.admin.SetIdentityProvider(t.Context(), changed(newer, "Older"))
+	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
+}

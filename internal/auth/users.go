@@ -12,10 +12,11 @@ import (
 // linkLifetime is how long a link that sets a password is good.
 const linkLifetime = 72 * time.Hour
 
-// By is who changes something, and from where.
+// By is who changes something, from where, and what they saw of it.
 type By struct {
 	Caller
 	Addr string
+	Seen string // the revision of the user in which they were seen: of another one nothing is done (ErrChanged); empty: whatever it is now
 }
 
 // Host is who sits at the machine of the store: the command server user.
@@ -202,6 +203,9 @@ func (s *Service) DeleteUser(ctx context.Context, id string, by By) error {
 		if err != nil {
 			return err
 		}
+		if err := asSeen(ctx, tx, u, by.Seen); err != nil {
+			return err
+		}
 		if err := keepAnAdmin(ctx, tx, u, store.User{}); err != nil {
 			return err
 		}
@@ -222,6 +226,9 @@ func (s *Service) change(ctx context.Context, id string, by By, fn func(*store.T
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
 		before, err := tx.User(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := asSeen(ctx, tx, before, by.Seen); err != nil {
 			return err
 		}
 		u = before

@@ -52,8 +52,8 @@ func Disk(dir string) Finding {
 	return well(name, "%d MiB are free for %s", free>>20, dir)
 }
 
-// Store looks at the database and at the key file that belongs to it.
-func Store(ctx context.Context, o store.Options) Finding {
+// Store looks at the database and at the key file that belongs to it. The command is what puts a backup back.
+func Store(ctx context.Context, o store.Options, restore string) Finding {
 	const name = "store"
 	err := store.Examine(ctx, o)
 	switch {
@@ -66,7 +66,7 @@ func Store(ctx context.Context, o store.Options) Finding {
 	case errors.Is(err, store.ErrNewerSchema):
 		return ill(name, "%v", "start the newer docker-watcher again, or restore a backup of this version", err)
 	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrForeign):
-		return ill(name, "%v", "stop the daemon and put the newest backup back: server restore FILE --data "+o.DataDir, err)
+		return ill(name, "%v", "stop the daemon and put the newest backup back: "+restore, err)
 	}
 	return ill(name, "%v", "see that the database answers, and that this user may read its file", err)
 }

@@ -117,13 +117,13 @@ func TestServes(t *testing.T) {
 
 func TestStore(t *testing.T) {
 	ctx, o := t.Context(), store.Options{DataDir: t.TempDir()}
-	want(t, Store(ctx, o), true, "there is none yet")
+	want(t, Store(ctx, o, ""), true, "there is none yet")
 	if _, err := os.Stat(filepath.Join(o.DataDir, "docker-watcher.db")); err == nil {
 		t.Error("a database was made by looking")
 	}
 	db := storetest.With(t, o)
 	storetest.Shop(t, db)
-	want(t, Store(ctx, o), true, "whole") // also while a daemon uses it
+	want(t, Store(ctx, o, ""), true, "whole") // also while a daemon uses it
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -131,19 +131,19 @@ func TestStore(t *testing.T) {
 	if err := os.Chmod(key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	want(t, Store(ctx, o), false, "mode 0600")
+	want(t, Store(ctx, o, ""), false, "mode 0600")
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	want(t, Store(ctx, o), false, "put back the key file")
+	want(t, Store(ctx, o, ""), false, "put back the key file")
 	if _, err := os.Stat(key); err == nil {
 		t.Error("a key was made by looking")
 	}
 	pg := store.Options{DataDir: t.TempDir(), URL: storetest.Postgres(t)}
-	want(t, Store(ctx, pg), true, "there is none yet")
+	want(t, Store(ctx, pg, ""), true, "there is none yet")
 	storetest.With(t, pg)
-	want(t, Store(ctx, pg), true, "whole")
-	want(t, Store(ctx, store.Options{DataDir: t.TempDir(), URL: "postgres://127.0.0.1:1/none"}), false, "database answers")
+	want(t, Store(ctx, pg, ""), true, "whole")
+	want(t, Store(ctx, store.Options{DataDir: t.TempDir(), URL: "postgres://127.0.0.1:1/none"}, ""), false, "database answers")
 }
 
 func TestDamagedStore(t *testing.T) {
@@ -167,11 +167,11 @@ func TestDamagedStore(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want(t, Store(t.Context(), o), false, "server restore FILE")
+	want(t, Store(t.Context(), o, "/server restore FILE"), false, ": /server restore FILE")
 	if err := os.WriteFile(file, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if f := Store(t.Context(), o); f.OK {
+	if f := Store(t.Context(), o, ""); f.OK {
 		t.Errorf("%+v", f)
 	}
 }

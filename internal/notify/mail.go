@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -67,12 +68,11 @@ func encryption(u *url.URL) string {
 	return how
 }
 
+func mailPort(u *url.URL) string { return cmp.Or(u.Port(), "25") }
+
 // mail sends a letter by SMTP.
 func (p post) mail(ctx context.Context, u *url.URL, l Letter) (answer string, err error) {
-	port := u.Port()
-	if port == "" {
-		port = "25"
-	}
+	port := mailPort(u)
 	conn, err := p.dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return "", err

@@ -72,8 +72,44 @@ func (p post) allowed(ctx context.Context, at netip.AddrPort) error {
 	return nil
 }
 
+// writtenOut looks at the addresses that are written out in the URL of a channel. Where a name leads is seen when it is dialled.
+func (p post) writtenOut(ctx context.Context, text string) error {
+	a, err := parse(text)
+	if err != nil {
+		return err
+	}
+	if a.kind == "smtp" {
+		port, err := strconv.ParseUint(mailPort(a.url), 10, 16)
+		if err != nil {
+			port = 0 // which no port is: it is found out when it is dialled
+		}
+		return p.literal(ctx, a.url.Hostname(), uint16(port))
+	}
+	requests, err := p.requests(ctx, a, "", Letter{})
+	if err != nil {
+		return fmt.Errorf("make a request of the channel: %w", err)
+	}
+	for _, r := range requests {
+		if err := p.literal(ctx, r.URL.Hostname(), portOf(r.URL)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// literal looks at a host that is an address, and lets names be.
+func (p post) literal(ctx context.Context, host string, port uint16) error {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return nil //nolint:nilerr // it is a name
+	}
+	return p.allowed(ctx, netip.AddrPortFrom(ip, port))
+}
+
 // refused is that we do not dial an address.
 type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
 
 // send makes one attempt, and tells what the target answered.
 func (p post) send(ctx context.Context, to store.ChannelAddress, l Letter) (answer string, failure *Failure) {
@@ -127,10 +163,8 @@ func (e statusError) Error() string {
 
 func (p post) do(ctx context.Context, r *http.Request, l Letter) (string, error) {
 	// Where a proxy of the environment dials for us, the address is not seen by us; one that is written out is.
-	if ip, err := netip.ParseAddr(r.URL.Hostname()); err == nil {
-		if err := p.allowed(ctx, netip.AddrPortFrom(ip, portOf(r.URL))); err != nil {
-			return "", err
-		}
+	if err := p.literal(ctx, r.URL.Hostname(), portOf(r.URL)); err != nil {
+		return "", err
 	}
 	r.Header.Set("User-Agent", "docker-watcher/"+p.version)
 	r.Header.Set("Idempotency-Key", l.View.ID)

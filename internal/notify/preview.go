@@ -21,6 +21,10 @@ func (n *Notifier) Preview(ctx context.Context, t Templates, evs []store.Event) 
 	return write(t, v)
 }
 
+// MayDial says why an address that is written out in the URL of a channel may not be dialled; nil: it may, or a name leads there, which nobody
+// looks up before a message is sent.
+func (n *Notifier) MayDial(ctx context.Context, url string) error { return n.post.writtenOut(ctx, url) }
+
 // Try sends a test message to an address, past the outbox, and says what the target answered.
 func (n *Notifier) Try(ctx context.Context, to store.ChannelAddress, t Templates) store.ChannelTest {
 	began := time.Now().UTC()

@@ -5,6 +5,7 @@
 package sso
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ type Provider struct {
 	AllowedDomains   []string `json:"allowed_domains"`    // with a verified address in one of them
 	AutoCreate       bool     `json:"auto_create"`        // whoever may come in and is not known is made a user
 	Rules            []Rule   `json:"rules"`              // what groups may; none: what an admin says of each user, and nothing at first
+	Revision         string   `json:"revision"`           // another one with each Save; never empty once read
 }
 
 // Rule says what the people of a group may.
@@ -134,19 +136,25 @@ func Load(ctx context.Context, r reader) (Provider, error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return Provider{}, fmt.Errorf("read the identity provider: %w", err)
 	}
+	p.Revision = cmp.Or(p.Revision, firstRevision)
 	return p, nil
 }
 
-// Save keeps the settings, sealed whole.
-func Save(ctx context.Context, tx *store.Tx, p Provider) error {
+// firstRevision is that of settings which were saved before they had one.
+const firstRevision = "1"
+
+// Save keeps the settings, sealed whole, and returns them with the revision that they have now. It is no number that counts up: what was
+// taken away and set up anew by somebody else must not look like what was seen before.
+func Save(ctx context.Context, tx *store.Tx, p Provider) (Provider, error) {
 	if err := p.Validate(); err != nil {
-		return err
+		return p, err
 	}
+	p.Revision = store.NewID()
 	text, err := json.Marshal(p)
 	if err != nil {
-		return fmt.Errorf("write the identity provider: %w", err)
+		return p, fmt.Errorf("write the identity provider: %w", err)
 	}
-	return tx.SetSecret(ctx, secretName, string(text))
+	return p, tx.SetSecret(ctx, secretName, string(text))
 }
 
 // Forget removes the settings.

@@ -326,8 +326,8 @@ func TestEventFiltersAreIndexPages(t *testing.T) {
 	}
 }
 
-// Peer 29: retention never deletes the proof that somebody was warned.
-func TestPruneEvents(t *testing.T) {
+// TestPeer29RetentionKeepsTheProofOfAWarning: retention never deletes the proof that somebody was warned.
+func TestPeer29RetentionKeepsTheProofOfAWarning(t *testing.T) {
 	storetest.Both(t, func(t *testing.T, db *store.DB) {
 		_, stale := storetest.Shop(t, db, func(i *store.Instance) { i.Status, i.StaleSince = store.StatusStopped, noon })
 		_, alive := storetest.Shop(t, db)

@@ -67,6 +67,9 @@ export type RouteChange = Omit<S['UpdateProxyRequest'], '$schema' | 'targets'>;
 export type RouteTest = S['RouteTest'];
 type Problem = S['Problem'];
 
+/** The code of a change of something that is not any more as it was seen. */
+export const changedMeanwhile = 'revision_mismatch';
+
 /** What the server refused, or that it could not be asked (status 0). The hint says what to do about it. */
 export class ApiError extends Error {
   constructor(
@@ -125,6 +128,7 @@ export async function ok<T>(answer: Promise<Answer<T>>): Promise<T> {
 
 function problemOf(response: Response, body: unknown): ApiError {
   const p: Partial<Problem> = typeof body === 'object' && body !== null ? body : {};
+  if (p.code === changedMeanwhile) return new ApiError(response.status, p.code, errors.changed, errors.changedHint);
   const err = new ApiError(
     response.status,
     p.code ?? 'unknown',
@@ -144,6 +148,8 @@ export type EventQuery = Query<'/api/events'>;
 export type InstanceQuery = Query<'/api/instances'>;
 
 export const byId = (id: string) => ({ params: { path: { id } } });
+/** The same, of the revision that was seen only. */
+export const asSeen = (id: string, revision: number | string) => ({ params: { path: { id }, header: { 'If-Match': `"${revision}"` } } });
 
 // What every screen asks; the rest is beside this file by area, so that a page loads only what it calls.
 export const getSession = () => ok(api.GET('/api/session'));

@@ -5043,6 +5043,7 @@ export interface components {
             label?: string;
             /** @description absent: preferred_username, then email */
             name_claim?: string;
+            readonly revision?: string;
             /** @description what groups may, said anew at each sign-in; none: an admin says it for each user */
             rules?: components["schemas"]["Rule"][] | null;
             /** @description beside openid, profile and email */
@@ -6775,6 +6776,8 @@ export interface components {
             name: string;
             /** @description the identity provider that they come in by */
             provider?: string;
+            /** @description of name, role, grants and whether they may sign in */
+            revision: string;
             /**
              * @description in all projects; none: only what grants say
              * @enum {string}
@@ -10942,6 +10945,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10989,7 +10993,12 @@ export interface operations {
     "put-identity-provider": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+                /** @description only where none is set up yet, else nothing is done (412) */
+                "If-None-Match"?: "*";
+            };
             path?: never;
             cookie?: never;
         };
@@ -11002,6 +11011,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11094,7 +11104,10 @@ export interface operations {
     "delete-identity-provider": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -22400,6 +22413,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -22495,6 +22509,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -22551,7 +22566,10 @@ export interface operations {
     "delete-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -22653,7 +22671,10 @@ export interface operations {
     "update-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -22669,6 +22690,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -22770,7 +22792,10 @@ export interface operations {
     "disable-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -22782,6 +22807,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -22874,7 +22900,10 @@ export interface operations {
     "enable-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -22886,6 +22915,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -22978,7 +23008,10 @@ export interface operations {
     "make-password-link": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag that was seen: of another one nothing is done (412). Absent: it is done whatever it is now */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description its id */
                 id: string;
@@ -22990,6 +23023,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,4 +1,4 @@
-import { api, byId, ok } from './client';
+import { api, asSeen, byId, ok } from './client';
 import type { components } from './schema';
 
 type S = components['schemas'];
@@ -9,7 +9,8 @@ export type SessionItem = S['SessionItem'];
 // Who may sign in, for admins.
 export const listUsers = () => ok(api.GET('/api/users'));
 export const createUser = (body: S['CreateUserRequest']) => ok(api.POST('/api/users', { body }));
-export const updateUser = (id: string, body: S['UpdateUserRequest']) => ok(api.PATCH('/api/users/{id}', { ...byId(id), body }));
+export const updateUser = (u: User, body: S['UpdateUserRequest']) =>
+  ok(api.PATCH('/api/users/{id}', { ...asSeen(u.id, u.revision), body }));
 export const deleteUser = (id: string) => ok(api.DELETE('/api/users/{id}', byId(id)));
 export const disableUser = (id: string) => ok(api.POST('/api/users/{id}/disable', byId(id)));
 export const enableUser = (id: string) => ok(api.POST('/api/users/{id}/enable', byId(id)));

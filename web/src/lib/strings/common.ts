@@ -7,6 +7,8 @@ export const errors = {
   status: (status: number) => `The server answered with status ${status}`,
   problemId: (id: string) => `Look for ${id} in the log of the daemon`,
   retry: 'Retry',
+  changed: 'Somebody else changed it meanwhile, so nothing of this was saved',
+  changedHint: 'Open it again to see what it is now, and make your change anew',
 };
 
 export const common = {

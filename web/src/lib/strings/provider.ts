@@ -11,6 +11,7 @@ export const provider = {
   secret: 'Client secret',
   secretKept: 'There is one. Leave this empty to keep it.',
   secretHelp: 'Sealed, and never shown again.',
+  showTheirs: 'Show what is saved now',
   secretFile: 'Or a file that holds it',
   secretFileHelp: 'On the machine of the daemon; read at each sign-in.',
   external: 'Where people reach docker-watcher',

@@ -17,3 +17,11 @@ export function carried<F extends object>({ of, change }: Shape<F>, was: Setting
   }
   return next;
 }
+
+/** The form after a save was answered: what was typed since it was sent stays, all else is as it is now. */
+export function settled<F extends object>(sent: F, now: F, form: F): F {
+  const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+  const next = { ...now };
+  for (const k of Object.keys(now) as (keyof F)[]) if (!same(form[k], sent[k])) next[k] = form[k];
+  return next;
+}
