@@ -105,7 +105,9 @@ func (k *Keeper) foreign(h *held) bool {
 }
 
 // wishDue tells that the authority is to be asked when it would have a certificate renewed: that is how it tells of one that it revokes.
-func (k *Keeper) wishDue(h *held, now time.Time) bool { return now.Sub(h.saved.asked(now)) >= askWishes }
+func (k *Keeper) wishDue(h *held, now time.Time) bool {
+	return now.Sub(h.saved.asked(now)) >= askWishes
+}
 
 func (k *Keeper) next(h *held, now time.Time) time.Time {
 	if h.pair == nil {
