@@ -111,7 +111,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	cleaner.ScanBy(scans.fresh)
 	auto, cleanups := automaticCleanup(cleaner, fleet, watch, log)
 	err = errors.Join(scans.schedule(ctx), setAll(
-		jobs, retention(db, log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller, watch), previews(deployer), archiveExpiry(cleaner, log), backups(keeps),
+		jobs, retention(db, paceOf(jobs, retentionJob), log), auto, sizes(cleaner), tagCheck(cleaner), polling(poller, watch), previews(deployer), archiveExpiry(cleaner, log), backups(keeps),
 	))
 	if err != nil {
 		return err

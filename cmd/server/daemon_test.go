@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -132,26 +131,5 @@ func TestHostRowIsMadeOnceAndFollowsTheEndpoint(t *testing.T) {
 	events, _, err := db.Events(t.Context(), store.EventFilter{}, store.Page{Limit: 10})
 	if err != nil || len(events) != 1 || events[0].Kind != "host.plain" || events[0].Severity != store.SeverityWarn {
 		t.Errorf("nobody is warned of plain tcp: %+v, %v", events, err)
-	}
-}
-
-func TestRetentionDeletesOnlyWhatIsOld(t *testing.T) {
-	db := storetest.Open(t)
-	now := time.Now().UTC()
-	old := store.Event{Time: now.AddDate(0, 0, -91), Severity: store.SeverityInfo, Source: store.SourceSystem, Kind: "old", Message: "old"}
-	young := old
-	young.Time, young.Kind = now.AddDate(0, 0, -89), "young"
-	err := db.Update(t.Context(), func(tx *store.Tx) error {
-		return tx.Emit(t.Context(), append(slices.Repeat([]store.Event{old}, 2*retentionBatch+1), young)...)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := retention(db, slog.New(slog.DiscardHandler)).Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	left, err := db.EventsAfter(t.Context(), 0, 10)
-	if err != nil || len(left) != 1 || left[0].Kind != "young" {
-		t.Errorf("left %+v, %v", left, err)
 	}
 }

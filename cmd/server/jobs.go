@@ -14,7 +14,6 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
-	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 const (
@@ -31,12 +30,6 @@ const (
 	scanWork    = "scan"
 	cleanupWork = "automatic cleanup"
 	pollWork    = "registry poll"
-
-	retentionJob     = "event-retention"
-	retentionSpec    = "17 3 * * *"
-	retentionTimeout = time.Hour
-	outboxRetention  = 30 * 24 * time.Hour // of messages that were sent
-	retentionBatch   = 5000                // events in one transaction, so that nobody waits long for the writer
 )
 
 // scans has hosts scanned: on schedule, at the interval that the settings ask for now, and soon after a threshold changed.
@@ -158,49 +151,4 @@ func archiveExpiry(cleaner *stale.Cleaner, log *slog.Logger) schedule.Job {
 		}
 		return err
 	}}
-}
-
-// retention deletes events past their time, in small transactions.
-func retention(db *store.DB, log *slog.Logger) schedule.Job {
-	return schedule.Job{Name: retentionJob, Spec: retentionSpec, Timeout: retentionTimeout, Run: func(ctx context.Context) error {
-		settings, err := db.Settings(ctx)
-		if err != nil {
-			return fmt.Errorf("read settings: %w", err)
-		}
-		// First what was sent: its events are then as old as others.
-		now := time.Now().UTC()
-		sent, sentErr := prune(ctx, "sent messages", now.Add(-outboxRetention), db, (*store.Tx).PruneOutbox)
-		if sent > 0 {
-			log.Info("sent messages deleted", "messages", sent)
-		}
-		before := now.AddDate(0, 0, -settings.EventRetentionDays)
-		deleted, err := prune(ctx, "events", before, db, (*store.Tx).PruneEvents)
-		if deleted > 0 {
-			log.Info("old events deleted", "events", deleted, "before", before)
-		}
-		return errors.Join(sentErr, err, db.Update(ctx, func(tx *store.Tx) error {
-			_, err := tx.PruneRequestCounts(ctx, before)
-			return err
-		}))
-	}}
-}
-
-// prune deletes what is older than a moment, in small transactions.
-func prune(ctx context.Context, what string, before time.Time, db *store.DB,
-	some func(*store.Tx, context.Context, time.Time, int) (int, error),
-) (deleted int, err error) {
-	for {
-		var n int
-		err := db.Update(ctx, func(tx *store.Tx) (err error) {
-			n, err = some(tx, ctx, before, retentionBatch)
-			return err
-		})
-		deleted += n
-		if err != nil {
-			return deleted, fmt.Errorf("delete %s before %s: %w", what, before.Format(time.DateOnly), err)
-		}
-		if n < retentionBatch {
-			return deleted, nil
-		}
-	}
 }

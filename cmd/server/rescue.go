@@ -153,7 +153,7 @@ func wayOut(cfg config.Config, err error) api.Rescue {
 	}
 	r.Wrong = "The database in the data folder " + cfg.Data + " is damaged"
 	r.Steps = []string{"Stop docker-watcher", "Keep a copy of the damaged data folder"}
-	if newest := newestBackup(backupFolder(cfg)); newest != "" {
+	if newest := newestBackup(backupFolder(cfg), time.Now()); newest != "" {
 		r.Steps = append(r.Steps, "Put the newest backup back:", "$ "+backup.RestoreCommand(newest, cfg.Data, cfg.Store))
 	} else {
 		r.Steps = append(r.Steps, "There is no backup in "+backupFolder(cfg)+". Put one from elsewhere back:",
@@ -172,13 +172,16 @@ func databaseFile(cfg config.Config) string {
 	return filepath.Join(cfg.Data, "docker-watcher.db")
 }
 
-// newestBackup is by name, which holds the moment; empty: there is none.
-func newestBackup(folder string) string {
+// newestBackup is by name, which holds the moment; one that is dated ahead is not believed while there is another. Empty: there is none.
+func newestBackup(folder string, now time.Time) string {
 	names, err := filepath.Glob(filepath.Join(folder, "docker-watcher-*.tar.gz"))
 	if err != nil || len(names) == 0 {
 		return ""
 	}
 	newest := slices.Max(names)
+	if dated := slices.DeleteFunc(names, func(name string) bool { return filepath.Base(name) > backup.NameAt(now.Add(time.Hour)) }); len(dated) > 0 {
+		newest = slices.Max(dated)
+	}
 	if whole, err := filepath.Abs(newest); err == nil {
 		return whole // the shell of who reads it is elsewhere
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -214,6 +215,7 @@ func (s *server) checkBackups() checkJSON {
 	c := checkJSON{Name: "backup"}
 	folder := doctor.BackupFolder(s.d.Backups.Folder())
 	all, err := s.d.Backups.List()
+	all = backup.Dated(all, time.Now())
 	switch {
 	case !folder.OK:
 		c.Detail, c.Hint = folder.Detail, folder.Remedy

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -239,7 +240,7 @@ func (f *figures) collectBackups(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(ch, f.more.backups, float64(len(all)))
-	if len(all) > 0 {
+	if all = backup.Dated(all, time.Now()); len(all) > 0 { // a file that is dated ahead would hide that no other is made
 		gauge(ch, f.more.newestBackup, unixSeconds(all[0].At))
 		gauge(ch, f.more.backupBytes, float64(all[0].Bytes))
 	}

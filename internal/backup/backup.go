@@ -117,6 +117,18 @@ func (k *Keeper) List() ([]Backup, error) {
 	return all, nil
 }
 
+// ahead is how far after now a backup may be dated, as when the clock was set back a little since.
+const ahead = time.Hour
+
+// Dated is what of all may be gone by: without those that are dated after now by more than an hour, made while the clock ran ahead or named by
+// somebody. No other is late, or let go of, because of them; what they hold is nobody's guess, so that only a person removes them.
+func Dated(all []Backup, now time.Time) []Backup {
+	return slices.DeleteFunc(slices.Clone(all), func(b Backup) bool { return b.At.After(now.Add(ahead)) })
+}
+
+// NameAt is how a backup is called that is made at a moment: names are in the order of their moments.
+func NameAt(at time.Time) string { return prefix + at.UTC().Format(stamp) + suffix }
+
 func timeOf(name string) (time.Time, bool) {
 	if !nameShape.MatchString(name) {
 		return time.Time{}, false
@@ -151,7 +163,7 @@ func (k *Keeper) Late() bool {
 		return false
 	}
 	all, err := k.List()
-	if err != nil || len(all) == 0 {
+	if all = Dated(all, k.now()); err != nil || len(all) == 0 {
 		return err != nil || k.now().Sub(k.since) > 2*k.o.Every
 	}
 	return k.now().Sub(all[0].At) > 2*k.o.Every
@@ -168,6 +180,7 @@ func (k *Keeper) Keep() int { return k.o.Keep }
 
 // Due is when one is to be made by itself, where those of all are there, newest first. Zero: never.
 func (k *Keeper) Due(all []Backup) time.Time {
+	all = Dated(all, k.now())
 	switch {
 	case k.o.Every <= 0:
 		return time.Time{}
@@ -218,7 +231,7 @@ func (k *Keeper) kept(ctx context.Context, b Backup, by By) error {
 	if err := errors.Join(err, listErr); err != nil {
 		return err
 	}
-	for _, old := range surplus(all, k.o.Keep, k.o.Every) {
+	for _, old := range surplus(Dated(all, k.now()), k.o.Keep, k.o.Every) {
 		if err := os.Remove(filepath.Join(k.o.Folder, old.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("let go of an old backup: %w", err)
 		}
@@ -303,6 +316,7 @@ func (k *Keeper) IfDue(ctx context.Context) error {
 // makeIfDue answers one without a name when none is due.
 func (k *Keeper) makeIfDue(ctx context.Context) (Backup, error) {
 	all, err := k.List()
+	all = Dated(all, k.now())
 	if err != nil || len(all) > 0 && k.now().Sub(all[0].At) < k.o.Every {
 		return Backup{}, err
 	}

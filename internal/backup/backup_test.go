@@ -375,6 +375,38 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// TestABackupThatIsDatedAhead: it keeps no other from being made, told as late, or let go of in its turn; and is not let go of itself.
+func TestABackupThatIsDatedAhead(t *testing.T) {
+	b := newBed(t, 24*time.Hour)
+	b.since = b.at
+	future := filepath.Join(b.Folder(), NameAt(b.at.AddDate(10, 0, 0)))
+	b.write(future, "made by a wrong clock")
+	if due := b.Due([]Backup{{At: b.at.AddDate(10, 0, 0)}}); !due.Equal(b.since) {
+		t.Errorf("one is due at %s", due)
+	}
+	for range 4 {
+		if err := b.IfDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.at = b.at.Add(25 * time.Hour)
+	}
+	b.count(3) // the two that are kept, and this one
+	if made, failed := b.Tries(); made != 4 || failed != 0 || b.Late() {
+		t.Errorf("%d were made and %d failed, late: %t", made, failed, b.Late())
+	}
+	if _, err := os.Stat(future); err != nil {
+		t.Error(err)
+	}
+	b.at = b.at.Add(48 * time.Hour)
+	if !b.Late() {
+		t.Error("none was made for three days, and it is not late")
+	}
+	near := []Backup{{At: b.at.Add(50 * time.Minute)}} // the clock was set back a little
+	if due := b.Due(near); !due.Equal(near[0].At.Add(24 * time.Hour)) {
+		t.Errorf("beside one of a moment ahead another is due at %s", due)
+	}
+}
+
 // TestSurplus: what is made by hand pushes out no day before it, and is not pushed out while it may be wanted.
 func TestSurplus(t *testing.T) {
 	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)

@@ -24,6 +24,26 @@ func renewAt(notBefore, notAfter time.Time) time.Time {
 	return notAfter.Add(-notAfter.Sub(notBefore) / 3)
 }
 
+// longestWait is how far ahead an authority may have the next try put off: the limits of Let's Encrypt are of a week.
+const longestWait = 8 * day
+
+// notBefore is when the next try may be made, as it is to be believed at a moment; zero: at any time. A failure in times to come, and a wait longer than
+// any authority asks for, were written while the clock ran ahead.
+func (s saved) notBefore(now time.Time) time.Time {
+	if s.FailedAt.After(now.Add(firstPause)) || s.NextTry.After(now.Add(longestWait)) {
+		return time.Time{}
+	}
+	return s.NextTry
+}
+
+// asked is when the authority was last asked for its wish, as it is to be believed at a moment; zero: never.
+func (s saved) asked(now time.Time) time.Time {
+	if s.AskedAt.After(now.Add(firstPause)) {
+		return time.Time{}
+	}
+	return s.AskedAt
+}
+
 const day = 24 * time.Hour
 
 // warnDays are how many days before the end it is warned of, the last first.
@@ -48,11 +68,12 @@ func next(mode Mode, notBefore, notAfter time.Time, s saved, now time.Time) time
 	if mode == Own {
 		return nextWarning(mode, notBefore, notAfter, now)
 	}
-	at := s.NextTry
+	try := s.notBefore(now)
+	at := try
 	if !notAfter.IsZero() {
-		at = later(renewAt(notBefore, notAfter), s.NextTry)
+		at = later(renewAt(notBefore, notAfter), try)
 		if !s.RenewAt.IsZero() && s.RenewAt.Before(at) {
-			at = later(s.RenewAt, s.NextTry)
+			at = later(s.RenewAt, try)
 		}
 		if warning := nextWarning(mode, notBefore, notAfter, now); !warning.IsZero() && warning.Before(at) {
 			return warning

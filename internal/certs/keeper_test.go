@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,6 +114,69 @@ func TestOurOwnAuthorityVouchesAndRenews(t *testing.T) {
 		again, err := folder.Root(time.Now().Add(day))
 		if err != nil || string(again) != string(root) {
 			t.Errorf("the root is made more than once: %v", err)
+		}
+	})
+}
+
+// TestWhatAClockWroteThatRanAhead: what it put off is not put off for as long, what it vouched for is vouched for anew, and what it warned of is warned of
+// in its time.
+func TestWhatAClockWroteThatRanAhead(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	far := now.AddDate(5, 0, 0)
+	for name, c := range map[string]struct {
+		saved saved
+		want  time.Time
+	}{
+		"failed a moment ago":     {saved{FailedAt: now, NextTry: now.Add(longPause)}, now.Add(longPause)},
+		"failed in times to come": {saved{FailedAt: far, NextTry: far.Add(longPause)}, time.Time{}},
+		"failed tomorrow":         {saved{FailedAt: now.Add(day), NextTry: now.Add(day + firstPause)}, time.Time{}},
+		"the authority said when": {saved{FailedAt: now, NextTry: now.Add(7 * day)}, now.Add(7 * day)},
+		"nobody waits for years":  {saved{FailedAt: now, NextTry: far}, time.Time{}},
+	} {
+		if got := c.saved.notBefore(now); !got.Equal(c.want) {
+			t.Errorf("%s: tried not before %v, want %v", name, got, c.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(now))
+		folder := Folder(t.TempDir())
+		chain, key := ownPair(t, folder, 30*day, "wiki.lan")
+		if err := folder.Put("wiki", chain, key); err != nil {
+			t.Fatal(err)
+		}
+		k := New(Options{Folder: folder, Told: func(Event) {}, Log: slog.New(slog.DiscardHandler)})
+		k.Apply([]Want{{Domain: "app.localhost", Mode: Internal}, {Domain: "wiki.lan", Mode: Own, Name: "wiki"}}, ACME{})
+		pass := func(at time.Time) (kinds []Kind) {
+			_, told := k.pass(at, func(*held) { t.Error("an authority is asked") })
+			for _, e := range told {
+				kinds = append(kinds, e.Kind)
+			}
+			slices.Sort(kinds)
+			return kinds
+		}
+		for _, step := range []struct {
+			at   time.Time
+			want []Kind
+		}{
+			{now, []Kind{Issued}},
+			{far, []Kind{Expiring, Renewed}}, // ahead
+			{now.Add(time.Minute), []Kind{Renewed}},
+			{now.Add(2 * time.Minute), nil},
+			{now.Add(17 * day), []Kind{Expiring}},
+			{now.Add(18 * day), nil},
+		} {
+			if got := pass(step.at); !slices.Equal(got, step.want) {
+				t.Errorf("at %v was told %v, want %v", step.at, got, step.want)
+			}
+		}
+		for _, h := range k.held {
+			if h.id.Mode == Internal && h.pair.Leaf.NotBefore.After(now.Add(time.Hour)) {
+				t.Errorf("served is one of %v", h.pair.Leaf.NotBefore)
+			}
+		}
+		h := &held{saved: saved{AskedAt: far}}
+		if !k.wishDue(h, now) {
+			t.Error("an authority that was asked in times to come is not asked for its wish")
 		}
 	})
 }

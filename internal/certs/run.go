@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const leastPause = 100 * time.Millisecond // whatever is due next
+const (
+	leastPause = 100 * time.Millisecond // whatever is due next
+	lookEvery  = time.Hour              // at most: timers stand still while the machine sleeps, and do not see that its clock is set
+)
 
 // Run gets and renews certificates until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
@@ -34,16 +37,16 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// sleep waits until a moment (zero: for ever) or until something has changed; false: ctx has ended.
+// sleep waits until a moment (zero: there is none) or until something has changed, or until the clock is to be looked at; false: ctx has ended.
 func (k *Keeper) sleep(ctx context.Context, at time.Time) bool {
-	var due <-chan time.Time
+	long := lookEvery
 	if !at.IsZero() {
-		timer := time.NewTimer(max(time.Until(at), leastPause))
-		defer timer.Stop()
-		due = timer.C
+		long = min(max(time.Until(at), leastPause), lookEvery)
 	}
+	timer := time.NewTimer(long)
+	defer timer.Stop()
 	select {
-	case <-due:
+	case <-timer.C:
 	case <-k.kick:
 	case <-ctx.Done():
 	}
@@ -84,12 +87,15 @@ func (k *Keeper) due(h *held, now time.Time) bool {
 		return false
 	case h.again:
 		return true
-	case now.Before(h.saved.NextTry):
+	case now.Before(h.saved.notBefore(now)):
 		return false
 	case h.pair == nil || h.id.Mode == Auto && (k.foreign(h) || k.wishDue(h, now)):
 		return true
 	}
 	leaf := h.pair.Leaf
+	if h.id.Mode != Auto && leaf.NotBefore.After(now) {
+		return true // of our own authority, made while the clock ran ahead: nobody takes it
+	}
 	return !now.Before(renewAt(leaf.NotBefore, leaf.NotAfter)) || !h.saved.RenewAt.IsZero() && !now.Before(h.saved.RenewAt)
 }
 
@@ -99,17 +105,19 @@ func (k *Keeper) foreign(h *held) bool {
 }
 
 // wishDue tells that the authority is to be asked when it would have a certificate renewed: that is how it tells of one that it revokes.
-func (k *Keeper) wishDue(h *held, now time.Time) bool { return now.Sub(h.saved.AskedAt) >= askWishes }
+func (k *Keeper) wishDue(h *held, now time.Time) bool {
+	return now.Sub(h.saved.asked(now)) >= askWishes
+}
 
 func (k *Keeper) next(h *held, now time.Time) time.Time {
 	if h.pair == nil {
 		return next(h.id.Mode, time.Time{}, time.Time{}, h.saved, now)
 	}
 	if h.id.Mode == Auto && k.foreign(h) {
-		return h.saved.NextTry
+		return h.saved.notBefore(now)
 	}
 	at := next(h.id.Mode, h.pair.Leaf.NotBefore, h.pair.Leaf.NotAfter, h.saved, now)
-	if ask := later(h.saved.AskedAt.Add(askWishes), h.saved.NextTry); h.id.Mode == Auto && ask.Before(at) {
+	if ask := later(h.saved.asked(now).Add(askWishes), h.saved.notBefore(now)); h.id.Mode == Auto && ask.Before(at) {
 		return ask
 	}
 	return at
@@ -214,7 +222,7 @@ func (k *Keeper) got(h *held, had bool, directory string, now time.Time) []Event
 func (k *Keeper) failed(h *held, t Trouble, now time.Time) []Event {
 	h.saved.Trouble, h.saved.FailedAt = t, now.UTC()
 	h.saved.Failures++
-	h.saved.NextTry = later(now.Add(pauseAfter(h.saved.Failures, k.first)), retryAfter(t)).UTC()
+	h.saved.NextTry = later(now.Add(pauseAfter(h.saved.Failures, k.first)), earlier(retryAfter(t), now.Add(longestWait))).UTC()
 	k.keep(h)
 	e := Event{ID: h.id, Kind: Failed, Trouble: t, NextTry: h.saved.NextTry}
 	if h.pair != nil {
@@ -230,6 +238,13 @@ func (k *Keeper) warn(h *held, now time.Time) []Event {
 	}
 	leaf := h.pair.Leaf
 	days, end := warnedDays(h.id.Mode, leaf.NotBefore, leaf.NotAfter, now), leaf.NotAfter.UTC()
+	if h.saved.WarnedOf.Equal(end) && h.saved.WarnedAt < days || days == 0 && h.saved.WarnedOf.Equal(end) {
+		h.saved.WarnedAt = days // it was warned of while the clock ran ahead, and has to be in its time
+		if days == 0 {
+			h.saved.WarnedOf = time.Time{}
+		}
+		k.keep(h)
+	}
 	if days == 0 || h.saved.WarnedOf.Equal(end) && h.saved.WarnedAt <= days {
 		return nil
 	}

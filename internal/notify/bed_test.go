@@ -197,6 +197,7 @@ func (b *bed) pass(now time.Time) {
 			break
 		}
 	}
+	b.must(b.n.bringNear(ctx, now))
 	for range 1000 {
 		lines, err := b.db.Lines(ctx)
 		b.must(err)

@@ -29,7 +29,14 @@ func (n *Notifier) delivering(ctx context.Context) error {
 	var under sync.WaitGroup
 	defer under.Wait()
 	busy, done := map[string]bool{}, make(chan string, atOnce)
+	var looked time.Time
 	for {
+		if looked.IsZero() || time.Since(looked) >= lookEvery {
+			looked = time.Now()
+			if err := n.bringNear(ctx, looked.UTC()); err != nil && ctx.Err() == nil {
+				n.log.Error("it is not known whether the outbox waits for too long: the store does not answer", "error", err)
+			}
+		}
 		due, wake := n.due(ctx, busy)
 		for _, channel := range due[:min(len(due), atOnce-len(busy))] {
 			busy[channel] = true
@@ -68,10 +75,7 @@ func (n *Notifier) release(ctx context.Context) error {
 	})
 }
 
-// forever is a wait that only ends when something happens.
-const forever = 1 << 62
-
-// due are the idle channels that can be sent to now, and how long it is until another can be.
+// due are the idle channels that can be sent to now, and how long it is until another can be, or until it is to be asked again.
 func (n *Notifier) due(ctx context.Context, busy map[string]bool) (channels []string, wake time.Duration) {
 	lines, err := n.db.Lines(ctx)
 	if err != nil {
@@ -81,7 +85,7 @@ func (n *Notifier) due(ctx context.Context, busy map[string]bool) (channels []st
 		return nil, afterFault
 	}
 	now := time.Now()
-	wake = forever
+	wake = lookEvery
 	for _, l := range lines {
 		switch wait := l.DueAt.Sub(now); {
 		case busy[l.ChannelID]: // its end is heard of
@@ -172,6 +176,9 @@ func heldNow(ctx context.Context, tx *store.Tx, m store.Message, now time.Time) 
 // send makes the attempt. The failure is the target's, or one of the template.
 func (n *Notifier) send(ctx context.Context, m store.Message, c store.Channel) (title string, failure *Failure, err error) {
 	to, err := n.db.ChannelAddress(ctx, c.ID)
+	if errors.Is(err, store.ErrUnreadable) {
+		return m.Title, &Failure{Text: "its address cannot be opened: set it anew"}, nil
+	}
 	if err != nil {
 		return "", nil, err
 	}

@@ -3,7 +3,7 @@
 // Rules decide (pure: match.go, timing.go, plan.go); Notifier acts. One loop reads the event log, of which each rule remembers
 // how far it has seen it, and puts messages into the outbox in the transaction that moves that mark: an event comes in exactly
 // once, also after a crash. Another loop sends what is due, one message at a time and in their order for each channel, at least
-// once, always under the same key. Nothing runs while there is no rule and nothing in the outbox.
+// once, always under the same key. While there is no rule and nothing in the outbox, only the clock is looked at.
 package notify
 
 import (

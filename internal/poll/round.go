@@ -55,7 +55,7 @@ func (r *round) run(ctx context.Context) (asked, err error) {
 // repository come to be polled together, whenever they began.
 func (r *round) due(followers []store.Follower) (due []store.Follower) {
 	for _, f := range followers {
-		if !f.Poll.NextAt.After(r.now.Add(r.every(f) / 2)) {
+		if !f.Poll.NextAt.After(r.now.Add(r.every(f)/2)) || f.Poll.LastAt.After(r.now) { // or it was polled while the clock ran ahead
 			due = append(due, f)
 		}
 	}

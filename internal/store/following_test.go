@@ -221,6 +221,11 @@ func TestWhatIsDue(t *testing.T) {
 		next(two, noon)
 		due("a.example/a")
 		all()
+		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { // as by a clock that ran ahead
+			return tx.SavePoll(ctx, store.StagePoll{StageID: late.ID, LastAt: noon.AddDate(5, 0, 0), NextAt: noon.AddDate(5, 0, 1)})
+		})
+		due("b.example/b")
+		all()
 
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateStage(ctx, late) })
 		due("b.example/b") // what it says may be something else now

@@ -88,11 +88,11 @@ func (q queries) StagePolls(ctx context.Context, stageIDs ...string) (map[string
 	return polls, nil
 }
 
-// ImagesToPoll returns the repositories of which at least one stage is due.
+// ImagesToPoll returns the repositories of which at least one stage is due, or was polled after now: while the clock ran ahead.
 func (q queries) ImagesToPoll(ctx context.Context, now time.Time) ([]string, error) {
 	return list(ctx, q, "find the repositories to poll", func(r row) (image string, err error) { return image, r.Scan(&image) },
 		`SELECT DISTINCT p.image FROM stages s JOIN projects p ON p.id = s.project_id LEFT JOIN stage_polls k ON k.stage_id = s.id
-		WHERE s.tag_rule <> '' AND COALESCE(k.next_at, 0) <= $1 ORDER BY p.image`, now.UnixMilli())
+		WHERE s.tag_rule <> '' AND (COALESCE(k.next_at, 0) <= $1 OR k.last_at > $2) ORDER BY p.image`, now.UnixMilli(), now.UnixMilli())
 }
 
 // FollowedImages returns the repositories that at least one stage follows.
