@@ -126,10 +126,22 @@ func (s *server) checkPorts(ctx context.Context) (all []doctor.Finding) {
 }
 
 func (s *server) checkDatabase(ctx context.Context) checkJSON {
-	if err := s.d.DB.Check(ctx); err != nil {
-		return checkJSON{Name: "database", Detail: err.Error(), Hint: "stop the daemon and put the newest backup back: " + s.d.Backups.RestoreCommand("FILE")}
+	return databaseCheck(s.d.DB.Check(ctx), s.d.Backups.RestoreCommand)
+}
+
+// databaseCheck tells damage from a check that came to no end. Only damage is a reason to put a backup back, which loses what was written since.
+func databaseCheck(err error, restore func(file string) string) checkJSON {
+	switch {
+	case err == nil:
+		return checkJSON{Name: "database", OK: true, Detail: "read whole, no damage found"}
+	case errors.Is(err, store.ErrCorrupt):
+		return checkJSON{Name: "database", Detail: err.Error(), Hint: "stop the daemon and put the newest backup back: " + restore("FILE")}
+	default:
+		return checkJSON{
+			Name: "database", Detail: "it could not be checked, which says nothing of damage: " + err.Error(),
+			Hint: "see that the database can be reached and that its disk has room, then have it checked anew; put no backup back for this",
+		}
 	}
-	return checkJSON{Name: "database", OK: true, Detail: "read whole, no damage found"}
 }
 
 // checkRegistries asks all at once; what one answers is not kept.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,6 +34,22 @@ func TestFound(t *testing.T) {
 		if got := found(tt.c, tt.wrong); got.Severity != tt.severity || got.OK != tt.ok || got.Hint != tt.c.Hint || got.Detail != tt.c.Detail {
 			t.Errorf("%+v: %+v", tt, got)
 		}
+	}
+}
+
+// TestOnlyDamageAsksForABackup: whoever puts one back because a check was called off loses what was written since.
+func TestOnlyDamageAsksForABackup(t *testing.T) {
+	if c := databaseCheck(fmt.Errorf("check the database: %w", store.ErrCorrupt), func(file string) string { return "server restore " + file }); c.OK || !strings.Contains(c.Hint, "server restore") {
+		t.Errorf("damaged: %+v", c)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := &server{d: Deps{DB: storetest.Open(t)}}
+	if c := s.checkDatabase(ctx); c.OK || strings.Contains(c.Hint, "restore") || !strings.Contains(c.Detail, "could not be checked") || !strings.Contains(c.Detail, "canceled") {
+		t.Errorf("called off: %+v", c)
+	}
+	if c := s.checkDatabase(t.Context()); !c.OK || c.Hint != "" {
+		t.Errorf("well: %+v", c)
 	}
 }
 

@@ -77,7 +77,7 @@ func newMore(desc func(name, help string, labels ...string) *prometheus.Desc) mo
 	}
 }
 
-// collectMore reads them. What cannot be read is an error of the scrape, as with the others.
+// collectMore reads them. What cannot be read is left out and counted, as with the others.
 func (f *figures) collectMore(ctx context.Context, ch chan<- prometheus.Metric) {
 	hosts, err := f.d.DB.Hosts(ctx)
 	if err != nil {

@@ -112,8 +112,8 @@ func newFigures(d Deps) *figures {
 // figuresTimeout bounds the reading of all figures for one scrape.
 const figuresTimeout = 5 * time.Second
 
-// collect reads the figures. One that cannot be read makes the scrape an error: an
-// old or a zero figure would hide that something is wrong.
+// collect reads the figures. One that cannot be read is left out and counted as an error of the scrape: an
+// old or a zero figure would hide that something is wrong, and without the others nobody would see what else is.
 func (f *figures) collect(ctx context.Context, ch chan<- prometheus.Metric) {
 	f.collectStale(ctx, ch)
 	f.collectHosts(ctx, ch)

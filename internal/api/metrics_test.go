@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -17,12 +18,15 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metricsql"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 // family is one figure as the handler writes it.
@@ -255,6 +259,43 @@ func (f *frontBed) outOfUse(t *testing.T) {
 	s.t = t
 	for _, name := range []string{"host_", "last_scan_", "engine_", "auto_held"} {
 		s.absent(name, `host="local"`)
+	}
+}
+
+// TestAFigureThatCannotBeReadIsCounted and left out, and takes no other with it.
+func TestAFigureThatCannotBeReadIsCounted(t *testing.T) {
+	b := newBed(t)
+	d := b.deps
+	d.DB = storetest.Open(t)
+	s := &server{d: d, log: d.Log, metrics: newMetrics(d)}
+	mux := http.NewServeMux()
+	huma.Get(humago.New(mux, huma.DefaultConfig("figures", "0")), "/metrics", s.showMetrics)
+	scrape := func() scraped {
+		t.Helper()
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), get, "/metrics", nil))
+		if answer.Code != http.StatusOK {
+			t.Fatalf("%d %s", answer.Code, answer.Body)
+		}
+		got := scraped{t: t, families: map[string]*family{}, samples: map[string]float64{}}
+		for line := range strings.Lines(answer.Body.String()) {
+			got.read(strings.TrimSpace(line))
+		}
+		return got
+	}
+	const failed = `promhttp_metric_handler_errors_total{cause="gathering"}`
+	first := scrape()
+	first.want("archives", 0)
+	if n, there := first.samples[failed]; !there || n != 0 {
+		t.Errorf("failed before: %v, there: %t", n, there)
+	}
+	b.must(d.DB.Close())
+	scrape()
+	second := scrape()
+	second.want("events_lost_total", 0)
+	second.absent("archives", "")
+	if second.samples[failed] < 1 {
+		t.Errorf("failed: %v", second.samples[failed])
 	}
 }
 

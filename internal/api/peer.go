@@ -14,45 +14,92 @@ import (
 )
 
 // peers are the proxies before the page whose word is believed of who comes: the setting trusted_proxies, read once and again when it changes.
+// Requests that come while it is read wait for the same read, each as long as whoever sent it.
 type peers struct {
-	read  func(context.Context) (store.Settings, error)
-	mu    sync.Mutex
-	known bool
-	nets  []netip.Prefix
+	read func(context.Context) (store.Settings, error)
+
+	mu      sync.Mutex // never held while it is read
+	known   bool
+	nets    []netip.Prefix
+	reading chan struct{} // closed when the read that goes on has ended; nil: none does
+	changes int           // a read that began before the last one counts no more
+	failed  time.Time     // when the last read came to nothing
 }
 
-// peersTimeout bounds the one read of the setting.
-const peersTimeout = 2 * time.Second
+const (
+	// peersTimeout bounds the one read of the setting.
+	peersTimeout = 2 * time.Second
+	// peersPause is how long nobody asks again a store that did not answer.
+	peersPause = 3 * time.Second
+)
 
 // trusted are their networks, where a request says something that may be believed; none while the store does not answer.
 func (p *peers) trusted(r *http.Request) []netip.Prefix {
 	if r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("X-Forwarded-Proto") == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), peersTimeout)
-	defer cancel()
+	for {
+		nets, wait := p.ask(r.Context())
+		if wait == nil {
+			return nets
+		}
+		select {
+		case <-wait:
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+// ask says what is known, or begins a read where one is needed and says what to wait for.
+func (p *peers) ask(ctx context.Context) (nets []netip.Prefix, wait <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.known {
-		return p.nets
+	switch {
+	case p.known:
+		return p.nets, nil
+	case time.Since(p.failed) < peersPause:
+		return nil, nil
+	case p.reading == nil:
+		p.reading = make(chan struct{})
+		go p.learn(context.WithoutCancel(ctx), p.reading, p.changes) // it ends by its own limit: others wait for it too
 	}
-	settings, err := p.read(ctx)
-	if err != nil {
-		return nil
+	return nil, p.reading
+}
+
+// learn reads the setting, and tells who waits for it.
+func (p *peers) learn(ctx context.Context, done chan struct{}, changes int) {
+	ctx, cancel := context.WithTimeout(ctx, peersTimeout)
+	defer cancel()
+	nets, err := p.now(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(done)
+	if p.changes != changes {
+		return // another read counts
 	}
-	nets, err := proxy.ParsePrefixes(settings.TrustedProxies)
+	p.reading = nil
 	if err != nil {
-		return nil // the store holds only what can be read
+		p.failed = time.Now()
+		return
 	}
 	p.nets, p.known = nets, true
-	return nets
+}
+
+func (p *peers) now(ctx context.Context) ([]netip.Prefix, error) {
+	settings, err := p.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return proxy.ParsePrefixes(settings.TrustedProxies)
 }
 
 // changed has them read anew.
 func (p *peers) changed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known = false
+	p.known, p.reading, p.failed = false, nil, time.Time{}
+	p.changes++
 }
 
 // forwarding are the headers by which a proxy tells of who comes. They tell that there is one, whoever sent them.

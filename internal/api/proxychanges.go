@@ -52,6 +52,8 @@ type RouteFields struct {
 type credentialJSON struct {
 	User     string `json:"user" minLength:"1" maxLength:"200"`
 	Password string `json:"password,omitempty" maxLength:"72" writeOnly:"true" doc:"8 to 72 characters; sent, never answered. Absent: it stays"`
+
+	hash string // what is kept of the password
 }
 
 // wrongRoute gathers what is wrong with the fields of a route.
@@ -169,7 +171,7 @@ func (f RouteFields) applyOptions(o *proxy.Options, wrong *[]ProblemField) {
 	setSpan("connect_timeout", &o.ConnectTimeout, f.ConnectTimeout, wrong)
 	setSpan("response_timeout", &o.ResponseTimeout, f.ResponseTimeout, wrong)
 	if f.BasicAuth != nil {
-		o.BasicAuth = hashed(*f.BasicAuth, o.BasicAuth, wrong)
+		o.BasicAuth = admitted(*f.BasicAuth, o.BasicAuth, wrong)
 	}
 	if !f.HealthCheck.set {
 		return
@@ -214,21 +216,15 @@ func setSpan(field string, to *proxy.Span, text *string, wrong *[]ProblemField) 
 	}
 }
 
-// hashed hashes new passwords, and leaves those that are not given as they are.
-func hashed(people []credentialJSON, former []proxy.Credential, wrong *[]ProblemField) (out []proxy.Credential) {
+// admitted are who may come in, by what was made of their new passwords before (passwords.keep); those that are not given stay as they are.
+func admitted(people []credentialJSON, former []proxy.Credential, wrong *[]ProblemField) (out []proxy.Credential) {
 	for i, p := range people {
-		c := proxy.Credential{User: p.User}
-		for _, f := range former {
-			if f.User == p.User {
-				c.Hash = f.Hash
-			}
-		}
-		if p.Password != "" && !proxy.SamePassword(c.Hash, p.Password) {
-			hash, err := proxy.HashPassword(p.Password)
-			if err != nil {
+		c := proxy.Credential{User: p.User, Hash: formerHash(former, p.User)}
+		if p.Password != "" {
+			if err := proxy.CheckPassword(p.Password); err != nil {
 				*wrong = append(*wrong, ProblemField{fmt.Sprintf("body.basic_auth[%d].password", i), err.Error()})
 			}
-			c.Hash = hash
+			c.Hash = p.hash
 		}
 		out = append(out, c)
 	}
@@ -246,6 +242,9 @@ func (s *server) createProxy(ctx context.Context, in *createProxyIn) (*versioned
 	r := store.Route{
 		ID: store.NewID(), Standalone: true, Targets: in.Body.Targets, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
+	}
+	if err := s.passwords.keep(ctx, &in.Body.RouteFields, nil); err != nil {
+		return nil, err
 	}
 	if err := in.Body.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, r.Targets); err != nil {
 		return nil, err
@@ -280,6 +279,9 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 	r := store.Route{
 		ID: store.NewID(), ProjectID: stage.ProjectID, StageID: stage.ID, InstanceID: inst.ID, Port: in.Body.Port, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
+	}
+	if err := s.passwords.keep(ctx, &in.Body.RouteFields, nil); err != nil {
+		return nil, err
 	}
 	if err := in.Body.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, nil); err != nil {
 		return nil, err
@@ -372,6 +374,9 @@ func (s *server) changeRoute(ctx context.Context, id string, standalone bool, se
 	var targets []string
 	if !slices.Equal(r.Targets, v.Targets) {
 		targets = r.Targets
+	}
+	if err := s.passwords.keep(ctx, &fields, peopleOf(v.Route)); err != nil {
+		return nil, err
 	}
 	if err := fields.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, targets); err != nil {
 		return nil, err

@@ -131,6 +131,9 @@ type proxyImportItemJSON struct {
 var errOnlyTold = errors.New("only told")
 
 func (s *server) importProxies(ctx context.Context, in *importProxiesIn) (*out[proxyImportJSON], error) {
+	if err := s.keepAll(ctx, in.Body.Document.Proxies); err != nil {
+		return nil, err
+	}
 	var done proxyImport
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
 		done = proxyImport{tx: tx, policy: s.d.Routes.Policy, certificate: s.certificateFault}
@@ -191,7 +194,7 @@ func (p *proxyImport) run(ctx context.Context, rows []proxyDocItemJSON) error {
 // read finds what a row is about, and what it makes of it.
 func (p *proxyImport) read(ctx context.Context, n int, row proxyDocItemJSON) error {
 	item := &p.items[n]
-	was, err := p.find(ctx, row, item)
+	was, err := findProxy(ctx, p.tx, row, item)
 	if err != nil {
 		return err
 	}
@@ -215,10 +218,16 @@ func (p *proxyImport) read(ctx context.Context, n int, row proxyDocItemJSON) err
 	return nil
 }
 
-// find is the standalone proxy that a row is about: the one with its id, else the one that has its addresses. None is no error.
-func (p *proxyImport) find(ctx context.Context, row proxyDocItemJSON, item *importedProxy) (store.Route, error) {
+// proxyFinder finds routes and standalone proxies.
+type proxyFinder interface {
+	Route(ctx context.Context, id string) (store.RouteView, error)
+	RouteByDomain(ctx context.Context, address string) (store.RouteView, error)
+}
+
+// findProxy is the standalone proxy that a row is about: the one with its id, else the one that has its addresses. None is no error.
+func findProxy(ctx context.Context, among proxyFinder, row proxyDocItemJSON, item *importedProxy) (store.Route, error) {
 	if row.ID != "" {
-		v, err := p.tx.Route(ctx, row.ID)
+		v, err := among.Route(ctx, row.ID)
 		if err == nil && v.Standalone {
 			return v.Route, nil
 		}
@@ -231,7 +240,7 @@ func (p *proxyImport) find(ctx context.Context, row proxyDocItemJSON, item *impo
 	row.applyAddresses(&asked, &ignored)
 	var found store.Route
 	for i, d := range asked.Domains {
-		v, err := p.tx.RouteByDomain(ctx, d.Domain+d.PathPrefix)
+		v, err := among.RouteByDomain(ctx, d.Domain+d.PathPrefix)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 		case err != nil:

@@ -91,11 +91,13 @@ type server struct {
 	hooks   *hook.Limits
 	visits  visits
 	peers   *peers
+
+	passwords *passwords
 }
 
 // New returns the handler of the whole HTTP surface.
 func New(d Deps) http.Handler {
-	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits(), visits: visits{of: map[string]visited{}}, peers: &peers{read: d.DB.Settings}}
+	s := &server{d: d, log: d.Log, metrics: newMetrics(d), hooks: hook.NewLimits(), visits: visits{of: map[string]visited{}}, peers: &peers{read: d.DB.Settings}, passwords: newPasswords()}
 	mux := http.NewServeMux()
 	s.mount(mux)
 	return s.guard(mux)

@@ -80,6 +80,24 @@ func (p *Plane) give(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// WhileKept runs act while nobody can take the place, and waits for a try that is under way; false: somebody has taken it, or ctx has ended, and
+// act was not run.
+func (p *Plane) WhileKept(ctx context.Context, act func()) bool {
+	select {
+	case p.taking <- struct{}{}:
+		defer func() { <-p.taking }()
+	case <-p.taken:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	if p.left() {
+		return false
+	}
+	act()
+	return true
+}
+
 // giveTo returns when the other one serves.
 func (p *Plane) giveTo(conn *net.UnixConn, in *bufio.Reader) error {
 	if err := conn.SetDeadline(time.Now().Add(takeLimit)); err != nil {

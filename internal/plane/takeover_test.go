@@ -189,3 +189,20 @@ func TestAPlaneThatKnowsNoTablesIsAskedOn(t *testing.T) {
 	}
 	p.ended <- nil
 }
+
+// TestWhileAPlaceIsKeptNobodyTakesIt, and what was taken is not kept any more.
+func TestWhileAPlaceIsKeptNobodyTakesIt(t *testing.T) {
+	b := newBed(t)
+	first := b.start()
+	if !first.WhileKept(t.Context(), func() {
+		if _, err := Take(t.Context(), b.options("2")); err == nil || !strings.Contains(err.Error(), "at this moment") {
+			t.Errorf("a try meanwhile: %v", err)
+		}
+	}) {
+		t.Error("the place was not kept")
+	}
+	b.take()
+	if first.WhileKept(t.Context(), func() { t.Error("it acts though its place is taken") }) {
+		t.Error("a place that was taken is kept")
+	}
+}

@@ -21,10 +21,18 @@ const (
 	mostRemembered   = 1000
 )
 
+// CheckPassword says why something can be nobody's password.
+func CheckPassword(password string) error {
+	if len(password) < shortestPassword || len(password) > longestPassword {
+		return fmt.Errorf("a password has %d to %d characters", shortestPassword, longestPassword)
+	}
+	return nil
+}
+
 // HashPassword makes what a table holds of a password.
 func HashPassword(password string) (string, error) {
-	if len(password) < shortestPassword || len(password) > longestPassword {
-		return "", fmt.Errorf("a password has %d to %d characters", shortestPassword, longestPassword)
+	if err := CheckPassword(password); err != nil {
+		return "", err
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), hashCost)
 	if err != nil {
