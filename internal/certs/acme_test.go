@@ -133,15 +133,17 @@ func TestAFailedRenewalIsToldAndTriedAgainWhileTheFormerOneIsServed(t *testing.T
 	k.held[ID{Auto, "shop.example.com"}].saved.AskedAt = time.Now().Add(-askWishes) // half a day later
 	k.mu.Unlock()
 	k.wake()
+	// The authority names a year that is far: no later than this is believed.
+	putOff := func(at time.Time) bool { return time.Until(at) > longestWait-day && time.Until(at) <= longestWait }
 	e := k.next(Failed)
-	if e.Trouble.Kind != RateLimited || e.Trouble.Hint == "" || e.NextTry.Year() != 2031 || !e.NotAfter.Equal(first.NotAfter) {
+	if e.Trouble.Kind != RateLimited || e.Trouble.Hint == "" || !putOff(e.NextTry) || !e.NotAfter.Equal(first.NotAfter) {
 		t.Errorf("told %+v", e)
 	}
 	if shown, err := r.visit("shop.example.com", r.roots); err != nil || !shown.Equal(first) {
 		t.Errorf("the former one is not served on: %v", err)
 	}
 	orders := r.orders.Load()
-	if s := k.Statuses()[0]; s.State(time.Now()) != StateValid || s.Trouble.Kind != RateLimited || s.NextTry.Year() != 2031 {
+	if s := k.Statuses()[0]; s.State(time.Now()) != StateValid || s.Trouble.Kind != RateLimited || !putOff(s.NextTry) {
 		t.Errorf("its status is %+v", s)
 	}
 	r.limiting.Store(false)
