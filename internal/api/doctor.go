@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -59,8 +60,13 @@ func foundAll(checks []checkJSON, wrong string) (all []findingJSON) {
 	return all
 }
 
-// examine asks every part now, also those that cost something: it reads the whole database and asks each registry.
+// examine asks every part now, also those that cost something: it reads the whole database and asks each registry. One does so at a time.
 func (s *server) examine(ctx context.Context, _ *none) (*out[doctorJSON], error) {
+	if !s.examining.TryLock() {
+		return nil, newProblem(http.StatusConflict, codeBusy, "the doctor is looking at everything for somebody already, and nothing was looked at again").
+			hint("ask again when that has ended: with a large database it takes a while")
+	}
+	defer s.examining.Unlock()
 	checks := s.checks(ctx)
 	s.askEngines(ctx, checks)
 	all := foundAll(checks, findError)

@@ -37,6 +37,24 @@ func TestFound(t *testing.T) {
 	}
 }
 
+// TestTheDoctorLooksOnceAtATime: who asks meanwhile is told so and costs nothing, and who asks after is answered.
+func TestTheDoctorLooksOnceAtATime(t *testing.T) {
+	b := newBed(t)
+	s := &server{d: b.deps, log: b.deps.Log}
+	s.examining.Lock()
+	found, err := s.examine(t.Context(), nil)
+	p, refused := errors.AsType[*Problem](err)
+	if !refused || p.Status != http.StatusConflict || p.Code != codeBusy || p.Hint == "" || found != nil {
+		t.Errorf("meanwhile: %+v, %v", found, err)
+	}
+	s.examining.Unlock()
+	for range 2 {
+		if found, err := s.examine(t.Context(), nil); err != nil || len(found.Body.Findings) == 0 {
+			t.Errorf("after: %+v, %v", found, err)
+		}
+	}
+}
+
 // TestOnlyDamageAsksForABackup: whoever puts one back because a check was called off loses what was written since.
 func TestOnlyDamageAsksForABackup(t *testing.T) {
 	if c := databaseCheck(fmt.Errorf("check the database: %w", store.ErrCorrupt), func(file string) string { return "server restore " + file }); c.OK || !strings.Contains(c.Hint, "server restore") {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -93,6 +94,7 @@ type server struct {
 	peers   *peers
 
 	passwords *passwords
+	examining sync.Mutex // held while the doctor looks
 }
 
 // New returns the handler of the whole HTTP surface.

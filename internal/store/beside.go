@@ -57,6 +57,7 @@ func (db *DB) join(ctx context.Context, o Options) error {
 	if db.seal, err = loadKey(filepath.Join(o.DataDir, keyFile), false); err != nil {
 		return err
 	}
+	db.seal.log = o.Log
 	db.installation = known[metaInstallation]
 	return db.seal.proveBeside(known[metaKeyCheck])
 }

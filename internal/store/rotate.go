@@ -141,14 +141,16 @@ func (s *sealer) settle(proof string) error {
 		ring.both = false
 		s.keys.Store(&ring)
 	}
-	return s.clearAside(ring.now.raw)
+	s.clearAside(ring.now.raw)
+	return nil
 }
 
-// clearAside removes what a rotation that came to nothing put aside: it is the key that counts.
-func (s *sealer) clearAside(counts []byte) error {
+// clearAside removes what a rotation that came to nothing put aside: it is the key that counts. What cannot be looked at or removed stays and is
+// told of: the store needs none of it.
+func (s *sealer) clearAside(counts []byte) {
 	names, err := filepath.Glob(s.file + ".*Z")
 	if err != nil {
-		return fmt.Errorf("look for old keys: %w", err)
+		s.log.Warn("old keys beside the key file could not be looked for", "error", err)
 	}
 	for _, name := range names {
 		if _, err := time.Parse(asideLayout, strings.TrimPrefix(name, s.file+".")); err != nil {
@@ -159,10 +161,9 @@ func (s *sealer) clearAside(counts []byte) error {
 			err = os.Remove(name)
 		}
 		if err != nil {
-			return fmt.Errorf("remove a copy of the key: %w", err)
+			s.log.Warn("what lies beside the key file could not be looked at or removed: it may be a copy of the key that counts", "file", name, "error", err)
 		}
 	}
-	return nil
 }
 
 // sealedColumn is a column that holds sealed values: every column of bytes does.

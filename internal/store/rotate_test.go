@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -262,4 +263,30 @@ func literal(e ast.Expr) (text string, ok bool) {
 	}
 	text, err := strconv.Unquote(lit.Value)
 	return text, err == nil
+}
+
+// TestAnOldKeyThatCannotBeReadEndsNoStart, nor the next change of the key, and is told of; a copy beside it is removed all the same.
+func TestAnOldKeyThatCannotBeReadEndsNoStart(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	var w sealedWorld
+	closed(t, o, func(db *store.DB) { w = seal(t, db) })
+	key := filepath.Join(o.DataDir, "docker-watcher.key")
+	unreadable, copied := key+".20260101T000000.000Z", key+".20260102T000000.000Z"
+	if err := errors.Join(os.MkdirAll(filepath.Join(unreadable, "full"), 0o700), os.WriteFile(copied, keyOf(t, o), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	logged := &bytes.Buffer{}
+	o.Log = slog.New(slog.NewTextHandler(logged, nil))
+	db := storetest.With(t, o)
+	w.wantReadable(t, db)
+	if !strings.Contains(logged.String(), "level=WARN") || !strings.Contains(logged.String(), unreadable) || strings.Contains(logged.String(), copied) {
+		t.Errorf("told is %s", logged)
+	}
+	if left := setAside(t, o); len(left) != 1 || left[0] != unreadable {
+		t.Errorf("left are %v", left)
+	}
+	if _, err := db.RotateKey(t.Context(), true, quiet); err != nil {
+		t.Error(err)
+	}
+	w.wantReadable(t, db)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -30,6 +31,7 @@ const (
 // one and after it the old one: the proof in the database says which of them counts.
 type sealer struct {
 	file string
+	log  *slog.Logger
 	keys atomic.Pointer[keyring]
 }
 
@@ -85,7 +87,7 @@ func loadKey(file string, create bool) (*sealer, error) {
 		}
 		ring.other = &other
 	}
-	s := &sealer{file: file}
+	s := &sealer{file: file, log: slog.New(slog.DiscardHandler)}
 	s.keys.Store(&ring)
 	return s, nil
 }

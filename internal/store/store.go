@@ -180,6 +180,7 @@ func (db *DB) open(ctx context.Context, write *sql.DB, o Options, known map[stri
 	if db.seal, err = loadKey(filepath.Join(o.DataDir, keyFile), !used); err != nil {
 		return err
 	}
+	db.seal.log = o.Log
 	if used {
 		db.installation = known[metaInstallation]
 		if err := db.seal.prove(proof); err != nil {
