@@ -47,7 +47,7 @@ func lookToTheEnd(ctx context.Context, check func(context.Context) error, pause 
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the daemon ends, and that is why
 		}
 		log.WarnContext(ctx, "the database could not be checked for damage, it is tried again", "error", err, "in", pause.String())
 		select {

@@ -76,7 +76,6 @@ describe('when somebody else saves meanwhile', () => {
     save();
     const told = await screen.findByRole('alert');
     expect(told.textContent).toContain(errors.changed);
-    expect(told.textContent).toContain(errors.changedHint);
     expect(told.textContent).not.toContain('revision');
     expect(there).toBe(theirs);
     expect(label().value).toBe('Work'); // what was typed can still be read

@@ -128,11 +128,10 @@ export async function ok<T>(answer: Promise<Answer<T>>): Promise<T> {
 
 function problemOf(response: Response, body: unknown): ApiError {
   const p: Partial<Problem> = typeof body === 'object' && body !== null ? body : {};
-  if (p.code === changedMeanwhile) return new ApiError(response.status, p.code, errors.changed, errors.changedHint);
   const err = new ApiError(
     response.status,
     p.code ?? 'unknown',
-    p.detail || p.title || errors.status(response.status),
+    p.code === changedMeanwhile ? errors.changed : p.detail || p.title || errors.status(response.status),
     p.hint,
     p.errors ?? [],
     p.id,
@@ -148,8 +147,6 @@ export type EventQuery = Query<'/api/events'>;
 export type InstanceQuery = Query<'/api/instances'>;
 
 export const byId = (id: string) => ({ params: { path: { id } } });
-/** The same, of the revision that was seen only. */
-export const asSeen = (id: string, revision: number | string) => ({ params: { path: { id }, header: { 'If-Match': `"${revision}"` } } });
 
 // What every screen asks; the rest is beside this file by area, so that a page loads only what it calls.
 export const getSession = () => ok(api.GET('/api/session'));

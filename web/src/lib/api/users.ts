@@ -1,4 +1,5 @@
-import { api, asSeen, byId, ok } from './client';
+import { api, byId, ok } from './client';
+import { asSeen } from './seen';
 import type { components } from './schema';
 
 type S = components['schemas'];

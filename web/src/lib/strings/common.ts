@@ -7,8 +7,7 @@ export const errors = {
   status: (status: number) => `The server answered with status ${status}`,
   problemId: (id: string) => `Look for ${id} in the log of the daemon`,
   retry: 'Retry',
-  changed: 'Somebody else changed it meanwhile, so nothing of this was saved',
-  changedHint: 'Open it again to see what it is now, and make your change anew',
+  changed: 'Somebody else changed it: nothing was saved',
 };
 
 export const common = {
@@ -20,18 +19,13 @@ export const common = {
   dismiss: 'Dismiss',
   save: 'Save',
   never: 'never',
-  none: 'none',
   unknown: 'not known',
-  loading: 'Loading',
   clearSearch: 'Clear search',
   focusSearch: 'Focus the search field',
   lists: 'Lists',
   notifications: 'Notifications',
   moreActions: (name: string) => `Actions for ${name}`,
   copyOf: (what: string) => `Copy ${what}`,
-  atTheLatest: 'at the latest',
-  lastRequest: 'Last request',
-  requests: (when: string, n: number) => `${when}: ${n.toLocaleString('en')} ${n === 1 ? 'request' : 'requests'} in all`,
 };
 
 export const shell = {
@@ -59,8 +53,6 @@ export const shell = {
   retryNow: 'Reconnect now',
   upgraded: 'docker-watcher was upgraded. Reload to get the new page.',
   reload: 'Reload',
-  unloaded: 'A part of this page could not be loaded',
-  unloadedWhy: 'docker-watcher was updated meanwhile, or cannot be reached.',
   notReady: 'docker-watcher cannot do all of its work.',
   hosts: (reachable: number, all: number) => (all === 1 ? '1 host' : reachable === all ? `${all} hosts` : `${reachable} of ${all} hosts`),
   staleCount: (n: number) => `${n} stale`,
