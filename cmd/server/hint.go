@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,6 +40,8 @@ func hintFor(err error, cfg config.Config) string {
 		return fmt.Sprintf("this machine has no address %s: give one that it has with --listen", cfg.Listen)
 	case errors.Is(err, store.ErrLocked):
 		return "one store serves one daemon: stop the other, or give this one a folder of its own with --data"
+	case errors.Is(err, store.ErrHalfRestored):
+		return "run it again, which brings it to its end: " + backup.RestoreCommand(cmp.Or(backup.Unfinished(cfg.Data), "FILE"), cfg.Data, cfg.Store)
 	case errors.Is(err, store.ErrLockLost):
 		return "the connection to the database broke and another daemon may hold the store by now: start again"
 	case errors.Is(err, store.ErrNewerSchema):

@@ -50,7 +50,7 @@ func TestWhatRootRestoresIsTheDaemons(t *testing.T) {
 	}
 	wantOwner(t, data, nobody(), strangers)
 	for _, name := range []string{strangers, linked, elsewhere} {
-		wantOwner(t, name, os.Geteuid(), filepath.Join(elsewhere, "other.db"))
+		wantOwner(t, name, os.Geteuid(), filepath.Join(elsewhere, "other.db"), filepath.Join(elsewhere, "other.db.lock"))
 	}
 
 	// One that is refused leaves nothing behind that keeps the daemon out.

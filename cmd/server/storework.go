@@ -51,10 +51,7 @@ func restoreFrom(file string) work {
 		to := store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log, Free: doctor.FreeIn}
 		var r backup.Restored
 		defer func() { // also of what has failed half way: its lock must not keep the daemon out
-			folders := []string{filepath.Join(cfg.Data, "certificates")}
-			if r.Aside != "" {
-				folders = append(folders, r.Aside)
-			}
+			folders := append([]string{filepath.Join(cfg.Data, "certificates")}, r.Aside...)
 			err = errors.Join(err, giveToOwner(cfg.Data, folders, to))
 		}()
 		r, err = backup.Restore(ctx, file, to, time.Now())
@@ -62,8 +59,8 @@ func restoreFrom(file string) work {
 			return fmt.Errorf("restore %s: %w", file, err)
 		}
 		tell(stdout, "restored what docker-watcher %s kept at %s (installation %s)\n", r.Manifest.Version, r.Manifest.At.Format(time.RFC3339), r.Manifest.Installation)
-		if r.Aside != "" {
-			tell(stdout, "what was there before is in %s; remove it when all is well\n", r.Aside)
+		if len(r.Aside) > 0 {
+			tell(stdout, "what was there before is in %s; remove it when all is well\n", strings.Join(r.Aside, " and "))
 		}
 		tell(stdout, "start the daemon: it looks at every host anew before it judges anything\n")
 		at := r.Manifest.At.Format(time.RFC3339)

@@ -35,6 +35,9 @@ func OpenBeside(ctx context.Context, o Options) (*DB, error) {
 
 // join is start for a store that another may hold.
 func (db *DB) join(ctx context.Context, o Options) error {
+	if err := refuseHalfRestored(o.DataDir); err != nil {
+		return err
+	}
 	if err := db.base.recognise(ctx); err != nil {
 		return err
 	}

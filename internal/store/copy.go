@@ -33,20 +33,6 @@ func (db *DB) CopyTo(ctx context.Context, to Options, tell func(table string, ro
 	return err
 }
 
-// Restore copies a SQLite file, which may have an older schema, into a store that is new. The key file of the data folder must be the one
-// that the file was sealed with: else ErrWrongKey or ErrBadKeyFile, and nothing is made. The file is migrated in place: give a copy of its own.
-func Restore(ctx context.Context, file string, to Options) (err error) {
-	from, err := openFile(ctx, file)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, from.close()) }()
-	if err := from.prove(ctx, to.DataDir); err != nil {
-		return err
-	}
-	return copyInto(ctx, from, to, nil)
-}
-
 // CheckFile opens a SQLite file of ours by itself and looks at all of it for damage. It answers the installation whose it is.
 func CheckFile(ctx context.Context, file string) (installation string, err error) {
 	d, err := openFile(ctx, file)
@@ -96,9 +82,6 @@ func (d *sqliteDatabase) prove(ctx context.Context, dataDir string) error {
 }
 
 func copyInto(ctx context.Context, from database, to Options, tell func(string, int)) (err error) {
-	if tell == nil {
-		tell = func(string, int) {}
-	}
 	base, err := connect(to)
 	if err != nil {
 		return err
@@ -109,6 +92,17 @@ func copyInto(ctx context.Context, from database, to Options, tell func(string, 
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.release()) }()
+	if err := refuseHalfRestored(to.DataDir); err != nil {
+		return err
+	}
+	return fill(ctx, from, base, tell)
+}
+
+// fill copies into a database that nobody else uses.
+func fill(ctx context.Context, from, base database, tell func(string, int)) error {
+	if tell == nil {
+		tell = func(string, int) {}
+	}
 	if err := base.migrate(ctx); err != nil {
 		return err
 	}

@@ -88,6 +88,16 @@ func TestCopy(t *testing.T) {
 	same(storetest.With(t, store.Options{DataDir: dir, URL: back}))
 }
 
+// restore puts a copy into a new file of a data folder.
+func restore(ctx context.Context, copied string, to store.Options) (err error) {
+	from, err := store.OpenRestorable(ctx, copied, to.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	return from.IntoFile(ctx, filepath.Join(to.DataDir, "docker-watcher.db"))
+}
+
 // TestRestore: a copy comes back with its key, and not without it.
 func TestRestore(t *testing.T) {
 	storetest.BothOptions(t, func(t *testing.T, o store.Options) {
@@ -110,7 +120,7 @@ func TestRestore(t *testing.T) {
 			t.Errorf("the copy: %q, %v", id, err)
 		}
 		elsewhere := t.TempDir()
-		if err := store.Restore(ctx, copied, store.Options{DataDir: elsewhere}); !errors.Is(err, store.ErrBadKeyFile) {
+		if err := restore(ctx, copied, store.Options{DataDir: elsewhere}); !errors.Is(err, store.ErrBadKeyFile) {
 			t.Errorf("without the key: %v", err)
 		}
 		if _, err := os.Stat(filepath.Join(elsewhere, "docker-watcher.db")); err == nil {
@@ -123,13 +133,13 @@ func TestRestore(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(elsewhere, "docker-watcher.key"), append([]byte{key[0] ^ 1}, key[1:]...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Restore(ctx, copied, store.Options{DataDir: elsewhere}); !errors.Is(err, store.ErrWrongKey) {
+		if err := restore(ctx, copied, store.Options{DataDir: elsewhere}); !errors.Is(err, store.ErrWrongKey) {
 			t.Errorf("with another key: %v", err)
 		}
 		if err := os.WriteFile(filepath.Join(elsewhere, "docker-watcher.key"), key, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Restore(ctx, copied, store.Options{DataDir: elsewhere}); err != nil {
+		if err := restore(ctx, copied, store.Options{DataDir: elsewhere}); err != nil {
 			t.Fatal(err)
 		}
 		back := storetest.With(t, store.Options{DataDir: elsewhere})

@@ -155,6 +155,9 @@ func (db *DB) start(ctx context.Context, o Options) error {
 		return err
 	}
 	db.lock = lock
+	if err := refuseHalfRestored(o.DataDir); err != nil {
+		return err
+	}
 	if err := db.base.migrate(ctx); err != nil {
 		return err
 	}
