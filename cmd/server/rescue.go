@@ -86,6 +86,7 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 // tellWayOut serves the page with the way out, and the routes, until ctx ends. Where the page cannot be served the log tells it: no site is taken
 // down for that.
 func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites, log *slog.Logger, stdout io.Writer) error {
+	defer keepFile(ctx, cfg, log)()
 	listener, err := listen(ctx, cfg.Listen)
 	served := routes.goAlone(ctx, cfg, log, listener)
 	rescue := wayOut(cfg, why)
@@ -115,6 +116,24 @@ func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites
 		group.Go(func() error { return routes.wait(running) })
 	}
 	return group.Wait()
+}
+
+// keepFile keeps a store in a file, and with it the certificates that are renewed meanwhile, from a restore until release is called: the daemon
+// is to be stopped first.
+func keepFile(ctx context.Context, cfg config.Config, log *slog.Logger) (release func()) {
+	if strings.Contains(cfg.Store, "://") {
+		return func() {} // a restore takes an empty one
+	}
+	hold, err := store.Take(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data})
+	if err != nil {
+		log.Warn("the damaged store is not kept from others", "error", err)
+		return func() {}
+	}
+	return func() {
+		if err := hold.Close(); err != nil {
+			log.Warn("the damaged store is kept from others still", "error", err)
+		}
+	}
 }
 
 // rescued says what becomes of the routes meanwhile, in a sentence without its end.

@@ -53,6 +53,8 @@ func TestDamagedDatabase(t *testing.T) {
 				t.Errorf("said %q", d.line)
 			}
 			command := "server restore " + backup + " --data " + data
+			code, stdout, stderr := refuse(t, append([]string{"restore", backup, "--data", data}, inFile(data)...)...)
+			refused(t, code, stdout, stderr, "another daemon holds this store", "stop the other")
 			for path, want := range map[string]struct {
 				status int
 				says   string

@@ -22,7 +22,7 @@ const backupTimeout = 2 * time.Hour
 
 // newBackups keeps backups where the configuration says.
 func newBackups(db *store.DB, cfg config.Config, log *slog.Logger) *backup.Keeper {
-	return backup.New(db, backup.Options{Folder: backupFolder(cfg), Data: cfg.Data, Store: cfg.Store, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion()}, log)
+	return backup.New(db, backup.Options{Folder: backupFolder(cfg), Data: cfg.Data, Store: cfg.Store, Every: cfg.BackupEvery, Keep: cfg.BackupKeep, Version: buildVersion(), Free: doctor.FreeIn}, log)
 }
 
 func backupFolder(cfg config.Config) string {

@@ -52,6 +52,8 @@ type Options struct {
 	Every   time.Duration // 0: none is made by itself
 	Keep    int           // so many, and as many more of one Every; see surplus
 	Version string        // of this program
+	// Free is how many bytes are free on the disk of a folder, -1 where that is not known. Nil: it is not known.
+	Free func(folder string) int64
 }
 
 // Backup is one that is there.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -435,4 +436,40 @@ func TestSurplus(t *testing.T) {
 			t.Errorf("%s: %v go, want %v", name, got, want)
 		}
 	}
+}
+
+// TestWhatAKilledOneLeftIsRemoved: it may be as large as the database, each time.
+func TestWhatAKilledOneLeftIsRemoved(t *testing.T) {
+	b := newBed(t, 0)
+	left := filepath.Join(b.Folder(), ".making-123")
+	b.write(filepath.Join(left, databaseName), "half a copy")
+	b.write(filepath.Join(b.Folder(), "notes.txt"), "of somebody else")
+	b.made()
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there still: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(b.Folder(), "notes.txt")); err != nil {
+		t.Errorf("what is not ours: %v", err)
+	}
+}
+
+// TestNoBackupFillsTheDisk of the database, which may be the same.
+func TestNoBackupFillsTheDisk(t *testing.T) {
+	b := newBed(t, 0)
+	free := int64(workMargin)
+	b.o.Free = func(folder string) int64 {
+		if folder != b.Folder() {
+			t.Errorf("asked for %s", folder)
+		}
+		return free
+	}
+	if _, err := b.Make(t.Context(), itself); !errors.Is(err, store.ErrDiskFull) || !strings.Contains(err.Error(), "64 are free") {
+		t.Errorf("without room: %v", err)
+	}
+	b.count(0)
+	for _, free = range []int64{1 << 30, -1} {
+		b.made()
+		b.at = b.at.Add(time.Second)
+	}
+	b.count(2)
 }

@@ -46,7 +46,13 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 	if err := os.MkdirAll(k.o.Folder, 0o700); err != nil {
 		return b, fmt.Errorf("make the folder of the backups: %w", err)
 	}
-	work, err := os.MkdirTemp(k.o.Folder, ".making-*")
+	if err := removeAll(k.o.Folder, makingPrefix); err != nil { // of one that was killed
+		return b, err
+	}
+	if err := k.room(ctx); err != nil {
+		return b, err
+	}
+	work, err := os.MkdirTemp(k.o.Folder, makingPrefix+"*")
 	if err != nil {
 		return b, fmt.Errorf("make a backup: %w", err)
 	}
@@ -65,6 +71,9 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 	if err := pack(ctx, packed, copied, k.o.Data, m, k.db.SealFile); err != nil {
 		return b, fmt.Errorf("pack the backup: %w", err)
 	}
+	if err := os.Remove(copied); err != nil { // what is read again takes its room
+		return b, fmt.Errorf("make a backup: %w", err)
+	}
 	if _, err := Unpack(ctx, packed, filepath.Join(work, "again")); err != nil {
 		return b, fmt.Errorf("read the backup again: %w", err)
 	}
@@ -77,10 +86,32 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 		return b, fmt.Errorf("keep the backup: %w", err)
 	}
 	info, err := os.Stat(packed)
-	if err != nil {
+	if err := errors.Join(err, syncName(packed), syncName(k.o.Folder)); err != nil {
 		return b, fmt.Errorf("keep the backup: %w", err)
 	}
 	return Backup{Name: name, At: at, Bytes: info.Size()}, nil
+}
+
+const (
+	makingPrefix = ".making-" // begins the name of a folder of work
+	workMargin   = 64 << 20   // bytes that the work leaves to others on its disk
+)
+
+// room refuses with store.ErrDiskFull to begin a backup that would fill the disk, which may be that of the database: its copy is there
+// together with what was packed of it.
+func (k *Keeper) room(ctx context.Context) error {
+	if k.o.Free == nil {
+		return nil
+	}
+	sizes, err := k.db.Sizes(ctx)
+	if err != nil {
+		return fmt.Errorf("look how large a backup becomes: %w", err)
+	}
+	need := 2*(sizes.Database+max(sizes.Log, 0)) + workMargin
+	if free := k.o.Free(k.o.Folder); free >= 0 && free < need {
+		return fmt.Errorf("make a backup: %w: %d MiB are needed in %s, and %d are free", store.ErrDiskFull, (need+1<<20-1)>>20, k.o.Folder, free>>20)
+	}
+	return nil
 }
 
 // packing writes the entries of a backup.

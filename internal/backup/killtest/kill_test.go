@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+)
+
+// TestRestoreIsKilled kills a restore at every step: the store is refused until the same restore was run again, and then all of the backup is in
+// its place and all of what was there before, with what its log alone holds, in one folder.
+func TestRestoreIsKilled(t *testing.T) {
+	command := build(t)
+	for _, point := range []string{
+		"noted", "aside docker-watcher.db", "aside docker-watcher.db-wal", "brought docker-watcher.db",
+		"aside certificates", "brought certificates", "all in place",
+	} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			elsewhere := b.crashed()
+			to := store.Options{DataDir: b.data, URL: filepath.Join(elsewhere, "docker-watcher.db")}
+			b.kill(command, point, to)
+			b.refused(to)
+			b.again(command, to)
+			b.wantRestored(to)
+			asides, err := filepath.Glob(filepath.Join(elsewhere, "before-restore-*"))
+			if err != nil || len(asides) != 1 {
+				t.Fatalf("what was there before is in %v, %v", asides, err)
+			}
+			b.wantLast(store.Options{DataDir: b.data, URL: filepath.Join(asides[0], "docker-watcher.db")})
+			former, err := filepath.Glob(filepath.Join(b.data, "before-restore-*", "certificates", "shop.pem"))
+			if err != nil || len(former) != 1 || read(t, former[0]) != "later" {
+				t.Errorf("the former certificates: %v, %v", former, err)
+			}
+		})
+	}
+}
+
+// TestRestoreIntoAServerIsKilled: rows that are there already are the ones of the restore that is run again.
+func TestRestoreIntoAServerIsKilled(t *testing.T) {
+	command := build(t)
+	for _, point := range []string{"noted", "rows are there", "brought certificates"} {
+		t.Run(point, func(t *testing.T) {
+			b := newBed(t)
+			to := store.Options{DataDir: b.data, URL: storetest.Postgres(t)}
+			b.kill(command, point, to)
+			b.refused(to)
+			b.again(command, to)
+			b.wantRestored(to)
+			if _, err := backup.Restore(t.Context(), b.file, to, b.now()); !errors.Is(err, store.ErrInUse) {
+				t.Errorf("once more, when it is in use: %v", err)
+			}
+			b.wantRestored(to) // and is not refused for that
+		})
+	}
+}
+
+// TestAnotherBackupDoesNotFinish what a restore has begun.
+func TestAnotherBackupDoesNotFinish(t *testing.T) {
+	command := build(t)
+	b := newBed(t)
+	to := store.Options{DataDir: b.data, URL: filepath.Join(t.TempDir(), "docker-watcher.db")}
+	b.kill(command, "noted", to)
+	if _, err := backup.Restore(t.Context(), b.backUp("later"), to, b.now()); !errors.Is(err, store.ErrHalfRestored) || !strings.Contains(err.Error(), b.file) {
+		t.Errorf("another backup: %v", err)
+	}
+	if got := backup.Unfinished(b.data); got != b.file {
+		t.Errorf("it was of %q", got)
+	}
+	b.again(command, to)
+	b.wantRestored(to)
+}
