@@ -35,7 +35,7 @@ check: ## format, vet and lint
 	@fmt=$$(go tool -modfile=tools/go.mod gofumpt -l $$(git ls-files '*.go')); \
 	  if [ -n "$$fmt" ]; then echo "not formatted (run make fmt):"; echo "$$fmt"; exit 1; fi
 	go vet ./...
-	go vet -tags bench,failpoint,pictures,soak ./...
+	go vet -tags bench,failpoint,pictures,soak,traefik ./...
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 
 fmt: ## format the Go files
@@ -62,7 +62,10 @@ bench: ## measure against the floors and budgets; prints ratios
 soak: ## run the daemon under load and faults for SOAK (30m), and see that nothing grows, is lost or removed
 	go test -tags bench,soak ./bench/ -run TestSoak -count=1 -v -timeout 0
 
+traefik-check: ## have a whole Traefik answer by the driver's tables (builds one first, which takes minutes)
+	scripts/traefik run -- go test -tags traefik ./internal/traefik -run 'WholeTraefik|AChangeFails' -count=1 -v
+
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts, figures)
 	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help|Figures|WebhookSchema' -update
 
-.PHONY: help web web-check build run demo test fuzz test-engines check fmt pictures dist dist-check image bench soak golden
+.PHONY: help web web-check build run demo test fuzz test-engines check fmt pictures dist dist-check image bench soak traefik-check golden
