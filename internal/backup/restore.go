@@ -32,7 +32,11 @@ func Restore(ctx context.Context, file string, to store.Options, now time.Time) 
 		return r, err
 	}
 	defer func() { err = errors.Join(err, hold.Close()) }()
-	s := restoring{hold: hold, data: to.DataDir, target: hold.File()}
+	data, err := filepath.EvalSymlinks(absolute(to.DataDir)) // the journal is read again from another folder, or by another name
+	if err != nil {
+		return r, fmt.Errorf("restore: %w", err)
+	}
+	s := restoring{hold: hold, data: data, target: hold.File()}
 	defer func() { err = errors.Join(err, s.clean()) }()
 	if err := s.unpack(ctx, file); err != nil {
 		return r, err
@@ -64,7 +68,7 @@ func Restore(ctx context.Context, file string, to store.Options, now time.Time) 
 	}
 	r.Aside = j.aside()
 	failpoint("all in place")
-	return r, j.end(to.DataDir)
+	return r, j.end(data)
 }
 
 // restoring is one restore under way.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,6 +58,28 @@ func TestRestoreIntoAServerIsKilled(t *testing.T) {
 			}
 			b.wantRestored(to) // and is not refused for that
 		})
+	}
+}
+
+// TestFinishedFromAnotherFolder: the command that is told names the data folder whole, however the one that was cut off named it.
+func TestFinishedFromAnotherFolder(t *testing.T) {
+	command := build(t)
+	b := newBed(t)
+	b.write(filepath.Join(b.data, "certificates", "shop.pem"), "later")
+	t.Chdir(filepath.Dir(b.data))
+	b.kill(command, "brought docker-watcher.db", store.Options{DataDir: filepath.Base(b.data)})
+	t.Chdir(t.TempDir())
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(b.data, link); err != nil {
+		t.Fatal(err)
+	}
+	to := store.Options{DataDir: link}
+	b.refused(to)
+	b.again(command, to)
+	b.wantRestored(to)
+	former, err := filepath.Glob(filepath.Join(b.data, "before-restore-*", "certificates", "shop.pem"))
+	if err != nil || len(former) != 1 || read(t, former[0]) != "later" {
+		t.Errorf("the former certificates: %v, %v", former, err)
 	}
 }
 
