@@ -53,7 +53,19 @@ func writeTable(file string, text []byte) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("write the last good table: %w", err), os.Remove(f.Name()))
 	}
+	if err := syncFolder(filepath.Dir(file)); err != nil {
+		return fmt.Errorf("write the last good table: %w", err)
+	}
 	return nil
+}
+
+// syncFolder makes a new name last through a power cut.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Resume answers by the table that was kept, until another is applied. Without one all stays as it is.
