@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -104,7 +105,7 @@ func (j *journal) write(data string) error {
 	if err != nil {
 		return fmt.Errorf("note the restore: %w", err)
 	}
-	failpoint("noted")
+	failpoint.Here("noted")
 	return nil
 }
 
@@ -125,7 +126,7 @@ func (j *journal) bring(c arrival) error {
 	if err != nil {
 		return fmt.Errorf("put the restored files in their place (the former ones are in %s): %w", p.Aside, err)
 	}
-	failpoint("brought " + filepath.Base(c.to))
+	failpoint.Here("brought " + filepath.Base(c.to))
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (p place) clear() error {
 		if err := os.Rename(name, there); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		failpoint("aside " + filepath.Base(name))
+		failpoint.Here("aside " + filepath.Base(name))
 	}
 	if len(p.Former) > 0 {
 		if err := errors.Join(syncName(p.Aside), syncName(filepath.Dir(p.To))); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -67,7 +68,7 @@ func Restore(ctx context.Context, file string, to store.Options, now time.Time) 
 		}
 	}
 	r.Aside = j.aside()
-	failpoint("all in place")
+	failpoint.Here("all in place")
 	return r, j.end(data)
 }
 
@@ -166,7 +167,7 @@ func (s *restoring) fillServer(ctx context.Context, from *store.Restorable) erro
 	}
 	err = from.Into(ctx, s.hold)
 	if err == nil {
-		failpoint("rows are there")
+		failpoint.Here("rows are there")
 		return nil
 	}
 	if id, asked := s.hold.Installation(context.WithoutCancel(ctx)); asked == nil && id == "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -28,7 +29,7 @@ func (r *rollout) abandon(ctx context.Context) error {
 		}
 		troubles = append(troubles, err.Error())
 	}
-	failpoint("cancel-taken-away")
+	failpoint.Here("cancel-taken-away")
 	if r.madeRoom {
 		if err := r.bringBack(ctx, "the deploy of "+r.dep.ImageTag+" was cancelled"); err != nil {
 			troubles = append(troubles, fmt.Sprintf("what served before could not be started again (%v): start it by hand", err))

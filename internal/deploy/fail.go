@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -122,13 +123,13 @@ func (r *rollout) fail(ctx context.Context, cause error) error {
 		}
 		last = c
 	}
-	failpoint("new-stopped")
+	failpoint.Here("new-stopped")
 	if r.madeRoom {
 		if err := r.bringBack(ctx, "the deploy of "+r.dep.ImageTag+" failed"); err != nil {
 			troubles = append(troubles, fmt.Sprintf("what served before could not be started again (%v): start it by hand", err))
 		}
 	}
-	failpoint("before-failed")
+	failpoint.Here("before-failed")
 	return r.failed(ctx, f, troubles, lines, last)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -192,12 +193,12 @@ func (r *rollout) pull(ctx context.Context) error {
 	if r.dep.State != store.DeployPulling {
 		return nil
 	}
-	failpoint("pulling")
+	failpoint.Here("pulling")
 	image, err := r.fetch(ctx)
 	if err != nil {
 		return err
 	}
-	failpoint("pulled")
+	failpoint.Here("pulled")
 	r.dep.Digest = digestOf(image, r.inst.Image, r.dep.Digest)
 	return r.move(ctx, store.DeployStarting, store.StatusStarting, func(next *store.Instance) {
 		next.ImageID, next.Digest = image.ID, r.dep.Digest
@@ -237,7 +238,7 @@ func (r *rollout) create(ctx context.Context) error {
 	}
 	opts := createOptions(r.inst, r.spec, r.db.InstallationID())
 	opts.Image = r.imageName(ctx)
-	failpoint("before-create")
+	failpoint.Here("before-create")
 	id, err := r.eng.Create(ctx, opts)
 	if errors.Is(err, docker.ErrConflict) {
 		// The engine may have carried out, late, what an earlier daemon asked for before it was killed.
@@ -248,7 +249,7 @@ func (r *rollout) create(ctx context.Context) error {
 	if err != nil {
 		return because(err, createAdvice(err, opts.Name))
 	}
-	failpoint("after-create")
+	failpoint.Here("after-create")
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanFor)
 	defer cancel()
 	return r.tookContainer(clean, id)
@@ -297,7 +298,7 @@ func (r *rollout) makeRoom(ctx context.Context) error {
 	}); err != nil {
 		return because(fmt.Errorf("stop %s to make room (%s): %w", former.Name, why, err), "stop it and deploy again")
 	}
-	failpoint("made-room")
+	failpoint.Here("made-room")
 	return nil
 }
 
@@ -338,7 +339,7 @@ func (r *rollout) formerInTheWay(ctx context.Context) (*store.InstanceView, stri
 
 func (r *rollout) start(ctx context.Context) error {
 	if r.dep.State == store.DeployStarting {
-		failpoint("before-start")
+		failpoint.Here("before-start")
 		if err := r.joinNetworks(ctx); err != nil {
 			return err
 		}
@@ -350,7 +351,7 @@ func (r *rollout) start(ctx context.Context) error {
 		if err := r.eng.Start(ctx, r.owned(r.inst.Instance)); err != nil {
 			return because(fmt.Errorf("%s: %w", r.inst.Name, err), startAdvice(err))
 		}
-		failpoint("after-start")
+		failpoint.Here("after-start")
 	}
 	if r.dep.State.Serves() {
 		return nil
@@ -363,7 +364,7 @@ func (r *rollout) check(ctx context.Context) error {
 	if r.dep.State.Serves() {
 		return nil
 	}
-	failpoint("checking")
+	failpoint.Here("checking")
 	c, err := r.awaitHealthy(ctx)
 	if err != nil {
 		return because(err, "read its last log lines: docker-watcher logs "+r.inst.Name)
@@ -392,7 +393,7 @@ func (r *rollout) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	failpoint("draining")
+	failpoint.Here("draining")
 	wanted, err := r.db.WantedTags(ctx, stage.ID)
 	if err != nil {
 		return err
@@ -409,7 +410,7 @@ func (r *rollout) finish(ctx context.Context) error {
 			}
 			left = append(left, fmt.Sprintf("%s was not stopped (%v)", former.Name, err))
 		}
-		failpoint("after-stop")
+		failpoint.Here("after-stop")
 	}
 	if former, why, err := r.formerInTheWay(ctx); err != nil {
 		return err
@@ -450,7 +451,7 @@ func (r *rollout) wantStopped(ctx context.Context, id string) error {
 }
 
 func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) error {
-	failpoint("before-done")
+	failpoint.Here("before-done")
 	end := r.dep
 	end.State, end.EndedAt = store.DeployDone, time.Now().UTC()
 	severity := store.SeverityInfo
@@ -475,7 +476,7 @@ func (r *rollout) done(ctx context.Context, stage store.Stage, left []string) er
 	if err != nil {
 		return err
 	}
-	failpoint("after-done")
+	failpoint.Here("after-done")
 	r.dep = end
 	r.tell.state(end)
 	r.log.InfoContext(ctx, "deployed", "deploy_id", end.ID, "stage_id", stage.ID, "instance_id", r.inst.ID, "image_tag", end.ImageTag)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (r *rollout) switchOver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: read where the routes lead: %w", errLeftOpen, err)
 	}
-	failpoint("before-switch")
+	failpoint.Here("before-switch")
 	if err := r.pointTo(ctx, stage, r.inst); err != nil {
 		return because(fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err), "give the stage another domain, then deploy again")
 	}
@@ -56,7 +57,7 @@ func (r *rollout) switchOver(ctx context.Context) error {
 		}
 		return because(fmt.Errorf("let the routes of the stage lead to %s: %w", r.inst.Name, err), "see that the proxy is well, then deploy again")
 	}
-	failpoint("after-switch")
+	failpoint.Here("after-switch")
 	if err := r.move(ctx, store.DeployDraining, store.StatusRunning, nil); err != nil {
 		return fmt.Errorf("%w: %w", errLeftOpen, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -112,7 +113,7 @@ func (n *Notifier) try(ctx context.Context, channelID string, now time.Time) err
 	if err != nil || m.ID == "" {
 		return err
 	}
-	failpoint("claimed")
+	failpoint.Here("claimed")
 	// It goes on for a moment when the daemon is told to stop: most are done by then, and need not be sent again.
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -122,7 +123,7 @@ func (n *Notifier) try(ctx context.Context, channelID string, now time.Time) err
 	if err != nil {
 		return err // it stays in hand until its lease ends
 	}
-	failpoint("sent")
+	failpoint.Here("sent")
 	writing, cancelWrite := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancelWrite()
 	m.Title = title

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -23,7 +24,7 @@ func (c *Cleaner) Apply(ctx context.Context, planID, actor string, byPerson bool
 	if err != nil {
 		return store.Plan{}, c.refuse(ctx, refusal{action: "apply", planID: planID, actor: actor}, err)
 	}
-	failpoint("after-claim")
+	failpoint.Here("after-claim")
 	settings, err := c.db.Settings(ctx)
 	if err != nil {
 		return store.Plan{}, fmt.Errorf("read settings: %w", err)
@@ -33,9 +34,9 @@ func (c *Cleaner) Apply(ctx context.Context, planID, actor string, byPerson bool
 		hosts: c.openHostBook(), strangers: map[string]bool{},
 	}
 	besideHosts(len(plan.Items), applyWorkers, func(i int) string { return plan.Items[i].HostID }, func(i int) { a.item(ctx, plan.Items[i]) })
-	failpoint("before-summary")
+	failpoint.Here("before-summary")
 	done, err := c.finishPlan(ctx, planID, actor)
-	failpoint("after-summary")
+	failpoint.Here("after-summary")
 	return done, errors.Join(err, errors.Join(a.errs...))
 }
 
@@ -128,14 +129,14 @@ func (a *application) attempt(ctx context.Context, item store.PlanItem) (end end
 	if stop != nil {
 		return *stop, false
 	}
-	failpoint("after-intent")
+	failpoint.Here("after-intent")
 	end = r.sure(ctx, r.run(ctx))
 	if err := r.settle(ctx, end); err != nil {
 		a.fault(err)
 		detail := fmt.Sprintf("%s, but that could not be written down: %v", wordsOf(end), err)
 		return ending{result: store.ResultError, detail: detail, left: true}, true
 	}
-	failpoint("after-commit")
+	failpoint.Here("after-commit")
 	return end, true
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -79,16 +80,16 @@ func networksOf(ct docker.Container) []string { return slices.Sorted(maps.Keys(c
 
 // archive makes the copy that an undo needs. Without it nothing is removed.
 func (r *removal) archive(ctx context.Context) *ending {
-	failpoint("archive-begun")
+	failpoint.Here("archive-begun")
 	if end := r.keepImage(ctx); end != nil {
 		return end
 	}
-	failpoint("archive-tagged")
+	failpoint.Here("archive-tagged")
 	if r.gone {
 		return nil
 	}
 	end := r.keepLayer(ctx)
-	failpoint("archive-committed")
+	failpoint.Here("archive-committed")
 	return end
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -102,7 +103,7 @@ func (c *Cleaner) dropArchive(ctx context.Context, hosts *hostBook, a store.Arch
 	if err != nil {
 		return err
 	}
-	failpoint("archive-deleting")
+	failpoint.Here("archive-deleting")
 	words := map[string]string{
 		"archive.deleted": "can be restored no more: its archive was deleted",
 		"archive.expired": "can be restored no more: its time is over",
@@ -116,7 +117,7 @@ func (c *Cleaner) forget(ctx context.Context, e *docker.Engine, a store.Archive,
 	if err != nil {
 		return err
 	}
-	failpoint("archive-untagged")
+	failpoint.Here("archive-untagged")
 	ctx, cancel := settling(ctx)
 	defer cancel()
 	return c.db.Update(ctx, func(tx *store.Tx) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -226,7 +227,7 @@ func (r *removal) verify(ctx context.Context) *ending {
 	if err != nil {
 		return endOfError(err, "it could not be looked at")
 	}
-	failpoint("after-verify")
+	failpoint.Here("after-verify")
 	return r.broken(ct)
 }
 
@@ -294,7 +295,7 @@ func (r *removal) remove(ctx context.Context) *ending {
 	if ctx.Err() != nil {
 		return endf(store.ResultError, "interrupted before the delete")
 	}
-	failpoint("before-delete")
+	failpoint.Here("before-delete")
 	bounded, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	var end *ending
@@ -303,11 +304,11 @@ func (r *removal) remove(ctx context.Context) *ending {
 		if end = r.broken(ct); end != nil && (!r.deleteAsked || ct.State != docker.StateRemoving) {
 			return errMoved
 		}
-		failpoint("after-verify")
+		failpoint.Here("after-verify")
 		asked = true
 		return nil
 	})
-	failpoint("after-delete")
+	failpoint.Here("after-delete")
 	switch {
 	case err == nil:
 		return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -172,9 +173,9 @@ func (c *Cleaner) restore(ctx context.Context, archiveID string, ch Choices, act
 	if err := s.begin(ctx); err != nil {
 		return store.InstanceView{}, err
 	}
-	failpoint("restore-begun")
+	failpoint.Here("restore-begun")
 	id, err := s.make(ctx)
-	failpoint("restore-made")
+	failpoint.Here("restore-made")
 	if err != nil {
 		return s.unmade(ctx, err)
 	}
@@ -346,7 +347,7 @@ func (s *restoring) finish(ctx context.Context, containerID string) (store.Insta
 		e.Data["container_id"], e.Data["new_name"] = ct.ID, ct.Name
 		return tx.Emit(ctx, e)
 	})
-	failpoint("restore-recorded")
+	failpoint.Here("restore-recorded")
 	if errors.Is(err, store.ErrConflict) {
 		return store.InstanceView{}, s.unmake(ctx, ct, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -34,7 +35,7 @@ func (r *removal) stop(ctx context.Context) *ending {
 	if err != nil {
 		return endf(store.ResultError, "write down the stop: %v", err)
 	}
-	failpoint("before-stop")
+	failpoint.Here("before-stop")
 	if end := r.verify(ctx); end != nil {
 		return end
 	}
@@ -62,7 +63,7 @@ func (r *removal) grace(ctx context.Context) (time.Duration, error) {
 func (r *removal) wake(ctx context.Context) *ending {
 	r.woken = true
 	wakeErr := r.on.engine.Unpause(ctx, r.owned())
-	failpoint("after-wake")
+	failpoint.Here("after-wake")
 	if wakeErr == nil {
 		return nil
 	}
@@ -89,7 +90,7 @@ func (r *removal) stopNow(ctx context.Context, grace time.Duration) *ending {
 	bounded, cancel := context.WithTimeout(ctx, grace+stopSlack)
 	defer cancel()
 	stopErr := r.on.engine.Stop(bounded, r.owned(), grace)
-	failpoint("after-stop")
+	failpoint.Here("after-stop")
 	look, cancelLook := settling(ctx)
 	defer cancelLook()
 	ct, err := inspect(look, r.on.engine, r.view.ContainerID)

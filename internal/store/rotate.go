@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/failpoint"
 )
 
 // resealRows is how many rows are read at a time while they are sealed anew: the largest, of archives, may be megabytes.
@@ -35,12 +37,12 @@ func (db *DB) RotateKey(ctx context.Context, forget bool, tell func(*Tx, Rotatio
 		if done.Former, err = tx.seal.putAside(forget); err != nil {
 			return err
 		}
-		failpoint("keys-aside")
+		failpoint.Here("keys-aside")
 		fresh, err := tx.seal.begin()
 		if err != nil {
 			return err
 		}
-		failpoint("keys-both")
+		failpoint.Here("keys-both")
 		if done.Resealed, err = tx.reseal(ctx, db.base.sealedColumns(), fresh); err != nil {
 			return err
 		}
@@ -55,12 +57,12 @@ func (db *DB) RotateKey(ctx context.Context, forget bool, tell func(*Tx, Rotatio
 			return err
 		}
 		err = tell(tx, done)
-		failpoint("keys-resealed")
+		failpoint.Here("keys-resealed")
 		return err
 	})
-	failpoint("keys-committed")
+	failpoint.Here("keys-committed")
 	settled := db.settleInTurn(context.WithoutCancel(ctx))
-	failpoint("keys-settled")
+	failpoint.Here("keys-settled")
 	if err != nil {
 		return Rotation{}, errors.Join(err, settled)
 	}

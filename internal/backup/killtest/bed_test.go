@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -87,27 +87,16 @@ func (b *bed) crashed() string {
 	return elsewhere
 }
 
-func (b *bed) restore(command, point string, to store.Options) *exec.Cmd {
-	cmd := exec.CommandContext(b.t.Context(), command, b.file, to.DataDir, to.URL)
-	cmd.Env = append(os.Environ(), "DOCKER_WATCHER_FAILPOINT="+point)
-	return cmd
-}
-
 // kill begins the restore and kills it at a point.
 func (b *bed) kill(command, point string, to store.Options) {
 	b.t.Helper()
-	cmd := b.restore(command, point, to)
-	out, err := cmd.CombinedOutput()
-	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
-		b.t.Fatalf("it was not killed at %q: %v: %s", point, err, out)
-	}
+	failpointtest.Kill(b.t, time.Minute, point, command, b.file, to.DataDir, to.URL)
 }
 
 // again runs the same restore to its end.
 func (b *bed) again(command string, to store.Options) {
 	b.t.Helper()
-	if out, err := b.restore(command, "", to).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(b.t.Context(), command, b.file, to.DataDir, to.URL).CombinedOutput(); err != nil {
 		b.t.Fatalf("once more: %v: %s", err, out)
 	}
 }
@@ -176,16 +165,4 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(content)
-}
-
-// build makes the command with its fail points.
-func build(t *testing.T) string {
-	t.Helper()
-	command := filepath.Join(t.TempDir(), "killtest")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "failpoint", "-o", command, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the daemon is built by other tests, so that little is built again
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
-	return command
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -15,7 +16,7 @@ import (
 // TestRestoreIsKilled kills a restore at every step: the store is refused until the same restore was run again, and then all of the backup is in
 // its place and all of what was there before, with what its log alone holds, in one folder.
 func TestRestoreIsKilled(t *testing.T) {
-	command := build(t)
+	command := failpointtest.Build(t)
 	for _, point := range []string{
 		"noted", "aside docker-watcher.db", "aside docker-watcher.db-wal", "brought docker-watcher.db",
 		"aside certificates", "brought certificates", "all in place",
@@ -44,7 +45,7 @@ func TestRestoreIsKilled(t *testing.T) {
 
 // TestRestoreIntoAServerIsKilled: rows that are there already are the ones of the restore that is run again.
 func TestRestoreIntoAServerIsKilled(t *testing.T) {
-	command := build(t)
+	command := failpointtest.Build(t)
 	for _, point := range []string{"noted", "rows are there", "brought certificates"} {
 		t.Run(point, func(t *testing.T) {
 			b := newBed(t)
@@ -63,7 +64,7 @@ func TestRestoreIntoAServerIsKilled(t *testing.T) {
 
 // TestFinishedFromAnotherFolder: the command that is told names the data folder whole, however the one that was cut off named it.
 func TestFinishedFromAnotherFolder(t *testing.T) {
-	command := build(t)
+	command := failpointtest.Build(t)
 	b := newBed(t)
 	b.write(filepath.Join(b.data, "certificates", "shop.pem"), "later")
 	t.Chdir(filepath.Dir(b.data))
@@ -85,7 +86,7 @@ func TestFinishedFromAnotherFolder(t *testing.T) {
 
 // TestAnotherBackupDoesNotFinish what a restore has begun.
 func TestAnotherBackupDoesNotFinish(t *testing.T) {
-	command := build(t)
+	command := failpointtest.Build(t)
 	b := newBed(t)
 	to := store.Options{DataDir: b.data, URL: filepath.Join(t.TempDir(), "docker-watcher.db")}
 	b.kill(command, "noted", to)

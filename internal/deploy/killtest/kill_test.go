@@ -5,12 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -56,7 +53,7 @@ var kills = []struct {
 // kill -9 at each step of a deploy, then a new start: the deploy comes to its end, one container serves, the routes lead to it, and
 // no container is without a row. At the moment of the kill something serves, wherever two can run side by side.
 func TestKilledAtEachStep(t *testing.T) {
-	killtest := build(t)
+	killtest := failpointtest.Build(t)
 	t.Run("pretend", func(t *testing.T) {
 		engine := dockertest.Serve(t, dockertest.Options{})
 		for _, tag := range []string{"1.0", "1.1", "1.2"} {
@@ -113,7 +110,7 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 	if what == cancel {
 		mode = "cancel"
 	}
-	killAt(t, point, killtest, s.dir, endpoint, s.host.ID, mode)
+	failpointtest.Kill(t, time.Minute, point, killtest, s.dir, endpoint, s.host.ID, mode)
 
 	s.open()
 	stopped := what == makesRoom || what == unhealthy && point == "new-stopped"
@@ -159,17 +156,6 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 	s.bring(s.begin("1.1")) // and the stage works on
 }
 
-func build(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "killtest")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "failpoint", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the daemon is built by other tests, so that little is built again
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
-	return path
-}
-
 // publish pushes the versions of the test app and returns their repository.
 func publish(t *testing.T) string {
 	t.Helper()
@@ -184,23 +170,6 @@ func publish(t *testing.T) string {
 		}
 	}
 	return image
-}
-
-// killAt runs the command until it kills itself at the failpoint.
-func killAt(t *testing.T, point, command string, args ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, command, args...)
-	cmd.Env = append(os.Environ(), "DOCKER_WATCHER_FAILPOINT="+point)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || ctx.Err() != nil {
-		t.Fatalf("it was to be killed at %s: %v: %s", point, err, out)
-	}
-	if status, ok := exit.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Fatalf("it was to be killed at %s: %v: %s", point, err, out)
-	}
 }
 
 // site is a data folder with one stage on one engine.

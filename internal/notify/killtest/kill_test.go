@@ -1,19 +1,16 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/notify"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -21,12 +18,7 @@ import (
 // The process is killed when it has a message in hand, and when the target has taken it but nobody has written that down. After
 // the next start the target has each event, at most twice, and then under the same key.
 func TestKilledWhileSending(t *testing.T) {
-	command := filepath.Join(t.TempDir(), "killtest")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "failpoint", "-o", command, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the daemon is built by other tests, so that little is built again
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
+	command := failpointtest.Build(t)
 	for point, times := range map[string]int{"claimed": 1, "sent": 2} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
@@ -46,7 +38,7 @@ func TestKilledWhileSending(t *testing.T) {
 			dir := t.TempDir()
 			prepare(t, dir, srv.URL)
 
-			killed(t, command, point, dir)
+			failpointtest.Kill(t, time.Minute, point, command, dir)
 			cmd := exec.CommandContext(t.Context(), command, dir)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("the next start: %v: %s", err, out)
@@ -87,22 +79,5 @@ func prepare(t *testing.T, dir, url string) {
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// killed runs the command until it kills itself at the failpoint.
-func killed(t *testing.T, command, point, dir string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, command, dir)
-	cmd.Env = append(os.Environ(), "DOCKER_WATCHER_FAILPOINT="+point)
-	out, err := cmd.CombinedOutput()
-	exit, is := errors.AsType[*exec.ExitError](err)
-	if !is || ctx.Err() != nil {
-		t.Fatalf("it was to be killed at %s: %v: %s", point, err, out)
-	}
-	if status, ok := exit.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Fatalf("it was to be killed at %s: %v: %s", point, err, out)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -13,7 +14,7 @@ import (
 // is over, and nothing is planned again before the next process has warmed up.
 func TestKilledDuringAnAutomaticApply(t *testing.T) {
 	t.Parallel()
-	killtest := build(t)
+	killtest := failpointtest.Build(t)
 	for _, point := range []string{"before-delete", "after-delete"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel() // each waits for a warm-up of a minute
@@ -27,7 +28,7 @@ func TestKilledDuringAnAutomaticApply(t *testing.T) {
 			}
 			planID := s.planAutomatic()
 			s.leave()
-			killAt(t, point, killtest, s.dir, engine.Endpoint(), s.host.ID, auto)
+			failpointtest.Kill(t, patience, point, killtest, s.dir, engine.Endpoint(), s.host.ID, auto)
 
 			s.enter()
 			for range 2 {

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -69,7 +66,7 @@ var kills = []struct {
 // fully removed, never twice, never half.
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel() // it mostly waits
-	killtest := build(t)
+	killtest := failpointtest.Build(t)
 	t.Run("pretend", func(t *testing.T) {
 		t.Parallel()
 		engine := dockertest.Serve(t, dockertest.Options{})
@@ -99,7 +96,7 @@ func killEach(t *testing.T, killtest, endpoint string) {
 			}
 			planID := s.plan()
 			s.leave()
-			killAt(t, k.point, killtest, s.dir, endpoint, s.host.ID, planID)
+			failpointtest.Kill(t, patience, k.point, killtest, s.dir, endpoint, s.host.ID, planID)
 
 			s.enter()
 			for range 2 { // to recover once more changes nothing
@@ -114,18 +111,10 @@ func killEach(t *testing.T, killtest, endpoint string) {
 	}
 }
 
-const image = "dwt-killed:1"
-
-func build(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "killtest")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "failpoint", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the daemon is built by other tests, so that little is built again
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
-	return path
-}
+const (
+	image    = "dwt-killed:1"
+	patience = 3 * time.Minute // automatic cleanup warms up for one
+)
 
 func load(t *testing.T) {
 	t.Helper()
@@ -139,23 +128,6 @@ func load(t *testing.T) {
 	}
 	if err := enginetest.Engine(t).LoadImage(t.Context(), archive); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// killAt runs the command until it kills itself at the failpoint.
-func killAt(t *testing.T, point, command string, args ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // automatic cleanup warms up for one
-	defer cancel()
-	cmd := exec.CommandContext(ctx, command, args...)
-	cmd.Env = append(os.Environ(), "DOCKER_WATCHER_FAILPOINT="+point)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || ctx.Err() != nil {
-		t.Fatalf("it was to be killed at %s: %v: %s", point, err, out)
-	}
-	if status, ok := exit.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Fatalf("it was to be killed at %s: %v: %s", point, err, out)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -17,7 +18,7 @@ import (
 // its archive is gone whole; never two of it, never half.
 func TestKilledAtEachStepOfAnUndo(t *testing.T) {
 	t.Parallel()
-	killtest := build(t)
+	killtest := failpointtest.Build(t)
 	t.Run("pretend", func(t *testing.T) {
 		t.Parallel()
 		engine := dockertest.Serve(t, dockertest.Options{})
@@ -51,7 +52,7 @@ func undoEach(t *testing.T, killtest, endpoint string) {
 			}
 			a := s.archives()[0]
 			s.leave()
-			killAt(t, k.point, killtest, s.dir, endpoint, s.host.ID, k.act+"="+a.ID)
+			failpointtest.Kill(t, patience, k.point, killtest, s.dir, endpoint, s.host.ID, k.act+"="+a.ID)
 
 			s.enter()
 			for range 2 { // to recover once more changes nothing

@@ -1,6 +1,7 @@
 //go:build failpoint
 
-package notify
+// Package failpoint kills this process where a test wants it to.
+package failpoint
 
 import (
 	"fmt"
@@ -8,9 +9,9 @@ import (
 	"syscall"
 )
 
-// failpoint kills this process, as kill -9 would, when it comes to the point that the environment names.
+// Here kills this process, as kill -9 would, when it comes to the step that the environment names.
 // Only the tests of crashes are built with it.
-func failpoint(name string) {
+func Here(name string) {
 	if os.Getenv("DOCKER_WATCHER_FAILPOINT") != name { //nolint:forbidigo // a test build's only switch
 		return
 	}

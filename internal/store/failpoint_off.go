@@ -1,6 +1,0 @@
-//go:build !failpoint
-
-package store
-
-// failpoint is where a test build may be killed; see failpoint_on.go.
-func failpoint(string) {}
