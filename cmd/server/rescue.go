@@ -126,12 +126,12 @@ func keepFile(ctx context.Context, cfg config.Config, log *slog.Logger) (release
 	}
 	hold, err := store.Take(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data})
 	if err != nil {
-		log.Warn("the damaged store is not kept from others", "error", err)
+		log.Warn("the store is not kept from others meanwhile", "error", err)
 		return func() {}
 	}
 	return func() {
 		if err := hold.Close(); err != nil {
-			log.Warn("the damaged store is kept from others still", "error", err)
+			log.Warn("the store is kept from others still", "error", err)
 		}
 	}
 }

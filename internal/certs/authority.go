@@ -106,6 +106,15 @@ func (f Folder) writeOnce(file string, text []byte) error {
 	return nil
 }
 
+// valid refuses one that was made while the clock ran ahead: nobody takes what it vouches for. It is not made anew by itself, as clients trust it.
+func (a *authority) valid(now time.Time) error {
+	if !a.root.NotBefore.After(now) {
+		return nil
+	}
+	return fmt.Errorf("our own authority is valid only from %s on, as the clock ran ahead when it was made: remove ca/root.pem in the folder of the certificates to have another made, and trust that one",
+		a.root.NotBefore.Format(time.DateOnly))
+}
+
 // vouch makes a certificate for a domain or an address.
 func (a *authority) vouch(domain string, now time.Time) (chain, key []byte, err error) {
 	leafKey, key, err := newKey()

@@ -1,10 +1,12 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +180,43 @@ func TestWhatAClockWroteThatRanAhead(t *testing.T) {
 		if !k.wishDue(h, now) {
 			t.Error("an authority that was asked in times to come is not asked for its wish")
 		}
+	})
+}
+
+// TestAnAuthorityThatIsNotValidYetIsTold: it was made while the clock ran ahead, and clients may trust it already.
+func TestAnAuthorityThatIsNotValidYetIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := Folder(t.TempDir())
+		k := New(Options{Folder: folder, Told: func(Event) {}, Log: slog.New(slog.DiscardHandler)})
+		k.Apply([]Want{{Domain: "app.localhost", Mode: Internal}}, ACME{})
+		pass := func(at time.Time, want ...Kind) {
+			t.Helper()
+			_, told := k.pass(at, func(*held) { t.Error("an authority is asked") })
+			var kinds []Kind
+			for _, e := range told {
+				kinds = append(kinds, e.Kind)
+			}
+			if !slices.Equal(kinds, want) {
+				t.Errorf("told was %v, want %v", kinds, want)
+			}
+		}
+		now := time.Now()
+		pass(now.AddDate(5, 0, 0), Issued)
+		root, err := os.ReadFile(folder.rootFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(now, Failed)
+		if s := k.Statuses()[0]; !strings.Contains(s.Trouble.Detail, "valid only from") {
+			t.Errorf("its status is %+v", s)
+		}
+		if same, err := os.ReadFile(folder.rootFile()); err != nil || !bytes.Equal(same, root) {
+			t.Errorf("the authority was changed: %v", err)
+		}
+		if err := os.Remove(folder.rootFile()); err != nil {
+			t.Fatal(err)
+		}
+		pass(now.Add(longPause), Renewed)
 	})
 }
 

@@ -128,6 +128,9 @@ func (k *Keeper) vouch(h *held, now time.Time) []Event {
 	had := h.pair != nil
 	a, err := k.o.Folder.authority(now)
 	if err == nil {
+		err = a.valid(now)
+	}
+	if err == nil {
 		var chain, key []byte
 		if chain, key, err = a.vouch(h.id.Name, now); err == nil {
 			err = k.o.Folder.put(h.id, chain, key)
