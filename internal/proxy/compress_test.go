@@ -26,7 +26,9 @@ func TestTakesGzip(t *testing.T) {
 // asked asks the rig for a path as a client does that unpacks nothing by itself.
 func (r *rig) asked(method, path string, header http.Header) (http.Header, string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.addr+path, nil)
+	ctx, cancel := r.soon()
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.addr+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -117,7 +119,8 @@ func TestCompress(t *testing.T) {
 
 // TestCompressLeavesStreamsAlone: an event is there when it was sent, and the head before the first.
 func TestCompressLeavesStreamsAlone(t *testing.T) {
-	next := make(chan string)
+	// One for each, for the target hears late that the one before has left.
+	next := map[string]chan string{"/events": make(chan string), "/lines": make(chan string)}
 	target := app(t, func(w http.ResponseWriter, r *http.Request) {
 		kind := "text/event-stream"
 		if r.URL.Path == "/lines" {
@@ -128,7 +131,7 @@ func TestCompressLeavesStreamsAlone(t *testing.T) {
 		_ = c.Flush()
 		for {
 			select {
-			case text := <-next:
+			case text := <-next[r.URL.Path]:
 				_, _ = io.WriteString(w, text)
 				_ = c.Flush()
 			case <-r.Context().Done():
@@ -140,8 +143,10 @@ func TestCompressLeavesStreamsAlone(t *testing.T) {
 	site := rule("a.example", target)
 	site.Options.Compress = true
 	r.apply(site)
+	ctx, cancel := r.soon()
+	defer cancel()
 	for _, path := range []string{"/events", "/lines"} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.addr+path, nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +160,7 @@ func TestCompressLeavesStreamsAlone(t *testing.T) {
 		}
 		in := bufio.NewReader(resp.Body)
 		for _, text := range []string{"one\n", "two\n"} {
-			next <- text
+			next[path] <- text
 			if got, err := in.ReadString('\n'); err != nil || got != text {
 				t.Errorf("%s: %q, %v", path, got, err)
 			}

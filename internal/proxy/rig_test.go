@@ -111,10 +111,17 @@ func nowhere(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
+// soon is when an answer has to be there, however slow the machine is: one that never comes fails its test by name.
+func (r *rig) soon() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.t.Context(), time.Minute)
+}
+
 // get asks the server for a path of a domain.
 func (r *rig) get(host, path string, change ...func(*http.Request)) (status int, body string, head http.Header) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+r.addr+path, nil)
+	ctx, cancel := r.soon()
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
