@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -171,7 +172,9 @@ func TestTargetsThatMisbehave(t *testing.T) {
 }
 
 func TestLargeBodiesPassAsTheyCome(t *testing.T) {
-	const size = 16 << 20
+	const size = 256 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	r := newRig(t)
 	r.apply(rule("a.example", app(t, func(w http.ResponseWriter, q *http.Request) {
 		n, err := io.Copy(io.Discard, q.Body)
@@ -184,6 +187,9 @@ func TestLargeBodiesPassAsTheyCome(t *testing.T) {
 		if body != fmt.Sprint(size, error(nil)) {
 			t.Errorf("of a body of %d (announced as %d) comes %s", size, length, body)
 		}
+	}
+	if runtime.ReadMemStats(&after); after.Sys-before.Sys > size/4 {
+		t.Errorf("bodies of %d MiB took %d MiB of memory", size>>20, (after.Sys-before.Sys)>>20)
 	}
 }
 

@@ -33,11 +33,10 @@ func Labels(r proxy.Rule, port int, trusted []netip.Prefix, at Site) (labels []L
 	if err := d.Decode(&tree); err != nil {
 		return nil, nil, fmt.Errorf("write the labels of rule %s: %w", r.ID, err)
 	}
-	labels = []Label{{"traefik.enable", "true"}}
-	if r.Options.RedirectTo == "" {
-		labels = append(labels, Label{"traefik.http.services." + name + ".loadbalancer.server.port", strconv.Itoa(port)})
-	}
-	labels = append(labels, flat("traefik", tree)...)
+	labels = append([]Label{
+		{"traefik.enable", "true"},
+		{"traefik.http.services." + name + ".loadbalancer.server.port", strconv.Itoa(port)},
+	}, flat("traefik", tree)...)
 	slices.SortFunc(labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
 	for _, l := range labels {
 		if strings.Contains(l.Value, hidden) {
@@ -60,7 +59,11 @@ func labelled(r proxy.Rule, trusted []netip.Prefix, at Site) Document {
 	r.Options.RequestHeaders, r.Options.ResponseHeaders = without(r.Options.RequestHeaders), without(r.Options.ResponseHeaders)
 	doc := Translate(proxy.Table{Rules: []proxy.Rule{r}, Trusted: trusted}, at)
 	name := nameOf(r)
-	if s, ok := doc.HTTP.Services[name]; ok {
+	if s, ok := doc.HTTP.Services[name]; !ok {
+		// Of one that only redirects: by its source (v3.5) the Docker provider makes a service for a container that names none, and passes
+		// over the whole container where it knows no port for that.
+		doc.HTTP.Services[name] = Service{LoadBalancer{PassHostHeader: true}}
+	} else {
 		s.LoadBalancer.Transport = "" // the Docker provider has none
 		if check := r.Options.HealthCheck; check != nil {
 			s.LoadBalancer.HealthCheck = &HealthCheck{

@@ -26,7 +26,8 @@ func LayRoute(t testing.TB, dataDir string, i store.Instance, domain string) {
 
 func behindItsBack(t testing.TB, dataDir, statement string, args ...any) {
 	t.Helper()
-	raw, err := sql.Open("sqlite", filepath.Join(dataDir, databaseFile))
+	// Who has it open otherwise may be writing.
+	raw, err := sql.Open("sqlite", filepath.Join(dataDir, databaseFile)+"?_pragma=busy_timeout(20000)")
 	if err != nil {
 		t.Fatal(err)
 	}

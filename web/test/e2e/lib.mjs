@@ -119,6 +119,14 @@ export class AxeBuilder {
   async analyze() {
     await this.page.evaluate(axe);
     return this.page.evaluate(async () => {
+      // It tells colours by where things stand: what is still being loaded would move them under its hands.
+      const frame = () => new Promise((next) => requestAnimationFrame(next));
+      const looks = () => document.querySelector('[class*=shimmer]') ?? document.documentElement.scrollHeight;
+      for (let still = 0, last, until = Date.now() + 10_000; still < 3 && Date.now() < until; await frame()) {
+        const now = looks();
+        still = now === last && typeof now === 'number' ? still + 1 : 0;
+        last = now;
+      }
       const { violations } = await window.axe.run(document, {
         runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
       });

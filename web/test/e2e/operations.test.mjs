@@ -145,6 +145,7 @@ test('a backup is made by the page, is listed, is fetched, and says how it is pu
   assert.equal(readFileSync(await file.path()).length, bytes);
   await looks('operations-backups');
   await button(`Actions for ${name}`).click();
+  await page.locator('[role=menuitem]:focus').waitFor();
   await page.getByRole('menuitem', { name: 'How to restore' }).press('Enter');
   const command = await dialog().locator('code').textContent();
   assert.match(command, new RegExp(`^/.*server restore /.*/elsewhere/backups/${name} --data /.*/data$`));
@@ -193,6 +194,7 @@ test('what the filters show is exported, by who did it too, and the address keep
   await looks('events-by-anna');
   const had = async (format) => {
     await button('Export').click();
+    await page.locator('[role=menuitem]:focus').waitFor(); // the menu gives it to its first, once it is there
     const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('menuitem', { name: format }).press('Enter')]);
     return [file.suggestedFilename(), readFileSync(await file.path(), 'utf8')];
   };
