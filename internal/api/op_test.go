@@ -218,7 +218,7 @@ func TestSignInAtARealProvider(t *testing.T) {
 	replayed.RawQuery = url.Values{"state": {second.Query().Get("state")}, "code": {first.Query().Get("code")}}.Encode()
 	ends("a code that was spent", "declined", &replayed, cookie)
 
-	where, cookie = b.begun()
+	where, _ = b.begun()
 	stolen := b.visit(where, "anna")
 	where, cookie = b.begun()
 	own := b.visit(where, "bert")

@@ -141,11 +141,14 @@ func TestRoomsByTheirAliases(t *testing.T) {
 			t.Fatalf("%q, want %s", net.got, want)
 		}
 	}
-	for what, answer := range map[string]*http.Response{
-		"no such room": answered(http.StatusBadRequest, `{"errcode":"M_INVALID_PARAM"}`), "no id": answered(http.StatusOK, `{}`), "another alias": answered(http.StatusOK, `{"room_id":"#x:y"}`),
-		"no JSON": answered(http.StatusOK, `<html>`),
+	for what, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"no such room": {http.StatusBadRequest, `{"errcode":"M_INVALID_PARAM"}`}, "no id": {http.StatusOK, `{}`},
+		"another alias": {http.StatusOK, `{"room_id":"#x:y"}`}, "no JSON": {http.StatusOK, `<html>`},
 	} {
-		net := &network{gave: func(*http.Request) (*http.Response, error) { return answer, nil }}
+		net := &network{gave: func(*http.Request) (*http.Response, error) { return answered(answer.status, answer.body), nil }}
 		_, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: url}, sample())
 		if failure == nil || failure.Permanent || len(net.got) != 1 {
 			t.Errorf("%s: %+v, %q", what, failure, net.got)

@@ -35,7 +35,7 @@ func lacks(p Provider, claims map[string]any) bool {
 	groups := len(p.Rules) > 0 || len(p.AllowedGroups) > 0
 	return identityOf(p, "", "", claims).Name == "" ||
 		groups && !said(or(p.GroupsClaim, "groups")) ||
-		len(p.AllowedDomains) > 0 && !(said("email") && said("email_verified"))
+		len(p.AllowedDomains) > 0 && (!said("email") || !said("email_verified"))
 }
 
 // joined are the claims of a token and those of the UserInfo endpoint; the token is right about what both say. Whether an address is proven
