@@ -166,7 +166,8 @@ func TestNoSecretGetsOut(t *testing.T) {
 		"gotify://push.example/" + canary, "slack://hook:A1b2-" + strings.ReplaceAll(canary, "-", "") + "-C3d4@webhook", "discord://" + canary + "@123456",
 		"telegram://123:" + canary + "@telegram?chats=42", "matrix://:" + canary + "@m.example/?rooms=!a:b", "teams://x.example/w?sig=" + canary,
 		"mattermost://chat.example/" + canary, "pushover://shoutrrr:" + canary + "@usr", "smtp://anna:" + canary + "@mail.example:25/?from=a@b.c&to=d@e.f",
-		"https://hook.example/%63anary%2F" + canary,
+		"https://hook.example/%63anary%2F" + canary, "matrix://:" + canary + "@m.example/?rooms=ops:b", "slack://bot@A1b2/" + strings.ReplaceAll(canary, "-", "") + "/C3d4",
+		"slack://xoxb-A1b2-" + strings.ReplaceAll(canary, "-", "") + "-C3d4@ops", "https://discord.com/api/webhooks/123456/" + canary + "?thread_id=7",
 	} {
 		echo := &network{gave: func(r *http.Request) (*http.Response, error) {
 			body := fmt.Sprintf("no such %s of %s with %v", r.URL, r.URL.Path, r.Header)
