@@ -69,6 +69,7 @@ var allowed = map[string][]string{
 	"internal/store/storetest":           {"internal/store"},
 	"internal/docker/dockertest":         {},
 	"internal/caddy/caddytest":           {},
+	"internal/peertest":                  {},
 	"internal/failpoint/failpointtest":   {},
 	"internal/proxy/proxytest":           {"internal/proxy"},
 	"internal/docker/enginetest":         {"internal/docker"},

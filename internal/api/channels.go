@@ -109,7 +109,7 @@ func (s *server) createChannel(ctx context.Context, in *createChannelIn) (*versi
 	setIf(&c.Enabled, b.Enabled)
 	to := store.ChannelAddress{URL: b.URL, Secret: b.Secret}
 	made := ""
-	if err := checkChannel(&c, &to); err != nil {
+	if err := checkChannel(&c, &to, true); err != nil {
 		return nil, err
 	}
 	if err := s.mayDial(ctx, to.URL); err != nil {
@@ -137,10 +137,13 @@ func (s *server) createChannel(ctx context.Context, in *createChannelIn) (*versi
 
 const kindWebhook = "webhook"
 
-// checkChannel says of every field what is wrong with it, and reads the kind from the URL.
-func checkChannel(c *store.Channel, to *store.ChannelAddress) error {
+// checkChannel says of every field what is wrong with it, and reads the kind from the URL; given is that the URL is a new one.
+func checkChannel(c *store.Channel, to *store.ChannelAddress, given bool) error {
 	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
 	kind, shown, err := notify.Parse(to.URL)
+	if err == nil && given {
+		err = notify.Unread(to.URL)
+	}
 	if err != nil {
 		p = p.field("body.url", err.Error())
 	}
@@ -245,7 +248,7 @@ func (in *updateChannelIn) change(c store.Channel, to store.ChannelAddress) (sto
 	if in.Body.Secret.set {
 		to.Secret = in.Body.Secret.value // empty where it is null
 	}
-	return c, to, checkChannel(&c, &to)
+	return c, to, checkChannel(&c, &to, in.Body.URL != nil)
 }
 
 // channelChanges names the fields that a change touched.
@@ -354,7 +357,7 @@ type tryChannelIn struct {
 func (s *server) tryChannel(ctx context.Context, in *tryChannelIn) (*out[channelTestJSON], error) {
 	c := store.Channel{Title: in.Body.Title, Body: in.Body.Body}
 	to := store.ChannelAddress{URL: in.Body.URL, Secret: in.Body.Secret}
-	if err := checkChannel(&c, &to); err != nil {
+	if err := checkChannel(&c, &to, true); err != nil {
 		return nil, err
 	}
 	test := s.d.Notifier.Try(ctx, to, notify.Templates{Title: c.Title, Body: c.Body})

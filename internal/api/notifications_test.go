@@ -358,3 +358,34 @@ func TestAChannelToWhereNothingIsDialledIsNotSaved(t *testing.T) {
 		t.Errorf("switched off: %+v, %v", c, err)
 	}
 }
+
+// TestWhatAChannelWouldPassOver: it is refused where a URL is written, and let be where one stands.
+func TestWhatAChannelWouldPassOver(t *testing.T) {
+	b := newBed(t)
+	const former, url = "ntfy://127.0.0.1:1/alerts?priority=max", "ntfy://127.0.0.1:1/alerts?disabletls=yes"
+	refused := func(err error) {
+		t.Helper()
+		p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+		if len(p.Errors) != 1 || p.Errors[0].Location != "body.url" || !strings.Contains(p.Errors[0].Message, "disabletls") || strings.Contains(p.Errors[0].Message, "priority") {
+			t.Errorf("%+v", p)
+		}
+	}
+	_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: former})
+	refused(err)
+	_, err = b.admin.TryChannel(t.Context(), client.NewChannel{URL: former})
+	refused(err)
+	_, err = b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: url})
+	b.must(err)
+	_, err = b.admin.UpdateChannel(t.Context(), "ops", client.ChannelChange{URL: new(former)})
+	refused(err)
+	b.must(b.db.Update(t.Context(), func(tx *store.Tx) error { // as one of before
+		c, err := tx.ChannelByName(t.Context(), "ops")
+		if err != nil {
+			return err
+		}
+		return tx.UpdateChannel(t.Context(), c, &store.ChannelAddress{URL: former})
+	}))
+	if c, err := b.admin.UpdateChannel(t.Context(), "ops", client.ChannelChange{Name: new("phone")}); err != nil || c.Name != "phone" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,16 +23,16 @@ func Kinds() []Kind {
 	return []Kind{
 		{"webhook", "Webhook", "https://HOST/PATH", "JSON, signed with a secret if there is one", checkHost, true},
 		{"smtp", "Mail", "smtp://USER:PASSWORD@HOST:587/?from=me@example.com&to=you@example.com", "encryption=auto, implicit, explicit or none; with several to, commas between them", checkMail, true},
-		{"ntfy", "ntfy", "ntfy://HOST/TOPIC", "with a token: ntfy://:TOKEN@HOST/TOPIC; without TLS: ?scheme=http", checkPath(1), true},
+		{"ntfy", "ntfy", "ntfy://HOST/TOPIC", "with a token: ntfy://:TOKEN@HOST/TOPIC; without TLS: ?disabletls=yes", checkPath(1), true},
 		{"gotify", "Gotify", "gotify://HOST/TOKEN", "the token of an application; without TLS: ?disabletls=yes", checkPath(1), true},
 		{"slack", "Slack", "slack://hook:A-B-C@webhook", "or the URL of the incoming webhook as Slack shows it, or slack://xoxb:1-2-3@CHANNEL", checkSlack, false},
-		{"discord", "Discord", "discord://TOKEN@ID", "or the URL of the webhook as Discord shows it", checkDiscord, false},
-		{"telegram", "Telegram", "telegram://TOKEN@telegram?chats=@CHANNEL", "the token of a bot, and the one chat that it is to write to, by name or number", checkTelegram, false},
+		{"discord", "Discord", "discord://TOKEN@ID", "or the URL of the webhook as Discord shows it; into a thread: ?thread_id=ID", checkDiscord, false},
+		{"telegram", "Telegram", "telegram://TOKEN@telegram?chats=@CHANNEL", "the token of a bot, and the one chat that it is to write to, by name or number, with :THREAD behind it where it has threads", checkTelegram, false},
 		{"matrix", "Matrix", "matrix://:ACCESS_TOKEN@HOST/?rooms=!ID:HOST", "rooms by id or alias; without TLS: ?disableTLS=yes", checkMatrix, true},
 		{"teams", "Microsoft Teams", "teams://HOST/PATH?QUERY", "the URL of the workflow \"when a Teams webhook request is received\", with teams in the place of https", checkHost, true},
 		{"mattermost", "Mattermost", "mattermost://USER@HOST/TOKEN/CHANNEL", "user and channel may be left out; without TLS: ?disabletls=yes", checkPath(1), true},
 		{"googlechat", "Google Chat", "googlechat://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", "the URL of the webhook, with googlechat in the place of https", checkPath(1), true},
-		{"pushover", "Pushover", "pushover://shoutrrr:API_TOKEN@USER_KEY/", "", checkPushover, false},
+		{"pushover", "Pushover", "pushover://shoutrrr:API_TOKEN@USER_KEY/", "to some devices only: ?devices=A,B", checkPushover, false},
 	}
 }
 
@@ -79,8 +80,11 @@ func parse(text string) (address, error) {
 	return address{kind: kind, url: u}, nil
 }
 
-// known turns the URLs that services show into ours.
+// known turns the URLs that services show, and the other ways to write ours, into ours.
 func known(u *url.URL) *url.URL {
+	if u.Scheme == "slack" {
+		return knownSlack(u)
+	}
 	if u.Scheme != "https" {
 		return u
 	}
@@ -89,10 +93,38 @@ func known(u *url.URL) *url.URL {
 	case u.Host == "hooks.slack.com" && len(parts) == 4 && parts[0] == "services":
 		return &url.URL{Scheme: "slack", User: url.UserPassword("hook", strings.Join(parts[1:], "-")), Host: "webhook"}
 	case (u.Host == "discord.com" || u.Host == "discordapp.com") && len(parts) == 4 && parts[1] == "webhooks":
-		return &url.URL{Scheme: "discord", User: url.User(parts[3]), Host: parts[2]}
+		to := &url.URL{Scheme: "discord", User: url.User(parts[3]), Host: parts[2]}
+		if thread := param(u, "thread_id"); thread != "" {
+			to.RawQuery = url.Values{"thread_id": {thread}}.Encode()
+		}
+		return to
 	}
 	return u
 }
+
+// knownSlack reads the ways to write a token: with its kind before a - or without one, with / or commas between its parts, and, as it once was,
+// in the place of host and path, with the name of the bot before it.
+func knownSlack(u *url.URL) *url.URL {
+	to, query := *u, u.Query()
+	token, isToken := u.User.Password()
+	kind := u.User.Username()
+	if parts := segments(u); len(parts) > 0 {
+		if bot := u.User.Username(); bot != "" {
+			query.Set("botname", bot)
+		}
+		kind, token, to.Host, to.Path, to.RawPath = "hook", u.Hostname()+"-"+strings.Join(parts, "-"), "webhook", "", ""
+	} else if !isToken {
+		kind, token = "hook", u.User.Username()
+		if before, rest, found := strings.Cut(token, "-"); found && (before == "hook" || slackAPI(before)) {
+			kind, token = before, rest
+		}
+	}
+	to.User, to.RawQuery = url.UserPassword(kind, strings.ReplaceAll(token, ",", "-")), query.Encode()
+	return &to
+}
+
+// slackAPI tells the kinds of tokens that are used at Slack's API.
+func slackAPI(kind string) bool { return len(kind) == 4 && strings.HasPrefix(kind, "xox") }
 
 func segments(u *url.URL) []string {
 	return strings.FieldsFunc(u.Path, func(r rune) bool { return r == '/' })
@@ -168,7 +200,7 @@ func checkSlack(u *url.URL) error {
 		return errors.New("the token is missing: slack://hook:A-B-C@webhook")
 	case kind == "hook" && len(strings.Split(token, "-")) != 3:
 		return errors.New("the token of a webhook has three parts: slack://hook:A-B-C@webhook")
-	case kind != "hook" && kind != "xoxb" && kind != "xoxp":
+	case kind != "hook" && !slackAPI(kind):
 		return errors.New("the token is of no known kind, it begins with hook, xoxb or xoxp: slack://hook:A-B-C@webhook")
 	case u.Hostname() == "":
 		return errors.New("the channel is missing: slack://xoxb:1-2-3@CHANNEL")
@@ -180,6 +212,9 @@ func checkDiscord(u *url.URL) error {
 	if u.User.Username() == "" || u.Hostname() == "" {
 		return errors.New("token or id is missing: discord://TOKEN@ID")
 	}
+	if len(segments(u)) > 0 {
+		return errors.New("nothing can stand behind the id: discord://TOKEN@ID")
+	}
 	return nil
 }
 
@@ -187,6 +222,11 @@ func checkTelegram(u *url.URL) error {
 	// It cannot be told that a message was sent to it before: where one of several chats fails, the others would get it each time.
 	if u.User == nil || len(chats(u)) != 1 {
 		return errors.New("a token and one chat are expected, and a channel for each chat: telegram://TOKEN@telegram?chats=@CHANNEL")
+	}
+	if _, thread, is := strings.Cut(chats(u)[0], ":"); is {
+		if _, err := strconv.Atoi(thread); err != nil {
+			return errors.New("the number of the thread behind the chat is none: telegram://TOKEN@telegram?chats=@CHANNEL:THREAD")
+		}
 	}
 	return nil
 }
@@ -208,31 +248,33 @@ func checkPushover(u *url.URL) error {
 	return nil
 }
 
-// listed is a parameter with commas in it, under any of its names.
-func listed(u *url.URL, names ...string) (out []string) {
-	for _, name := range names {
-		for _, text := range u.Query()[name] {
-			for part := range strings.SplitSeq(text, ",") {
-				if part = strings.TrimSpace(part); part != "" {
-					out = append(out, part)
-				}
-			}
+// chats are those of Telegram, each a chat and the thread in it, if any.
+func chats(u *url.URL) []string { return listed(u, "chats", "channels") }
+
+// rooms are those of Matrix, by id or alias.
+func rooms(u *url.URL) []string {
+	all := listed(u, "rooms", "room")
+	for i, room := range all {
+		if room[0] != '!' && room[0] != '#' {
+			all[i] = "#" + room
 		}
 	}
-	return out
+	return all
 }
 
-func chats(u *url.URL) []string      { return listed(u, "chats", "channels") }
-func rooms(u *url.URL) []string      { return listed(u, "rooms", "room") }
-func recipients(u *url.URL) []string { return listed(u, "to", "toaddresses", "toAddresses") }
-
-// said reports whether a parameter says yes.
-func said(u *url.URL, name string) bool {
-	for key, values := range u.Query() {
-		if strings.EqualFold(key, name) && len(values) > 0 {
-			v := strings.ToLower(values[0])
-			return v == "yes" || v == "true" || v == "1"
-		}
+// recipients are those of a mail.
+func recipients(u *url.URL) []string {
+	all := listed(u, "to", "toaddresses")
+	for i, text := range all {
+		all[i] = plused(text)
 	}
-	return false
+	return all
+}
+
+// plused is an address as it was meant: in a query a + is a blank, which no address has.
+func plused(text string) string {
+	if strings.ContainsAny(text, "<\"") {
+		return text // a name is before it
+	}
+	return strings.ReplaceAll(text, " ", "+")
 }

@@ -33,7 +33,7 @@ func (p post) requests(ctx context.Context, a address, secret string, l Letter) 
 		return many(ntfy(ctx, u, l))
 	case "gotify":
 		parts := segments(u)
-		base := web(u, said(u, "disabletls"), strings.Join(append(slices.Clone(parts[:len(parts)-1]), "message"), "/"), "")
+		base := web(u, said(u, "disabletls"), pathOf(append(slices.Clone(parts[:len(parts)-1]), "message")), "")
 		r, err := asJSON(ctx, http.MethodPost, base, map[string]any{"title": l.Title, "message": cut(l.Text, mostChat), "priority": gotifyPriority(l.View.Severity)})
 		if err == nil {
 			r.Header.Set("X-Gotify-Key", parts[len(parts)-1])
@@ -43,6 +43,9 @@ func (p post) requests(ctx context.Context, a address, secret string, l Letter) 
 		return many(slack(ctx, u, l))
 	case "discord":
 		at := "https://discord.com/api/webhooks/" + url.PathEscape(u.Host) + "/" + url.PathEscape(u.User.Username())
+		if thread := param(u, "thread_id"); thread != "" {
+			at += "?" + url.Values{"thread_id": {thread}}.Encode()
+		}
 		return many(asJSON(ctx, http.MethodPost, at, map[string]any{
 			"content": cut("**"+l.Title+"**\n"+l.Text, mostDiscord), "allowed_mentions": map[string]any{"parse": []string{}},
 		}))
@@ -58,9 +61,11 @@ func (p post) requests(ctx context.Context, a address, secret string, l Letter) 
 		return many(asJSON(ctx, http.MethodPost, web(u, false, strings.TrimPrefix(u.EscapedPath(), "/"), u.RawQuery), map[string]any{"text": cut(joined(l), mostNtfy)}))
 	case "pushover":
 		token, _ := u.User.Password()
-		return many(asForm(ctx, "https://api.pushover.net/1/messages.json", url.Values{
-			"token": {token}, "user": {u.Host}, "title": {l.Title}, "message": {cut(l.Text, mostPushover)},
-		}))
+		form := url.Values{"token": {token}, "user": {u.Host}, "title": {l.Title}, "message": {cut(l.Text, mostPushover)}}
+		if devices := listed(u, "devices"); len(devices) > 0 {
+			form.Set("device", strings.Join(devices, ","))
+		}
+		return many(asForm(ctx, "https://api.pushover.net/1/messages.json", form))
 	}
 	return nil, errNoKind
 }
@@ -69,6 +74,15 @@ func many(r *http.Request, err error) ([]*http.Request, error) { return []*http.
 
 // joined is a letter for targets that know no titles.
 func joined(l Letter) string { return l.Title + "\n" + l.Text }
+
+// pathOf is a path of parts as it is written in a URL.
+func pathOf(parts []string) string {
+	out := make([]string, len(parts))
+	for i, part := range parts {
+		out[i] = url.PathEscape(part)
+	}
+	return strings.Join(out, "/")
+}
 
 // web is the URL of a target that is spoken to by http.
 func web(u *url.URL, plain bool, path, query string) string {
@@ -115,7 +129,7 @@ func ntfy(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	case "error":
 		priority = 5
 	}
-	r, err := asJSON(ctx, http.MethodPost, web(u, u.Query().Get("scheme") == "http", strings.Join(parts[:len(parts)-1], "/"), ""), map[string]any{
+	r, err := asJSON(ctx, http.MethodPost, web(u, param(u, "scheme") == "http" || said(u, "disabletls"), pathOf(parts[:len(parts)-1]), ""), map[string]any{
 		"topic": parts[len(parts)-1], "title": l.Title, "message": cut(l.Text, mostNtfy), "priority": priority,
 	})
 	if err != nil || u.User == nil {
@@ -144,10 +158,18 @@ func slack(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	// Nobody is called by what stands in a message.
 	text := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace("*" + l.Title + "*\n" + cut(l.Text, mostChat))
 	body := map[string]any{"text": text}
+	if bot := param(u, "botname", "username"); bot != "" {
+		body["username"] = bot
+	}
+	if thread := param(u, "thread_ts"); thread != "" {
+		body["thread_ts"] = thread
+	}
+	if u.Host != "webhook" {
+		body["channel"] = u.Host
+	}
 	if u.User.Username() == "hook" {
 		return asJSON(ctx, http.MethodPost, "https://hooks.slack.com/services/"+strings.ReplaceAll(token, "-", "/"), body)
 	}
-	body["channel"] = u.Host
 	r, err := asJSON(ctx, http.MethodPost, "https://slack.com/api/chat.postMessage", body)
 	if err == nil {
 		r.Header.Set("Authorization", "Bearer "+u.User.Username()+"-"+token)
@@ -160,24 +182,15 @@ func telegram(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) 
 	if rest, is := u.User.Password(); is {
 		token += ":" + rest
 	}
-	return asJSON(ctx, http.MethodPost, "https://api.telegram.org/bot"+url.PathEscape(token)+"/sendMessage", map[string]any{
-		"chat_id": chats(u)[0], "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true,
-	})
-}
-
-// matrix sends under an id of a transaction, by which the server tells doubles.
-func matrix(ctx context.Context, u *url.URL, l Letter) (all []*http.Request, err error) {
-	token, _ := u.User.Password()
-	for i, room := range rooms(u) {
-		at := web(u, said(u, "disabletls"), "_matrix/client/v3/rooms/"+url.PathEscape(room)+"/send/m.room.message/"+url.PathEscape(l.View.ID+"-"+strconv.Itoa(i)), "")
-		r, err := asJSON(ctx, http.MethodPut, at, map[string]any{"msgtype": "m.text", "body": cut(joined(l), mostChat)})
-		if err != nil {
-			return nil, err
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		all = append(all, r)
+	chat, thread, _ := strings.Cut(chats(u)[0], ":")
+	body := map[string]any{"chat_id": chat, "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true}
+	if id, err := strconv.Atoi(thread); err == nil {
+		body["message_thread_id"] = id
 	}
-	return all, nil
+	if denied(u, "notification") {
+		body["disable_notification"] = true
+	}
+	return asJSON(ctx, http.MethodPost, "https://api.telegram.org/bot"+url.PathEscape(token)+"/sendMessage", body)
 }
 
 func mattermost(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {

@@ -14,6 +14,7 @@ import (
 	"net/smtp"
 	"net/textproto"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -49,23 +50,25 @@ func checkMail(u *url.URL) error {
 	return errors.New("encryption is auto, implicit, explicit or none")
 }
 
-func sender(u *url.URL) string {
-	for _, name := range []string{"from", "fromaddress", "fromAddress"} {
-		if text := u.Query().Get(name); text != "" {
-			return text
-		}
-	}
-	return ""
-}
+// sender is the address that mails come from, and a name, if there is one.
+func sender(u *url.URL) string { return plused(param(u, "from", "fromaddress")) }
 
 // encryption is how TLS is spoken: auto is implicit at port 465, else explicit where the server offers it.
 func encryption(u *url.URL) string {
-	how := strings.ToLower(u.Query().Get("encryption"))
-	how = strings.TrimSuffix(how, "tls")
-	if how == "" {
-		return "auto"
+	how := cmp.Or(strings.TrimSuffix(strings.ToLower(param(u, "encryption")), "tls"), "auto")
+	if said(u, "requirestarttls") && (how == "none" || how == "auto" && mailPort(u) != "465") {
+		return "explicit"
 	}
 	return how
+}
+
+// clientHost is what the daemon calls itself; empty: as the library does.
+func clientHost(u *url.URL) (string, error) {
+	name := param(u, "clienthost")
+	if name != "auto" {
+		return name, nil
+	}
+	return os.Hostname()
 }
 
 func mailPort(u *url.URL) string { return cmp.Or(u.Port(), "25") }
@@ -108,6 +111,13 @@ func (p post) mail(ctx context.Context, u *url.URL, l Letter) (answer string, er
 
 // prepare speaks TLS and logs in, as the URL wants it.
 func (p post) prepare(c *smtp.Client, u *url.URL, how string, secure bool) error {
+	name, err := clientHost(u)
+	if err == nil && name != "" {
+		err = c.Hello(name)
+	}
+	if err != nil {
+		return mailError{what: "greet", err: err}
+	}
 	offered, _ := c.Extension("STARTTLS")
 	switch {
 	case secure || how == "none":
@@ -135,6 +145,7 @@ func hand(c *smtp.Client, u *url.URL, l Letter) error {
 	if err != nil {
 		return mailError{what: "from", err: err}
 	}
+	from.Name = cmp.Or(param(u, "fromname"), from.Name)
 	if err := c.Mail(from.Address); err != nil {
 		return mailError{what: "from", err: err}
 	}

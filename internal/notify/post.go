@@ -134,6 +134,11 @@ func (p post) send(ctx context.Context, to store.ChannelAddress, l Letter) (answ
 
 // http sends a letter by one request, or by one for each of several recipients.
 func (p post) http(ctx context.Context, a address, secret string, l Letter) (answer string, err error) {
+	if a.kind == "matrix" {
+		if a, err = p.resolved(ctx, a); err != nil {
+			return "", err
+		}
+	}
 	requests, err := p.requests(ctx, a, secret, l)
 	if err != nil {
 		return "", err
@@ -151,6 +156,7 @@ type statusError struct {
 	status int
 	text   string
 	after  time.Duration
+	before bool // it is of a question that came before the message, and says nothing of that
 }
 
 func (e statusError) Error() string {
@@ -161,30 +167,41 @@ func (e statusError) Error() string {
 	return text
 }
 
+// do sends a request of a letter, and tells what was answered.
 func (p post) do(ctx context.Context, r *http.Request, l Letter) (string, error) {
+	r.Header.Set("Idempotency-Key", l.View.ID)
+	status, body, err := p.ask(ctx, r)
+	text := printable(string(body))
+	if err != nil {
+		return text, err
+	}
+	if bad := silent(string(body)); bad != "" {
+		return text, statusError{status: status, text: bad}
+	}
+	return strconv.Itoa(status) + " " + text, nil
+}
+
+// ask sends a request, and returns the beginning of what was answered. An answer that is none of success is a statusError.
+func (p post) ask(ctx context.Context, r *http.Request) (status int, body []byte, err error) {
 	// Where a proxy of the environment dials for us, the address is not seen by us; one that is written out is.
 	if err := p.literal(ctx, r.URL.Hostname(), portOf(r.URL)); err != nil {
-		return "", err
+		return 0, nil, err
 	}
 	r.Header.Set("User-Agent", "docker-watcher/"+p.version)
-	r.Header.Set("Idempotency-Key", l.View.ID)
 	resp, err := p.client.Do(r)
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
 	if err != nil && resp.StatusCode >= http.StatusMultipleChoices {
 		body = nil // the status says it all
 	}
-	text := printable(string(body))
 	if resp.StatusCode >= http.StatusOK && resp.StatusCode < http.StatusMultipleChoices {
-		if bad := silent(string(body)); bad != "" {
-			return text, statusError{status: resp.StatusCode, text: bad}
-		}
-		return strconv.Itoa(resp.StatusCode) + " " + text, nil
+		return resp.StatusCode, body, nil
 	}
-	return text, statusError{status: resp.StatusCode, text: text, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	text := printable(string(body))
+	return resp.StatusCode, body, statusError{status: resp.StatusCode, text: text, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 }
 
 // silent finds a refusal in an answer that says 200: Slack's API does so.
@@ -218,7 +235,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 // failureOf says what an error of sending means. What the target says of a message itself is for ever, all else may pass.
 func failureOf(err error) Failure {
 	if status, is := errors.AsType[statusError](err); is {
-		return Failure{Text: status.Error(), Permanent: lost(status.status), After: status.after}
+		return Failure{Text: status.Error(), Permanent: !status.before && lost(status.status), After: status.after}
 	}
 	if no, is := errors.AsType[refused](err); is {
 		return Failure{Text: no.Error()}

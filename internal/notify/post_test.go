@@ -62,6 +62,15 @@ func TestWhatEachKindSends(t *testing.T) {
 		"discord://tok@123":                                                   {`POST https://discord.com/api/webhooks/123/tok |`, `"allowed_mentions":{"parse":[]}`},
 		"https://discord.com/api/webhooks/123/tok":                            {`POST https://discord.com/api/webhooks/123/tok |`, `"content"`},
 		"telegram://1:AA@telegram?chats=@ops":                                 {`POST https://api.telegram.org/bot1:AA/sendMessage |`, `"chat_id":"@ops"`},
+		"gotify://push.example/b%3Fc/tok":                                     {`POST https://push.example/b%3Fc/message | tok |`},
+		"ntfy://h/b%23c/alerts?disabletls=Y":                                  {`POST http://h/b%23c |  | {`, `"topic":"alerts"`},
+		"slack://A/B/C":                                                       {`POST https://hooks.slack.com/services/A/B/C |`},
+		"slack://hook:A,B,C@general?botname=dw&thread_ts=1.2":                 {`POST https://hooks.slack.com/services/A/B/C |`, `"channel":"general"`, `"username":"dw"`, `"thread_ts":"1.2"`},
+		"slack://xoxb-1-2-3@ops":                                              {`POST https://slack.com/api/chat.postMessage | Bearer xoxb-1-2-3 |`, `"channel":"ops"`},
+		"discord://tok@123?thread_id=9":                                       {`POST https://discord.com/api/webhooks/123/tok?thread_id=9 |`},
+		"https://discord.com/api/webhooks/123/tok?wait=true&thread_id=9":      {`POST https://discord.com/api/webhooks/123/tok?thread_id=9 |`},
+		"telegram://1:AA@telegram?chats=-100:7&notification=no":               {`"chat_id":"-100"`, `"message_thread_id":7`, `"disable_notification":true`},
+		"pushover://x:tok@usr?devices=a,b":                                    {`device=a%2Cb`, `user=usr`},
 		"matrix://:syt@m.example/?rooms=!a:m.example":                         {`PUT https://m.example/_matrix/client/v3/rooms/%21a:m.example/send/m.room.message/m1-0 | Bearer syt |`},
 		"teams://x.logic.azure.com:443/workflows/1/run?sig=S":                 {`POST https://x.logic.azure.com:443/workflows/1/run?sig=S |`, `AdaptiveCard`},
 		"mattermost://bot@chat.example/hook1/town":                            {`POST https://chat.example/hooks/hook1 |`, `"username":"bot"`, `"channel":"town"`},
@@ -90,10 +99,59 @@ func TestWhatIsNoChannel(t *testing.T) {
 		"slack://webhook", "slack://hook:A-B@webhook", "slack://token:A-B-C@webhook", "discord://123", "telegram://1:A@telegram", "telegram://telegram?chats=1", "telegram://1:A@telegram?chats=1,2",
 		"matrix://anna:pw@host/?rooms=!a:b", "matrix://:t@host/", "pushover://usr", "smtp://host/?from=a@b.c", "smtp://host/?to=a@b.c",
 		"smtp://host/?from=me&to=a@b.c", "smtp://host/?from=a@b.c&to=a@b.c&encryption=rot13", "smtp:///?from=a@b.c&to=a@b.c",
+		"discord://tok@123/raw", "telegram://1:A@telegram?chats=-100:x", "slack://A/B", "slack://xoxb-1", "slack://A-B@webhook",
 		"https://host/a b", "https://host/a\nb", "https://host/" + strings.Repeat("x", MaxURL), "javascript:alert(1)", "file:///etc/passwd",
 	} {
 		if kind, _, err := Parse(url); err == nil {
 			t.Errorf("%q is taken for %s", url, kind)
+		}
+	}
+}
+
+func TestWhatIsPassedOverIsRefused(t *testing.T) {
+	for url, refused := range map[string]bool{
+		"https://hook.example/in?priority=1": false, "teams://h/w?title=x": false, "googlechat://h/v1?color=x": false, "ntfy://h/a": false, "ntfy://h/a?DisableTLS=yes": false,
+		"ntfy://h/a?priority=max": true, "ntfy://h/a?disabletls=maybe": true, "gotify://h/t?" + canary + "=1": true, "smtp://h/?from=a@b.c&to=d@e.f&skiptlsverify=yes": true,
+		"smtp://h/?from=a@b.c&to=d@e.f&usehtml=no": false, "smtp://h/?from=a@b.c&to=d@e.f&usehtml=no&usehtml=yes": true, "shop": true,
+	} {
+		if err := Unread(url); (err != nil) != refused || err != nil && strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// TestRoomsByTheirAliases: a message can be sent to the id of a room only.
+func TestRoomsByTheirAliases(t *testing.T) {
+	const url = "matrix://:syt@m.example/?room=!a:m.example,ops:m.example&disabletls=yes"
+	net := &network{gave: func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			return answered(http.StatusOK, `{"room_id":"!b:m.example"}`), nil
+		}
+		return answered(http.StatusOK, `{"event_id":"$1"}`), nil
+	}}
+	if _, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: url}, sample()); failure != nil {
+		t.Fatal(failure)
+	}
+	for i, want := range []string{
+		"POST http://m.example/_matrix/client/v3/join/%23ops:m.example | Bearer syt | {}",
+		"PUT http://m.example/_matrix/client/v3/rooms/%21a:m.example/send/m.room.message/m1-0 | Bearer syt |",
+		"PUT http://m.example/_matrix/client/v3/rooms/%21b:m.example/send/m.room.message/m1-1 | Bearer syt |",
+	} {
+		if len(net.got) != 3 || !strings.HasPrefix(net.got[i], want) {
+			t.Fatalf("%q, want %s", net.got, want)
+		}
+	}
+	for what, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"no such room": {http.StatusBadRequest, `{"errcode":"M_INVALID_PARAM"}`}, "no id": {http.StatusOK, `{}`},
+		"another alias": {http.StatusOK, `{"room_id":"#x:y"}`}, "no JSON": {http.StatusOK, `<html>`},
+	} {
+		net := &network{gave: func(*http.Request) (*http.Response, error) { return answered(answer.status, answer.body), nil }}
+		_, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: url}, sample())
+		if failure == nil || failure.Permanent || len(net.got) != 1 {
+			t.Errorf("%s: %+v, %q", what, failure, net.got)
 		}
 	}
 }
@@ -108,7 +166,8 @@ func TestNoSecretGetsOut(t *testing.T) {
 		"gotify://push.example/" + canary, "slack://hook:A1b2-" + strings.ReplaceAll(canary, "-", "") + "-C3d4@webhook", "discord://" + canary + "@123456",
 		"telegram://123:" + canary + "@telegram?chats=42", "matrix://:" + canary + "@m.example/?rooms=!a:b", "teams://x.example/w?sig=" + canary,
 		"mattermost://chat.example/" + canary, "pushover://shoutrrr:" + canary + "@usr", "smtp://anna:" + canary + "@mail.example:25/?from=a@b.c&to=d@e.f",
-		"https://hook.example/%63anary%2F" + canary,
+		"https://hook.example/%63anary%2F" + canary, "matrix://:" + canary + "@m.example/?rooms=ops:b", "slack://bot@A1b2/" + strings.ReplaceAll(canary, "-", "") + "/C3d4",
+		"slack://xoxb-A1b2-" + strings.ReplaceAll(canary, "-", "") + "-C3d4@ops", "https://discord.com/api/webhooks/123456/" + canary + "?thread_id=7",
 	} {
 		echo := &network{gave: func(r *http.Request) (*http.Response, error) {
 			body := fmt.Sprintf("no such %s of %s with %v", r.URL, r.URL.Path, r.Header)
@@ -308,14 +367,14 @@ func (s *mailServer) heard() string {
 func TestMail(t *testing.T) {
 	server := newMailServer(t)
 	b := newBed(t)
-	b.rule("all", []store.Channel{b.channel("mail", "smtp://anna:pw%2F1@"+server.addr+"/?from=watcher@example.com&to=a@example.com,b@example.com")})
+	b.rule("all", []store.Channel{b.channel("mail", "smtp://anna:pw%2F1@"+server.addr+"/?from=watcher+dw@example.com&to=a@example.com,b%2B1@example.com&fromname=The%20watcher&clienthost=watcher.example")})
 	b.happens(stale(40)...)
 	b.pass(dawn)
 	b.pass(dawn.Add(time.Hour))
 	heard := server.heard()
 	for _, part := range []string{
-		"MAIL FROM:<watcher@example.com>", "RCPT TO:<a@example.com>", "RCPT TO:<b@example.com>", "Subject: docker-watcher: 40 events, the worst is warn",
-		"To: <a@example.com>, <b@example.com>", "Message-ID: <" + b.outbox(store.MessageSent)[0].ID + "@example.com>", "Auto-Submitted: auto-generated", "shop-dev is stale",
+		"EHLO watcher.example", "MAIL FROM:<watcher+dw@example.com>", "RCPT TO:<a@example.com>", "RCPT TO:<b+1@example.com>", `From: "The watcher" <watcher+dw@example.com>`, "Subject: docker-watcher: 40 events, the worst is warn",
+		"To: <a@example.com>, <b+1@example.com>", "Message-ID: <" + b.outbox(store.MessageSent)[0].ID + "@example.com>", "Auto-Submitted: auto-generated", "shop-dev is stale",
 	} {
 		if !strings.Contains(heard, part) {
 			t.Errorf("without %s:\n%s", part, heard)
@@ -344,8 +403,10 @@ func TestMail(t *testing.T) {
 func TestMailWantsTLS(t *testing.T) {
 	server := newMailServer(t)
 	p := newPost(Options{})
-	_, f := p.send(t.Context(), store.ChannelAddress{URL: "smtp://" + server.addr + "/?from=a@b.c&to=d@e.f&encryption=explicit"}, sample())
-	if f == nil || !strings.Contains(f.Text, "STARTTLS") || strings.Contains(server.heard(), "DATA") {
-		t.Errorf("%+v", f)
+	for _, how := range []string{"encryption=explicit", "requirestarttls=yes", "encryption=None&RequireStartTLS=1"} {
+		_, f := p.send(t.Context(), store.ChannelAddress{URL: "smtp://" + server.addr + "/?from=a@b.c&to=d@e.f&" + how}, sample())
+		if f == nil || !strings.Contains(f.Text, "STARTTLS") || strings.Contains(server.heard(), "DATA") {
+			t.Errorf("%s: %+v", how, f)
+		}
 	}
 }

@@ -129,6 +129,9 @@ func (f *Flows) Finish(ctx context.Context, p Provider, state, cookie, code stri
 	if err := id.Claims(&claims); err != nil {
 		return Identity{}, fmt.Errorf("%w: read its token: %w", ErrDeclined, err)
 	}
+	if claims, err = complete(ctx, p, provider, token, id.Subject, claims); err != nil {
+		return Identity{}, err
+	}
 	return identityOf(p, id.Issuer, id.Subject, claims), nil
 }
 

@@ -32,6 +32,8 @@ type house struct {
 	claims    map[string]any
 	status    int
 	discovers int
+	info      func(http.ResponseWriter) // the UserInfo endpoint; nil: there is none
+	asked     int                       // how often it was asked
 }
 
 func newHouse(t *testing.T) *house {
@@ -48,10 +50,14 @@ func newHouse(t *testing.T) *house {
 			http.Error(w, "down", http.StatusBadGateway)
 		case r.URL.Path == "/token":
 			h.token(w, r)
+		case r.URL.Path == "/userinfo" && r.Header.Get("Authorization") == "Bearer a":
+			h.asked++
+			w.Header().Set("Content-Type", "application/json")
+			h.info(w)
+		case r.URL.Path == "/.well-known/openid-configuration":
+			h.discovers++
+			h.discovery(w, r, known)
 		default:
-			if r.URL.Path == "/.well-known/openid-configuration" {
-				h.discovers++
-			}
 			known.ServeHTTP(w, r)
 		}
 	}))
@@ -59,6 +65,20 @@ func newHouse(t *testing.T) *house {
 	known.SetIssuer(server.URL)
 	h.provider = Provider{Enabled: true, Issuer: server.URL, ClientID: "dw", ClientSecret: "s3cret", ExternalURL: "http://127.0.0.1:8080/"}
 	return h
+}
+
+// discovery is that of the test server, and the UserInfo endpoint, which it has none of.
+func (h *house) discovery(w http.ResponseWriter, r *http.Request, known http.Handler) {
+	if h.info == nil {
+		known.ServeHTTP(w, r)
+		return
+	}
+	said := httptest.NewRecorder()
+	known.ServeHTTP(said, r)
+	var text map[string]any
+	_ = json.Unmarshal(said.Body.Bytes(), &text) // a test sees what is missing then
+	text["userinfo_endpoint"] = h.provider.Issuer + "/userinfo"
+	_ = json.NewEncoder(w).Encode(text)
 }
 
 func (h *house) token(w http.ResponseWriter, r *http.Request) {

@@ -1,13 +1,11 @@
 package traefik
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/tiny-forge/docker-watcher/internal/peertest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/proxy/proxytest"
 )
@@ -37,34 +36,6 @@ type answer struct {
 	Routers []string
 }
 
-// ask has Traefik's own code answer, which is built as a program of its own.
-func ask(t *testing.T, questions []question) []answer {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "traefik")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../tools/traefik", "-trimpath", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as others are built by tests, so that little is built again
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	text, err := json.Marshal(questions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := exec.CommandContext(t.Context(), program)
-	read.Stdin = bytes.NewReader(text)
-	var said bytes.Buffer
-	read.Stderr = &said
-	text, err = read.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, said.String())
-	}
-	var answers []answer
-	if err := json.Unmarshal(text, &answers); err != nil || len(answers) != len(questions) {
-		t.Fatalf("%d answers to %d questions: %v", len(answers), len(questions), err)
-	}
-	return answers
-}
-
 // TestTraefikReadsWhatIsWritten has Traefik's own code read every document and every set of labels that is made here, of each option of a
 // rule and of values that one of its readers could take for something else: it has to read what was meant, or the field has to be refused.
 func TestTraefikReadsWhatIsWritten(t *testing.T) {
@@ -73,7 +44,8 @@ func TestTraefikReadsWhatIsWritten(t *testing.T) {
 		questions = append(questions, documented(t, name, r)...)
 	}
 	questions = append(questions, nonsense()...)
-	for i, a := range ask(t, questions) {
+	program := peertest.Build(t, "traefik", ".")
+	for i, a := range peertest.Ask[question, answer](t, program, questions) {
 		q := questions[i]
 		if strings.HasPrefix(q.name, "refused: ") {
 			if a.Error == "" {

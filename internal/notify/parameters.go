@@ -1,0 +1,108 @@
+package notify
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// parameters are what may stand behind the ? of the URL of a kind, in lower case, as shoutrrr reads it, with the values that are possible, where
+// that is not any. A kind without has parameters of its target's own.
+func parameters(kind string) map[string][]string {
+	switch kind {
+	case "smtp":
+		return map[string][]string{
+			"from": nil, "fromaddress": nil, "fromname": nil, "to": nil, "toaddresses": nil, "encryption": nil, "requirestarttls": either, "clienthost": nil,
+			"auth": {"unknown", "plain"}, "usestarttls": yes, "starttls": yes, "usehtml": no, "skiptlsverify": no,
+		}
+	case "ntfy":
+		return map[string][]string{"scheme": {"http", "https"}, "disabletls": either, "cache": yes, "firebase": yes, "disabletlsverification": no}
+	case "gotify":
+		return map[string][]string{"disabletls": either, "useheader": either, "insecureskipverify": no}
+	case "slack":
+		return map[string][]string{"botname": nil, "username": nil, "thread_ts": nil}
+	case "discord":
+		return map[string][]string{"thread_id": nil, "splitlines": no, "json": no}
+	case "telegram":
+		return map[string][]string{"chats": nil, "channels": nil, "notification": either, "preview": no, "parsemode": {"none"}}
+	case "matrix":
+		return map[string][]string{"rooms": nil, "room": nil, "disabletls": either}
+	case "mattermost":
+		return map[string][]string{"disabletls": either}
+	case "pushover":
+		return map[string][]string{"devices": nil, "priority": {"0"}}
+	}
+	return nil
+}
+
+// How yes and no are written.
+var (
+	yes    = []string{"yes", "true", "1", "y"}
+	no     = []string{"no", "false", "0", "n"}
+	either = slices.Concat(yes, no)
+)
+
+// Unread tells of what stands in the URL of a channel and would be passed over: rather than say less than was asked for, it is refused when it
+// is written. One that stands in a channel already is let be.
+func Unread(text string) error {
+	a, err := parse(text)
+	if err != nil {
+		return err
+	}
+	known := parameters(a.kind)
+	if known == nil {
+		return nil
+	}
+	for name, values := range a.url.Query() {
+		possible, read := known[strings.ToLower(name)]
+		if read && (possible == nil || len(values) == 1 && slices.Contains(possible, strings.ToLower(values[0]))) {
+			continue
+		}
+		return fmt.Errorf("behind the ? stands something that is not done here; what is read there is %s, and title and text are written by the templates of the channel",
+			strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	}
+	return nil
+}
+
+// values are those of a parameter under any of its names, whose letters may be large or small.
+func values(u *url.URL, names ...string) (all []string) {
+	query := u.Query()
+	for _, key := range slices.Sorted(maps.Keys(query)) {
+		if slices.Contains(names, strings.ToLower(key)) {
+			all = append(all, query[key]...)
+		}
+	}
+	return all
+}
+
+// param is the first value of a parameter; empty where there is none.
+func param(u *url.URL, names ...string) string {
+	for _, text := range values(u, names...) {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// listed is a parameter with commas in it.
+func listed(u *url.URL, names ...string) (out []string) {
+	for _, text := range values(u, names...) {
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
+// said reports whether a parameter says yes.
+func said(u *url.URL, name string) bool { return slices.Contains(yes, strings.ToLower(param(u, name))) }
+
+// denied reports whether it says no.
+func denied(u *url.URL, name string) bool {
+	return slices.Contains(no, strings.ToLower(param(u, name)))
+}
