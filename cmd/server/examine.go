@@ -18,7 +18,7 @@ var errIll = errors.New("not all is well")
 func examine(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
 	findings := []doctor.Finding{
 		doctor.Folder(cfg.Data), doctor.Disk(cfg.Data), doctor.BackupFolder(backupFolder(cfg)),
-		doctor.Store(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, restoreCommand(cfg)),
+		doctor.Store(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, finishCommand(cfg)),
 		doctor.Engine(ctx, cfg.DockerHost), doctor.Port(ctx, "listen", cfg.Listen),
 	}
 	for flag, addr := range map[string]string{"proxy-http": cfg.ProxyHTTP, "proxy-https": cfg.ProxyHTTPS} {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,7 +40,7 @@ func hintFor(err error, cfg config.Config) string {
 	case errors.Is(err, store.ErrLocked):
 		return "one store serves one daemon: stop the other, or give this one a folder of its own with --data"
 	case errors.Is(err, store.ErrHalfRestored):
-		return "run it again, which brings it to its end: " + backup.RestoreCommand(cmp.Or(backup.Unfinished(cfg.Data), "FILE"), cfg.Data, cfg.Store)
+		return "run it again, which brings it to its end: " + finishCommand(cfg)
 	case errors.Is(err, store.ErrLockLost):
 		return "the connection to the database broke and another daemon may hold the store by now: start again"
 	case errors.Is(err, store.ErrNewerSchema):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,11 @@ func backups(k *backup.Keeper) schedule.Job {
 // restoreCommand is what puts a backup back into what these flags name, with the program that runs.
 func restoreCommand(cfg config.Config) string {
 	return backup.RestoreCommand("FILE", cfg.Data, cfg.Store)
+}
+
+// finishCommand is restoreCommand with the backup whose restore was cut off, where one was.
+func finishCommand(cfg config.Config) string {
+	return backup.RestoreCommand(cmp.Or(backup.Unfinished(cfg.Data), "FILE"), cfg.Data, cfg.Store)
 }
 
 // restoreFrom puts a backup back.

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tiny-forge/docker-watcher/internal/backup"
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // backupTimeout bounds the making of one, which goes on when the caller leaves.
@@ -83,7 +84,8 @@ func (s *server) makeBackup(ctx context.Context, _ *none) (*out[backupJSON], err
 	acting, cancel := s.beyondCaller(ctx, backupTimeout)
 	defer cancel()
 	b, err := s.d.Backups.Make(acting, backup.By{Actor: v.caller.Actor, Addr: v.addr})
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) ||
+		b.Name == "" && errors.Is(err, store.ErrDiskFull) { // of one that was made it is the database that cannot note it
 		return nil, newProblem(http.StatusServiceUnavailable, codeStore, "no backup could be made: "+err.Error()).
 			hint("see that " + s.d.Backups.Folder() + " has room and may be written by the daemon (--backup-dir)")
 	}

@@ -56,6 +56,22 @@ func TestABackupThatCannotBeWrittenSaysWhy(t *testing.T) {
 	}
 }
 
+// TestABackupThatWouldFillTheDiskSaysWhich: it need not be that of the database.
+func TestABackupThatWouldFillTheDiskSaysWhich(t *testing.T) {
+	b := newBed(t)
+	folder := t.TempDir()
+	full := backup.Options{Folder: folder, Data: t.TempDir(), Keep: 3, Free: func(string) int64 { return 1 << 20 }}
+	b.deps.Backups = backup.New(b.db, full, b.deps.Log)
+	_, err := (&server{d: b.deps, log: b.deps.Log}).makeBackup(t.Context(), nil)
+	p, ok := errors.AsType[*Problem](err)
+	if !ok || p.Status != http.StatusServiceUnavailable || p.Code != codeStore {
+		t.Fatal(err)
+	}
+	if !strings.Contains(p.Detail, "are needed in "+folder+", and 1 are free") || !strings.Contains(p.Hint, "--backup-dir") {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestNextBackup(t *testing.T) {
 	at := func(h int) time.Time { return time.Date(2026, 11, 29, h, 0, 0, 0, time.UTC) }
 	for name, tt := range map[string]struct{ due, look, want time.Time }{

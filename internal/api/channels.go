@@ -139,7 +139,7 @@ const kindWebhook = "webhook"
 
 // checkChannel says of every field what is wrong with it, and reads the kind from the URL; given is that the URL is a new one.
 func checkChannel(c *store.Channel, to *store.ChannelAddress, given bool) error {
-	p := newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
+	p := invalidRequest()
 	kind, shown, err := notify.Parse(to.URL)
 	if err == nil && given {
 		err = notify.Unread(to.URL)
@@ -151,6 +151,11 @@ func checkChannel(c *store.Channel, to *store.ChannelAddress, given bool) error 
 	if err == nil && kind != kindWebhook && to.Secret != "" {
 		p = p.field("body.secret", "only webhooks are signed")
 	}
+	return checkTemplates(p, *c)
+}
+
+// checkTemplates adds what is wrong with the texts of a channel to what else is.
+func checkTemplates(p *Problem, c store.Channel) error {
 	if where, err := notify.ValidTemplates(notify.Templates{Title: c.Title, Body: c.Body}); err != nil {
 		p = p.field("body."+where, err.Error())
 	}
@@ -199,10 +204,15 @@ func (s *server) updateChannel(ctx context.Context, in *updateChannelIn) (*versi
 		return nil, err
 	}
 	was, err := s.d.DB.ChannelAddress(ctx, former.ID)
-	if err != nil {
+	lost := errors.Is(err, store.ErrUnreadable)
+	if err != nil && !lost {
 		return nil, err
 	}
-	c, to, err := in.change(former, was)
+	change := in.change
+	if lost {
+		change = in.replace
+	}
+	c, to, err := change(former, was)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +259,26 @@ func (in *updateChannelIn) change(c store.Channel, to store.ChannelAddress) (sto
 		to.Secret = in.Body.Secret.value // empty where it is null
 	}
 	return c, to, checkChannel(&c, &to, in.Body.URL != nil)
+}
+
+// replace is change of a channel whose address cannot be opened any more: it can be set anew, with the secret of a webhook; and without that the
+// channel can be named, written and switched off all the same.
+func (in *updateChannelIn) replace(c store.Channel, none store.ChannelAddress) (store.Channel, store.ChannelAddress, error) {
+	if in.Body.URL != nil {
+		c, to, err := in.change(c, none)
+		if err == nil && c.Kind == kindWebhook && !in.Body.Secret.set {
+			err = invalid("body.secret", "the one that is kept cannot be opened: give it anew, or null where nothing is to be signed")
+		}
+		return c, to, err
+	}
+	if in.Body.Secret.set {
+		return c, none, invalid("body.url", "the one that is kept cannot be opened: give it anew, with the secret")
+	}
+	setIf(&c.Name, in.Body.Name)
+	setIf(&c.Title, in.Body.Title)
+	setIf(&c.Body, in.Body.Body)
+	setIf(&c.Enabled, in.Body.Enabled)
+	return c, none, checkTemplates(invalidRequest(), c)
 }
 
 // channelChanges names the fields that a change touched.

@@ -90,12 +90,14 @@ func TestWhatWasSeenIsAskedFor(t *testing.T) {
 			if method == "delete" {
 				body = ""
 			}
-			status, _, text := b.raw(b.admin, strings.ToUpper(method), at, body, "If-Match", `"4711"`)
-			if status != http.StatusPreconditionFailed || !strings.Contains(text, codeRevision) {
-				t.Errorf("%s %s of another revision: %d %s", method, path, status, text)
-			}
-			if now, text := see(); now != tag || tag == "" {
-				t.Errorf("%s %s of another revision made %s of %s: %s", method, path, now, tag, text)
+			for _, other := range []string{`"4711"`, `""`} {
+				status, _, text := b.raw(b.admin, strings.ToUpper(method), at, body, "If-Match", other)
+				if status != http.StatusPreconditionFailed || !strings.Contains(text, codeRevision) {
+					t.Errorf("%s %s of the revision %s: %d %s", method, path, other, status, text)
+				}
+				if now, text := see(); now != tag || tag == "" {
+					t.Errorf("%s %s of the revision %s made %s of %s: %s", method, path, other, now, tag, text)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/notify"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
 // inbox is a webhook at the other end.
@@ -387,5 +389,47 @@ func TestWhatAChannelWouldPassOver(t *testing.T) {
 	}))
 	if c, err := b.admin.UpdateChannel(t.Context(), "ops", client.ChannelChange{Name: new("phone")}); err != nil || c.Name != "phone" {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestAChannelWhoseAddressIsLostIsSetAnew, as it is told to be, with the secret of a webhook; and it can be switched off meanwhile.
+func TestAChannelWhoseAddressIsLostIsSetAnew(t *testing.T) {
+	d, dir := newBed(t).deps, storetest.Dir(t)
+	d.DB = storetest.With(t, store.Options{DataDir: dir})
+	s, ctx := &server{d: d, log: d.Log}, t.Context()
+	add := &createChannelIn{}
+	add.Body.Name, add.Body.URL, add.Body.Secret = "ops", "https://ops.example/hook", "former secret"
+	made, err := s.createChannel(ctx, add)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.SpoilChannels(t, dir)
+	change := func(url, secret *string, on *bool) error {
+		in := &updateChannelIn{ByID: ByID{ID: "ops"}}
+		in.Body.URL, in.Body.Enabled = url, on
+		if secret != nil {
+			in.Body.Secret = optional[string]{set: true, value: *secret}
+		}
+		_, err := s.updateChannel(ctx, in)
+		return err
+	}
+	if err := change(nil, nil, new(false)); err != nil {
+		t.Errorf("it cannot be switched off: %v", err)
+	}
+	if c, err := d.DB.Channel(ctx, made.Body.ID); err != nil || c.Enabled || c.Kind != "webhook" || c.Shown == "" {
+		t.Errorf("it is %+v, %v", c, err)
+	}
+	url, secret := "https://ops.example/other", "another secret"
+	for field, err := range map[string]error{"body.url": change(nil, &secret, nil), "body.secret": change(&url, nil, nil)} {
+		p, refused := errors.AsType[*Problem](err)
+		if !refused || p.Status != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Location != field {
+			t.Errorf("a half of it: %v", err)
+		}
+	}
+	if err := change(&url, &secret, new(true)); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := d.DB.ChannelAddress(ctx, made.Body.ID); err != nil || to.URL != url || to.Secret != secret {
+		t.Errorf("it leads to %+v, %v", to, err)
 	}
 }

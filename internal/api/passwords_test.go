@@ -109,6 +109,41 @@ func TestWhoLeavesHasNoMorePasswordsHashed(t *testing.T) {
 	}
 }
 
+// TestANewRouteLeadsToWhatServesOnceItsPasswordsAreHashed: a deploy that switches meanwhile knows nothing of it yet.
+func TestANewRouteLeadsToWhatServesOnceItsPasswordsAreHashed(t *testing.T) {
+	f := newFrontBed(t)
+	slow := newSlowly()
+	s := &server{d: f.deps, log: f.deps.Log, passwords: slow.passwords()}
+	st := f.shop("shop", "live")
+	former, _ := f.serving(st, "shop-1", target(t, "one"))
+	in := &createRouteIn{}
+	in.Body.StageID, in.Body.Port = st.ID, 80
+	in.Body.Domains, in.Body.BasicAuth = &[]string{"shop.example"}, &[]credentialJSON{{User: "anna", Password: "correct horse"}}
+	type made struct {
+		*versioned[routeJSON]
+		err error
+	}
+	done := make(chan made, 1)
+	go func() {
+		v, err := s.createRoute(context.WithValue(t.Context(), visitKey{}, visit{powers: powers{role: operator}}), in)
+		done <- made{v, err}
+	}()
+	select {
+	case <-slow.begun:
+	case got := <-done:
+		t.Fatal(got.err)
+	}
+	now, _ := f.serving(st, "shop-2", target(t, "two"))
+	_, err := f.operator.StopInstance(t.Context(), former.ID)
+	f.must(err)
+	slow.let <- struct{}{}
+	got := <-done
+	f.must(got.err)
+	if got.Body.InstanceID != now.ID {
+		t.Errorf("it leads to %s, which was stopped", got.Body.Instance)
+	}
+}
+
 // TestADocumentBringsOnlySoManyPasswords: it is refused at once, by the first that is too many.
 func TestADocumentBringsOnlySoManyPasswords(t *testing.T) {
 	f := newFrontBed(t)

@@ -143,7 +143,12 @@ func (p *Problem) field(location, message string) *Problem {
 
 // invalid is a request with one wrong part.
 func invalid(location, message string) *Problem {
-	return newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done").field(location, message)
+	return invalidRequest().field(location, message)
+}
+
+// invalidRequest is the same before its fields are named.
+func invalidRequest() *Problem {
+	return newProblem(http.StatusUnprocessableEntity, codeInvalid, "the request is invalid, nothing was done")
 }
 
 // The framework makes its errors by this variable, one for the whole process: each

@@ -73,7 +73,10 @@ func (m Match) seen() string {
 	if m.IfMatch == "*" {
 		return ""
 	}
-	return strings.Trim(m.IfMatch, `"`)
+	if seen := strings.Trim(m.IfMatch, `"`); seen != "" {
+		return seen
+	}
+	return m.IfMatch // "" in quotes, as of a script whose variable is not set: that is no revision of anything
 }
 
 // Seen names a thing, and perhaps the revision in which it was seen: of another one nothing is done to it.

@@ -272,6 +272,10 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 	if v := visitOf(ctx); !roleIn(ctx, stage.ProjectID).Covers(operator) {
 		return nil, s.forbidden(v, "create-route", operator, "")
 	}
+	// Before it is asked who serves: that may be another one by the time that all are hashed.
+	if err := s.passwords.keep(ctx, &in.Body.RouteFields, nil); err != nil {
+		return nil, err
+	}
 	inst, err := s.servingOf(ctx, stage, in.Body.InstanceID)
 	if err != nil {
 		return nil, err
@@ -279,9 +283,6 @@ func (s *server) createRoute(ctx context.Context, in *createRouteIn) (*versioned
 	r := store.Route{
 		ID: store.NewID(), ProjectID: stage.ProjectID, StageID: stage.ID, InstanceID: inst.ID, Port: in.Body.Port, Owner: actorOf(ctx), TLS: "off", Options: "{}", Enabled: true,
 		CreatedAt: time.Now(), Revision: 1,
-	}
-	if err := s.passwords.keep(ctx, &in.Body.RouteFields, nil); err != nil {
-		return nil, err
 	}
 	if err := in.Body.applyWhole(ctx, s.d.DB, s.d.Routes.Policy, &r, nil); err != nil {
 		return nil, err

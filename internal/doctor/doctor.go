@@ -52,7 +52,8 @@ func Disk(dir string) Finding {
 	return well(name, "%d MiB are free for %s", free>>20, dir)
 }
 
-// Store looks at the database and at the key file that belongs to it. The command is what puts a backup back.
+// Store looks at the database and at the key file that belongs to it. The command is what puts a backup back, the
+// one whose restore was cut off where that was so.
 func Store(ctx context.Context, o store.Options, restore string) Finding {
 	const name = "store"
 	err := store.Examine(ctx, o)
@@ -61,6 +62,8 @@ func Store(ctx context.Context, o store.Options, restore string) Finding {
 		return well(name, "whole, and the key file fits it")
 	case errors.Is(err, store.ErrNone):
 		return well(name, "there is none yet: the first start makes it")
+	case errors.Is(err, store.ErrHalfRestored):
+		return ill(name, "%v", "run it again, which brings it to its end: "+restore, err)
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
 		return ill(name, "%v", keyRemedy, err)
 	case errors.Is(err, store.ErrNewerSchema):

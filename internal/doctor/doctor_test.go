@@ -139,6 +139,12 @@ func TestStore(t *testing.T) {
 	if _, err := os.Stat(key); err == nil {
 		t.Error("a key was made by looking")
 	}
+	mark := filepath.Join(o.DataDir, store.RestoreMark)
+	if err := os.WriteFile(mark, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, Store(ctx, o, "/server restore FILE"), false, "to its end: /server restore FILE") // whatever else is there
+	want(t, Store(ctx, store.Options{DataDir: o.DataDir, URL: filepath.Join(o.DataDir, "none.db")}, ""), false, "run it again")
 	pg := store.Options{DataDir: t.TempDir(), URL: storetest.Postgres(t)}
 	want(t, Store(ctx, pg, ""), true, "there is none yet")
 	storetest.With(t, pg)

@@ -253,7 +253,7 @@ func TestTold(t *testing.T) {
 		{"paused, then killed: no life since the pause", paused, always, event("die", 137), store.StatusStopped, store.ClassFailed, ago(day)},
 		{"pause", knownRunning(ago(day), start), always, event("pause", 0), store.StatusPaused, store.ClassPaused, noon},
 		{"unpause", paused, always, event("unpause", 0), store.StatusRunning, "", noon},
-		{"let go on to receive its signal", edit(paused, func(i *store.Instance) { i.Class = store.ClassPaused }), run{started: start, byHand: true}, event("unpause", 0), store.StatusPaused, store.ClassPaused, ago(day)},
+		{"let go on to receive its signal", edit(paused, func(i *store.Instance) { i.Class = store.ClassPaused }), run{started: start, byHand: true, ending: true}, event("unpause", 0), store.StatusPaused, store.ClassPaused, ago(day)},
 		{"started by a person after a stop", knownStopped(ago(day), start, ago(2*day)), run{started: start, restart: "always", byHand: true}, event("start", 0), store.StatusRunning, "", noon},
 		{"started by a person, no policy", knownStopped(ago(day), start, ago(2*day)), run{started: start, restart: "no"}, event("start", 0), store.StatusRunning, "", noon},
 		{"started by the policy proves nothing yet", crashed, always, event("start", 0), store.StatusRestarting, store.ClassCrashLooping, ago(time.Minute)},
@@ -272,6 +272,26 @@ func TestTold(t *testing.T) {
 				t.Errorf("last alive %s, want %s", got.LastAliveAt, c.alive)
 			}
 		})
+	}
+}
+
+// TestASignalThatWasOutlivedIsNoStop: what was sent to it before it was paused does not keep it from living on after that.
+func TestASignalThatWasOutlivedIsNoStop(t *testing.T) {
+	start := ago(100 * day)
+	row, r := knownRunning(ago(9*day), start), run{started: start}
+	tell := func(action string, at time.Time) {
+		row, r = told(row, r, docker.Event{Action: action, Time: at})
+	}
+	tell("kill", ago(8*day))
+	tell("pause", ago(8*day))
+	r = r.seenAs(row, docker.Container{})
+	tell("unpause", ago(time.Second))
+	if row.Status != store.StatusRunning || !row.LastAliveAt.Equal(ago(time.Second)) {
+		t.Errorf("it lives on: %s, last alive %s", row.Status, row.LastAliveAt)
+	}
+	tell("die", noon)
+	if row.Status != store.StatusStopped || !row.LastAliveAt.Equal(noon) {
+		t.Errorf("it ended: %s, last alive %s", row.Status, row.LastAliveAt)
 	}
 }
 

@@ -14,13 +14,16 @@ type run struct {
 	started time.Time
 	policy  bool // begun by the engine's restart policy
 	byHand  bool // a stop or kill was asked for since
+	ending  bool // it was since the last pause
 	restart string
 }
 
 // seenAs is what an inspect makes of what events told of the run.
 func (r run) seenAs(i store.Instance, c docker.Container) run {
 	next := run{started: i.StartedAt, policy: i.PolicyRun, restart: c.RestartPolicy}
-	next.byHand = r.byHand && !i.StartedAt.After(r.started)
+	if !i.StartedAt.After(r.started) {
+		next.byHand, next.ending = r.byHand, r.ending
+	}
 	return next
 }
 
@@ -64,8 +67,9 @@ func told(prev store.Instance, r run, ev docker.Event) (store.Instance, run) {
 			next.OOMKilled = true
 		}
 	case "kill", "stop":
-		r.byHand = true
+		r.byHand, r.ending = true, true
 	case "pause":
+		r.ending = false // it outlived that, such as a signal to read its settings anew
 		if r.counts(ev.Time) {
 			advance(&next, ev.Time, store.EvidenceObserved, false)
 		}
@@ -75,7 +79,7 @@ func told(prev store.Instance, r run, ev docker.Event) (store.Instance, run) {
 		}
 	case "unpause":
 		// A stop lets a paused one go on so that it can end: that does not revive it. If it lives on, the inspect says so.
-		if !old && !r.byHand {
+		if !old && !r.ending {
 			seenAlive(&next, ev.Time)
 		}
 	case "health_status":

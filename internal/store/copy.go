@@ -98,10 +98,29 @@ func copyInto(ctx context.Context, from database, to Options, tell func(string, 
 	return fill(ctx, from, base, tell)
 }
 
-// fill copies into a database that nobody else uses.
+// ownerOf is the installation whose a database is, and changes nothing of it; empty: it is nobody's yet.
+func ownerOf(ctx context.Context, base database) (string, error) {
+	err := base.examine(ctx)
+	if errors.Is(err, ErrNone) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	read, _ := base.pools()
+	known, err := queries{sql: read}.meta(ctx)
+	return known[metaInstallation], err
+}
+
+// fill copies into a database that nobody else uses. One that is somebody's keeps its schema, too: an older docker-watcher may go on with it.
 func fill(ctx context.Context, from, base database, tell func(string, int)) error {
 	if tell == nil {
 		tell = func(string, int) {}
+	}
+	if id, err := ownerOf(ctx, base); err != nil {
+		return err
+	} else if id != "" {
+		return inUse(id)
 	}
 	if err := base.migrate(ctx); err != nil {
 		return err
@@ -115,6 +134,10 @@ func fill(ctx context.Context, from, base database, tell func(string, int)) erro
 	return inTx(ctx, write, func(target *sql.Tx) error { return copyRows(ctx, source, target, base, tell) })
 }
 
+func inUse(id string) error {
+	return fmt.Errorf("%w, by installation %s: give one that is new", ErrInUse, id)
+}
+
 // copyRows empties the new target of what its migrations have put in, copies, and compares.
 func copyRows(ctx context.Context, source, target *sql.Tx, base database, tell func(string, int)) error {
 	known, err := queries{sql: target}.meta(ctx)
@@ -122,7 +145,7 @@ func copyRows(ctx context.Context, source, target *sql.Tx, base database, tell f
 		return err
 	}
 	if id := known[metaInstallation]; id != "" {
-		return fmt.Errorf("%w, by installation %s: give one that is new", ErrInUse, id)
+		return inUse(id)
 	}
 	tables, err := base.tables(ctx, target)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,5 +175,29 @@ func TestCheckFileFindsDamage(t *testing.T) {
 	}
 	if _, err := store.CheckFile(t.Context(), filepath.Join(t.TempDir(), "none.db")); err == nil {
 		t.Error("a file that is not there was taken as good")
+	}
+}
+
+// TestWhatIsInUseKeepsItsSchema: who is refused a database of somebody else has changed nothing of it, so that an older program goes on with it.
+func TestWhatIsInUseKeepsItsSchema(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir(), URL: storetest.Postgres(t)}
+	store.AtVersion(t, o, 12, func(exec func(string, ...any)) {
+		exec(`INSERT INTO meta (name, value) VALUES ('installation_id', 'of-another')`)
+	})
+	hold, err := store.Take(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := hold.Installation(t.Context()); err != nil || id != "of-another" {
+		t.Errorf("it is of %q, %v", id, err)
+	}
+	if err := hold.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := storetest.SQLite(t).CopyTo(t.Context(), o, nil); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("moved into it: %v", err)
+	}
+	if _, err := store.OpenBeside(t.Context(), o); err == nil || !strings.Contains(err.Error(), "its schema is version 12") {
+		t.Errorf("afterwards: %v", err)
 	}
 }

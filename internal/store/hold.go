@@ -75,15 +75,8 @@ func (h *Hold) File() string {
 	return ""
 }
 
-// Installation is whose the store on a server is, whose schema is brought up to ours for it; empty: nobody's yet.
-func (h *Hold) Installation(ctx context.Context) (string, error) {
-	if err := h.base.migrate(ctx); err != nil {
-		return "", err
-	}
-	read, _ := h.base.pools()
-	known, err := queries{sql: read}.meta(ctx)
-	return known[metaInstallation], err
-}
+// Installation is whose the store on a server is; empty: nobody's yet.
+func (h *Hold) Installation(ctx context.Context) (string, error) { return ownerOf(ctx, h.base) }
 
 // Restorable is a SQLite file that is to be put back into a store. Its schema was brought up to ours, in place: give a copy of its own.
 type Restorable struct{ from *sqliteDatabase }

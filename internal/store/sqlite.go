@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -43,10 +44,8 @@ func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the database file: %w", err)
 	}
-	// One file must not be locked under two names.
-	if real, err := filepath.EvalSymlinks(whole); err == nil {
-		whole = real
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	// One file must not be locked under two names, nor be another one while it is not there.
+	if whole, err = behindLinks(whole); err != nil {
 		return nil, fmt.Errorf("find the database file: %w", err)
 	}
 	d := &sqliteDatabase{file: whole, dataDir: dataDir}
@@ -61,6 +60,38 @@ func newSQLite(file, dataDir string) (*sqliteDatabase, error) {
 	d.reader.SetConnMaxIdleTime(liteIdle)
 	d.writer.SetMaxOpenConns(1)
 	return d, nil
+}
+
+// mostLinks is how many links in a row lead to a file.
+const mostLinks = 40
+
+// behindLinks is where a file is, or would be made: links are followed also to what is not there.
+func behindLinks(file string) (string, error) {
+	for range mostLinks {
+		real, err := filepath.EvalSymlinks(file)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return real, err
+		}
+		folder, err := filepath.EvalSymlinks(filepath.Dir(file))
+		if errors.Is(err, fs.ErrNotExist) {
+			return file, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		file = filepath.Join(folder, filepath.Base(file))
+		to, err := os.Readlink(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EINVAL): // no link
+			return file, nil
+		case err != nil:
+			return "", err
+		case !filepath.IsAbs(to):
+			to = filepath.Join(folder, to)
+		}
+		file = to
+	}
+	return "", fmt.Errorf("%s: %w", file, syscall.ELOOP)
 }
 
 // The settings of the connections, after those that all of them have.

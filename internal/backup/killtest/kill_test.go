@@ -62,26 +62,49 @@ func TestRestoreIntoAServerIsKilled(t *testing.T) {
 	}
 }
 
-// TestFinishedFromAnotherFolder: the command that is told names the data folder whole, however the one that was cut off named it.
-func TestFinishedFromAnotherFolder(t *testing.T) {
+// TestFinishedByAnotherName: the command that is told names the data folder whole, however the one that was cut off named it; and what a link leads
+// to is the same store while nothing is there.
+func TestFinishedByAnotherName(t *testing.T) {
 	command := failpointtest.Build(t)
-	b := newBed(t)
-	b.write(filepath.Join(b.data, "certificates", "shop.pem"), "later")
-	t.Chdir(filepath.Dir(b.data))
-	b.kill(command, "brought docker-watcher.db", store.Options{DataDir: filepath.Base(b.data)})
-	t.Chdir(t.TempDir())
+	finish := func(b *bed, to store.Options) {
+		b.t.Helper()
+		b.refused(to)
+		b.again(command, to)
+		b.wantRestored(to)
+	}
+	t.Run("of the data folder", func(t *testing.T) {
+		b := newBed(t)
+		b.write(filepath.Join(b.data, "certificates", "shop.pem"), "later")
+		t.Chdir(filepath.Dir(b.data))
+		b.kill(command, "brought docker-watcher.db", store.Options{DataDir: filepath.Base(b.data)})
+		t.Chdir(t.TempDir())
+		finish(b, store.Options{DataDir: linkTo(t, b.data)})
+		former, err := filepath.Glob(filepath.Join(b.data, "before-restore-*", "certificates", "shop.pem"))
+		if err != nil || len(former) != 1 || read(t, former[0]) != "later" {
+			t.Errorf("the former certificates: %v, %v", former, err)
+		}
+	})
+	t.Run("a link to a data folder without a database", func(t *testing.T) {
+		b := newBed(t)
+		to := store.Options{DataDir: linkTo(t, b.data)}
+		b.kill(command, "brought docker-watcher.db", to)
+		finish(b, to)
+	})
+	t.Run("a link to a database that is moved aside", func(t *testing.T) {
+		b := newBed(t)
+		to := store.Options{DataDir: b.data, URL: linkTo(t, filepath.Join(b.crashed(), "docker-watcher.db"))}
+		b.kill(command, "aside docker-watcher.db", to)
+		finish(b, to)
+	})
+}
+
+func linkTo(t *testing.T, name string) string {
+	t.Helper()
 	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(b.data, link); err != nil {
+	if err := os.Symlink(name, link); err != nil {
 		t.Fatal(err)
 	}
-	to := store.Options{DataDir: link}
-	b.refused(to)
-	b.again(command, to)
-	b.wantRestored(to)
-	former, err := filepath.Glob(filepath.Join(b.data, "before-restore-*", "certificates", "shop.pem"))
-	if err != nil || len(former) != 1 || read(t, former[0]) != "later" {
-		t.Errorf("the former certificates: %v, %v", former, err)
-	}
+	return link
 }
 
 // TestAnotherBackupDoesNotFinish what a restore has begun.

@@ -24,6 +24,12 @@ func LayRoute(t testing.TB, dataDir string, i store.Instance, domain string) {
 	behindItsBack(t, dataDir, `INSERT INTO domains (domain, path_prefix, route_id) VALUES ($1, '/', $2)`, domain, id)
 }
 
+// SpoilChannels has no address of a channel of a SQLite store be what was sealed.
+func SpoilChannels(t testing.TB, dataDir string) {
+	t.Helper()
+	behindItsBack(t, dataDir, `UPDATE notify_channels SET target = x'00'`)
+}
+
 func behindItsBack(t testing.TB, dataDir, statement string, args ...any) {
 	t.Helper()
 	// Who has it open otherwise may be writing.
