@@ -70,6 +70,9 @@ func (j *journal) expect(to string, now time.Time) error {
 		p.Aside = fmt.Sprintf("%s-%d", free, n)
 	}
 	for _, name := range belonging(to) {
+		if mounted(name) {
+			return fmt.Errorf("%s is a mount of its own, which no restore can move aside: unmount it, and mount it again on the restored one", name)
+		}
 		if _, err := os.Lstat(name); err == nil {
 			p.Former = append(p.Former, name)
 		} else if !errors.Is(err, fs.ErrNotExist) {
