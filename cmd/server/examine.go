@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -18,7 +20,7 @@ var errIll = errors.New("not all is well")
 func examine(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
 	findings := []doctor.Finding{
 		doctor.Folder(cfg.Data), doctor.Disk(cfg.Data), doctor.BackupFolder(backupFolder(cfg)),
-		doctor.Store(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, restoreCommand(cfg)),
+		doctor.Store(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data, Log: log}, backup.RestoreCommand(cmp.Or(backup.Unfinished(cfg.Data), "FILE"), cfg.Data, cfg.Store)),
 		doctor.Engine(ctx, cfg.DockerHost), doctor.Port(ctx, "listen", cfg.Listen),
 	}
 	for flag, addr := range map[string]string{"proxy-http": cfg.ProxyHTTP, "proxy-https": cfg.ProxyHTTPS} {
