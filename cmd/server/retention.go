@@ -17,7 +17,6 @@ const (
 	retentionTimeout = time.Hour
 	outboxRetention  = 30 * 24 * time.Hour // of messages that were sent
 	retentionBatch   = 5000                // events in one transaction, so that nobody waits long for the writer
-	proofAge         = 7 * 24 * time.Hour  // of an event that vouches for the calendar, at least, where events are kept for long
 )
 
 // retention deletes events past their time, messages that were sent, and counts of requests, in small transactions. What it deletes is gone, and
@@ -49,23 +48,12 @@ func paceOf(jobs *schedule.Scheduler, name string) func() schedule.Pace {
 	}
 }
 
-// doubtful says why the calendar is not to be believed; empty: it is. It leapt within a warm-up, or the log has nothing to show for the week that
-// it claims has gone by: no event that is at least a week old and not older than two (of half the time that events are kept, where that is
-// less). A start with a clock that is months ahead finds none; neither does one after weeks of standing still, until it has run for one itself.
+// doubtful says why the calendar is not to be believed; empty: it is. It leapt within a warm-up, or the log does not vouch for it.
 func doubtful(ctx context.Context, db *store.DB, settings store.Settings, awake, now time.Time) (why string, err error) {
 	if !awake.IsZero() && now.Sub(awake) < settings.AutoWarmUp {
 		return "the clock leapt at " + awake.Format(time.RFC3339), nil
 	}
-	age := min(proofAge, time.Duration(settings.EventRetentionDays)*12*time.Hour)
-	from, to := now.Add(-2*age), now.Add(-age)
-	proof, _, err := db.Events(ctx, store.EventFilter{From: from, To: to}, store.Page{Limit: 1})
-	if err != nil {
-		return "", fmt.Errorf("see whether the log vouches for the calendar: %w", err)
-	}
-	if len(proof) == 0 {
-		return "the log has no event from " + from.Format(time.RFC3339) + " to " + to.Format(time.RFC3339) + ", the clock may be ahead", nil
-	}
-	return "", nil
+	return db.CalendarDoubt(ctx, time.Duration(settings.EventRetentionDays)*24*time.Hour, now)
 }
 
 // deleteOld deletes what is past its time at a moment.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
@@ -98,6 +99,14 @@ func TestTheRestoreCommandIsCalledAsItIs(t *testing.T) {
 	}
 	_, out, _ := refuse(t, append([]string{"doctor"}, append(flags(data, "unix:///none"), inFile(data)...)...)...)
 	if want := binary + " restore FILE --data " + data; !strings.Contains(out, want) {
+		t.Errorf("the doctor does not say %s:\n%s", want, out)
+	}
+	// Of a restore that was cut off it names the backup.
+	if err := os.WriteFile(filepath.Join(data, store.RestoreMark), []byte(`{"backup":"/b/x.tar.gz"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ = refuse(t, append([]string{"doctor"}, append(flags(data, "unix:///none"), inFile(data)...)...)...)
+	if want := binary + " restore /b/x.tar.gz --data " + data; !strings.Contains(out, want) || !strings.Contains(out, "did not come to its end") {
 		t.Errorf("the doctor does not say %s:\n%s", want, out)
 	}
 }

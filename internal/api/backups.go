@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -55,7 +56,7 @@ func (s *server) listBackups(context.Context, *none) (*out[backupListJSON], erro
 	}
 	return answer(backupListJSON{
 		Items: listOf(all, "", s.backupOf).Items, Folder: keeps.Folder(), EverySeconds: int64(keeps.Every().Seconds()), Keep: keeps.Keep(),
-		NextAt: moment(nextBackup(keeps.Due(all), s.backupLook())), Making: keeps.Making(), Late: keeps.Late(),
+		NextAt: moment(nextBackup(keeps.Due(all), keeps.PutOff(), s.backupLook())), Making: keeps.Making(), Late: keeps.Late(),
 	}), nil
 }
 
@@ -68,15 +69,12 @@ func (s *server) backupLook() time.Time {
 	return st.Next
 }
 
-// nextBackup is when a backup that is due at a moment comes: not before it is looked for. Zero: never.
-func nextBackup(due, look time.Time) time.Time {
-	switch {
-	case due.IsZero() || look.IsZero():
+// nextBackup is when a backup that is due at a moment comes: not before it is looked for, nor while others failed and it is put off. Zero: never.
+func nextBackup(due, putOff, look time.Time) time.Time {
+	if due.IsZero() || look.IsZero() {
 		return time.Time{}
-	case due.Before(look):
-		return look
 	}
-	return due
+	return slices.MaxFunc([]time.Time{due, putOff, look}, time.Time.Compare)
 }
 
 func (s *server) makeBackup(ctx context.Context, _ *none) (*out[backupJSON], error) {

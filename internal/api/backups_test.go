@@ -74,14 +74,16 @@ func TestABackupThatWouldFillTheDiskSaysWhich(t *testing.T) {
 
 func TestNextBackup(t *testing.T) {
 	at := func(h int) time.Time { return time.Date(2026, 11, 29, h, 0, 0, 0, time.UTC) }
-	for name, tt := range map[string]struct{ due, look, want time.Time }{
-		"none is made by itself":     {time.Time{}, at(3), time.Time{}},
-		"nobody looks":               {at(3), time.Time{}, time.Time{}},
-		"due, at the next look":      {at(1), at(3), at(3)},
-		"not due at the next look":   {at(5), at(3), at(5)},
-		"neither due nor looked for": {time.Time{}, time.Time{}, time.Time{}},
+	none := time.Time{}
+	for name, tt := range map[string]struct{ due, putOff, look, want time.Time }{
+		"none is made by itself":     {none, none, at(3), none},
+		"nobody looks":               {at(3), none, none, none},
+		"due, at the next look":      {at(1), none, at(3), at(3)},
+		"not due at the next look":   {at(5), none, at(3), at(5)},
+		"put off, as others failed":  {at(1), at(6), at(3), at(6)},
+		"neither due nor looked for": {none, none, none, none},
 	} {
-		if got := nextBackup(tt.due, tt.look); !got.Equal(tt.want) {
+		if got := nextBackup(tt.due, tt.putOff, tt.look); !got.Equal(tt.want) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

@@ -390,6 +390,9 @@ func (s *server) tryChannel(ctx context.Context, in *tryChannelIn) (*out[channel
 	if err := checkChannel(&c, &to, true); err != nil {
 		return nil, err
 	}
+	if err := s.mayDial(ctx, to.URL); err != nil {
+		return nil, err
+	}
 	test := s.d.Notifier.Try(ctx, to, notify.Templates{Title: c.Title, Body: c.Body})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -218,6 +218,9 @@ func (s *server) runJob(ctx context.Context, in *jobName) (*out[jobJSON], error)
 	if err != nil {
 		return nil, fmt.Errorf("write the run of a job to the event log: %w", err)
 	}
+	if in.Name == BackupJob {
+		s.d.Backups.TryAgain()
+	}
 	if !s.d.Scheduler.Trigger(in.Name) { // it was due that very moment
 		return nil, jobIsRunning(in.Name)
 	}

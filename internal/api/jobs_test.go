@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -216,5 +218,30 @@ func TestTheJobOfBackupsSaysThatNoneIsDue(t *testing.T) {
 	}
 	if err := s.nothingToBackUp("stale-scan"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestABackupThatIsPutOffIsTriedWhenItsJobIsAskedToRun: others failed, and somebody has mended what made them fail.
+func TestABackupThatIsPutOffIsTriedWhenItsJobIsAskedToRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	pretend := dockertest.New(t, dockertest.Options{})
+	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial}, func(b *bed) {
+		b.must(os.WriteFile(file, nil, 0o600))
+		b.deps.Backups = backup.New(b.db, backup.Options{Folder: filepath.Join(file, "backups"), Data: t.TempDir(), Every: 24 * time.Hour, Keep: 3}, b.deps.Log)
+	})
+	if err := b.deps.Backups.IfDue(t.Context()); err == nil || b.deps.Backups.PutOff().IsZero() {
+		t.Fatalf("put off until %s, %v", b.deps.Backups.PutOff(), err)
+	}
+	began := make(chan time.Time, 1)
+	b.must(b.deps.Scheduler.Set(schedule.Job{Name: BackupJob, Spec: "@every 10m", Run: func(context.Context) error {
+		began <- b.deps.Backups.PutOff()
+		return nil
+	}}))
+	b.run("scheduler", b.deps.Scheduler.Run)
+	if _, err := b.admin.RunJob(t.Context(), BackupJob); err != nil {
+		t.Fatal(err)
+	}
+	if until := <-began; !until.IsZero() {
+		t.Errorf("its run finds it put off until %s", until)
 	}
 }

@@ -21,6 +21,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	figures  *figures
+	missing  *missingFigures
 }
 
 func newMetrics(d Deps) *metrics {
@@ -34,6 +35,7 @@ func newMetrics(d Deps) *metrics {
 			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10},
 		}, []string{"route"}),
 		figures: newFigures(d),
+		missing: &missingFigures{log: d.Log, now: time.Now},
 	}
 	m.registry.MustRegister(m.requests, m.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -56,7 +58,7 @@ func (m *metrics) served(r *http.Request, status int, took time.Duration) {
 
 // showMetrics answers in Prometheus' text format. It needs a viewer like every
 // other reading: a token for the scraper is quickly made. Where the store does not answer in time, what is known without it is
-// told: that is when it is looked for. What is missing then is counted in promhttp_metric_handler_errors_total.
+// told: that is when it is looked for. What is missing then is counted in promhttp_metric_handler_errors_total, and told in the log.
 func (s *server) showMetrics(context.Context, *none) (*streamOut, error) {
 	return &streamOut{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
@@ -65,7 +67,7 @@ func (s *server) showMetrics(context.Context, *none) (*streamOut, error) {
 		now := prometheus.NewRegistry()
 		now.MustRegister(scrape(func(ch chan<- prometheus.Metric) { s.metrics.figures.collect(ctx, ch) }))
 		promhttp.HandlerFor(prometheus.Gatherers{s.metrics.registry, now}, promhttp.HandlerOpts{
-			ErrorHandling: promhttp.ContinueOnError, Registry: s.metrics.registry,
+			ErrorHandling: promhttp.ContinueOnError, Registry: s.metrics.registry, ErrorLog: s.metrics.missing,
 		}).ServeHTTP(w, r)
 	}}, nil
 }

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -266,6 +268,8 @@ func TestAFigureThatCannotBeReadIsCounted(t *testing.T) {
 	b := newBed(t)
 	d := b.deps
 	d.DB = storetest.Open(t)
+	var said bytes.Buffer
+	d.Log = slog.New(slog.NewTextHandler(&said, nil))
 	s := &server{d: d, log: d.Log, metrics: newMetrics(d)}
 	mux := http.NewServeMux()
 	huma.Get(humago.New(mux, huma.DefaultConfig("figures", "0")), "/metrics", s.showMetrics)
@@ -295,6 +299,34 @@ func TestAFigureThatCannotBeReadIsCounted(t *testing.T) {
 	second.absent("archives", "")
 	if second.samples[failed] < 1 {
 		t.Errorf("failed: %v", second.samples[failed])
+	}
+	if told := said.String(); strings.Count(told, "figures are missing") != 1 || strings.Count(told, "list the hosts: ") != 1 || strings.Contains(told, "fqName") {
+		t.Errorf("the log says %q", told)
+	}
+}
+
+// TestThatFiguresAreMissingIsLoggedOnceInAWhile: the same once an hour, and another reason not more often than once a minute.
+func TestThatFiguresAreMissingIsLoggedOnceInAWhile(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	m := &missingFigures{now: func() time.Time { return now }}
+	for i, step := range []struct {
+		after time.Duration
+		why   string
+		news  bool
+	}{
+		{0, "closed", true},
+		{15 * time.Second, "closed", false},
+		{15 * time.Second, "at 12:00:30", false},
+		{45 * time.Second, "at 12:01:15", true},
+		{15 * time.Second, "closed", false},
+		{time.Minute, "closed", true},
+		{59 * time.Minute, "closed", false},
+		{time.Minute, "closed", true},
+	} {
+		now = now.Add(step.after)
+		if got := m.isNews(step.why); got != step.news {
+			t.Errorf("step %d: news %t", i, got)
+		}
 	}
 }
 

@@ -339,6 +339,8 @@ func TestAChannelToWhereNothingIsDialledIsNotSaved(t *testing.T) {
 	} {
 		_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: url})
 		refused(url, err)
+		_, err = b.admin.TryChannel(t.Context(), client.NewChannel{URL: url})
+		refused("a try of "+url, err)
 	}
 	if all, err := b.admin.Channels(t.Context()); err != nil || len(all) > 0 {
 		t.Errorf("saved: %+v, %v", all, err)

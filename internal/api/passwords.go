@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
@@ -13,21 +14,49 @@ import (
 // mostPasswords is how many one document may bring. Each costs up to a tenth of a second of one processor.
 const mostPasswords = 200
 
+// mostHashing is how many requests with passwords are taken in at once: one whose turn it is, and those that wait. Each holds its document meanwhile, and the last
+// of them waits for all the others.
+const mostHashing = 20
+
 // passwords makes what is kept of passwords, one at a time for all who ask: it costs a processor, and deploys and routes need theirs as well.
 // It is never done inside of a transaction, which would hold up every other.
 type passwords struct {
 	place chan struct{}
+	taken chan struct{} // by each request that is taken in
 	hash  func(password string) (string, error)
 	same  func(hash, password string) bool
 }
 
 func newPasswords() *passwords {
-	return &passwords{place: make(chan struct{}, 1), hash: proxy.HashPassword, same: proxy.SamePassword}
+	return &passwords{place: make(chan struct{}, 1), taken: make(chan struct{}, mostHashing), hash: proxy.HashPassword, same: proxy.SamePassword}
 }
 
-// keep has all passwords of the fields of a route hashed; one that is the former one of its user keeps its hash. Those that cannot be one are
-// left for apply to tell. It ends with ctx.
+// takeIn takes a request in; done must follow. Where there are too many it is sent away, to come again.
+func (p *passwords) takeIn() (done func(), err error) {
+	select {
+	case p.taken <- struct{}{}:
+		return func() { <-p.taken }, nil
+	default:
+		return nil, newProblem(http.StatusServiceUnavailable, codeBusy, "too many passwords wait for being hashed, nothing was done").hint("try again in a moment").with("Retry-After", "10")
+	}
+}
+
+// keep has all passwords of the fields of a route hashed, where not too many requests ask for that at once.
 func (p *passwords) keep(ctx context.Context, fields *RouteFields, former []proxy.Credential) error {
+	if fields.passwords() == 0 {
+		return nil
+	}
+	done, err := p.takeIn()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return p.keepThese(ctx, fields, former)
+}
+
+// keepThese has all passwords of the fields of a route hashed; one that is the former one of its user keeps its hash. Those that cannot be one are
+// left for apply to tell. It ends with ctx. Its request was taken in.
+func (p *passwords) keepThese(ctx context.Context, fields *RouteFields, former []proxy.Credential) error {
 	if fields.passwords() == 0 {
 		return nil
 	}
@@ -125,6 +154,14 @@ func (s *server) keepAll(ctx context.Context, rows []proxyDocItemJSON) error {
 	if err := fewPasswords(rows); err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(rows, func(row proxyDocItemJSON) bool { return row.passwords() > 0 }) {
+		return nil
+	}
+	done, err := s.passwords.takeIn()
+	if err != nil {
+		return err
+	}
+	defer done()
 	for n := range rows {
 		if rows[n].passwords() == 0 {
 			continue
@@ -134,7 +171,7 @@ func (s *server) keepAll(ctx context.Context, rows []proxyDocItemJSON) error {
 		if err != nil {
 			return err
 		}
-		if err := s.passwords.keep(ctx, &rows[n].RouteFields, peopleOf(was)); err != nil {
+		if err := s.passwords.keepThese(ctx, &rows[n].RouteFields, peopleOf(was)); err != nil {
 			return err
 		}
 	}

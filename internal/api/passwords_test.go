@@ -144,6 +144,49 @@ func TestANewRouteLeadsToWhatServesOnceItsPasswordsAreHashed(t *testing.T) {
 	}
 }
 
+// TestOnlySoManyWaitForPasswords: further ones are sent away at once, a place is free again when one has ended, and who brings none waits for nobody.
+func TestOnlySoManyWaitForPasswords(t *testing.T) {
+	f := newFrontBed(t)
+	slow := newSlowly()
+	s := &server{d: f.deps, log: f.deps.Log, passwords: slow.passwords()}
+	s.passwords.taken = make(chan struct{}, 2)
+	anna := credentialJSON{User: "anna", Password: "correct horse"}
+	ask := func(domain string) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.importProxies(t.Context(), importOf(domain, anna))
+			done <- err
+		}()
+		return done
+	}
+	first := ask("a.example")
+	<-slow.begun
+	fields := RouteFields{BasicAuth: &[]credentialJSON{anna}}
+	leave, err := s.passwords.takeIn() // as who waits behind it
+	f.must(err)
+	for what, refused := range map[string]error{"an import": <-ask("b.example"), "a proxy": s.passwords.keep(t.Context(), &fields, nil)} {
+		p, ok := errors.AsType[*Problem](refused)
+		if !ok || p.Status != http.StatusServiceUnavailable || p.Code != codeBusy || p.GetHeaders().Get("Retry-After") == "" {
+			t.Errorf("%s beside too many: %v", what, refused)
+		}
+	}
+	if _, err := s.importProxies(t.Context(), importOf("c.example", credentialJSON{User: "anna"})); err != nil {
+		if p, ok := errors.AsType[*Problem](err); ok && p.Code == codeBusy {
+			t.Errorf("without a password: %v", err)
+		}
+	}
+	leave()
+	second := ask("d.example")
+	slow.let <- struct{}{}
+	f.must(<-first)
+	<-slow.begun
+	slow.let <- struct{}{}
+	f.must(<-second)
+	if n := len(s.passwords.taken); n != 0 {
+		t.Errorf("%d are still taken in", n)
+	}
+}
+
 // TestADocumentBringsOnlySoManyPasswords: it is refused at once, by the first that is too many.
 func TestADocumentBringsOnlySoManyPasswords(t *testing.T) {
 	f := newFrontBed(t)

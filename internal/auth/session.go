@@ -9,8 +9,12 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// sessionLifetime is how long a browser stays signed in.
-const sessionLifetime = 30 * 24 * time.Hour
+const (
+	// sessionLifetime is how long a browser stays signed in.
+	sessionLifetime = 30 * 24 * time.Hour
+	// aheadAfter is by how much what was given must end too late for the clock to have run ahead then.
+	aheadAfter = time.Hour
+)
 
 // Credentials are what somebody signs in with.
 type Credentials struct {
@@ -121,7 +125,7 @@ func (s *Service) BySession(ctx context.Context, token string) (Caller, error) {
 		return Caller{}, fmt.Errorf("read session: %w", err)
 	}
 	now := time.Now().UTC()
-	if !now.Before(sess.ExpiresAt) {
+	if over(sess.ExpiresAt, sessionLifetime, now) {
 		return Caller{}, fmt.Errorf("the session has %w: sign in again", ErrExpired)
 	}
 	enrol, err := s.mustEnrol(ctx, user)
@@ -134,6 +138,12 @@ func (s *Service) BySession(ctx context.Context, token string) (Caller, error) {
 		caller.Role = ""
 	}
 	return caller, nil
+}
+
+// over reports whether what lasts so long from when it was given, until an end, is good for nothing now: that has come, or lies further ahead than anything that
+// was given by now, for the clock ran ahead then and would make it last as much longer.
+func over(until time.Time, lasts time.Duration, now time.Time) bool {
+	return !now.Before(until) || until.After(now.Add(lasts+aheadAfter))
 }
 
 // touchSession notes that a session was used. That it could not be written keeps nobody out.

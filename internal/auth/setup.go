@@ -145,7 +145,7 @@ func (s *Service) checkSetup(ctx context.Context, r setupReader, code string, no
 	if subtle.ConstantTimeCompare([]byte(hash), []byte(digest(strings.TrimSpace(code)))) != 1 {
 		return ErrDenied
 	}
-	if now.UnixMilli() >= expires {
+	if over(time.UnixMilli(expires), setupLifetime, now) {
 		return fmt.Errorf("the setup link has %w: restart the daemon for a new one", ErrExpired)
 	}
 	return nil

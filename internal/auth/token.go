@@ -77,7 +77,7 @@ func (s *Service) touchDue(id string, written, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.touched[id]
-	if written.After(last) {
+	if written.After(last) && !written.After(now.Add(touchEvery)) { // else the clock ran ahead when it was written
 		last = written
 	}
 	if now.Sub(last) < touchEvery {

@@ -95,7 +95,7 @@ func (s *Service) SpendLink(ctx context.Context, code, password, addr string) (s
 		return store.User{}, ErrDenied
 	case err != nil:
 		return store.User{}, fmt.Errorf("read the link: %w", err)
-	case !now.Before(holder.LinkUntil):
+	case over(holder.LinkUntil, linkLifetime, now):
 		return store.User{}, fmt.Errorf("the link has %w: ask an admin for a new one", ErrExpired)
 	}
 	fresh, err := s.newHash(ctx, password)

@@ -78,7 +78,7 @@ type Keeper struct {
 	since  time.Time // when this process began
 	making sync.Mutex
 	busy   atomic.Bool // for who asks meanwhile
-	failed bool        // the last one that was made by itself; guarded by making
+	pause  pause       // of those that are made by itself
 
 	tries struct{ made, failed atomic.Int64 }
 }
@@ -228,6 +228,7 @@ func (k *Keeper) Tries() (made, failed int64) { return k.tries.made.Load(), k.tr
 // kept tells of a backup that was made, and lets go of those that are too many.
 func (k *Keeper) kept(ctx context.Context, b Backup, by By) error {
 	k.tries.made.Add(1)
+	k.pause.over()
 	err := k.tell(ctx, store.SeverityInfo, kindMade, by, "backup "+b.Name+" made and checked", map[string]any{"backup": b.Name, "bytes": b.Bytes})
 	all, listErr := k.List()
 	if err := errors.Join(err, listErr); err != nil {
@@ -292,28 +293,41 @@ func (k *Keeper) Remove(ctx context.Context, name string, by By) error {
 	return k.tell(ctx, store.SeverityInfo, kindRemoved, by, "backup "+name+" removed", map[string]any{"backup": name})
 }
 
-// IfDue makes one when the newest is older than Every. That none could be made is told once, until one is.
+// IfDue makes one when the newest is older than Every. That none could be made is told once, until one is; the next try comes ever later, up to six
+// hours, and until then the failure is answered again at no cost.
 func (k *Keeper) IfDue(ctx context.Context) error {
 	if k.o.Every <= 0 || !k.making.TryLock() {
 		return nil
 	}
 	defer k.making.Unlock()
-	b, err := k.makeIfDue(ctx)
-	if err == nil && b.Name != "" {
-		k.failed = false
-		return k.kept(ctx, b, itself)
-	}
-	if err != nil && ctx.Err() == nil {
-		k.tries.failed.Add(1)
-	}
-	if err == nil || k.failed || ctx.Err() != nil {
-		k.failed = k.failed && err != nil
+	began := k.now()
+	if err := k.pause.waits(began); err != nil {
 		return err
 	}
-	k.failed = true
-	return errors.Join(err, k.tell(ctx, store.SeverityWarn, kindFailed, itself, "no backup could be made: "+err.Error()+
+	b, err := k.makeIfDue(ctx)
+	switch {
+	case err == nil && b.Name != "":
+		return k.kept(ctx, b, itself)
+	case err == nil:
+		k.pause.over()
+		return nil
+	case ctx.Err() != nil:
+		return err
+	}
+	k.tries.failed.Add(1)
+	failures, told := k.pause.failed(err, began)
+	if failures > 1 {
+		return told
+	}
+	return errors.Join(told, k.tell(ctx, store.SeverityWarn, kindFailed, itself, "no backup could be made: "+err.Error()+
 		"; see that "+k.o.Folder+" has room and may be written, then: docker-watcher backup make", map[string]any{"error": err.Error()}))
 }
+
+// TryAgain has the next try by itself made when its job is asked to run, and put off no longer: somebody has mended what made it fail.
+func (k *Keeper) TryAgain() { k.pause.end() }
+
+// PutOff is until when no backup is tried by itself, because others failed; zero: it is not put off.
+func (k *Keeper) PutOff() time.Time { return k.pause.next(k.now()) }
 
 // makeIfDue answers one without a name when none is due.
 func (k *Keeper) makeIfDue(ctx context.Context) (Backup, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -271,7 +272,7 @@ func TestByItself(t *testing.T) {
 	if made, failed := b.Tries(); made != 3 || failed != 2 {
 		t.Errorf("%d were made and %d failed", made, failed)
 	}
-	if err := errors.Join(os.Remove(b.Folder()), os.Rename(b.Folder()+".away", b.Folder()), tick(0)); err != nil {
+	if err := errors.Join(os.Remove(b.Folder()), os.Rename(b.Folder()+".away", b.Folder()), tick(20*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	b.count(2)
@@ -280,6 +281,115 @@ func TestByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.count(2)
+}
+
+// TestThatFailsAgainAndAgain: the next try comes ever later, and says when; who has it run is not put off, and one that is made begins anew.
+func TestThatFailsAgainAndAgain(t *testing.T) {
+	b := newBed(t, 24*time.Hour)
+	b.write(b.Folder(), "a file in its place")
+	begin, tries := b.at, []time.Duration(nil)
+	for b.at = begin; b.at.Before(begin.Add(30 * time.Hour)); b.at = b.at.Add(10*time.Minute - time.Millisecond) { // a job is never quite in time
+		_, before := b.Tries()
+		err := b.IfDue(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "not a directory") || !strings.Contains(err.Error(), "; the next try comes at "+b.PutOff().Format(time.RFC3339)) {
+			t.Fatalf("%s: %v, put off until %s", b.at.Sub(begin), err, b.PutOff())
+		}
+		if _, after := b.Tries(); after > before {
+			tries = append(tries, b.at.Sub(begin).Round(time.Minute))
+		}
+	}
+	const m = time.Minute
+	if want := []time.Duration{0, 10 * m, 30 * m, 70 * m, 150 * m, 310 * m, 630 * m, 990 * m, 1350 * m, 1710 * m}; !slices.Equal(tries, want) {
+		t.Errorf("tried after %v, want %v", tries, want)
+	}
+	if n := b.events(kindFailed); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	_, before := b.Tries()
+	b.TryAgain()
+	if err := b.IfDue(t.Context()); err == nil || !b.PutOff().After(b.at.Add(5*time.Hour)) {
+		t.Errorf("asked for: %v, put off until %s", err, b.PutOff())
+	}
+	if _, after := b.Tries(); after != before+1 {
+		t.Errorf("%d tries when it is asked for", after-before)
+	}
+	b.at = b.at.AddDate(-1, 0, 0) // the clock ran ahead: nobody waits for a year
+	if err := b.IfDue(t.Context()); err == nil || b.PutOff().After(b.at.Add(longestPause)) {
+		t.Errorf("after the clock was set back: %v, put off until %s", err, b.PutOff())
+	}
+	if err := os.Remove(b.Folder()); err != nil {
+		t.Fatal(err)
+	}
+	b.made()
+	if !b.PutOff().IsZero() {
+		t.Errorf("one was made, and the next is put off until %s", b.PutOff())
+	}
+	if err := b.IfDue(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnotherKeyRestoresNothing: a key file that does not fit, none, and one that is no key; nothing is written, and the right one still does.
+func TestAnotherKeyRestoresNothing(t *testing.T) {
+	b := newBed(t, 0)
+	file, name := filepath.Join(b.Folder(), b.made().Name), "docker-watcher.key"
+	right, err := os.ReadFile(filepath.Join(b.data, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := t.TempDir()
+	storetest.With(t, store.Options{DataDir: other})
+	wrong, err := os.ReadFile(filepath.Join(other, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, key := range map[string][]byte{"another": wrong, "none": nil, "no key": []byte("hello")} {
+		t.Run(what, func(t *testing.T) {
+			to := t.TempDir()
+			b.write(filepath.Join(to, "docker-watcher.db"), "what was there before")
+			if key != nil {
+				b.write(filepath.Join(to, name), string(key))
+			}
+			before := contentOf(t, to)
+			_, err := Restore(t.Context(), file, store.Options{DataDir: to}, b.at)
+			want, words := store.ErrBadKeyFile, name
+			if what == "another" {
+				want, words = store.ErrWrongKey, "the key file does not fit the database"
+			}
+			if !errors.Is(err, want) || !strings.Contains(err.Error(), words) {
+				t.Errorf("it says %v", err)
+			}
+			if after := contentOf(t, to); !maps.Equal(before, after) {
+				t.Errorf("in the data folder is %v, and was %v", after, before)
+			}
+			b.write(filepath.Join(to, name), string(right))
+			if r, err := Restore(t.Context(), file, store.Options{DataDir: to}, b.at); err != nil || len(r.Aside) != 1 {
+				t.Errorf("with the right key: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// contentOf are the files of a folder but for the locks, which hold nothing.
+func contentOf(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(folder, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() && name == folder || strings.HasSuffix(name, ".lock") {
+			return err
+		}
+		if e.IsDir() {
+			all[name] = "a folder"
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		all[name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // TestWhatIsMadeHasNotFailed: a backup that is there is not counted, nor told, as one that could not be made when only an old one stays.

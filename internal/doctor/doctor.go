@@ -63,7 +63,8 @@ func Store(ctx context.Context, o store.Options, restore string) Finding {
 	case errors.Is(err, store.ErrNone):
 		return well(name, "there is none yet: the first start makes it")
 	case errors.Is(err, store.ErrHalfRestored):
-		return ill(name, "%v", "run it again, which brings it to its end: "+restore, err)
+		return ill(name, "%v", "run it again, with the same backup, which brings it to its end: "+restore+
+			"; where that is lost, move what is in before-restore-... back to where it was, and remove "+store.RestoreMark, err)
 	case errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrBadKeyFile):
 		return ill(name, "%v", keyRemedy, err)
 	case errors.Is(err, store.ErrNewerSchema):

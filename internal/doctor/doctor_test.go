@@ -201,3 +201,20 @@ func TestEngineAndPort(t *testing.T) {
 	want(t, Port(t.Context(), "listen", l.Addr().String()), true, "is free")
 	want(t, Port(t.Context(), "listen", "203.0.113.1:80"), false, "another address")
 }
+
+// TestARestoreThatWasCutOff is told with what brings it to its end, whatever is there of the database.
+func TestARestoreThatWasCutOff(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	mark := filepath.Join(o.DataDir, store.RestoreMark)
+	check := func() Finding { return Store(t.Context(), o, "server restore B.tar.gz") }
+	if err := os.WriteFile(mark, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"did not come to its end", mark, "server restore B.tar.gz", "before-restore-", "remove " + store.RestoreMark} {
+		want(t, check(), false, words)
+	}
+	if err := os.Remove(mark); err != nil {
+		t.Fatal(err)
+	}
+	want(t, check(), true, "there is none yet")
+}

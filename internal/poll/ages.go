@@ -43,6 +43,11 @@ func (a *ages) note(image, ref string, got age) {
 	a.of[image][ref] = got
 }
 
+// old reports whether it was asked so long ago, or while the clock ran ahead.
+func (g age) old(after time.Duration, now time.Time) bool {
+	return now.Sub(g.asked) > after || g.asked.After(now.Add(aheadAfter))
+}
+
 // recall is when an image was made, if that was ever asked; else zero.
 func (a *ages) recall(image, ref string) time.Time {
 	a.mu.Lock()
@@ -55,7 +60,7 @@ func (a *ages) all(image string, now time.Time) map[string]age {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := maps.Clone(a.of[image])
-	maps.DeleteFunc(found, func(_ string, g age) bool { return g.empty && now.Sub(g.asked) > emptyFresh })
+	maps.DeleteFunc(found, func(_ string, g age) bool { return g.empty && g.old(emptyFresh, now) })
 	return found
 }
 
@@ -65,7 +70,7 @@ func (a *ages) old(image string, tags []tagrule.Judged, now time.Time) (names []
 	defer a.mu.Unlock()
 	for _, t := range tags {
 		g, known := a.of[image][t.Name]
-		if known && now.Sub(g.asked) > ageFresh && len(names) < mostRefreshed {
+		if known && g.old(ageFresh, now) && len(names) < mostRefreshed {
 			names = append(names, t.Name)
 		}
 	}
@@ -84,7 +89,7 @@ func (a *ages) keepTags(image string, tags []string, now time.Time) {
 		there[name] = true
 	}
 	a.forget(image, func(ref string, g age) bool {
-		return there[ref] || strings.HasPrefix(ref, "sha256:") && now.Sub(g.asked) < digestFresh
+		return there[ref] || strings.HasPrefix(ref, "sha256:") && !g.old(digestFresh, now)
 	})
 }
 

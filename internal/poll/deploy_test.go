@@ -235,20 +235,21 @@ func TestDecideEach(t *testing.T) {
 		want Act
 		why  string
 	}{
-		"never deployed":                {nil, Deploy, "asked for"},
-		"another tag was":               {[]store.Deploy{past("b", "1", store.DeployDone, actor, time.Hour)}, Deploy, "asked for"},
-		"another image was":             {[]store.Deploy{past("a", "0", store.DeployDone, actor, time.Hour)}, Deploy, "another image now"},
-		"another image failed":          {[]store.Deploy{past("a", "0", store.DeployFailed, actor, 0)}, Deploy, "another image now"},
-		"another is under way":          {[]store.Deploy{past("a", "0", store.DeployPulling, actor, 0)}, Nothing, "under way"},
-		"deployed":                      {[]store.Deploy{past("a", "1", store.DeployDone, actor, time.Hour)}, Nothing, "was deployed"},
-		"deployed by a person":          {[]store.Deploy{past("a", "1", store.DeployDone, "user:anna", time.Hour)}, Nothing, "was deployed"},
-		"cancelled":                     {[]store.Deploy{past("a", "1", store.DeployCancelled, actor, time.Hour)}, Nothing, "was deployed"},
-		"failed just now":               {[]store.Deploy{past("a", "1", store.DeployFailed, actor, time.Minute)}, Nothing, "tried again after"},
-		"failed a while ago":            {[]store.Deploy{past("a", "1", store.DeployFailed, actor, time.Hour)}, Deploy, "tried again (1 of 3)"},
-		"failed for a person":           {[]store.Deploy{past("a", "1", store.DeployFailed, "user:anna", time.Hour)}, Nothing, "by hand"},
-		"failed too often":              {slices.Repeat([]store.Deploy{past("a", "1", store.DeployFailed, actor, 9*time.Hour)}, 4), Nothing, "failed 4 times"},
-		"failed, with another's beside": {[]store.Deploy{past("b", "1", store.DeployDone, actor, 0), past("a", "1", store.DeployFailed, actor, time.Hour)}, Deploy, "tried again"},
-		"gone back and forth":           {[]store.Deploy{past("a", "0", store.DeployDone, actor, 0), past("a", "1", store.DeployDone, actor, time.Hour)}, Nothing, "was deployed"},
+		"never deployed":                   {nil, Deploy, "asked for"},
+		"another tag was":                  {[]store.Deploy{past("b", "1", store.DeployDone, actor, time.Hour)}, Deploy, "asked for"},
+		"another image was":                {[]store.Deploy{past("a", "0", store.DeployDone, actor, time.Hour)}, Deploy, "another image now"},
+		"another image failed":             {[]store.Deploy{past("a", "0", store.DeployFailed, actor, 0)}, Deploy, "another image now"},
+		"another is under way":             {[]store.Deploy{past("a", "0", store.DeployPulling, actor, 0)}, Nothing, "under way"},
+		"deployed":                         {[]store.Deploy{past("a", "1", store.DeployDone, actor, time.Hour)}, Nothing, "was deployed"},
+		"deployed by a person":             {[]store.Deploy{past("a", "1", store.DeployDone, "user:anna", time.Hour)}, Nothing, "was deployed"},
+		"cancelled":                        {[]store.Deploy{past("a", "1", store.DeployCancelled, actor, time.Hour)}, Nothing, "was deployed"},
+		"failed just now":                  {[]store.Deploy{past("a", "1", store.DeployFailed, actor, time.Minute)}, Nothing, "tried again after"},
+		"failed a while ago":               {[]store.Deploy{past("a", "1", store.DeployFailed, actor, time.Hour)}, Deploy, "tried again (1 of 3)"},
+		"failed by a clock that ran ahead": {[]store.Deploy{past("a", "1", store.DeployFailed, actor, -year)}, Deploy, "tried again (1 of 3)"},
+		"failed for a person":              {[]store.Deploy{past("a", "1", store.DeployFailed, "user:anna", time.Hour)}, Nothing, "by hand"},
+		"failed too often":                 {slices.Repeat([]store.Deploy{past("a", "1", store.DeployFailed, actor, 9*time.Hour)}, 4), Nothing, "failed 4 times"},
+		"failed, with another's beside":    {[]store.Deploy{past("b", "1", store.DeployDone, actor, 0), past("a", "1", store.DeployFailed, actor, time.Hour)}, Deploy, "tried again"},
+		"gone back and forth":              {[]store.Deploy{past("a", "0", store.DeployDone, actor, 0), past("a", "1", store.DeployDone, actor, time.Hour)}, Nothing, "was deployed"},
 	} {
 		if got := DecideEach(one, c.past, noon); len(got) != 1 || got[0].Act != c.want || !strings.Contains(got[0].Why, c.why) {
 			t.Errorf("%s: %+v, want %s: %s", name, got, c.want, c.why)

@@ -142,6 +142,8 @@ func notToApply(plan store.ReclaimPlan, now time.Time) error {
 		return fmt.Errorf("%w by %s at %s", ErrPlanUsed, plan.AppliedBy, moment(plan.AppliedAt))
 	case !plan.ExpiresAt.After(now):
 		return fmt.Errorf("%w at %s", ErrPlanExpired, moment(plan.ExpiresAt))
+	case plan.CreatedAt.After(now.Add(time.Hour)):
+		return fmt.Errorf("%w: it was made while the clock ran ahead", ErrPlanExpired)
 	}
 	return nil
 }

@@ -58,6 +58,9 @@ func (c *Cleaner) claim(ctx context.Context, planID, actor string) (store.Plan, 
 	case plan.State != store.PlanPlanned:
 		return store.Plan{}, fmt.Errorf("%w: applied by %s at %s", ErrPlanUsed, plan.AppliedBy, moment(plan.AppliedAt))
 	}
+	if plan.ExpiresAt.After(now) {
+		return store.Plan{}, fmt.Errorf("%w: it was made while the clock ran ahead", ErrPlanExpired)
+	}
 	return store.Plan{}, fmt.Errorf("%w at %s", ErrPlanExpired, moment(plan.ExpiresAt))
 }
 

@@ -25,6 +25,8 @@ const (
 const (
 	// clockJumpLimit is how far the clock that people turn and the one that only counts may part between two scans.
 	clockJumpLimit = 5 * time.Minute
+	// clockPatience is how long after our start a clock that seems to be behind is waited for.
+	clockPatience = time.Hour
 	// leastMass is how many must be lost at once before it is a mass.
 	leastMass = 5
 	// settleTime is how far apart two scans must be that agree on a mass change.
@@ -92,10 +94,28 @@ func (p *pass) clockJump() *blindness {
 		return nil
 	}
 	p.m.doubt()
+	p.m.dated, p.m.leapt = false, true
 	return &blindness{
 		reason: blindClock, kind: "scan.blind",
 		detail: fmt.Sprintf("our clock moved by %s more than time did since the scan before: it was turned, or this machine slept", jump.Round(time.Second)),
 	}
+}
+
+// clockBehind gives a clock that is behind some time to come right, as on a machine that starts without one and asks others: what it
+// judges now would count from a moment long ago once it is right.
+func (p *pass) clockBehind() *blindness {
+	now := p.s.wall().UTC()
+	behind := &blindness{reason: blindClock, kind: "scan.blind"}
+	switch left := clockPatience - time.Since(p.s.began); {
+	case now.Before(oldestTime):
+		behind.detail = "our clock says " + now.Format(time.DateOnly) + ": set the clock of this machine"
+	case !p.behind.IsZero() && left > 0 && !p.m.leapt: // else somebody has set it while we looked
+		behind.detail = fmt.Sprintf("our clock says %s, and the event log goes to %s: set the clock of this machine; it is believed in %s",
+			now.Format(time.RFC3339), p.behind.Format(time.RFC3339), spell(left))
+	default:
+		return nil
+	}
+	return behind
 }
 
 // suspicion is a mass change that is not believed yet.
@@ -247,7 +267,7 @@ func (p *pass) recordBlind(ctx context.Context, tx *store.Tx, b *blindness) erro
 	}
 	now := p.scan.FinishedAt
 	if !open[b.reason] {
-		from := lastKnown(host)
+		from := lastKnown(host, now)
 		if from.IsZero() {
 			from = p.scan.StartedAt
 		}
@@ -330,7 +350,7 @@ func (p *pass) hostInUse(ctx context.Context, tx *store.Tx) (host store.Host, op
 // down is the time in which nobody watched since the process before this one ended; told once a process. For a host that
 // was disabled, that says it.
 func (p *pass) down(host store.Host, open map[string]bool) []store.BlindInterval {
-	from := lastKnown(host)
+	from := lastKnown(host, p.scan.StartedAt)
 	if open[store.BlindDisabled] || p.m.toldDown || from.IsZero() || !p.scan.StartedAt.After(from) {
 		return nil
 	}
@@ -344,8 +364,8 @@ func (p *pass) down(host store.Host, open map[string]bool) []store.BlindInterval
 // go, and no scan has looked since.
 func (p *pass) unheard(host store.Host) []store.BlindInterval {
 	gen, until := p.m.stream.wholeUntil()
-	from := laterOf(until, host.LastGoodScan)
-	if gen == 0 || gen == p.gen && p.whole || !p.m.toldDown || p.scan.StartedAt.Sub(from) <= blindTolerance {
+	from := laterOf(believed(until, p.scan.StartedAt), believed(host.LastGoodScan, p.scan.StartedAt))
+	if from.IsZero() || gen == 0 || gen == p.gen && p.whole || !p.m.toldDown || p.scan.StartedAt.Sub(from) <= blindTolerance {
 		return nil
 	}
 	return []store.BlindInterval{{
@@ -379,6 +399,11 @@ func (p *pass) ledger(ctx context.Context, tx *store.Tx) error {
 	}
 	if err := p.sighted(ctx, tx, host, open); err != nil {
 		return err
+	}
+	if !p.m.dated && p.behind.IsZero() {
+		if err := tx.DateBack(ctx, host.ID, p.scan.StartedAt); err != nil {
+			return err
+		}
 	}
 	if err := p.recordRun(ctx, tx); err != nil {
 		return err

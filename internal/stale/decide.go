@@ -65,7 +65,7 @@ func Decide(v store.InstanceView, p store.PolicyInForce, g Ground, now time.Time
 
 // due reports whether automatic cleanup may take an instance at that moment, but for how its host stands.
 func due(v store.InstanceView, p store.PolicyInForce, g Ground, at time.Time) bool {
-	if v.StaleSince.IsZero() || v.WarnedAt.IsZero() || g.Spared[v.ID].Until.After(at) {
+	if v.StaleSince.IsZero() || v.WarnedAt.IsZero() || toldAhead(v.Instance, at) || g.Spared[v.ID].Until.After(at) {
 		return false
 	}
 	return leftAlone(v, p, at) == "" && !ripe(v, p, at).After(at) && p.Window.Contains(at)
@@ -74,7 +74,7 @@ func due(v store.InstanceView, p store.PolicyInForce, g Ground, at time.Time) bo
 // ripe is the end of the grace: it counts from the warning, and where none was given yet the next scan gives it.
 func ripe(v store.InstanceView, p store.PolicyInForce, now time.Time) time.Time {
 	warned := v.WarnedAt
-	if warned.IsZero() || v.StaleSince.IsZero() {
+	if warned.IsZero() || v.StaleSince.IsZero() || toldAhead(v.Instance, now) {
 		warned = now
 	}
 	return warned.Add(p.CleanupAfter)

@@ -48,7 +48,8 @@ func eachArchive(all []store.Archive, do func(store.Archive) error) []error {
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
-// expired are the archives whose time is over. A clock that was turned just now says that of none.
+// expired are the archives whose time is over. A clock that was turned just now, or that the event log does not vouch for, says that of none: what is
+// deleted here cannot be had again.
 func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
 	settings, err := c.db.Settings(ctx)
 	if err != nil {
@@ -60,7 +61,20 @@ func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
 		c.log.Warn("no archive expires for now", "reason", why)
 		return nil, nil
 	}
-	return c.archives(ctx, store.ArchiveFilter{ExpiredBy: c.auto.wall().UTC()})
+	now = c.auto.wall().UTC()
+	over, err := c.archives(ctx, store.ArchiveFilter{ExpiredBy: now})
+	if err != nil || len(over) == 0 || settings.ArchiveRetentionDays == 0 { // whoever keeps none waits for no proof
+		return over, err
+	}
+	why, err := c.db.CalendarDoubt(ctx, time.Duration(settings.ArchiveRetentionDays)*day, now)
+	if err != nil {
+		return nil, err
+	}
+	if why != "" {
+		c.log.Info("no archive expires for now", "archives", len(over), "reason", why)
+		return nil, nil
+	}
+	return over, nil
 }
 
 // archives reads all that match.

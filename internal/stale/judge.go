@@ -40,6 +40,14 @@ func validTime(t, now time.Time) bool {
 	return t.After(oldestTime) && !t.After(now.Add(clockTolerance))
 }
 
+// believed is a moment that we wrote down, if it can be of what has happened by now; zero: it was written while the clock ran ahead, and says nothing.
+func believed(t, now time.Time) time.Time {
+	if t.After(now.Add(clockTolerance)) {
+		return time.Time{}
+	}
+	return t
+}
+
 // Facts are all that a verdict rests on.
 type Facts struct {
 	Status      store.Status

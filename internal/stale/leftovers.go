@@ -96,7 +96,7 @@ func (p *pass) removingTooLong(ctx context.Context, tx *store.Tx, removing map[s
 	}
 	var found []store.Leftover
 	for _, r := range removals {
-		if e := removing[r.InstanceID]; e != nil && p.scan.StartedAt.Sub(r.CreatedAt) > removingLong {
+		if e := removing[r.InstanceID]; e != nil && p.scan.StartedAt.Sub(believed(r.CreatedAt, p.scan.StartedAt)) > removingLong {
 			found = append(found, ofInstance(e, store.LeftoverRemoving,
 				fmt.Sprintf("asked to be removed by %s at %s, and still at the step %q", r.Actor, moment(r.CreatedAt), r.Step)))
 		}
@@ -109,7 +109,7 @@ func (p *pass) removingTooLong(ctx context.Context, tx *store.Tx, removing map[s
 func (p *pass) realStrays(ctx context.Context, tx *store.Tx) ([]store.Leftover, error) {
 	var found []store.Leftover
 	for _, s := range p.strays {
-		if s.Labels[docker.LabelSwarmTask] != "" || p.at.Sub(s.Created) < p.s.strayAge {
+		if s.Labels[docker.LabelSwarmTask] != "" || p.at.Sub(believed(s.Created, p.at)) < p.s.strayAge {
 			continue
 		}
 		owner, why, err := strayOf(ctx, tx, s.ID, s.Labels[docker.LabelInstance])

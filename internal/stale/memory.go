@@ -29,6 +29,8 @@ type memory struct {
 	scanned  atomic.Bool // a pass of this process has begun
 	booted   bool        // one has ended well
 	toldDown bool        // the time that we were down is in the ledger
+	leapt    bool        // our clock was set since this process began
+	dated    bool        // since the clock was last set, nothing of the host is dated ahead
 	checked  clocks
 	suspect  *suspicion
 	accepted *time.Duration // when (counted) an admin took what is lost now as lost
@@ -72,21 +74,29 @@ func (e *entry) atWork() bool {
 }
 
 // knownUntil is the moment up to which everything that happened to the instance is known, when the stream
-// was not whole, or not known to be.
-func (e *entry) knownUntil(m *memory, host store.Host) time.Time {
+// was not whole, or not known to be; at is the engine's clock. What was written while the clock ran ahead vouches for nothing.
+func (e *entry) knownUntil(m *memory, host store.Host, at time.Time) time.Time {
 	if gen, until := m.stream.wholeUntil(); gen != 0 && gen == e.gen {
-		return until
+		return believed(until, at)
 	}
 	// Rows that nothing happened to are not written by each good scan, nor while events are watched; both
 	// vouch for them all the same.
-	if until := lastKnown(host); !m.booted && e.view.CheckError == "" && !e.view.CheckedAt.IsZero() && until.After(e.view.CheckedAt) {
+	checked := believed(e.view.CheckedAt, at)
+	if until := lastKnown(host, at); !m.booted && e.view.CheckError == "" && !checked.IsZero() && until.After(checked) {
 		return until
 	}
-	return e.view.CheckedAt
+	return checked
 }
 
-// lastKnown is the newest moment at which a host was judged, or up to which its events were watched.
-func lastKnown(host store.Host) time.Time { return laterOf(host.LastGoodScan, host.WatchedUntil) }
+// lastKnown is the newest moment by now at which a host was judged, or up to which its events were watched.
+func lastKnown(host store.Host, now time.Time) time.Time {
+	return laterOf(believed(host.LastGoodScan, now), believed(host.WatchedUntil, now))
+}
+
+// bornSince reports whether a row was made after the stream of events began: all that happened to it was heard.
+func (e *entry) bornSince(began, at time.Time) bool {
+	return believed(e.view.CreatedAt, at).After(began)
+}
 
 // watchedUntil is the moment up to which everything that happened on the host is in its rows: none while something
 // that was told waits, or a row is not known to be the whole truth.

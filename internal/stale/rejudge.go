@@ -20,7 +20,7 @@ func rejudge(view store.InstanceView, ct docker.Container, missing bool, e *dock
 	row := view.Instance
 	switch {
 	case view.ContainerID == "": // nothing was lost: there never was a container
-		row = withoutContainer(row)
+		row = withoutContainer(row, now)
 	case missing:
 		row = gone(row, s)
 	default:
@@ -29,8 +29,9 @@ func rejudge(view store.InstanceView, ct docker.Container, missing bool, e *dock
 	return second{row: row, verdict: Judge(FactsOf(row, now), PolicyOf(view.StaleAfter), now)}
 }
 
-// knownUntil is now if the event stream is whole since the row was last checked, else that check.
+// knownUntil is now if the event stream is whole since the row was last checked, else that check; zero: that is yet to come.
 func knownUntil(checked, now time.Time, streamAge time.Duration) time.Time {
+	checked = believed(checked, now)
 	if streamAge > 0 && !checked.Before(now.Add(-streamAge)) {
 		return now
 	}

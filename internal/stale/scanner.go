@@ -140,9 +140,11 @@ type pass struct {
 
 	host  store.Host
 	info  docker.Info
-	limit int  // share of the host that may be lost at once, in percent
-	gen   int  // of the event stream when the pass began
-	whole bool // the stream was whole then
+	limit int // share of the host that may be lost at once, in percent
+	// behind is the newest moment in the event log, where our clock seems to be behind it.
+	behind time.Time
+	gen    int  // of the event stream when the pass began
+	whole  bool // the stream was whole then
 
 	at      time.Time // engine's clock, before it was asked for its lists
 	listed  map[string]docker.State
@@ -205,12 +207,20 @@ func (p *pass) prepare(ctx context.Context) error {
 		return fmt.Errorf("read the settings: %w", err)
 	}
 	p.limit = settings.MassChangePercent
+	if !p.m.dated {
+		if p.behind, err = p.s.db.ClockBehind(ctx, p.s.wall().UTC()); err != nil {
+			return err
+		}
+	}
 	return p.m.refresh(ctx, p.s.db, settings)
 }
 
 // identify makes sure that this is the engine we know and that its clock and ours can be believed.
 func (p *pass) identify(ctx context.Context) *blindness {
 	if b := p.clockJump(); b != nil {
+		return b
+	}
+	if b := p.clockBehind(); b != nil {
 		return b
 	}
 	info, err := p.engine.Info(ctx)
@@ -304,7 +314,7 @@ func (p *pass) wantsLook(e *entry) bool {
 	}
 	state, listed := p.listed[e.view.ContainerID]
 	if !listed && e.view.Status == store.StatusMissing {
-		return false // an id never comes back
+		return believed(e.view.LastAliveAt, p.at).IsZero() // else it need not be asked: an id never comes back
 	}
 	if !listed || e.view.CheckedAt.IsZero() || e.view.CheckError != "" || !stillSo(e.view.Status, state) {
 		return true
@@ -315,7 +325,7 @@ func (p *pass) wantsLook(e *entry) bool {
 	if !e.view.LastAliveAt.IsZero() && !validTime(e.view.LastAliveAt, p.at) && e.view.Status != store.StatusRunning {
 		return true
 	}
-	return e.view.StaleSince.IsZero() && e.stale(p.at)
+	return e.stale(p.at) && (e.view.StaleSince.IsZero() || toldAhead(e.view.Instance, p.at))
 }
 
 // stillSo reports whether a state in the engine's list is the one that a status stands for.
@@ -429,10 +439,10 @@ func fold(prev store.Instance, a answer, knownUntil time.Time) store.Instance {
 
 // knownUntil is the moment up to which we know all that happened to an instance.
 func (p *pass) knownUntil(e *entry, at time.Time) time.Time {
-	if p.whole && (e.gen == p.gen || e.view.CreatedAt.After(p.m.stream.since())) {
+	if p.whole && (e.gen == p.gen || e.bornSince(p.m.stream.since(), at)) {
 		return at
 	}
-	return e.knownUntil(p.m, p.host)
+	return e.knownUntil(p.m, p.host, at)
 }
 
 // conclude judges everybody on what was learned, and writes it all in one transaction.
@@ -449,7 +459,7 @@ func (p *pass) conclude(ctx context.Context) error {
 			next, at = fold(next, a, p.knownUntil(e, a.at)), a.at
 			w.seen[e.view.ID] = seen{gen: p.seenIn(a), answer: a}
 		} else if e.view.ContainerID == "" {
-			next = withoutContainer(next)
+			next = withoutContainer(next, p.at)
 		}
 		if p.held[e.view.ID] && !isAlive(next) && next.HeldBack == "" {
 			next.HeldBack = heldMassChange
@@ -532,5 +542,6 @@ func (p *pass) remember(w *write) {
 	}
 	p.m.suspect, p.m.accepted = nil, nil
 	p.m.booted, p.m.toldDown = true, true
+	p.m.dated = p.m.dated || p.behind.IsZero()
 	p.m.stream.confirm(p.gen, p.at)
 }

@@ -20,24 +20,40 @@ type change struct {
 // quiet reports whether nothing can have changed for an instance that nobody had to ask for: it is
 // the path of the many.
 func (e *entry) quiet(at time.Time) bool {
-	if e.view.ContainerID == "" && e.view.LastAliveAt.IsZero() {
+	if e.view.ContainerID == "" && believed(e.view.LastAliveAt, at).IsZero() {
 		return false
 	}
 	if e.view.CheckError != "" {
 		return true
 	}
 	stale := e.stale(at)
-	if stale != !e.view.StaleSince.IsZero() {
+	if stale != !e.view.StaleSince.IsZero() || stale && toldAhead(e.view.Instance, at) {
 		return false
 	}
 	return !stale || !e.view.WarnedAt.IsZero() || e.view.Protection(at).Kind != store.ProtectionNone
 }
 
-// withoutContainer is a deploy that failed before there was a container: as old as its row.
-func withoutContainer(i store.Instance) store.Instance {
-	if i.LastAliveAt.IsZero() {
-		i.Class = store.ClassNeverStarted
-		advance(&i, i.CreatedAt, store.EvidenceCreatedAt, false)
+// aheadAfter is how far ahead a warning must be dated to have been given while the clock ran ahead.
+const aheadAfter = time.Hour
+
+// toldAhead reports whether an instance became stale, or was warned of, at a moment that is yet to come: then its grace would not end before.
+func toldAhead(i store.Instance, now time.Time) bool {
+	latest := now.Add(aheadAfter)
+	return i.StaleSince.After(latest) || i.WarnedAt.After(latest)
+}
+
+// withoutContainer is a deploy that failed before there was a container: as old as its row. One that was made while the clock ran
+// ahead counts from now.
+func withoutContainer(i store.Instance, now time.Time) store.Instance {
+	if !believed(i.LastAliveAt, now).IsZero() {
+		return i
+	}
+	i.LastAliveAt, i.Evidence, i.UpperBound = time.Time{}, "", false
+	i.Class = store.ClassNeverStarted
+	if made := believed(i.CreatedAt, now); !made.IsZero() {
+		advance(&i, made, store.EvidenceCreatedAt, false)
+	} else {
+		advance(&i, now, store.EvidenceFirstSeenStopped, true)
 	}
 	return i
 }
@@ -51,6 +67,9 @@ func settle(e *entry, next store.Instance, at, now time.Time) change {
 	case v.Stale:
 		c.becomeStale(v, now)
 	case !c.next.StaleSince.IsZero():
+		if toldAhead(c.next, now) {
+			c.next.WarnedAt = time.Time{}
+		}
 		// It may have been alive while nobody looked, or the threshold was raised. It was not seen alive,
 		// so the episode goes on, and nobody is warned of it twice.
 		c.next.StaleSince = time.Time{}
@@ -75,6 +94,9 @@ func revive(e *entry, next store.Instance, now time.Time) change {
 }
 
 func (c *change) becomeStale(v Verdict, now time.Time) {
+	if toldAhead(c.next, now) { // by a clock that ran ahead: it is told anew, and its grace counts from now
+		c.next.StaleSince, c.next.WarnedAt = time.Time{}, time.Time{}
+	}
 	first := c.next.StaleSince.IsZero()
 	if first {
 		c.next.StaleSince = stamp(now)
@@ -146,6 +168,9 @@ func (c *change) tell(severity store.Severity, kind, message string, v Verdict, 
 // written for all of them together.
 func (c *change) differs() bool {
 	a, b := c.prev, c.next
+	if a.CheckedAt.After(b.CheckedAt.Add(aheadAfter)) { // while the clock ran ahead
+		return true
+	}
 	a.CheckedAt, b.CheckedAt = time.Time{}, time.Time{}
 	if isAlive(a) && isAlive(b) && a.Evidence == b.Evidence && a.Evidence == store.EvidenceObserved {
 		a.LastAliveAt, b.LastAliveAt, a.UpperBound, b.UpperBound = time.Time{}, time.Time{}, false, false

@@ -123,7 +123,8 @@ func (q *stream) confirm(gen int, at time.Time) {
 	if gen == 0 || gen != q.gen {
 		return
 	}
-	if q.goodGen != gen || at.After(q.wholeTo) {
+	ahead := q.wholeTo.After(at.Add(clockTolerance)) // the clock has been set back since
+	if q.goodGen != gen || at.After(q.wholeTo) || ahead {
 		q.goodGen, q.wholeTo = gen, at
 	}
 }

@@ -79,7 +79,7 @@ func (c *Cleaner) checkTags(ctx context.Context, tags []tagged, down *quietRegis
 func (c *Cleaner) tagsToCheck(ctx context.Context) (first, again []tagged, err error) {
 	now := time.Now()
 	failed := c.unasked.since(now.Add(-tagFresh))
-	found, err := c.db.TagsToCheck(ctx, now.Add(-tagFresh), tagMost+len(failed))
+	found, err := c.db.TagsToCheck(ctx, now.Add(-tagFresh), now, tagMost+len(failed))
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the tags to look for: %w", err)
 	}
@@ -225,7 +225,7 @@ func (d *draft) tagsToAsk(views []store.InstanceView) []tagged {
 	for _, v := range views {
 		t := tagged{v.Image, v.ImageTag}
 		_, failed := d.unasked[t]
-		if v.Image == "" || failed || d.plan.CreatedAt.Sub(v.TagCheckedAt) < planTagFresh || slices.Contains(ask, t) {
+		if v.Image == "" || failed || d.plan.CreatedAt.Sub(believed(v.TagCheckedAt, d.plan.CreatedAt)) < planTagFresh || slices.Contains(ask, t) {
 			continue
 		}
 		ask = append(ask, t)

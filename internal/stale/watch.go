@@ -346,8 +346,8 @@ func (w *watcher) write(ctx context.Context, due []*entry, gen int, whole bool) 
 		s := seen{answer: a}
 		if looked {
 			until := a.at
-			if !whole || e.gen != gen && !e.view.CreatedAt.After(w.m.stream.since()) {
-				until = e.knownUntil(w.m, store.Host{})
+			if !whole || e.gen != gen && !e.bornSince(w.m.stream.since(), a.at) {
+				until = e.knownUntil(w.m, store.Host{}, a.at)
 			}
 			next = fold(next, a, until)
 		}

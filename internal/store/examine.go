@@ -10,7 +10,7 @@ import (
 var ErrNone = errors.New("there is no database yet")
 
 // Examine looks at a store without changing anything of it, also while a daemon uses it: whether it can be read, is ours, is whole, has a
-// schema that this program knows, and fits the key file. ErrNone when there is none.
+// schema that this program knows, and fits the key file. ErrNone when there is none; ErrHalfRestored while a restore did not come to its end.
 func Examine(ctx context.Context, o Options) (err error) {
 	if err := refuseHalfRestored(o.DataDir); err != nil {
 		return err

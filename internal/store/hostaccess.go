@@ -64,13 +64,13 @@ func (q queries) UseOfHost(ctx context.Context, id string, at time.Time) (HostUs
 		(SELECT count(*) FROM stages WHERE host_id = $1),
 		(SELECT count(*) FROM archives WHERE host_id = $1),
 		(SELECT count(DISTINCT p.id) FROM plans p JOIN plan_items i ON i.plan_id = p.id
-			WHERE i.host_id = $1 AND (p.state = 'applying' OR p.state = 'planned' AND p.expires_at > $2)) +
-		(SELECT count(*) FROM reclaim_plans WHERE host_id = $1 AND (state = 'applying' OR state = 'planned' AND expires_at > $2)),
+			WHERE i.host_id = $1 AND (p.state = 'applying' OR p.state = 'planned' AND p.expires_at > $2 AND p.created_at <= $3)) +
+		(SELECT count(*) FROM reclaim_plans WHERE host_id = $1 AND (state = 'applying' OR state = 'planned' AND expires_at > $2 AND created_at <= $3)),
 		(SELECT count(*) FROM deploys WHERE host_id = $1 AND ended_at IS NULL),
 		(SELECT count(*) FROM removals WHERE host_id = $1) +
 		(SELECT count(DISTINCT p.id) FROM plans p JOIN plan_items i ON i.plan_id = p.id WHERE i.host_id = $1 AND p.state = 'applying') +
 		(SELECT count(*) FROM reclaim_plans WHERE host_id = $1 AND state = 'applying') +
-		(SELECT count(*) FROM archives WHERE host_id = $1 AND state IN ('making', 'restoring', 'deleting'))`, id, at.UnixMilli())
+		(SELECT count(*) FROM archives WHERE host_id = $1 AND state IN ('making', 'restoring', 'deleting'))`, id, at.UnixMilli(), millis(at.Add(aheadAfter)))
 }
 
 // DeleteHost forgets a host with its scans and blind time; ErrConflict while something names it.

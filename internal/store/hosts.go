@@ -62,10 +62,11 @@ func (tx *Tx) UpdateHost(ctx context.Context, h Host) error {
 }
 
 // SetWatchedUntil moves the moment forward up to which everything that happened on a host is in the
-// rows; never backwards.
+// rows; never backwards, but from where a clock that ran ahead has put it.
 func (tx *Tx) SetWatchedUntil(ctx context.Context, hostID string, until time.Time) error {
 	_, err := tx.exec(ctx, "note until when host "+hostID+" was watched",
-		`UPDATE hosts SET watched_until = $1 WHERE id = $2 AND (watched_until IS NULL OR watched_until < $1)`, millis(until), hostID)
+		`UPDATE hosts SET watched_until = $1 WHERE id = $2 AND (watched_until IS NULL OR watched_until < $1 OR watched_until > $3)`,
+		millis(until), hostID, millis(until.Add(aheadAfter)))
 	return err
 }
 

@@ -82,11 +82,11 @@ func (tx *Tx) insertItem(ctx context.Context, planID string, position int, i Pla
 	return err
 }
 
-// ClaimPlan moves a plan from planned to applying; ErrConflict when it was used or has expired by now.
+// ClaimPlan moves a plan from planned to applying; ErrConflict when it was used or has expired by now, as has one that is dated ahead.
 func (tx *Tx) ClaimPlan(ctx context.Context, id, by string, now time.Time) error {
 	n, err := tx.exec(ctx, "claim plan "+id,
-		`UPDATE plans SET state = $1, applied_at = $2, applied_by = $3 WHERE id = $4 AND state = $5 AND expires_at > $2`,
-		string(PlanApplying), now.UnixMilli(), clean(by), id, string(PlanPlanned))
+		`UPDATE plans SET state = $1, applied_at = $2, applied_by = $3 WHERE id = $4 AND state = $5 AND expires_at > $2 AND created_at <= $6`,
+		string(PlanApplying), now.UnixMilli(), clean(by), id, string(PlanPlanned), millis(now.Add(aheadAfter)))
 	if err != nil || n > 0 {
 		return err
 	}
@@ -185,10 +185,10 @@ func (q queries) CalledOff(ctx context.Context, since time.Time) (map[string]tim
 }
 
 // AutomaticPlans returns the plans that automatic cleanup made and that wait for their moment, oldest first; not
-// those that had expired by now.
+// those that had expired by now, nor those that are dated ahead: nothing else would be planned on their hosts until then.
 func (q queries) AutomaticPlans(ctx context.Context, now time.Time) ([]Plan, error) {
-	return q.wholePlans(ctx, "list the automatic plans", `WHERE state = $1 AND automatic = 1 AND expires_at > $2`,
-		string(PlanPlanned), now.UnixMilli())
+	return q.wholePlans(ctx, "list the automatic plans", `WHERE state = $1 AND automatic = 1 AND expires_at > $2 AND created_at <= $3`,
+		string(PlanPlanned), now.UnixMilli(), millis(now.Add(aheadAfter)))
 }
 
 // UnfinishedPlans returns plans left applying by a crash, oldest first.

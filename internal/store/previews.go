@@ -52,27 +52,28 @@ func (q queries) CameByDeploy(ctx context.Context, i Instance) (bool, error) {
 // NoteTags writes on the instances of a stage that run, and were deployed from an image, whether its registry has their tags: it
 // listed these. From when the registry was first seen to have one no more is kept as it is. Only what is news is written, and nothing
 // on what no deploy has made: nobody knows that the registry ever had its tag.
-func (tx *Tx) NoteTags(ctx context.Context, stageID, image string, listed []string, at time.Time) error {
+func (tx *Tx) NoteTags(ctx context.Context, stageID, image string, listed []string, now time.Time) error {
 	what := "note which tags of stage " + stageID + " are gone"
 	type running struct {
 		id, tag string
-		gone    bool
+		since   time.Time
 	}
-	all, err := list(ctx, tx.queries, what, func(r row) (i running, err error) { return i, r.Scan(&i.id, &i.tag, truth{&i.gone}) },
-		`SELECT id, image_tag, CASE WHEN tag_gone_since IS NULL THEN 0 ELSE 1 END FROM instances
+	all, err := list(ctx, tx.queries, what, func(r row) (i running, err error) { return i, r.Scan(&i.id, &i.tag, at{&i.since}) },
+		`SELECT id, image_tag, tag_gone_since FROM instances
 		WHERE stage_id = $1 AND image = $2 AND status IN ($3, $4, $5) AND image_tag NOT LIKE 'sha256:%' AND id IN (`+byDeploy+`)`,
 		stageID, clean(image), string(StatusRunning), string(StatusPaused), string(StatusRestarting))
 	if err != nil {
 		return err
 	}
 	for _, i := range all {
+		gone := !i.since.IsZero() && !i.since.After(now.Add(aheadAfter)) // else it was noted while the clock ran ahead
 		switch there := slices.Contains(listed, i.tag); {
-		case there && i.gone:
-			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = NULL, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, at.UnixMilli(), i.id)
-		case !there && i.gone:
-			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_checked_at = $1 WHERE id = $2`, at.UnixMilli(), i.id)
+		case there && !i.since.IsZero():
+			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = NULL, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, now.UnixMilli(), i.id)
+		case !there && gone:
+			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_checked_at = $1 WHERE id = $2`, now.UnixMilli(), i.id)
 		case !there:
-			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = $1, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, at.UnixMilli(), i.id)
+			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = $1, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, now.UnixMilli(), i.id)
 		}
 		if err != nil {
 			return err

@@ -57,11 +57,11 @@ func (tx *Tx) InsertReclaimPlan(ctx context.Context, p ReclaimPlan) error {
 	return nil
 }
 
-// ClaimReclaimPlan moves a plan from planned to applying; ErrConflict when it was used or has expired by now.
+// ClaimReclaimPlan moves a plan from planned to applying; ErrConflict when it was used or has expired by now, as has one that is dated ahead.
 func (tx *Tx) ClaimReclaimPlan(ctx context.Context, id, by string, now time.Time) error {
 	n, err := tx.exec(ctx, "claim reclaim plan "+id,
-		`UPDATE reclaim_plans SET state = $1, applied_at = $2, applied_by = $3 WHERE id = $4 AND state = $5 AND expires_at > $2`,
-		string(PlanApplying), now.UnixMilli(), clean(by), id, string(PlanPlanned))
+		`UPDATE reclaim_plans SET state = $1, applied_at = $2, applied_by = $3 WHERE id = $4 AND state = $5 AND expires_at > $2 AND created_at <= $6`,
+		string(PlanApplying), now.UnixMilli(), clean(by), id, string(PlanPlanned), millis(now.Add(aheadAfter)))
 	if err != nil || n > 0 {
 		return err
 	}

@@ -15,15 +15,16 @@ type RequestCount struct {
 	LastAt   time.Time // of the newest one; zero: only an error of an earlier one was counted
 }
 
-// AddRequests adds to what was counted before.
+// AddRequests adds to what was counted before. A newest one that is dated ahead gives way to any other.
 func (tx *Tx) AddRequests(ctx context.Context, more []RequestCount) error {
 	more = slices.SortedFunc(slices.Values(more), func(a, b RequestCount) int { return cmp.Compare(a.ID, b.ID) })
 	for _, c := range more {
 		if _, err := tx.exec(ctx, "count the requests of "+c.ID,
 			`INSERT INTO request_counts (id, requests, errors, last_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (id) DO UPDATE SET requests = request_counts.requests + excluded.requests, errors = request_counts.errors + excluded.errors,
-			last_at = CASE WHEN excluded.last_at > request_counts.last_at THEN excluded.last_at ELSE request_counts.last_at END`,
-			clean(c.ID), c.Requests, c.Errors, max(c.LastAt.UnixMilli(), 0)); err != nil {
+			last_at = CASE WHEN excluded.last_at > request_counts.last_at OR excluded.last_at > 0 AND request_counts.last_at > $5
+				THEN excluded.last_at ELSE request_counts.last_at END`,
+			clean(c.ID), c.Requests, c.Errors, max(c.LastAt.UnixMilli(), 0), now()+aheadAfter.Milliseconds()); err != nil {
 			return err
 		}
 	}

@@ -174,7 +174,10 @@ func (db *DB) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	return db.open(ctx, write, o, known)
+	if err := db.open(ctx, write, o, known); err != nil {
+		return err
+	}
+	return db.countOn(ctx)
 }
 
 // open takes what a database says of itself, and writes it on first use.

@@ -62,7 +62,7 @@ func TestTagsAreChecked(t *testing.T) {
 		})
 		toCheck := func(before time.Time, n int, want ...string) {
 			t.Helper()
-			tags, err := db.TagsToCheck(ctx, before, n)
+			tags, err := db.TagsToCheck(ctx, before, before.Add(time.Hour), n)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,6 +36,9 @@ func (s *series) take(container string, f docker.Figures, now time.Time) {
 	if s.container != container {
 		s.container, s.last, s.base = container, docker.Figures{}, docker.Figures{}
 	}
+	if f.Time.Before(s.last.Time.Add(-Kept)) && !f.Time.IsZero() { // the engine's clock ran ahead: what it said would count as newer until then
+		s.last, s.base, s.samples = docker.Figures{}, docker.Figures{}, nil
+	}
 	s.taken = now
 	if !f.Time.IsZero() && !f.Time.After(s.last.Time) {
 		return // the engine has no newer ones

@@ -78,6 +78,20 @@ func TestSeriesBeginsAnew(t *testing.T) {
 	}
 }
 
+// An engine whose clock ran ahead, and is right again, is heard at once.
+func TestSeriesOfAClockThatRanAhead(t *testing.T) {
+	const year = 365 * 24 * 3600
+	var s series
+	s.take("a", at(year, time.Minute, 0), time.Now())
+	s.take("a", at(year+15, 75*time.Second, 0), time.Now())
+	s.take("a", at(14, 76*time.Second, 0), time.Now())
+	s.take("a", at(10, 76*time.Second, 0), time.Now()) // older by a little is no news
+	s.take("a", at(29, 77*time.Second, 0), time.Now())
+	if len(s.samples) != 1 || !s.samples[0].Time().Equal(at(29, 0, 0).Time) || !s.last.Time.Equal(at(29, 0, 0).Time) {
+		t.Errorf("samples %+v, the last of %s", s.samples, s.last.Time)
+	}
+}
+
 func TestStep(t *testing.T) {
 	for running, want := range map[int]time.Duration{0: 15 * time.Second, 30: 15 * time.Second, 100: 50 * time.Second, 1000: 500 * time.Second} {
 		if got := stepFor(running); got != want {
