@@ -84,18 +84,24 @@ func (d *sqliteDatabase) dsn(v url.Values) string {
 func (d *sqliteDatabase) pools() (read, write *sql.DB) { return d.reader, d.writer }
 
 // lock holds the data folder and, when it lies elsewhere, the database file.
-func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) {
+func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) { return d.lockBy(lockFile) }
+
+func (d *sqliteDatabase) lockBeside(context.Context) (leaderLock, error) { return d.lockBy(lockBeside) }
+
+func (d *sqliteDatabase) lockBy(lock func(name string) (*fileLock, error)) (leaderLock, error) {
 	names := []string{filepath.Join(d.dataDir, "docker-watcher.lock")}
 	if dir, err := filepath.EvalSymlinks(d.dataDir); err != nil || dir != filepath.Dir(d.file) {
 		names = append(names, d.file+".lock")
 	}
 	var held locks
 	for _, name := range names {
-		l, err := lockFile(name)
+		l, err := lock(name)
 		if err != nil {
 			return nil, errors.Join(err, held.release())
 		}
-		held = append(held, l)
+		if l != nil {
+			held = append(held, l)
+		}
 	}
 	return held, nil
 }

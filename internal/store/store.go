@@ -85,6 +85,10 @@ type runner interface {
 type database interface {
 	// lock takes the leader lock.
 	lock(ctx context.Context) (leaderLock, error)
+	// lockBeside keeps it from a daemon that would begin to work with it, without keeping it from others who read. One that works with it already: ErrLocked.
+	lockBeside(ctx context.Context) (leaderLock, error)
+	// wreck opens it for nothing but reading, however damaged it is.
+	wreck(ctx context.Context) (*wreck, error)
 	// migrate checks whose database it is and brings its schema up to ours.
 	migrate(ctx context.Context) error
 	// recognise checks the same and changes nothing: the schema must be ours already.
