@@ -46,7 +46,7 @@ func (v *visitor) ask(method, path string, headers ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	v.h.ServeHTTP(w, r)
-	for _, c := range w.Result().Cookies() { //nolint:bodyclose // of a recorder
+	for _, c := range w.Result().Cookies() {
 		v.cookie = c
 	}
 	return w
@@ -74,7 +74,7 @@ func TestSalvageIsForWhoHasTheLink(t *testing.T) {
 	v.cookie = &http.Cookie{Name: rescueCookie} // an empty key is no session before there is one
 	closed()
 	for _, wrong := range []string{salvageOpen, salvageOpen + "?code=", salvageOpen + "?code=" + strings.ToLower(s.code), s.Path() + "x"} {
-		if w := v.ask(get, wrong); w.Code != http.StatusForbidden || len(w.Result().Cookies()) > 0 { //nolint:bodyclose // of a recorder
+		if w := v.ask(get, wrong); w.Code != http.StatusForbidden || len(w.Result().Cookies()) > 0 {
 			t.Errorf("%s is %d", wrong, w.Code)
 		}
 	}

@@ -378,6 +378,34 @@ func TestSalvageReadsTheLogOfOneThatWasKilled(t *testing.T) {
 	}
 }
 
+// TestSalvageOnAServer loses a table, and rows that cannot be read, which an error stands for here: each read is a transaction of its own.
+func TestSalvageOnAServer(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir(), URL: storetest.Postgres(t)}
+	wide(t, o)
+	closed(t, o, func(db *store.DB) {
+		store.Exec(t, db, `DROP TABLE domains`)
+		store.Exec(t, db, `ALTER TABLE event_log RENAME TO events_there`)
+		store.Exec(t, db, `CREATE VIEW event_log AS SELECT id, time, severity, source, kind, actor, host_id, project_id, stage_id, instance_id,
+			CASE WHEN id BETWEEN 1900 AND 1909 THEN (1 / (id - id))::text ELSE message END AS message FROM events_there`)
+	})
+	found, err := store.Salvage(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range found.Tables {
+		if damaged := table.Name == "domains" || table.Name == "events"; (table.Lost != "") != damaged {
+			t.Errorf("of %s is said to be lost: %q", table.Name, table.Lost)
+		}
+	}
+	if n := len(salvaged(t, found, "instances").Rows); n != 301 {
+		t.Errorf("%d instances are read", n)
+	}
+	events := salvaged(t, found, "events")
+	if n := len(events.Rows); n != 200 || events.Rows[0][0] != int64(2000) || events.Rows[199][0] != int64(1791) {
+		t.Errorf("%d events are read, from %v to %v", n, events.Rows[0][0], events.Rows[n-1][0])
+	}
+}
+
 // TestSalvageEndsInTime: what was not read by then is said to be lost.
 func TestSalvageEndsInTime(t *testing.T) {
 	o := store.Options{DataDir: t.TempDir()}
@@ -442,5 +470,45 @@ func TestSalvageBesideWhoHoldsTheFile(t *testing.T) {
 	}
 	if after := footprint(t, o.DataDir); after != before {
 		t.Errorf("the files were\n%sand are\n%s", before, after)
+	}
+}
+
+// TestADamagedFileIsClosedAsItIs: what a daemon that was killed left in its log is not written into a file in which damage is met, be it at once or by a check.
+func TestADamagedFileIsClosedAsItIs(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, file string){
+		"by a check": func(t *testing.T, file string) { spoilPage(t, file, leaves(t, file, "instances")[20].page, 0xa5) },
+		"at once":    func(t *testing.T, file string) { spoilPage(t, file, leaves(t, file, "sqlite_schema")[1].page, 0xa5) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, left := store.Options{DataDir: t.TempDir()}, store.Options{DataDir: t.TempDir()}
+			wide(t, o)
+			closed(t, o, func(db *store.DB) {
+				emit(t, db, store.Event{Message: "the last word"})
+				for _, file := range []string{"docker-watcher.db", "docker-watcher.db-wal", "docker-watcher.key"} {
+					copyTo(t, filepath.Join(o.DataDir, file), filepath.Join(left.DataDir, file))
+				}
+			})
+			spoil(t, filepath.Join(left.DataDir, "docker-watcher.db"))
+			sums := func() (all [2][sha256.Size]byte) {
+				for i, file := range []string{"docker-watcher.db", "docker-watcher.db-wal"} {
+					text, err := os.ReadFile(filepath.Join(left.DataDir, file))
+					if err != nil {
+						t.Fatal(err)
+					}
+					all[i] = sha256.Sum256(text)
+				}
+				return all
+			}
+			before := sums()
+			db, err := store.Open(t.Context(), left)
+			if err == nil {
+				err = errors.Join(db.Check(t.Context()), db.Close())
+			}
+			wantErr(t, err, store.ErrCorrupt)
+			wantErr(t, store.Examine(t.Context(), left), store.ErrCorrupt)
+			if sums() != before {
+				t.Errorf("the file or its log was changed: %v", err)
+			}
+		})
 	}
 }

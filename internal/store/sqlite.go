@@ -32,6 +32,7 @@ type sqliteDatabase struct {
 	dataDir string
 	reader  *sql.DB
 	writer  *sql.DB
+	keeper  *sql.DB     // keeps the log as it is, see keepLog; nil: nothing does
 	opened  fs.FileInfo // the file that we have open, once it is migrated
 
 	free       func(folder string) int64 // see Options; nil: not known
@@ -258,5 +259,5 @@ func (d *sqliteDatabase) checkBy(ctx context.Context, pragma string) error {
 }
 
 func (d *sqliteDatabase) close() error {
-	return errors.Join(d.reader.Close(), d.writer.Close())
+	return errors.Join(d.reader.Close(), d.writer.Close(), d.letLogGo())
 }

@@ -89,6 +89,30 @@ func openWreck(ctx context.Context, file string, more url.Values) (*sql.DB, erro
 	return db, nil
 }
 
+// keepLog keeps SQLite from writing a log that is there into the file when all else that has it open is closed. It does so when the last one goes, and
+// one that may only read cannot; close lets go of that one last.
+func (d *sqliteDatabase) keepLog() {
+	if logged, err := sizeOf(d.file + "-wal"); err != nil || logged == 0 || d.keeper != nil {
+		return
+	}
+	keeper, err := sql.Open("sqlite", d.dsn(url.Values{"mode": {"ro"}}))
+	if err != nil {
+		return
+	}
+	d.keeper = keeper
+	var n int
+	_ = keeper.QueryRow(`SELECT count(*) FROM sqlite_schema`).Scan(&n) //nolint:noctx // there is none at a close; whatever it says, the file and its log are open then
+}
+
+// letLogGo is for when the file is known to be none that is damaged, or is closed.
+func (d *sqliteDatabase) letLogGo() (err error) {
+	if d.keeper != nil {
+		err = d.keeper.Close()
+	}
+	d.keeper = nil
+	return err
+}
+
 // liteStretch goes by the number that each row has, which is the order of its pages, and by no index.
 func liteStretch(t salvageTable) stretch {
 	query := `SELECT rowid, ` + t.columns + ` FROM ` + t.table + ` NOT INDEXED WHERE rowid BETWEEN $1 AND $2 ORDER BY rowid`
