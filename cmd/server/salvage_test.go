@@ -151,7 +151,7 @@ func TestWhatCanStillBeRead(t *testing.T) {
 	if code, _ := opened(t, browser(t), link); code != http.StatusForbidden {
 		t.Errorf("once more it is %d", code)
 	}
-	for path, want := range map[string]string{"/rescue/read/users": "anna", "/rescue/read/domains": "shop.example", "/rescue/read/projects": "example.com/shop", "/rescue/read/events": "project.created", "/rescue/read.json": `"name": "anna"`} {
+	for path, want := range map[string]string{"/rescue/read/users": "anna", "/rescue/read/domains": "shop.example", "/rescue/read/projects": "example.com/shop", "/rescue/read/newest_events": "project.created", "/rescue/read.json": `"name": "anna"`} {
 		if code, page := opened(t, anna, d.url+path); code != http.StatusOK || !strings.Contains(page, want) {
 			t.Errorf("%s is %d %s", path, code, page)
 		}

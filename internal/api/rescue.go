@@ -73,13 +73,14 @@ func (r Rescue) page() string {
 const (
 	rescueStyle = "/rescue/style.css"
 	rescueCSS   = `:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 0 auto; padding: 1rem; }
+body { background: light-dark(#fff, #131418); color: light-dark(#17181c, #e9eaee); font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 0 auto; padding: 1rem; }
+a { color: light-dark(#3049c4, #a9b8ff); }
 code { overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .875rem; }
 th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding: .3rem .75rem .3rem 0; text-align: left; vertical-align: top; overflow-wrap: break-word; }
 thead th, .wide th { white-space: nowrap; }
 .wide { overflow-x: auto; }
-.wide td { min-width: 4rem; max-width: 24rem; }
+.wide td { min-width: 7rem; max-width: 24rem; }
 .number { font-variant-numeric: tabular-nums; }
 .caveat { border-left: .3rem solid #c67c06; padding-left: .75rem; }
 `

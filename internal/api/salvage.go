@@ -23,7 +23,7 @@ import (
 )
 
 // SalvageCaveat stands before all that is read of a database that is damaged.
-const SalvageCaveat = "This database is damaged. Rows may be missing, old, or not what was written, and not all of that can be noticed: do not remove containers by what stands here."
+const SalvageCaveat = "This was read from a database that is damaged or cannot be used. Rows may be missing, old, or not what was written, and not all of that can be noticed: do not remove containers by what stands here."
 
 const (
 	salvageTimeout = 20 * time.Second
@@ -303,12 +303,13 @@ func (s *Salvage) table(w http.ResponseWriter, r *http.Request, found store.Salv
 func namesIn(found store.Salvaged) map[any]string {
 	names := map[any]string{}
 	for _, t := range found.Tables {
-		if len(t.Columns) < 2 || t.Columns[0] != "id" || t.Columns[1] != "name" {
+		id, name := slices.Index(t.Columns, "id"), slices.Index(t.Columns, "name")
+		if id < 0 || name < 0 {
 			continue
 		}
 		for _, values := range t.Rows {
-			if name, is := values[1].(string); is {
-				names[values[0]] = name
+			if text, is := values[name].(string); is {
+				names[values[id]] = text
 			}
 		}
 	}

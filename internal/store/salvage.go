@@ -52,17 +52,17 @@ var salvageTables = []salvageTable{
 	{name: "hosts", table: "hosts", columns: "id, name, endpoint, engine_id, engine_version, last_good_scan, frozen_since, frozen_reason"},
 	{name: "projects", table: "projects", columns: "id, name, image, stale_after"},
 	{name: "stages", table: "stages", columns: "id, name, project_id, host_id, kind, mode, stale_after, keep_last"},
-	{name: "instances", table: "instances", columns: "id, name, project_id, stage_id, host_id, container_id, ownership, status, intended, class, last_alive_at, evidence, upper_bound, " +
-		"stale_since, exit_code, pinned_at, pinned_by, pin_reason, snoozed_until, snoozed_by, snooze_reason, keep_label, rollback_kept, image, image_tag, image_id, digest"},
+	{name: "instances", table: "instances", columns: "name, project_id, stage_id, host_id, status, class, last_alive_at, evidence, upper_bound, stale_since, exit_code, intended, ownership, " +
+		"pinned_at, pinned_by, pin_reason, snoozed_until, snoozed_by, snooze_reason, keep_label, rollback_kept, image, image_tag, container_id, image_id, digest, id"},
 	{name: "routes", table: "routes", columns: "id, project_id, stage_id, instance_id, port, tls, enabled"},
 	{name: "standalone_proxies", table: "standalone_proxies", columns: "id, target, tls, enabled, owner, notes"},
 	{name: "domains", table: "domains", columns: "domain, path_prefix, route_id, proxy_id"},
 	{name: "registries", table: "registries", columns: "id, name, host, preset, plain_http"},
 	{name: "users", table: "users", columns: "name, role"},
 	{name: "settings", table: "settings", columns: "name, value, updated_at"},
-	{name: "archives", table: "archives", columns: "id, name, state, project, stage, host_id, instance_id, removed_at, expires_at, restored_at, last_alive_at, reason, keep_ref, layer_image, layer_note, " +
-		"image, image_tag, image_id, digest, volumes, networks, actor"},
-	{name: "events", table: "event_log", columns: "id, time, severity, source, kind, message, host_id, project_id, stage_id, instance_id, actor", most: salvagedEvents, newest: true},
+	{name: "archives", table: "archives", columns: "name, project, stage, host_id, state, removed_at, expires_at, restored_at, keep_ref, layer_image, layer_note, " +
+		"last_alive_at, reason, image, image_tag, image_id, digest, volumes, networks, actor, instance_id, id"},
+	{name: "newest_events", table: "event_log", columns: "id, time, severity, source, kind, message, host_id, project_id, stage_id, instance_id, actor", most: salvagedEvents, newest: true},
 }
 
 // Salvage reads what can still be read of a store, which nobody else may be writing to, and changes nothing of it: no byte of a file, and nothing lies

@@ -63,7 +63,7 @@ func TestSalvageTellsNothingSecret(t *testing.T) {
 				t.Errorf("it tells %s", m[0])
 			}
 		}
-		events := salvaged(t, found, "events")
+		events := salvaged(t, found, "newest_events")
 		if id := slices.Index(events.Columns, "id"); events.Rows[0][id] != int64(2) || events.Rows[1][id] != int64(1) {
 			t.Errorf("events are not told from the newest on: %v", events.Rows)
 		}
@@ -237,12 +237,12 @@ func TestSalvageReadsRoundDamage(t *testing.T) {
 			all := leaves(t, file, "event_log")
 			spoilPage(t, file, all[len(all)-3].page, 0)
 			return 0 // older ones take their place
-		}, "events"},
+		}, "newest_events"},
 		"the newest events": {func(t *testing.T, file string) int {
 			all := leaves(t, file, "event_log")
 			spoilPage(t, file, all[len(all)-1].page, 0)
 			return 0
-		}, "events"},
+		}, "newest_events"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -265,7 +265,7 @@ func TestSalvageReadsRoundDamage(t *testing.T) {
 			if n := len(salvaged(t, got, "instances").Rows); n != instances-lost {
 				t.Errorf("%d instances are read, want %d", n, instances-lost)
 			}
-			told := salvaged(t, got, "events")
+			told := salvaged(t, got, "newest_events")
 			id := slices.Index(told.Columns, "id")
 			if n := len(told.Rows); n != events || !slices.IsSortedFunc(told.Rows, func(a, b []any) int { return cmp.Compare(b[id].(int64), a[id].(int64)) }) {
 				t.Errorf("%d events are read, or out of order", n)
@@ -341,6 +341,23 @@ func TestSalvageOfWhatIsHardlyThere(t *testing.T) {
 	wantErr(t, err, store.ErrNone)
 }
 
+// TestSalvageReadsOnWhereAPartOfTheSchemaIsLost: the tables that it no longer names are, the others are not.
+func TestSalvageReadsOnWhereAPartOfTheSchemaIsLost(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	wide(t, o)
+	file := filepath.Join(o.DataDir, "docker-watcher.db")
+	schema := leaves(t, file, "sqlite_schema")
+	spoilPage(t, file, schema[len(schema)/2].page, 0xa5)
+	found, err := salvage(t, o)
+	if err != nil || len(salvaged(t, found, "instances").Rows) != 301 || len(salvaged(t, found, "newest_events").Rows) != 200 {
+		t.Errorf("%v, %v", found, err)
+	}
+	lost := func(t store.SalvagedTable) bool { return strings.Contains(t.Lost, "no such table") && len(t.Rows) == 0 }
+	if !slices.ContainsFunc(found.Tables, lost) {
+		t.Error("no table is said to be lost")
+	}
+}
+
 // TestSalvageReadsTheLogOfOneThatWasKilled: what it wrote last is in the log alone, which stays as it is.
 func TestSalvageReadsTheLogOfOneThatWasKilled(t *testing.T) {
 	for _, index := range []bool{true, false} {
@@ -365,7 +382,7 @@ func TestSalvageReadsTheLogOfOneThatWasKilled(t *testing.T) {
 		if n := len(salvaged(t, found, "instances").Rows); n != 301-l.cells {
 			t.Errorf("%d instances are read", n)
 		}
-		if events := salvaged(t, found, "events"); events.Rows[0][slices.Index(events.Columns, "message")] != "the last word" {
+		if events := salvaged(t, found, "newest_events"); events.Rows[0][slices.Index(events.Columns, "message")] != "the last word" {
 			t.Errorf("the newest event is %v", events.Rows[0])
 		}
 
@@ -393,14 +410,14 @@ func TestSalvageOnAServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, table := range found.Tables {
-		if damaged := table.Name == "domains" || table.Name == "events"; (table.Lost != "") != damaged {
+		if damaged := table.Name == "domains" || table.Name == "newest_events"; (table.Lost != "") != damaged {
 			t.Errorf("of %s is said to be lost: %q", table.Name, table.Lost)
 		}
 	}
 	if n := len(salvaged(t, found, "instances").Rows); n != 301 {
 		t.Errorf("%d instances are read", n)
 	}
-	events := salvaged(t, found, "events")
+	events := salvaged(t, found, "newest_events")
 	if n := len(events.Rows); n != 200 || events.Rows[0][0] != int64(2000) || events.Rows[199][0] != int64(1791) {
 		t.Errorf("%d events are read, from %v to %v", n, events.Rows[0][0], events.Rows[n-1][0])
 	}

@@ -83,7 +83,7 @@ func openWreck(ctx context.Context, file string, more url.Values) (*sql.DB, erro
 	}
 	db.SetMaxOpenConns(1)
 	var n int
-	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&n); err != nil {
+	if err := db.QueryRowContext(ctx, `PRAGMA schema_version`).Scan(&n); err != nil {
 		return nil, errors.Join(fault("read the damaged database", err), db.Close())
 	}
 	return db, nil
