@@ -36,6 +36,8 @@ func command(args []string) (work, []string, error) {
 		return health, flags, nil
 	case len(words) == 1 && words[0] == "doctor":
 		return examine, flags, nil
+	case len(words) == 1 && words[0] == "salvage":
+		return salvageCommand(flags)
 	case len(words) == 2 && words[0] == "restore":
 		return restoreFrom(words[1]), flags, nil
 	case len(words) == 3 && words[0] == "store" && words[1] == "move" && words[2] != "":

@@ -87,10 +87,11 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 // down for that.
 func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites, log *slog.Logger, stdout io.Writer) error {
 	defer keepFile(ctx, cfg, log)()
+	salvage := api.NewSalvage(func(ctx context.Context) (store.Salvaged, error) { return store.Salvage(ctx, storeOptions(cfg, log)) })
 	listener, err := listen(ctx, cfg.Listen)
 	served := routes.goAlone(ctx, cfg, log, listener)
 	rescue := wayOut(cfg, why)
-	rescue.Routes = routes.rescued(cfg)
+	rescue.Routes, rescue.Salvage = routes.rescued(cfg), salvage
 	unseen := func(err error) error {
 		if err == nil || !served {
 			return err
@@ -107,6 +108,7 @@ func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites
 			which = "which is damaged"
 		}
 		tell(stdout, "docker-watcher cannot use its database, %s: open %s for the way out\n", which, baseURL(listener.Addr()))
+		tell(stdout, "what can still be read of it is shown at (works once):\n%s%s\n", baseURL(listener.Addr()), salvage.Path())
 		group.Go(func() error { return unseen(srv.Run(running)) })
 	} else if err := unseen(err); err != nil {
 		return err
@@ -128,6 +130,9 @@ func keepFile(ctx context.Context, cfg config.Config, log *slog.Logger) (release
 	if err != nil {
 		log.Warn("the store is not kept from others meanwhile", "error", err)
 		return func() {}
+	}
+	if err := hold.ReadBeside(); err != nil {
+		log.Warn("server salvage will not read beside", "error", err)
 	}
 	return func() {
 		if err := hold.Close(); err != nil {
@@ -177,7 +182,9 @@ func wayOut(cfg config.Config, err error) api.Rescue {
 	} else {
 		r.Steps = append(r.Steps, "There is no backup in "+backupFolder(cfg)+". Put one from elsewhere back:",
 			"$ "+backup.RestoreCommand("BACKUP.tar.gz", cfg.Data, cfg.Store),
-			"Without any backup, save what can be read into a new file, and put that in the place of the damaged one:",
+			"Without any backup, see what can still be read, such as which images removed containers are kept by; it does so while docker-watcher runs, too:",
+			"$ "+backup.SalvageCommand(cfg.Data, cfg.Store),
+			"Save what can be read into a new file, and put that in the place of the damaged one:",
 			"$ sqlite3 "+backup.Quoted(databaseFile(cfg))+" .recover | sqlite3 recovered.db")
 	}
 	r.Steps = append(r.Steps, "Start docker-watcher again: it looks at every host anew before it judges anything")

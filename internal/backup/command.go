@@ -13,14 +13,23 @@ func RestoreCommand(file, data, store string) string {
 }
 
 func restoreCommand(program, file, data, store string) string {
-	command := Quoted(program) + " restore " + Quoted(file) + " --data " + Quoted(absolute(data))
+	return Quoted(program) + " restore " + Quoted(file) + storeFlags(data, store)
+}
+
+// SalvageCommand is what a person types, likewise, to see what can still be read of a store.
+func SalvageCommand(data, store string) string {
+	return Quoted(program()) + " salvage" + storeFlags(data, store)
+}
+
+func storeFlags(data, store string) string {
+	flags := " --data " + Quoted(absolute(data))
 	switch {
 	case store == "":
-		return command
+		return flags
 	case strings.Contains(store, "://"):
-		return command + ` --store "${DOCKER_WATCHER_STORE:?}"`
+		return flags + ` --store "${DOCKER_WATCHER_STORE:?}"`
 	}
-	return command + " --store " + Quoted(absolute(store))
+	return flags + " --store " + Quoted(absolute(store))
 }
 
 // program is the whole name of the one that runs: it is called differently in a package, in an image and in a build.

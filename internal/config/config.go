@@ -334,6 +334,8 @@ it knows, and removes exactly those that you agree to.
 Usage:  server [flags]
         server health [flags]              ask the one that these flags start whether it serves
         server doctor [flags]              look at all that the daemon would stand on, and say what to do; changes nothing
+        server salvage [--output json] [flags]
+                                           tell what can still be read of a damaged database; changes nothing
         server restore FILE [flags]        put a backup back; the key file must be in --data, and no daemon may run
         server store move TO [flags]       copy the whole store into a new one: a file or postgres://...; no daemon may run
         server proxy [flags]               serves the routes as a process of its own: server proxy --help

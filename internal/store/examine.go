@@ -20,6 +20,9 @@ func Examine(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, base.close()) }()
+	if d, ok := base.(*sqliteDatabase); ok {
+		d.keepLog()
+	}
 	if err := base.examine(ctx); err != nil {
 		return err
 	}

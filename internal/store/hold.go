@@ -56,6 +56,17 @@ func Take(ctx context.Context, o Options) (*Hold, error) {
 	return h, nil
 }
 
+// ReadBeside lets others read meanwhile, as SalvageBeside does: whoever holds it promises not to write.
+func (h *Hold) ReadBeside() error {
+	var errs []error
+	if files, ok := h.lock.(locks); ok { // a server is not held for it
+		for _, l := range files {
+			errs = append(errs, sign(l.file, mayReadBeside))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Close lets go of the store.
 func (h *Hold) Close() error {
 	errs := []error{h.base.close()}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -28,10 +29,11 @@ func lockFile(name string) (*fileLock, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = fmt.Errorf("%w (%s; lock file %s)", ErrLocked, holder(f), name)
+		said, _ := io.ReadAll(io.LimitReader(f, 64)) // who has it is told as far as it can be read
+		err = fmt.Errorf("%w (%s; lock file %s)", ErrLocked, holder(said), name)
 	}
 	if err == nil {
-		err = sign(f)
+		err = sign(f, "")
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -39,21 +41,48 @@ func lockFile(name string) (*fileLock, error) {
 	return &fileLock{f}, nil
 }
 
-// sign writes our process id into the lock file, for whoever is refused.
-func sign(f *os.File) error {
+// mayReadBeside is the second line of a lock file whose holder lets others read.
+const mayReadBeside = "read beside\n"
+
+// lockBeside takes the lock together with others who read, and makes no file: nil where there is none, or where its holder lets others read.
+func lockBeside(name string) (*fileLock, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nobody has the lock, and nobody needs it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the lock file: %w", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		said, readErr := io.ReadAll(io.LimitReader(f, 64))
+		if readErr == nil && strings.HasSuffix(string(said), "\n"+mayReadBeside) {
+			return nil, f.Close()
+		}
+		err = fmt.Errorf("%w (%s; lock file %s)", ErrLocked, holder(said), name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &fileLock{f}, nil
+}
+
+// sign writes our process id into the lock file, for whoever is refused, and what else they are to know.
+func sign(f *os.File, more string) error {
 	if err := f.Truncate(0); err != nil {
 		return fault("write the lock file", err)
 	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"+more), 0); err != nil {
 		return fault("write the lock file", err)
 	}
 	return nil
 }
 
-func holder(f *os.File) string {
-	b, err := io.ReadAll(io.LimitReader(f, 32))
-	pid, bad := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || bad != nil {
+// holder says who has the lock by what the file says.
+func holder(said []byte) string {
+	first, _, _ := strings.Cut(string(said), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
 		return "process not known"
 	}
 	return fmt.Sprintf("process %d", pid)

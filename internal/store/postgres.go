@@ -70,6 +70,9 @@ func (d *postgresDatabase) lock(ctx context.Context) (leaderLock, error) {
 	return watchLock(context.WithoutCancel(ctx), conn), nil
 }
 
+// lockBeside: a daemon that only tells the way out does not hold it.
+func (d *postgresDatabase) lockBeside(ctx context.Context) (leaderLock, error) { return d.lock(ctx) }
+
 // tryLock takes the lock, or says false when it is still held after pgLockPatience.
 func tryLock(ctx context.Context, conn *pgx.Conn) (got bool, err error) {
 	for deadline := time.Now().Add(pgLockPatience); ; {

@@ -33,6 +33,7 @@ type sqliteDatabase struct {
 	dataDir string
 	reader  *sql.DB
 	writer  *sql.DB
+	keeper  *sql.DB     // keeps the log as it is, see keepLog; nil: nothing does
 	opened  fs.FileInfo // the file that we have open, once it is migrated
 
 	free       func(folder string) int64 // see Options; nil: not known
@@ -115,18 +116,24 @@ func (d *sqliteDatabase) dsn(v url.Values) string {
 func (d *sqliteDatabase) pools() (read, write *sql.DB) { return d.reader, d.writer }
 
 // lock holds the data folder and, when it lies elsewhere, the database file.
-func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) {
+func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) { return d.lockBy(lockFile) }
+
+func (d *sqliteDatabase) lockBeside(context.Context) (leaderLock, error) { return d.lockBy(lockBeside) }
+
+func (d *sqliteDatabase) lockBy(lock func(name string) (*fileLock, error)) (leaderLock, error) {
 	names := []string{filepath.Join(d.dataDir, "docker-watcher.lock")}
 	if dir, err := filepath.EvalSymlinks(d.dataDir); err != nil || dir != filepath.Dir(d.file) {
 		names = append(names, d.file+".lock")
 	}
 	var held locks
 	for _, name := range names {
-		l, err := lockFile(name)
+		l, err := lock(name)
 		if err != nil {
 			return nil, errors.Join(err, held.release())
 		}
-		held = append(held, l)
+		if l != nil {
+			held = append(held, l)
+		}
 	}
 	return held, nil
 }
@@ -283,5 +290,5 @@ func (d *sqliteDatabase) checkBy(ctx context.Context, pragma string) error {
 }
 
 func (d *sqliteDatabase) close() error {
-	return errors.Join(d.reader.Close(), d.writer.Close())
+	return errors.Join(d.reader.Close(), d.writer.Close(), d.letLogGo())
 }

@@ -85,6 +85,10 @@ type runner interface {
 type database interface {
 	// lock takes the leader lock.
 	lock(ctx context.Context) (leaderLock, error)
+	// lockBeside keeps it from a daemon that would begin to work with it, without keeping it from others who read. One that works with it already: ErrLocked.
+	lockBeside(ctx context.Context) (leaderLock, error)
+	// wreck opens it for nothing but reading, however damaged it is.
+	wreck(ctx context.Context) (*wreck, error)
 	// migrate checks whose database it is and brings its schema up to ours.
 	migrate(ctx context.Context) error
 	// recognise checks the same and changes nothing: the schema must be ours already.
@@ -149,7 +153,7 @@ func connect(o Options) (database, error) {
 
 // start does what Open promises, in an order that changes nothing of a database
 // that is not ours to change.
-func (db *DB) start(ctx context.Context, o Options) error {
+func (db *DB) start(ctx context.Context, o Options) (err error) {
 	lock, err := db.base.lock(ctx)
 	if err != nil {
 		return err
@@ -157,6 +161,14 @@ func (db *DB) start(ctx context.Context, o Options) error {
 	db.lock = lock
 	if err := refuseHalfRestored(o.DataDir); err != nil {
 		return err
+	}
+	if d, ok := db.base.(*sqliteDatabase); ok { // until it is seen that it can be opened
+		d.keepLog()
+		defer func() {
+			if err == nil {
+				err = d.letLogGo()
+			}
+		}()
 	}
 	if err := db.base.migrate(ctx); err != nil {
 		return err
@@ -228,11 +240,14 @@ func (q queries) meta(ctx context.Context) (map[string]string, error) {
 }
 
 // Close ends the store and releases the lock. It waits for a transaction that is
-// under way; further ones are refused.
+// under way; further ones are refused. Of a database that is damaged nothing is written at the end either.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		close(db.ended)
 		db.writing <- struct{}{} // never given back
+		if d, ok := db.base.(*sqliteDatabase); ok && db.damage.refuse() != nil {
+			d.keepLog()
+		}
 		for _, kept := range []*statements{db.reads, db.writes} {
 			if kept != nil {
 				db.closed = errors.Join(db.closed, kept.close())
