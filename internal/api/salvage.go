@@ -88,12 +88,12 @@ func (s *Salvage) open(w http.ResponseWriter, r *http.Request) {
 
 // spend answers the key of a session for the code of the link.
 func (s *Salvage) spend(code string) (key string, status int) {
-	if !s.tries.Allow() {
-		return "", http.StatusTooManyRequests
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if subtle.ConstantTimeCompare([]byte(code), []byte(s.code)) != 1 || s.used {
+	switch right := subtle.ConstantTimeCompare([]byte(code), []byte(s.code)) == 1; {
+	case !right && !s.tries.Allow(): // whoever guesses keeps nobody from it who has it
+		return "", http.StatusTooManyRequests
+	case !right || s.used:
 		return "", http.StatusForbidden
 	}
 	key = rand.Text()

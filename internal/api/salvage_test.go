@@ -127,15 +127,18 @@ func TestSalvageOverHTTPS(t *testing.T) {
 	}
 }
 
-// TestSalvageIsNotGuessed: tries are counted before they are looked at.
+// TestSalvageIsNotGuessed: who tries and tries is told to wait, and keeps nobody from the link who has it.
 func TestSalvageIsNotGuessed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, s := newVisitor(t, reads)
 		for range 10 {
 			v.ask(get, salvageOpen+"?code=x")
 		}
-		if w := v.ask(get, s.Path()); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" || v.cookie != nil {
-			t.Errorf("it is %d", w.Code)
+		if w := v.ask(get, salvageOpen+"?code=x"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" || v.cookie != nil {
+			t.Errorf("one more is answered %d", w.Code)
+		}
+		if w := v.ask(get, s.Path()); w.Code != http.StatusSeeOther {
+			t.Errorf("the link is answered %d", w.Code)
 		}
 	})
 }
