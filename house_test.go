@@ -68,10 +68,11 @@ var allowed = map[string][]string{
 	// What tests, the demo and the benchmarks stand on.
 	"internal/store/storetest":           {"internal/store"},
 	"internal/docker/dockertest":         {},
-	"internal/caddy/caddytest":           {},
+	"internal/loopbacktest":              {},
+	"internal/caddy/caddytest":           {"internal/loopbacktest"},
 	"internal/failpoint/failpointtest":   {},
 	"internal/proxy/proxytest":           {"internal/proxy"},
-	"internal/docker/enginetest":         {"internal/docker"},
+	"internal/docker/enginetest":         {"internal/docker", "internal/loopbacktest"},
 	"internal/docker/enginetest/app":     {},
 	"internal/docker/enginetest/answers": {"internal/docker"},
 	"internal/docker/enginetest/figures": {"internal/docker", "internal/docker/enginetest"},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,6 +26,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // within bounds every wait of a script.
@@ -513,16 +513,8 @@ func fileExists(name string) bool {
 }
 
 func TestDeadAddressIsToldApart(t *testing.T) {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	a, _, complaint := newApp(t, "")
-	if code := a.run(t.Context(), []string{"ps", "--url", "http://" + addr}); code != exitError {
+	if code := a.run(t.Context(), []string{"ps", "--url", "http://" + loopbacktest.Free(t)}); code != exitError {
 		t.Errorf("exit code %d", code)
 	}
 	if text := complaint.String(); !strings.Contains(text, "is the service running there?") {

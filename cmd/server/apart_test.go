@@ -22,6 +22,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 var planeLine = regexp.MustCompile(`^docker-watcher serves routes at (http://\S+)(?: and https://\S+)? \(data plane, pid (\d+)\)`)
@@ -52,17 +53,6 @@ type apart struct {
 	plane  *dataPlane
 }
 
-// freePort is an address at which nothing listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "dwap") //nolint:usetesting // a socket's path must be short
@@ -76,7 +66,7 @@ func shortDir(t *testing.T) string {
 func newApartBed(t *testing.T) *apart {
 	t.Helper()
 	data := shortDir(t)
-	a := &apart{t: t, data: data, addr: freePort(t), socket: filepath.Join(data, "proxy", "control.sock")}
+	a := &apart{t: t, data: data, addr: loopbacktest.Free(t), socket: filepath.Join(data, "proxy", "control.sock")}
 	a.plane = a.launch(binary)
 	return a
 }
@@ -373,7 +363,7 @@ func TestDataPlaneServesWithoutADaemon(t *testing.T) {
 	d := a.feed(binary, engine)
 	c := d.client(d.setUp())
 	lead(t, c, "shop.example", site(t))
-	lead(t, c, "loop.example", "http://"+freePort(t))
+	lead(t, c, "loop.example", "http://"+loopbacktest.Free(t))
 	if _, err := c.CreateProxy(t.Context(), client.ProxyFields{RouteFields: client.RouteFields{Domains: &[]string{"own.example"}}, Targets: &[]string{"http://" + a.addr}}); err == nil {
 		t.Error("a route leads back to the data plane")
 	}

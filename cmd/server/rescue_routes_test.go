@@ -14,6 +14,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // spoil damages the database of a data folder: all but its first page.
@@ -57,7 +58,7 @@ func visited(t *testing.T, by http.RoundTripper, url, host string) (int, string)
 func TestDamagedDatabaseTakesNoSiteDown(t *testing.T) {
 	t.Parallel()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain, secure := t.TempDir(), freePort(t), freePort(t)
+	data, plain, secure := t.TempDir(), loopbacktest.Free(t), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain, "--proxy-https", secure), inFile(data)...)
 	d := launch(t, args...)
 	c := d.client(d.setUp())
@@ -125,7 +126,7 @@ func TestDamagedDatabaseTakesNoSiteDown(t *testing.T) {
 func TestAnUnreadableSettingTakesNoSiteDown(t *testing.T) {
 	t.Parallel()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain := t.TempDir(), freePort(t)
+	data, plain := t.TempDir(), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain), inFile(data)...)
 	d := launch(t, args...)
 	credential := d.setUp()
@@ -190,9 +191,9 @@ func TestAnUnreadableSettingTakesNoSiteDown(t *testing.T) {
 func TestDamageAtWorkInterruptsNoRoute(t *testing.T) {
 	t.Parallel()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain := t.TempDir(), freePort(t)
+	data, plain := t.TempDir(), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain), inFile(data)...)
-	args[1] = freePort(t) // the way out is told at the same place
+	args[1] = loopbacktest.Free(t) // the way out is told at the same place
 	d := launch(t, args...)
 	credential := d.setUp()
 	lead(t, d.client(credential), "shop.example", site(t))

@@ -16,6 +16,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
@@ -36,12 +37,7 @@ func newApartBed(t *testing.T) *apartBed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &apartBed{frontBed: &frontBed{addr: l.Addr().String(), file: filepath.Join(dir, "table.json")}, socket: filepath.Join(dir, "p", "sock"), end: func() {}}
-	_ = l.Close() // the data plane takes it
+	a := &apartBed{frontBed: &frontBed{addr: loopbacktest.Free(t), file: filepath.Join(dir, "table.json")}, socket: filepath.Join(dir, "p", "sock"), end: func() {}}
 	pretend := dockertest.New(t, dockertest.Options{})
 	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial}, func(b *bed) {
 		a.bed = b

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -58,7 +58,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 
 func TestItIsNotPutOverWhatIsTheirs(t *testing.T) {
 	r := newRig(t)
-	r.write(http.MethodPut, "/apps/http/servers/docker_watcher", object{"listen": list{caddytest.Free(t)}})
+	r.write(http.MethodPut, "/apps/http/servers/docker_watcher", object{"listen": list{loopbacktest.Free(t)}})
 	before := r.raw("")
 	if _, err := r.driver().Apply(proxy.Table{Rules: []proxy.Rule{rule("a.example", says(t, "a"))}}); err == nil || !strings.Contains(err.Error(), "not ours") {
 		t.Errorf("a server of the same name: %v", err)
@@ -416,7 +416,7 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 func TestReportOfARule(t *testing.T) {
 	r := newRig(t)
 	d := r.driver()
-	down := "http://" + caddytest.Free(t)
+	down := "http://" + loopbacktest.Free(t)
 	apply(t, d, rule("a.example", down, says(t, "a")))
 	r.until("Caddy tells of the target that is down", func() bool {
 		ask(t, r.Listen, "a.example", "/")

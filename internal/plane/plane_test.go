@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -50,12 +51,7 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return &bed{t: t, dir: dir, http: l.Addr().String(), socket: filepath.Join(dir, "own", "sock")}
+	return &bed{t: t, dir: dir, http: loopbacktest.Free(t), socket: filepath.Join(dir, "own", "sock")}
 }
 
 func (b *bed) options(version string) Options {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // rig is a real server on a port of its own, with what its tests tell it of.
@@ -103,12 +105,7 @@ func says(t *testing.T, name string) string {
 // nowhere is an address at which nothing listens.
 func nowhere(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	return "http://" + loopbacktest.Free(t)
 }
 
 // soon is when an answer has to be there, however slow the machine is: one that never comes fails its test by name.

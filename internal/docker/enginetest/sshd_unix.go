@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 const (
@@ -46,10 +48,7 @@ type SSHD struct {
 // StartSSHD runs Debian's sshd until the test ends, with a host key and a certificate of it. Lines are more of its configuration.
 func StartSSHD(t testing.TB, lines ...string) *SSHD {
 	t.Helper()
-	addr, err := freeAddress(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := loopbacktest.Free(t)
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

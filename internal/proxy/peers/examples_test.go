@@ -23,6 +23,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // example is a file of packaging/examples with some of it replaced, which must be in it.
@@ -165,7 +166,7 @@ func TestExampleOfCaddy(t *testing.T) {
 	}
 	d := launch(t)
 	cert, key, trusted := certified(t, exampleName)
-	addr := unused(t)
+	addr := loopbacktest.Free(t)
 	_, port, _ := strings.Cut(addr, ":")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "Caddyfile")

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -46,7 +47,7 @@ func newNginx(t *testing.T, blocks string) *nginx {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &nginx{t: t, addr: unused(t), dir: dir}
+	n := &nginx{t: t, addr: loopbacktest.Free(t), dir: dir}
 	t.Cleanup(func() {
 		if n.cmd != nil {
 			n.stop()
@@ -120,17 +121,6 @@ func listens(t *testing.T, addr string, ended <-chan error, why func() string) {
 		case <-tick.C:
 		}
 	}
-}
-
-// unused is an address at which nobody listens.
-func unused(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // serve puts the proxy on a listener until the test ends, and returns its address.
