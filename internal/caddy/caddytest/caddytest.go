@@ -18,7 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Caddy is one of its own.
 type Caddy struct {
