@@ -190,6 +190,7 @@ func (c *crowd) openSocket() {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET /echo HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", c.host)
 	c.socket, c.socketIn = conn, bufio.NewReader(conn)
 	resp, err := http.ReadResponse(c.socketIn, nil) //nolint:bodyclose // there is none
@@ -281,7 +282,9 @@ func upgraded(t *testing.T) string {
 }
 
 func (a *apart) answers(host string) int {
-	req, _ := http.NewRequestWithContext(a.t.Context(), http.MethodGet, "http://"+a.addr+"/", nil)
+	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.addr+"/", nil)
 	req.Host = host
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -540,7 +543,7 @@ func TestSignalAndSystemd(t *testing.T) {
 	endNext := sync.OnceFunc(func() { _ = syscall.Kill(next, syscall.SIGTERM) })
 	t.Cleanup(endNext)
 	eventually(t, "the former ends", func() bool { return strings.Contains(p.stderr.String(), `"msg":"stopped"`) })
-	resp, err := http.Get("http://" + p.addr)
+	resp, err := patient.Get("http://" + p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func TestDataPlaneServesOverTLSWithoutADaemon(t *testing.T) {
 	answers := func() bool {
 		transport := over(https, trusted, true)
 		defer transport.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: transport}).Get("https://shop.localhost/")
+		resp, err := (&http.Client{Transport: transport, Timeout: patience}).Get("https://shop.localhost/")
 		if err != nil {
 			return false
 		}

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"database/sql"
 	"io"
@@ -37,7 +38,9 @@ func spoil(t *testing.T, data string) {
 // visited asks for a host by a way to it; 0: nobody answered.
 func visited(t *testing.T, by http.RoundTripper, url, host string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

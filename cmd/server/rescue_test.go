@@ -136,7 +136,7 @@ func (d *daemon) ask(path, credential string) (int, string) {
 		return 0, err.Error()
 	}
 	req.Header.Set("Authorization", "Bearer "+credential)
-	res, err := http.DefaultClient.Do(req)
+	res, err := patient.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}
