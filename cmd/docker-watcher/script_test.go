@@ -29,8 +29,10 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
-// within bounds every wait of a script.
-const within = 30 * time.Second
+const (
+	within     = time.Minute      // bounds every wait of a script
+	allScripts = 15 * time.Minute // bounds all scripts: what runs longer is ended, and its script fails
+)
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"docker-watcher": main})
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	build := sync.OnceValues(func() (string, error) { return buildServer(t) })
 	testscript.RunT(listening{t}, testscript.Params{
-		Dir: "testdata/script",
+		Dir: "testdata/script", Deadline: time.Now().Add(allScripts),
 		Setup: func(env *testscript.Env) error {
 			server, err := build()
 			if err != nil {
