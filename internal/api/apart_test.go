@@ -75,10 +75,10 @@ func (a *apartBed) start() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
 	done, serving := make(chan error, 1), make(chan struct{})
 	go func() { done <- p.Run(ctx, func() { close(serving) }) }()
-	<-serving
+	next(a.t, "the data plane serves", serving)
 	a.end = func() {
 		cancel()
-		a.must(<-done)
+		a.must(next(a.t, "the data plane ends", done))
 		a.end = func() {}
 	}
 }
@@ -133,7 +133,7 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	if status, body := a.ask("shop.example", "/"); status != 200 || body != "two" {
 		t.Errorf("after a deploy it answers %d %s", status, body)
 	}
-	late, cancel := context.WithTimeout(ctx, 10*time.Second)
+	late, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	a.must(router.Drained(late, former.ID))
 }
