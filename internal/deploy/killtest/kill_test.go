@@ -110,7 +110,7 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 	if what == cancel {
 		mode = "cancel"
 	}
-	failpointtest.Kill(t, time.Minute, point, killtest, s.dir, endpoint, s.host.ID, mode)
+	failpointtest.Kill(t, 2*time.Minute, point, killtest, s.dir, endpoint, s.host.ID, mode)
 
 	s.open()
 	stopped := what == makesRoom || what == unhealthy && point == "new-stopped"
@@ -282,7 +282,7 @@ func (s *site) end(id string) store.Deploy {
 	s.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(time.Minute)
+	late := time.After(2 * time.Minute)
 	for {
 		d, err := s.db.Deploy(s.t.Context(), id)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	registryStart = 15 * time.Second
+	registryStart = time.Minute
 	registryStop  = 5 * time.Second
 )
 

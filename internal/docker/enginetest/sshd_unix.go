@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	sshdStart = 15 * time.Second
+	sshdStart = time.Minute
 	// sshdFolder must be there for an sshd of root; where no service of it ever ran, it is not.
 	sshdFolder = "/run/sshd"
 	// restriction is what docs/hosts.md recommends: the key opens sockets and nothing else.
