@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 const (
@@ -115,18 +117,9 @@ end
 	return requests, errors
 }
 
-// free is an address that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func startNginx(t *testing.T, target string, hosts int) *part {
 	t.Helper()
-	dir, addr := t.TempDir(), freeAddress(t)
+	dir, addr := t.TempDir(), loopbacktest.Free(t)
 	var b strings.Builder
 	fmt.Fprintf(&b, "daemon off; user root; worker_processes 2; pid %s/pid; error_log %s/error.log;\nevents { worker_connections 1024; }\nhttp { access_log off; server_names_hash_max_size 8192; server_names_hash_bucket_size 128;\n", dir, dir)
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -143,7 +136,7 @@ func startNginx(t *testing.T, target string, hosts int) *part {
 
 func startCaddy(t *testing.T, target string, hosts int) *part {
 	t.Helper()
-	dir, addr := t.TempDir(), freeAddress(t)
+	dir, addr := t.TempDir(), loopbacktest.Free(t)
 	var b strings.Builder
 	_, port, _ := strings.Cut(addr, ":")
 	fmt.Fprintf(&b, "{\nadmin off\nauto_https off\n}\n")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,10 +26,13 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
-// within bounds every wait of a script.
-const within = 30 * time.Second
+const (
+	within     = time.Minute      // bounds every wait of a script
+	allScripts = 15 * time.Minute // bounds all scripts: what runs longer is ended, and its script fails
+)
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"docker-watcher": main})
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	build := sync.OnceValues(func() (string, error) { return buildServer(t) })
 	testscript.RunT(listening{t}, testscript.Params{
-		Dir: "testdata/script",
+		Dir: "testdata/script", Deadline: time.Now().Add(allScripts),
 		Setup: func(env *testscript.Env) error {
 			server, err := build()
 			if err != nil {
@@ -513,16 +515,8 @@ func fileExists(name string) bool {
 }
 
 func TestDeadAddressIsToldApart(t *testing.T) {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	a, _, complaint := newApp(t, "")
-	if code := a.run(t.Context(), []string{"ps", "--url", "http://" + addr}); code != exitError {
+	if code := a.run(t.Context(), []string{"ps", "--url", "http://" + loopbacktest.Free(t)}); code != exitError {
 		t.Errorf("exit code %d", code)
 	}
 	if text := complaint.String(); !strings.Contains(text, "is the service running there?") {

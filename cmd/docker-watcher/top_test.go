@@ -48,14 +48,23 @@ func onTop(t *testing.T, answer http.HandlerFunc, act func(out *watchedScreen, k
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan int, 1)
-	go func() { done <- a.run(ctx, []string{"top", "--url", service.URL}) }()
+	go func() {
+		code := a.run(ctx, []string{"top", "--url", service.URL})
+		_ = in.Close() // whoever types on is not heard any more
+		done <- code
+	}()
 	act(out, keys, cancel)
-	return <-done, out, restored
+	select {
+	case code = <-done:
+	case <-time.After(within):
+		t.Fatalf("top does not end: %q", out.String())
+	}
+	return code, out, restored
 }
 
 func comesTo(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(within)
 	defer late.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

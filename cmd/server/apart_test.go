@@ -22,6 +22,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 var planeLine = regexp.MustCompile(`^docker-watcher serves routes at (http://\S+)(?: and https://\S+)? \(data plane, pid (\d+)\)`)
@@ -52,17 +53,6 @@ type apart struct {
 	plane  *dataPlane
 }
 
-// freePort is an address at which nothing listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "dwap") //nolint:usetesting // a socket's path must be short
@@ -76,7 +66,7 @@ func shortDir(t *testing.T) string {
 func newApartBed(t *testing.T) *apart {
 	t.Helper()
 	data := shortDir(t)
-	a := &apart{t: t, data: data, addr: freePort(t), socket: filepath.Join(data, "proxy", "control.sock")}
+	a := &apart{t: t, data: data, addr: loopbacktest.Free(t), socket: filepath.Join(data, "proxy", "control.sock")}
 	a.plane = a.launch(binary)
 	return a
 }
@@ -200,6 +190,7 @@ func (c *crowd) openSocket() {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET /echo HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", c.host)
 	c.socket, c.socketIn = conn, bufio.NewReader(conn)
 	resp, err := http.ReadResponse(c.socketIn, nil) //nolint:bodyclose // there is none
@@ -291,7 +282,9 @@ func upgraded(t *testing.T) string {
 }
 
 func (a *apart) answers(host string) int {
-	req, _ := http.NewRequestWithContext(a.t.Context(), http.MethodGet, "http://"+a.addr+"/", nil)
+	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.addr+"/", nil)
 	req.Host = host
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -373,7 +366,7 @@ func TestDataPlaneServesWithoutADaemon(t *testing.T) {
 	d := a.feed(binary, engine)
 	c := d.client(d.setUp())
 	lead(t, c, "shop.example", site(t))
-	lead(t, c, "loop.example", "http://"+freePort(t))
+	lead(t, c, "loop.example", "http://"+loopbacktest.Free(t))
 	if _, err := c.CreateProxy(t.Context(), client.ProxyFields{RouteFields: client.RouteFields{Domains: &[]string{"own.example"}}, Targets: &[]string{"http://" + a.addr}}); err == nil {
 		t.Error("a route leads back to the data plane")
 	}
@@ -550,7 +543,7 @@ func TestSignalAndSystemd(t *testing.T) {
 	endNext := sync.OnceFunc(func() { _ = syscall.Kill(next, syscall.SIGTERM) })
 	t.Cleanup(endNext)
 	eventually(t, "the former ends", func() bool { return strings.Contains(p.stderr.String(), `"msg":"stopped"`) })
-	resp, err := http.Get("http://" + p.addr)
+	resp, err := patient.Get("http://" + p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // authority is a real ACME server (pebble) that comes to two ports of this machine for its proofs.
@@ -34,7 +35,7 @@ func authority(t *testing.T, httpAt, httpsAt string) (directory, roots string, t
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	silent := log.New(io.Discard, "", 0)
-	names := freePort(t)
+	names := loopbacktest.Free(t)
 	dns, err := challtestsrv.New(challtestsrv.Config{Log: silent, DNSAddrs: []string{names}})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func over(address string, roots *x509.CertPool, h2 bool) *http.Transport {
 func TestDataPlaneServesOverTLS(t *testing.T) {
 	a := newApartBed(t)
 	a.plane.end(syscall.SIGTERM)
-	https := freePort(t)
+	https := loopbacktest.Free(t)
 	secure := []string{"--proxy-https", https}
 	a.plane = a.launch(binary, secure...)
 	directory, roots, root := authority(t, a.addr, https)
@@ -141,7 +142,7 @@ func TestDataPlaneServesOverTLS(t *testing.T) {
 func TestDataPlaneServesOverTLSWithoutADaemon(t *testing.T) {
 	a := newApartBed(t)
 	a.plane.end(syscall.SIGTERM)
-	https := freePort(t)
+	https := loopbacktest.Free(t)
 	a.plane = a.launch(binary, "--proxy-https", https)
 	engine := dockertest.Serve(t, dockertest.Docker29())
 	d := a.feed(binary, engine)
@@ -159,7 +160,7 @@ func TestDataPlaneServesOverTLSWithoutADaemon(t *testing.T) {
 	answers := func() bool {
 		transport := over(https, trusted, true)
 		defer transport.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: transport}).Get("https://shop.localhost/")
+		resp, err := (&http.Client{Transport: transport, Timeout: patience}).Get("https://shop.localhost/")
 		if err != nil {
 			return false
 		}

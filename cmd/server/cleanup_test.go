@@ -79,7 +79,7 @@ func TestCleanupUnderWayEndsBeforeTheDaemonDoes(t *testing.T) {
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, d.stderr.String())
 	}
-	if item := <-items; item.Result != "removed" {
+	if item := comes(t, "the answer to the cleanup", items); item.Result != "removed" {
 		t.Errorf("the item = %+v", item)
 	}
 	if n := len(engine.Removes()); n != 1 {

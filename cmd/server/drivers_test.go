@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"io"
@@ -21,7 +22,9 @@ import (
 // get asks for a domain at an address.
 func get(t *testing.T, addr, host, authorization string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, addr, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, addr, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +111,9 @@ func TestAShortTokenOfTraefikIsRefused(t *testing.T) {
 	if err := os.WriteFile(file, []byte("geheim\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(binary, append(flags(data, "unix:///nobody.sock"), "--proxy-driver", "traefik", "--traefik-token-file", file)...).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "fewer than 32 characters") || strings.Contains(string(out), "geheim") {
-		t.Errorf("it says %s, %v", out, err)
+	code, _, said := refuse(t, append(flags(data, "unix:///nobody.sock"), "--proxy-driver", "traefik", "--traefik-token-file", file)...)
+	if code != 1 || !strings.Contains(said, "fewer than 32 characters") || strings.Contains(said, "geheim") {
+		t.Errorf("it exits with %d and says %s", code, said)
 	}
 }
 

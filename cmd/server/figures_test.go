@@ -14,6 +14,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
 
@@ -74,7 +75,7 @@ func TestFiguresOfARunningDaemon(t *testing.T) {
 	t.Run("by itself", func(t *testing.T) {
 		t.Parallel() // as above
 		engine, data := dockertest.Serve(t, dockertest.Docker29()), t.TempDir()
-		proxyAt := freePort(t)
+		proxyAt := loopbacktest.Free(t)
 		d := launch(t, append(flags(data, engine.Endpoint()), "--proxy-http", proxyAt, "--proxy-https", "127.0.0.1:0")...)
 		b := figuresBed{t, d, d.client(d.setUp()), engine, proxyAt}
 		b.live()
@@ -92,7 +93,7 @@ func TestFiguresOfARunningDaemon(t *testing.T) {
 		t.Parallel() // as above
 		a := newApartBed(t)
 		a.plane.end(syscall.SIGTERM)
-		secure := []string{"--proxy-https", freePort(t)}
+		secure := []string{"--proxy-https", loopbacktest.Free(t)}
 		a.plane = a.launch(binary, secure...)
 		engine := dockertest.Serve(t, dockertest.Docker29())
 		d := launch(t, append(flags(a.data, engine.Endpoint()), "--proxy-socket", a.socket)...)
@@ -168,7 +169,7 @@ func (b figuresBed) serve() {
 	b.t.Helper()
 	target, internal := site(b.t), "internal"
 	lead(b.t, b.c, "shop.example", target)
-	lead(b.t, b.c, "nowhere.example", "http://"+freePort(b.t))
+	lead(b.t, b.c, "nowhere.example", "http://"+loopbacktest.Free(b.t))
 	_, err := b.c.CreateProxy(b.t.Context(), client.ProxyFields{RouteFields: client.RouteFields{Domains: &[]string{"shop.localhost"}, TLS: &internal}, Targets: &[]string{target}})
 	b.must(err)
 	b.ask("shop.example", 4)

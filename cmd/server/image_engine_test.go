@@ -105,7 +105,7 @@ func TestTheImageServesRoutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Host = "web.example.org"
-		res, err := http.DefaultClient.Do(req)
+		res, err := patient.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestTheImageServesRoutes(t *testing.T) {
 func dockerOf(t *testing.T, endpoint string) func(args ...string) string {
 	return func(args ...string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // also when the test is over
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*patience) // also when the test is over
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "docker", args...)
 		cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint)

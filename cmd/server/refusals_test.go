@@ -26,12 +26,12 @@ func TestARefusalWhileTheDaemonStopsIsTold(t *testing.T) {
 	body, end := io.Pipe()
 	begun, answer := make(chan struct{}), make(chan int, 1)
 	go func() { answer <- d.wrongProject(credential, body, begun) }()
-	<-begun
+	comes(t, "its body is read", begun)
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it takes no more calls", func() bool {
-		res, err := http.Get(d.url + "/healthz")
+		res, err := patient.Get(d.url + "/healthz")
 		if err == nil {
 			_ = res.Body.Close()
 		}
@@ -41,10 +41,10 @@ func TestARefusalWhileTheDaemonStopsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = end.Close() // never an error
-	if code := <-answer; code != http.StatusUnprocessableEntity {
+	if code := comes(t, "the answer to what was under way", answer); code != http.StatusUnprocessableEntity {
 		t.Errorf("what was under way is answered by %d", code)
 	}
-	<-d.exited
+	comes(t, "the daemon ends", d.exited)
 
 	events, err := launch(t, flags(data, engine.Endpoint())...).client(credential).Events(t.Context(), client.EventFilter{}, client.Page{Limit: 100})
 	if err != nil {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"database/sql"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // spoil damages the database of a data folder: all but its first page.
@@ -36,7 +38,9 @@ func spoil(t *testing.T, data string) {
 // visited asks for a host by a way to it; 0: nobody answered.
 func visited(t *testing.T, by http.RoundTripper, url, host string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +61,7 @@ func visited(t *testing.T, by http.RoundTripper, url, host string) (int, string)
 func TestDamagedDatabaseTakesNoSiteDown(t *testing.T) {
 	t.Parallel()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain, secure := t.TempDir(), freePort(t), freePort(t)
+	data, plain, secure := t.TempDir(), loopbacktest.Free(t), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain, "--proxy-https", secure), inFile(data)...)
 	d := launch(t, args...)
 	c := d.client(d.setUp())
@@ -125,7 +129,7 @@ func TestDamagedDatabaseTakesNoSiteDown(t *testing.T) {
 func TestAnUnreadableSettingTakesNoSiteDown(t *testing.T) {
 	t.Parallel()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain := t.TempDir(), freePort(t)
+	data, plain := t.TempDir(), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain), inFile(data)...)
 	d := launch(t, args...)
 	credential := d.setUp()
@@ -190,9 +194,9 @@ func TestAnUnreadableSettingTakesNoSiteDown(t *testing.T) {
 func TestDamageAtWorkInterruptsNoRoute(t *testing.T) {
 	t.Parallel()
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain := t.TempDir(), freePort(t)
+	data, plain := t.TempDir(), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain), inFile(data)...)
-	args[1] = freePort(t) // the way out is told at the same place
+	args[1] = loopbacktest.Free(t) // the way out is told at the same place
 	d := launch(t, args...)
 	credential := d.setUp()
 	lead(t, d.client(credential), "shop.example", site(t))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // TestDamagedDatabase: the daemon starts all the same, tells what is wrong and the way out, and touches neither the database
@@ -92,12 +93,12 @@ func TestDamageIsHeardOfAtWork(t *testing.T) {
 	engine := dockertest.Serve(t, dockertest.Docker29())
 	data := t.TempDir()
 	args := append(flags(data, engine.Endpoint()), inFile(data)...)
+	args[1] = loopbacktest.Free(t) // the way out is told at the same place
 	d := launch(t, args...)
 	credential := d.setUp()
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	args[1] = strings.TrimPrefix(d.url, "http://") // the way out is told at the same place
 	d = launch(t, args...)
 	eventually(t, "/readyz is 200", func() bool { code, _ := d.status("/readyz"); return code == http.StatusOK })
 	spoil(t, data)
@@ -135,7 +136,7 @@ func (d *daemon) ask(path, credential string) (int, string) {
 		return 0, err.Error()
 	}
 	req.Header.Set("Authorization", "Bearer "+credential)
-	res, err := http.DefaultClient.Do(req)
+	res, err := patient.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -107,8 +107,10 @@ func TestDeployOfWhatDoesNotFitOnARealEngine(t *testing.T) {
 	})
 	run := func(tag string) store.Deploy {
 		t.Helper()
-		d, err := deployer.Start(t.Context(), deploy.Request{StageID: stage.ID, Tag: tag, Actor: "user:anna"})
-		for look := time.NewTicker(20 * time.Millisecond); err == nil && !d.State.Ended(); d, err = db.Deploy(t.Context(), d.ID) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		d, err := deployer.Start(ctx, deploy.Request{StageID: stage.ID, Tag: tag, Actor: "user:anna"})
+		for look := time.NewTicker(20 * time.Millisecond); err == nil && !d.State.Ended(); d, err = db.Deploy(ctx, d.ID) {
 			<-look.C
 		}
 		if err != nil {

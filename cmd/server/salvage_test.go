@@ -17,6 +17,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // spoilTable overwrites the one page of a small table.
@@ -115,7 +116,7 @@ func filled(t *testing.T, args []string, target string) {
 // TestWhatCanStillBeRead: a daemon on a damaged database shows the rest of it to whoever has the link from its log, and serves the routes meanwhile.
 func TestWhatCanStillBeRead(t *testing.T) {
 	engine := dockertest.Serve(t, dockertest.Docker29())
-	data, plain := t.TempDir(), freePort(t)
+	data, plain := t.TempDir(), loopbacktest.Free(t)
 	args := append(append(flags(data, engine.Endpoint()), "--proxy-http", plain), inFile(data)...)
 	filled(t, args, site(t))
 	beside := append([]string{"salvage", "--data", data}, inFile(data)...)

@@ -13,11 +13,11 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// little is the patience that is over soon.
-const little = 300 * time.Millisecond
+// What is over soon, and what is never over while a test waits for it.
+const little, long = 300 * time.Millisecond, time.Hour
 
-// serve runs a server with so much patience and one request under way in its handler.
-func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cut <-chan struct{}), patience time.Duration) (shutdown func(cause error) error, answer <-chan string, stopping <-chan struct{}) {
+// serve runs a server with one request under way in its handler, which may end within drain, and take back what it did within takeBack.
+func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cut <-chan struct{}), drain, takeBack time.Duration) (shutdown func(cause error) error, answer <-chan string, stopping <-chan struct{}) {
 	t.Helper()
 	listener, err := listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +28,7 @@ func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cu
 		close(begun)
 		handler(w, r, cut)
 	}), slog.New(slog.DiscardHandler))
-	s.drainTimeout, s.takeBackTimeout = patience, 300*time.Millisecond
+	s.drainTimeout, s.takeBackTimeout = drain, takeBack
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -46,13 +46,17 @@ func serve(t *testing.T, handler func(w http.ResponseWriter, r *http.Request, cu
 		}
 		body <- string(text)
 	}()
-	<-begun
+	select {
+	case <-begun:
+	case <-time.After(time.Minute):
+		t.Fatal("the request does not come to its handler")
+	}
 	return func(cause error) error {
 		cancel(cause)
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the shutdown does not end")
 			return nil
 		}
@@ -67,7 +71,7 @@ func TestShutdownWaitsForWhatIsUnderWay(t *testing.T) {
 			t.Error("the request was cut although it was in time")
 		}
 		_, _ = io.WriteString(w, "cleaned up")
-	}, little)
+	}, long, long)
 	go func() { <-stopping; close(finish) }()
 	if err := shutdown(nil); err != nil {
 		t.Error(err)
@@ -82,7 +86,7 @@ func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
 		<-r.Context().Done()
 		<-cut
 		_, _ = io.WriteString(w, "taken back")
-	}, little)
+	}, little, long)
 	if err := shutdown(nil); err != nil {
 		t.Error(err)
 	}
@@ -97,7 +101,7 @@ func TestDamageCutsWhatIsUnderWay(t *testing.T) {
 		<-cut
 		<-r.Context().Done()
 		_, _ = io.WriteString(w, "taken back")
-	}, time.Hour)
+	}, long, long)
 	if err := shutdown(fmt.Errorf("read: %w", store.ErrCorrupt)); err != nil {
 		t.Error(err)
 	}
@@ -108,7 +112,7 @@ func TestDamageCutsWhatIsUnderWay(t *testing.T) {
 
 func TestShutdownIsBounded(t *testing.T) {
 	finish := make(chan struct{})
-	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request, <-chan struct{}) { <-finish }, little)
+	shutdown, answer, _ := serve(t, func(http.ResponseWriter, *http.Request, <-chan struct{}) { <-finish }, little, little)
 	if err := shutdown(nil); err != nil {
 		t.Error(err)
 	}

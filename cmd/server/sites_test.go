@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/config"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
@@ -33,7 +34,7 @@ func TestSitesThatHaveEndedAreServedAgain(t *testing.T) {
 		if !s.goAlone(ctx, cfg, log, nil) {
 			t.Fatal(s.unusable)
 		}
-		resp, err := http.Get("http://" + s.listener.Addr().String())
+		resp, err := (&http.Client{Timeout: time.Minute}).Get("http://" + s.listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,7 @@ func TestWithoutItsPageSitesAreServed(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- tellWayOut(ctx, cfg, store.ErrCorrupt, s, log, io.Discard) }()
-	resp, err := http.Get("http://" + s.listener.Addr().String())
+	resp, err := (&http.Client{Timeout: time.Minute}).Get("http://" + s.listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +106,13 @@ func TestWithoutItsPageSitesAreServed(t *testing.T) {
 	default:
 	}
 	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it does not end")
 	}
 	if !strings.Contains(said.String(), " restore ") {
 		t.Errorf("the log does not tell the way out:\n%s", said.String())

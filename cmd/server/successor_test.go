@@ -43,7 +43,7 @@ func TestASuccessorThatHangsIsEnded(t *testing.T) {
 	}
 	ctx, end := context.WithCancel(t.Context())
 	again, started := make(chan os.Signal, 1), make(chan *exec.Cmd, 2)
-	s := successors{again: again, plane: p, limit: 20 * time.Millisecond, log: log, command: func(ctx context.Context) (*exec.Cmd, error) {
+	s := successors{again: again, plane: p, limit: 300 * time.Millisecond, log: log, command: func(ctx context.Context) (*exec.Cmd, error) {
 		cmd := exec.CommandContext(ctx, "cat") // it waits for what never comes
 		_, err := cmd.StdinPipe()
 		started <- cmd
@@ -54,10 +54,14 @@ func TestASuccessorThatHangsIsEnded(t *testing.T) {
 	go func() { stopped <- s.run(ctx) }()
 	for range 2 {
 		again <- syscall.SIGHUP
-		<-started
-		told := <-logged
-		for !strings.Contains(told, "did not take the place in time") {
-			told = <-logged
+		told := ""
+		for late := time.After(time.Minute); !strings.Contains(told, "did not take the place in time"); {
+			select {
+			case <-started:
+			case told = <-logged:
+			case <-late:
+				t.Fatalf("told last is %q", told)
+			}
 		}
 		if !strings.Contains(told, "signal: killed") {
 			t.Errorf("told is %s", told)

@@ -40,6 +40,9 @@ func (s *switched) target(n int64) *httptest.Server {
 
 // ask posts something that a client would not send again by itself, and tells whether it was sent on a connection that was kept.
 func (s *switched) ask(ctx context.Context, by http.RoundTripper) (kept bool) {
+	asking := ctx
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { kept = i.Reused }})
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/", strings.NewReader("hello"))
 	req.Host = "shop.example"
@@ -50,7 +53,7 @@ func (s *switched) ask(ctx context.Context, by http.RoundTripper) (kept bool) {
 		body, err = io.ReadAll(resp.Body)
 		_ = resp.Body.Close() // it was read
 	}
-	if ctx.Err() != nil {
+	if asking.Err() != nil {
 		return kept
 	}
 	s.asked.Add(1)

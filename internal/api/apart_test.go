@@ -16,6 +16,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/certs"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/plane"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
@@ -36,12 +37,7 @@ func newApartBed(t *testing.T) *apartBed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &apartBed{frontBed: &frontBed{addr: l.Addr().String(), file: filepath.Join(dir, "table.json")}, socket: filepath.Join(dir, "p", "sock"), end: func() {}}
-	_ = l.Close() // the data plane takes it
+	a := &apartBed{frontBed: &frontBed{addr: loopbacktest.Free(t), file: filepath.Join(dir, "table.json")}, socket: filepath.Join(dir, "p", "sock"), end: func() {}}
 	pretend := dockertest.New(t, dockertest.Options{})
 	b := newBedOn(t, docker.Options{Endpoint: pretend.Endpoint(), Dial: pretend.Dial}, func(b *bed) {
 		a.bed = b
@@ -79,10 +75,10 @@ func (a *apartBed) start() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
 	done, serving := make(chan error, 1), make(chan struct{})
 	go func() { done <- p.Run(ctx, func() { close(serving) }) }()
-	<-serving
+	next(a.t, "the data plane serves", serving)
 	a.end = func() {
 		cancel()
-		a.must(<-done)
+		a.must(next(a.t, "the data plane ends", done))
 		a.end = func() {}
 	}
 }
@@ -137,7 +133,7 @@ func TestADataPlaneThatIsAwayFailsDeploysAndLosesNothing(t *testing.T) {
 	if status, body := a.ask("shop.example", "/"); status != 200 || body != "two" {
 		t.Errorf("after a deploy it answers %d %s", status, body)
 	}
-	late, cancel := context.WithTimeout(ctx, 10*time.Second)
+	late, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	a.must(router.Drained(late, former.ID))
 }

@@ -277,10 +277,30 @@ func (b *bed) raw(who *client.Client, method, path, body string, headers ...stri
 	return res.StatusCode, res.Header, string(text)
 }
 
+// patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
+const patience = time.Minute
+
+// next is what comes on a channel, or nothing when it is closed.
+func next[T any](t *testing.T, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("it did not come to be: %s", what)
+	}
+	return v
+}
+
+// thresholdsChange waits until it was told that thresholds were changed.
+func (b *bed) thresholdsChange() {
+	b.t.Helper()
+	next(b.t, "it is told that thresholds were changed", b.changed)
+}
+
 // eventually waits for a condition that other goroutines make true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

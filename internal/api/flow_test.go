@@ -302,7 +302,7 @@ func TestProjectsAndStages(t *testing.T) {
 	if err != nil || changed.StaleAfter != "never" || changed.Image != p.Image || changed.Revision == p.Revision {
 		t.Fatalf("got %+v, %v", changed, err)
 	}
-	<-b.changed
+	b.thresholdsChange()
 	_, err = b.admin.UpdateProject(t.Context(), p.ID, client.ProjectChange{Name: &never, Revision: p.Revision})
 	wantProblem(t, err, http.StatusPreconditionFailed, client.CodeRevision)
 	if changed, err = b.admin.UpdateProject(t.Context(), p.ID, client.ProjectChange{StaleAfter: &inherit}); err != nil || changed.StaleAfter != "" {
@@ -381,7 +381,7 @@ func TestPeer25SettingsRefuseWhatMakesNoSense(t *testing.T) {
 	if err != nil || after.StaleThresholdDays != 14 || after.ScanInterval != "36h" || after.ScanIntervalSeconds != 36*3600 {
 		t.Fatalf("got %+v, %v", after, err)
 	}
-	<-b.changed
+	b.thresholdsChange()
 	if e := b.event("settings.changed"); e.Actor != "token:admin" || e.Data["stale_threshold_days"] == nil || e.Data["plan_max_items"] != nil {
 		t.Errorf("got %+v", e)
 	}

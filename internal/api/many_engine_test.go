@@ -61,8 +61,11 @@ func TestNoRequestFailsOverManyDeploysOnARealEngine(t *testing.T) {
 		tag := fmt.Sprintf("1.%d", n%2)
 		d, err := f.operator.StartDeploy(t.Context(), st.ID, client.DeployRequest{Tag: tag})
 		f.must(err)
+		late := time.Now().Add(5 * time.Minute)
 		for look := time.NewTicker(20 * time.Millisecond); !d.Ended(); {
-			<-look.C
+			if <-look.C; time.Now().After(late) {
+				t.Fatalf("deploy %d does not end: %+v", n, d)
+			}
 			d, err = f.viewer.Deploy(t.Context(), d.ID)
 			f.must(err)
 		}

@@ -162,7 +162,7 @@ func livedIn(t *testing.T) *frontBed {
 	}}))
 	f.run("scheduler", f.deps.Scheduler.Run)
 	eventually(t, "the job begins", func() bool { return f.deps.Scheduler.Trigger("broken") })
-	<-ended
+	next(f.t, "the job runs", ended)
 	eventually(t, "the job has ended", func() bool { s, _ := f.deps.Scheduler.Status("broken"); return !s.Running })
 	_, err = f.deps.Backups.Make(ctx, backup.By{Actor: "system"})
 	f.must(err)

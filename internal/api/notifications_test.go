@@ -252,7 +252,7 @@ func TestOutbox(t *testing.T) {
 // message waits for the first message in a state.
 func (b *bed) message(state string) client.Message {
 	b.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for tick := time.Tick(20 * time.Millisecond); time.Now().Before(deadline); <-tick {
 		l, err := b.viewer.Outbox(b.t.Context(), client.MessageFilter{State: state}, client.Page{})
 		b.must(err)

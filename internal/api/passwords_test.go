@@ -40,7 +40,7 @@ func (l slowly) passwords() *passwords {
 	real := p.hash
 	p.hash = func(password string) (string, error) {
 		l.begun <- struct{}{}
-		<-l.let
+		<-l.let // a test that has failed lets nobody go on, and waits for nobody
 		return real(password)
 	}
 	return p
@@ -62,10 +62,10 @@ func TestAnImportHoldsUpNoWriteWhileItHashes(t *testing.T) {
 			}
 			done <- err
 		}()
-		<-slow.begun
+		next(t, "a password is hashed", slow.begun)
 		f.must(f.db.Update(t.Context(), func(*store.Tx) error { return nil }))
 		slow.let <- struct{}{}
-		f.must(<-done)
+		f.must(next(t, "the import ends", done))
 	}
 	if status, _ := f.ask("wiki.example", "/"); status != http.StatusUnauthorized {
 		t.Errorf("it answers %d", status)
@@ -88,15 +88,15 @@ func TestWhoLeavesHasNoMorePasswordsHashed(t *testing.T) {
 		return leave, done
 	}
 	leave, first := ask()
-	<-slow.begun
+	next(t, "a password is hashed", slow.begun)
 	leaveToo, second := ask() // it waits for the only place
 	leaveToo()
-	if err := <-second; !errors.Is(err, context.Canceled) {
+	if err := next(t, "the one who waits and leaves", second); !errors.Is(err, context.Canceled) {
 		t.Errorf("who waits got %v", err)
 	}
 	leave()
 	slow.let <- struct{}{}
-	if err := <-first; !errors.Is(err, context.Canceled) {
+	if err := next(t, "the one who leaves", first); !errors.Is(err, context.Canceled) {
 		t.Errorf("who left got %v", err)
 	}
 	select {

@@ -33,7 +33,7 @@ func TestPoliciesOfThreeLevels(t *testing.T) {
 	if err != nil || *global.Policy.StaleAfter != "14d" || global.Policy.Action != nil {
 		t.Fatalf("got %+v, %v", global, err)
 	}
-	<-b.changed
+	b.thresholdsChange()
 	if s, err := b.viewer.Settings(t.Context()); err != nil || s.StaleThresholdDays != 14 {
 		t.Errorf("the threshold of the settings is another: %+v, %v", s, err)
 	}

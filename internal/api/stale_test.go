@@ -187,6 +187,7 @@ func (b *bed) chatter(kind string) func(n int) []client.Event {
 	b.t.Helper()
 	got, ready := make(chan client.Event, 1000), make(chan struct{}, 1)
 	ended := make(chan error, 1)
+	before := b.bus.Listeners()
 	go func() {
 		ended <- b.viewer.Stream(b.t.Context(), client.StreamOptions{Once: true, Connected: func() { ready <- struct{}{} }}, func(e client.Event) error {
 			if e.Kind == kind {
@@ -195,12 +196,18 @@ func (b *bed) chatter(kind string) func(n int) []client.Event {
 			return nil
 		})
 	}()
-	<-ready
+	select {
+	case <-ready:
+	case err := <-ended:
+		b.t.Fatalf("the stream ended: %v", err)
+	case <-time.After(patience):
+		b.t.Fatal("the stream does not begin")
+	}
 	// Connected is not yet subscribed: the bus says when.
-	eventually(b.t, "the stream listens", func() bool { return b.bus.Listeners() > 0 })
+	eventually(b.t, "the stream listens", func() bool { return b.bus.Listeners() > before })
 	return func(n int) []client.Event {
 		b.t.Helper()
-		deadline := time.NewTimer(10 * time.Second)
+		deadline := time.NewTimer(patience)
 		defer deadline.Stop()
 		var events []client.Event
 		for len(events) < n {

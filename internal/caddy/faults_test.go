@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -58,7 +58,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 
 func TestItIsNotPutOverWhatIsTheirs(t *testing.T) {
 	r := newRig(t)
-	r.write(http.MethodPut, "/apps/http/servers/docker_watcher", object{"listen": list{caddytest.Free(t)}})
+	r.write(http.MethodPut, "/apps/http/servers/docker_watcher", object{"listen": list{loopbacktest.Free(t)}})
 	before := r.raw("")
 	if _, err := r.driver().Apply(proxy.Table{Rules: []proxy.Rule{rule("a.example", says(t, "a"))}}); err == nil || !strings.Contains(err.Error(), "not ours") {
 		t.Errorf("a server of the same name: %v", err)
@@ -232,13 +232,8 @@ func TestAnEmptyCaddyIsTold(t *testing.T) {
 // expect waits for a turn; others must not come before it.
 func (r *rig) expect(want proxy.Turn) {
 	r.t.Helper()
-	select {
-	case got := <-r.turns:
-		if got != want {
-			r.t.Fatalf("told was %d, want %d", got, want)
-		}
-	case <-time.After(patience):
-		r.t.Fatalf("turn %d was never told", want)
+	if got := comes(r.t, fmt.Sprint("turn ", want), r.turns); got != want {
+		r.t.Fatalf("told was %d, want %d", got, want)
 	}
 }
 
@@ -348,14 +343,19 @@ func TestStreamsOutliveAChangeWhereCaddyCan(t *testing.T) {
 func TestAnswersComeAsTheyAreWritten(t *testing.T) {
 	r := newRig(t)
 	goOn := make(chan struct{})
-	target := app(t, func(w http.ResponseWriter, _ *http.Request) {
+	target := app(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "first\n")
 		_ = http.NewResponseController(w).Flush()
-		<-goOn
+		select {
+		case <-goOn:
+		case <-r.Context().Done(): // the test has failed
+		}
 		_, _ = io.WriteString(w, "second\n")
 	})
 	apply(t, r.driver(), rule("a.example", target))
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.Listen, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Listen, nil)
 	req.Host = "a.example"
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -376,9 +376,12 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 	r := newRig(t)
 	d := r.driver()
 	end, begun := make(chan struct{}), make(chan struct{}, 1)
-	slow := app(t, func(w http.ResponseWriter, _ *http.Request) {
+	slow := app(t, func(w http.ResponseWriter, r *http.Request) {
 		begun <- struct{}{}
-		<-end
+		select {
+		case <-end:
+		case <-r.Context().Done(): // the test has failed
+		}
 		_, _ = io.WriteString(w, "late")
 	})
 	led := func(ref, to string) proxy.Rule {
@@ -389,7 +392,7 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 	apply(t, d, led("instance:1:80", slow))
 	answered := make(chan answer, 1)
 	go func() { answered <- ask(t, r.Listen, "a.example", "/") }()
-	<-begun
+	comes(t, "the slow one is asked", begun)
 	apply(t, d, led("instance:2:80", says(t, "new")))
 	if got := ask(t, r.Listen, "a.example", "/"); got.body != "new" {
 		t.Errorf("it answers %+v", got)
@@ -400,10 +403,12 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 		t.Errorf("it is drained while a request is under way: %v", err)
 	}
 	close(end)
-	if got := <-answered; got.body != "late" {
+	if got := comes(t, "the answer of the slow one", answered); got.body != "late" {
 		t.Errorf("what was under way is answered %+v", got)
 	}
-	if err := d.Drained(t.Context(), "instance:1:"); err != nil {
+	drained, over := context.WithTimeout(t.Context(), patience)
+	defer over()
+	if err := d.Drained(drained, "instance:1:"); err != nil {
 		t.Error(err)
 	}
 	never, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -416,7 +421,7 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 func TestReportOfARule(t *testing.T) {
 	r := newRig(t)
 	d := r.driver()
-	down := "http://" + caddytest.Free(t)
+	down := "http://" + loopbacktest.Free(t)
 	apply(t, d, rule("a.example", down, says(t, "a")))
 	r.until("Caddy tells of the target that is down", func() bool {
 		ask(t, r.Listen, "a.example", "/")
@@ -461,7 +466,7 @@ func TestAHealthCheckTakesATargetOut(t *testing.T) {
 		o.HealthCheck = &proxy.HealthCheck{Path: "/healthz?deep=1", Interval: proxy.Span(time.Second)}
 	})
 	apply(t, r.driver(), led)
-	if check := <-checks; check.Host != "a.example" || check.URL.RawQuery != "deep=1" {
+	if check := comes(t, "a check", checks); check.Host != "a.example" || check.URL.RawQuery != "deep=1" {
 		t.Errorf("it is asked for %s of %s", check.URL, check.Host)
 	}
 	in := 0

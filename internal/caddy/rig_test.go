@@ -17,7 +17,19 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/proxy/proxytest"
 )
 
-const patience = 20 * time.Second
+// patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
+const patience = time.Minute
+
+// comes is what comes on a channel.
+func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("gave up waiting: %s", what)
+	}
+	return v
+}
 
 // rig is a Caddy of its own, with what a driver tells of it.
 type rig struct {
@@ -76,7 +88,7 @@ func (r *rig) driver(change ...func(*Options)) *Driver {
 	go func() { done <- d.Run(ctx) }()
 	r.t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := comes(r.t, "the driver ends", done); err != nil {
 			r.t.Error(err)
 		}
 	})
@@ -124,7 +136,9 @@ type answer struct {
 // ask asks a server for a path of a domain, without following where it sends to.
 func ask(t *testing.T, addr, host, path string, change ...func(*http.Request)) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -74,7 +74,7 @@ func suiteRules(t *testing.T, target *seen) []proxy.Rule {
 		rule("unknown-ca.example", safe), with(rule("known-ca.example", safe), func(o *proxy.Options) { o.TargetCA = ca }),
 		with(rule("any-ca.example", safe), func(o *proxy.Options) { o.TargetUnverified = true }),
 		rule("a.example", says(t, "a")), rule("a.example/api", says(t, "api")), rule("a.example/api/v2", says(t, "v2")),
-		stopped, away, rule("nowhere.example", "http://"+caddytest.Free(t)), rule("two.example", "http://"+caddytest.Free(t), says(t, "stands in")),
+		stopped, away, rule("nowhere.example", "http://"+loopbacktest.Free(t)), rule("two.example", "http://"+loopbacktest.Free(t), says(t, "stands in")),
 		with(rule("slow.example", slow), func(o *proxy.Options) { o.ResponseTimeout = proxy.Span(200 * time.Millisecond) }),
 		with(rule("auth.example", see), func(o *proxy.Options) { o.BasicAuth = []proxy.Credential{{User: "anna", Hash: string(hash)}} }),
 		with(rule("denied.example", see), func(o *proxy.Options) { o.DenyIPs = []string{"127.0.0.0/8"} }),

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -150,18 +151,22 @@ func (r *authorityRig) start(folder Folder, wants ...Want) *run {
 	return k
 }
 
-// next is the next thing that is told.
-func (k *run) next(kind Kind) Event {
+// next is the next thing that is told; others of some kinds may come before it.
+func (k *run) next(kind Kind, before ...Kind) Event {
 	k.r.t.Helper()
-	select {
-	case e := <-k.events:
-		if e.Kind != kind {
-			k.r.t.Fatalf("told %s of %s (%+v), want %s", e.Kind, e.ID, e.Trouble, kind)
+	late := time.After(time.Minute)
+	for {
+		select {
+		case e := <-k.events:
+			if e.Kind == kind {
+				return e
+			}
+			if !slices.Contains(before, e.Kind) {
+				k.r.t.Fatalf("told %s of %s (%+v), want %s", e.Kind, e.ID, e.Trouble, kind)
+			}
+		case <-late:
+			k.r.t.Fatalf("nothing is told, want %s", kind)
 		}
-		return e
-	case <-time.After(30 * time.Second):
-		k.r.t.Fatalf("nothing is told, want %s", kind)
-		return Event{}
 	}
 }
 

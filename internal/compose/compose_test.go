@@ -295,7 +295,7 @@ func TestRefused(t *testing.T) {
 			if !errors.As(err, &e) || e.Reason == "" || e.Remedy == "" || c.line > 0 && e.Line != c.line {
 				t.Errorf("got %#v", err)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})
@@ -312,7 +312,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, name, value string) {
 		began := time.Now()
 		file, err := Read(text, Options{Values: map[string]string{name: value}})
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Fatalf("it took %s", took)
 		}
 		var e *Error

@@ -39,7 +39,7 @@ func TestRealEngine(t *testing.T) {
 	push("checked", enginetest.WithHealthcheck(time.Second))
 	push("crash", enginetest.WithEnv("EXIT_AFTER_MS=100", "EXIT_CODE=7"))
 
-	byHTTP := store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/healthz", Timeout: 20 * time.Second}
+	byHTTP := store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/healthz", Timeout: time.Minute}
 	random := []store.Port{{Container: enginetest.AppPort}}
 	rig := func(t *testing.T, spec store.Spec) *rig {
 		r := newRig(t, engine, image, spec)
@@ -134,13 +134,15 @@ func TestRealEngine(t *testing.T) {
 	})
 	t.Run("healthy by HEALTHCHECK, by TCP", func(t *testing.T) {
 		r := rig(t, store.Spec{Ports: random})
-		began := time.Now()
-		r.deploy("checked")
-		if took := time.Since(began); took > upFor {
-			t.Errorf("took %s: the HEALTHCHECK did not count", took)
+		d := r.end(r.begin("checked").ID)
+		if d.State != store.DeployDone {
+			t.Fatalf("%s: %s", d.State, d.Error)
+		}
+		if up := d.EndedAt.Sub(r.instance(d.InstanceID).StartedAt); up > upFor {
+			t.Errorf("it was up for %s: the HEALTHCHECK did not count", up)
 		}
 		d, err := r.Start(t.Context(), Request{StageID: r.stage.ID, Tag: "1.0", Actor: "user:anna", Spec: &store.Spec{
-			Ports: random, Health: store.Health{Kind: store.HealthTCP, Port: enginetest.AppPort, Timeout: 20 * time.Second},
+			Ports: random, Health: store.Health{Kind: store.HealthTCP, Port: enginetest.AppPort, Timeout: time.Minute},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +169,7 @@ func TestRealEngine(t *testing.T) {
 			says      []string
 		}{
 			{"image not found", "nope", store.Spec{}, []string{"check the image and the tag"}},
-			{"unhealthy", "1.1", store.Spec{Ports: random, Health: store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/nope", Timeout: 2 * time.Second}}, []string{"answers 404", "serving 1.1"}},
+			{"unhealthy", "1.1", store.Spec{Ports: random, Health: store.Health{Kind: store.HealthHTTP, Port: enginetest.AppPort, Path: "/nope", Timeout: 6 * time.Second}}, []string{"answers 404", "serving 1.1"}},
 			{"nothing listens there", "1.1", store.Spec{Ports: []store.Port{{Container: 9999}}, Health: store.Health{Kind: store.HealthTCP, Port: 9999, Timeout: 2 * time.Second}}, []string{"not healthy within 2s"}},
 			{"crashes", "crash", store.Spec{}, []string{"code 7", "exiting as told"}},
 			{"port taken", "1.1", store.Spec{Ports: []store.Port{{Container: enginetest.AppPort, Host: busy.Port}}}, []string{fmt.Sprint(busy.Port), "another host port"}},

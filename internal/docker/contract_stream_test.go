@@ -320,7 +320,7 @@ func onDemand(t *testing.T, s *subject) {
 	t.Run("removal in progress", func(t *testing.T) {
 		id := s.create(t)
 		s.pretend.Container(id).StickRemoval()
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // within which it comes to the engine
 		defer cancel()
 		if err := s.Remove(ctx, own(id)); !errors.Is(err, docker.ErrTimeout) {
 			t.Errorf("a removal that hangs: %v", err)

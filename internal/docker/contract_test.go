@@ -61,7 +61,7 @@ type subject struct {
 const (
 	installation = "contract"
 	instance     = "one"
-	patience     = 30 * time.Second
+	patience     = time.Minute
 )
 
 // TestContract holds the adapter against every engine that there is: pretended ones of each make, so that they

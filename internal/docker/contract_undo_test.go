@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // ownImage is an image that no other clause uses.
@@ -301,7 +301,7 @@ func describe(t *testing.T, c docker.Container) described {
 // rich is a container that uses much of what an engine offers.
 func (s *subject) rich(t *testing.T, name, kept, front, address, back string) (id string, port int) {
 	t.Helper()
-	port = freePort(t)
+	port = loopbacktest.Port(t)
 	status, answer := s.request(t, http.MethodPost, "/containers/create?name="+name, map[string]any{
 		"Image": s.image, "Labels": labels(), "Env": []string{"GREETING=hello there"}, "Entrypoint": []string{"/app"},
 		"StopTimeout": 7, "StopSignal": "SIGTERM",
@@ -331,17 +331,6 @@ func (s *subject) rich(t *testing.T, name, kept, front, address, back string) (i
 		t.Fatalf("connect: %d %s", status, answer)
 	}
 	return made.ID, port
-}
-
-// freePort is one of the host that nobody has.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // nothing came over it
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func recreate(t *testing.T, s *subject) {
@@ -633,7 +622,7 @@ func logTail(t *testing.T, s *subject) {
 }
 
 func publishedPorts(t *testing.T, s *subject) {
-	tcp, udp := freePort(t), freePort(t)
+	tcp, udp := loopbacktest.Port(t), loopbacktest.Port(t)
 	publish := func(o *docker.CreateOptions) {
 		o.Ports = []docker.Port{
 			{Container: enginetest.AppPort, HostIP: "127.0.0.1", Host: tcp, Protocol: "tcp"},

@@ -232,11 +232,7 @@ func TestSSH(t *testing.T) {
 	s.Cut()
 	wantGap(t, watched, "reconnected")
 	app.Stop()
-	for ev := range watched {
-		if ev.Action == "die" && ev.ContainerID == app.ID {
-			break
-		}
-	}
+	wantEvent(t, watched, "the end of the app", func(ev docker.Event) bool { return ev.Action == "die" && ev.ContainerID == app.ID })
 	s.Stop()
 	if _, err := e.Inspect(t.Context(), app.ID); !errors.Is(err, docker.ErrUnavailable) || errors.Is(err, docker.ErrNotFound) {
 		t.Errorf("without a server: %v", err)
@@ -253,15 +249,20 @@ func TestSSH(t *testing.T) {
 
 func wantGap(t *testing.T, watched <-chan docker.Event, reason string) {
 	t.Helper()
+	wantEvent(t, watched, "gap "+reason, func(ev docker.Event) bool { return ev.Gap && ev.Reason == reason })
+}
+
+func wantEvent(t *testing.T, watched <-chan docker.Event, what string, is func(docker.Event) bool) {
+	t.Helper()
 	late := time.After(patience)
 	for {
 		select {
 		case ev := <-watched:
-			if ev.Gap && ev.Reason == reason {
+			if is(ev) {
 				return
 			}
 		case <-late:
-			t.Fatalf("no gap %s", reason)
+			t.Fatalf("no event: %s", what)
 		}
 	}
 }

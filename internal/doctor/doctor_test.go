@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -96,7 +97,7 @@ func TestKey(t *testing.T) {
 }
 
 func TestServes(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopbacktest.Free(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestEngineAndPort(t *testing.T) {
 	want(t, Engine(t.Context(), engine.Endpoint()), true, "API 1.")
 	want(t, Engine(t.Context(), "unix:///none"), false, "systemctl start docker")
 	want(t, Engine(t.Context(), "gopher://x"), false, "--docker-host")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopbacktest.Free(t))
 	if err != nil {
 		t.Fatal(err)
 	}

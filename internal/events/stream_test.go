@@ -96,12 +96,14 @@ func TestReplayJoinsTheLiveStreamWithoutGapOrDouble(t *testing.T) {
 	db := openStore(t, bus)
 	write(t, db, 1300) // more than two pages
 	const total = 3000
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // what is not written is waited for until then
+	defer cancel()
 	var done sync.WaitGroup
 	for i := range 12 {
 		last := int64(i * 100)
 		done.Go(func() {
 			l := &listener{want: total - int(last)}
-			if err := l.listen(t.Context(), db, bus, last); !errors.Is(err, errEnough) {
+			if err := l.listen(ctx, db, bus, last); !errors.Is(err, errEnough) {
 				t.Errorf("from %d: %v after %d events", last, err, len(l.got))
 			}
 			if err := inOrder(l.got, last+1); err != nil {

@@ -81,7 +81,7 @@ func TestRealLogResumes(t *testing.T) {
 		long := int64(0)
 		place := logs.Place{}
 		for round := 1; len(got) < lines && round < 200; round++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			h := &heard{enough: func(h *heard) bool { return len(h.lines) > 37*round || len(got)+len(h.lines) >= lines }}
 			err := logs.Follow(ctx, e, c.ID, all, place, true, numbered{h, &long})
 			cancel()
@@ -133,7 +133,9 @@ func TestRealLogGoesOnAfterARestart(t *testing.T) {
 		c := box(t, e)
 		h := &heard{}
 		ended := make(chan error, 1)
-		go func() { ended <- logs.Follow(t.Context(), e, c.ID, all, logs.Place{}, true, h) }()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // of all that comes here
+		defer cancel()
+		go func() { ended <- logs.Follow(ctx, e, c.ID, all, logs.Place{}, true, h) }()
 		await(t, "it serves", func() bool { return strings.Count(h.text(), "serving") == 1 })
 		if err := e.Stop(t.Context(), c, time.Second); err != nil {
 			t.Fatal(err)

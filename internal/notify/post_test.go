@@ -323,6 +323,7 @@ func newMailServer(t *testing.T) *mailServer {
 
 func (s *mailServer) talk(conn net.Conn) {
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // who does not leave by then is waited for in vain
 	say := func(text string) { _, _ = io.WriteString(conn, text+"\r\n") }
 	say("220 test")
 	in, data := bufio.NewScanner(conn), false

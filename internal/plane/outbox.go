@@ -63,10 +63,14 @@ func (o *outbox) take() (kept []news, missed []string) {
 	return kept, missed
 }
 
-// putBack keeps events that could not be told.
+// putBack keeps events that could not be told, for the next one who listens.
 func (o *outbox) putBack(kept []news) {
+	if len(kept) == 0 {
+		return
+	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.kept = append(kept, o.kept...)
 	o.kept = o.kept[max(0, len(o.kept)-mostKept):]
+	o.mu.Unlock()
+	o.rouse()
 }

@@ -21,12 +21,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+// patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
+const patience = time.Minute
 
 // bed is a folder in which planes run after one another.
 type bed struct {
@@ -50,18 +52,13 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return &bed{t: t, dir: dir, http: l.Addr().String(), socket: filepath.Join(dir, "own", "sock")}
+	return &bed{t: t, dir: dir, http: loopbacktest.Free(t), socket: filepath.Join(dir, "own", "sock")}
 }
 
 func (b *bed) options(version string) Options {
 	return Options{
 		Proxy: proxy.ServerOptions{File: filepath.Join(b.dir, "table.json"), Log: slog.New(slog.DiscardHandler)}, Socket: b.socket, HTTP: b.http,
-		Patience: time.Minute, Version: version, Log: slog.New(slog.DiscardHandler),
+		Patience: patience / 2, Version: version, Log: slog.New(slog.DiscardHandler),
 		Open: func(ctx context.Context, _, address string) (net.Listener, error) {
 			return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		},
@@ -94,7 +91,7 @@ func (b *bed) run(p *Plane) *running {
 	go func() { r.ended <- p.Run(ctx, func() { close(serving) }) }()
 	r.end = sync.OnceFunc(func() {
 		cancel()
-		if err := <-r.ended; err != nil {
+		if err := next(b.t, "a plane that was ended ends", r.ended); err != nil {
 			b.t.Error(err)
 		}
 	})
@@ -136,7 +133,7 @@ func (b *bed) connect() *daemonSide {
 	go func() { done <- d.Run(ctx) }()
 	d.end = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := next(b.t, "a daemon's side that was ended ends", done); err != nil {
 			b.t.Error(err)
 		}
 	})
@@ -172,7 +169,9 @@ func says(t *testing.T, text string) string {
 // get asks the proxy for a domain, on a connection of its own.
 func (b *bed) get(host string) string {
 	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, "http://"+b.http+"/", nil)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.http+"/", nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -219,7 +218,7 @@ func TestTableIsAppliedOrRefusedAsAWhole(t *testing.T) {
 		t.Errorf("started anew it answers %s", got)
 	}
 	if _, ok := d.Report("a.example"); ok {
-		<-d.came
+		next(t, "the daemon comes again", d.came)
 	}
 }
 
@@ -257,7 +256,9 @@ func TestDaemonThatComesLearnsWhatIsServed(t *testing.T) {
 func (b *bed) ask(method, path, body string) (status int, f fault) {
 	b.t.Helper()
 	c := NewClient(ClientOptions{Socket: b.socket, Version: "v9"})
-	req, err := http.NewRequestWithContext(b.t.Context(), method, "http://plane"+path, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://plane"+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -335,7 +336,7 @@ func TestOnlyWhoServesTakesThePlace(t *testing.T) {
 		t.Errorf("where nobody runs the place is taken: %v", err)
 	}
 	b.take()
-	if err := <-p.ended; err != nil {
+	if err := next(t, "the one before ends", p.ended); err != nil {
 		t.Error(err)
 	}
 	p.ended <- nil
@@ -384,9 +385,12 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 	d := b.connect()
 	next(t, "the daemon comes", d.came)
 	release := make(chan struct{})
-	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
-		<-release
+		select {
+		case <-release:
+		case <-r.Context().Done(): // the test has failed
+		}
 		_, _ = io.WriteString(w, "at last\n")
 	}))
 	t.Cleanup(slow.Close)
@@ -400,6 +404,9 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
 	in := bufio.NewReader(conn)
 	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 200") {
@@ -420,7 +427,9 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 	if err := d.Drained(short, "instance:1:"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("what is open on the one before is drained: %v", err)
 	}
-	if err := d.Drained(t.Context(), "instance:2:"); err != nil {
+	soon, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := d.Drained(soon, "instance:2:"); err != nil {
 		t.Errorf("another instance: %v", err)
 	}
 	drained := make(chan error, 1)
@@ -510,7 +519,11 @@ func TestOutboxKeepsTheNewest(t *testing.T) {
 		t.Errorf("kept are %d, the first %+v, and %d misses", len(kept), kept[0].Flip, len(missed))
 	}
 	o.flip(proxy.Flip{Ref: "later"})
+	<-o.wake // as one does who takes them, and cannot tell them
 	o.putBack(kept)
+	if len(o.wake) != 1 {
+		t.Error("the next one who listens is not told of what was put back")
+	}
 	if again, missed := o.take(); len(again) != mostKept || again[mostKept-1].Flip.Ref != "later" || again[0].Flip.Ref != "11" || len(missed) != 0 {
 		t.Errorf("put back are %d, from %+v to %+v", len(again), again[0].Flip, again[len(again)-1].Flip)
 	}

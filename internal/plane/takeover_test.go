@@ -2,6 +2,7 @@ package plane
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -91,7 +92,9 @@ func TestKeptConnectionsFollowTheTable(t *testing.T) {
 	if _, err := d.Apply(leading("2", says(t, "next"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Drained(t.Context(), "instance:1:"); err != nil {
+	soon, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := d.Drained(soon, "instance:1:"); err != nil {
 		t.Fatal(err)
 	}
 	former.Close() // as the one that is drained stops

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestTakesGzip(t *testing.T) {
@@ -160,7 +159,11 @@ func TestCompressLeavesStreamsAlone(t *testing.T) {
 		}
 		in := bufio.NewReader(resp.Body)
 		for _, text := range []string{"one\n", "two\n"} {
-			next[path] <- text
+			select {
+			case next[path] <- text:
+			case <-ctx.Done():
+				t.Fatalf("%s: the target does not take %q", path, text)
+			}
 			if got, err := in.ReadString('\n'); err != nil || got != text {
 				t.Errorf("%s: %q, %v", path, got, err)
 			}
@@ -181,7 +184,9 @@ func TestCompressedHalfIsNoWhole(t *testing.T) {
 	site := rule("a.example", target)
 	site.Options.Compress = true
 	r.apply(site)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.addr+"/", nil)
+	ctx, cancel := r.soon()
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+"/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +196,8 @@ func TestCompressedHalfIsNoWhole(t *testing.T) {
 		return // the whole answer was given up
 	}
 	defer resp.Body.Close()
-	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
-		t.Errorf("%d bytes look whole", n)
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil || ctx.Err() != nil {
+		t.Errorf("%d bytes look whole, or have no end: %v", n, err)
 	}
 }
 
@@ -206,13 +211,7 @@ func (l lines) Write(p []byte) (int, error) {
 
 func (l lines) next(t *testing.T) string {
 	t.Helper()
-	select {
-	case line := <-l:
-		return line
-	case <-time.After(10 * time.Second):
-		t.Fatal("no line came")
-		return ""
-	}
+	return comes(t, "a line of the log", l)
 }
 
 func TestAccessLog(t *testing.T) {

@@ -122,7 +122,7 @@ func TestNoTunnelOfHTTP2PastTheRules(t *testing.T) {
 			t.Errorf("to %s it answers %s", protocol, got)
 			continue
 		}
-		h := <-seen
+		h := comes(t, "the target is asked", seen)
 		if h.Get("Http2-Settings") != "" || (h.Get("Upgrade") != "") != passes || (h.Get("Connection") != "") != passes {
 			t.Errorf("of %s the target sees %v", protocol, h)
 		}
@@ -154,15 +154,17 @@ func TestTargetsThatMisbehave(t *testing.T) {
 			t.Errorf("%s answers %d %s, want %d", host, status, body, want)
 		}
 	}
+	soon, cancel := r.soon()
+	defer cancel()
 	for _, host := range []string{"chunks.example", "short.example"} {
-		req, _ := http.NewRequest(http.MethodGet, "http://"+r.addr+"/", nil)
+		req, _ := http.NewRequestWithContext(soon, http.MethodGet, "http://"+r.addr+"/", nil)
 		req.Host = host
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			continue // it was cut off before its head was sent on
 		}
-		if _, err := io.ReadAll(resp.Body); err == nil {
-			t.Errorf("%s: half an answer looks like a whole one", host)
+		if _, err := io.ReadAll(resp.Body); err == nil || soon.Err() != nil {
+			t.Errorf("%s: half an answer looks like a whole one, or has no end: %v", host, err)
 		}
 		_ = resp.Body.Close()
 	}

@@ -270,7 +270,7 @@ func TestTwoHundredThatGuess(t *testing.T) {
 		})
 	}
 	for range 200 - mostOfAddress {
-		if got := <-sentAway; got != "429 5" {
+		if got := comes(t, "one of many is sent away", sentAway); got != "429 5" {
 			t.Errorf("one of many is answered %s", got)
 		}
 	}
@@ -279,7 +279,7 @@ func TestTwoHundredThatGuess(t *testing.T) {
 	}
 	leave()
 	flood.Wait()
-	late := time.After(20 * time.Second)
+	late := time.After(patience)
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
 		d.hashing.mu.Lock()
 		left := len(d.waiting)

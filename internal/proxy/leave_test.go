@@ -48,7 +48,7 @@ func TestWhoStepsAsideAnswersNobody(t *testing.T) {
 	}
 	socket, socketIn := r.upgrade("a.example")
 	fmt.Fprint(busy, "GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n")
-	<-asked
+	comes(t, "the slow one is asked", asked)
 
 	r.StepAside()
 	if _, err := idleIn.ReadByte(); err != io.EOF {

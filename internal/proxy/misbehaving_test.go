@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // serving is a target that does with each connection what a test writes, after the head of the first request.
@@ -261,11 +260,7 @@ func TestATargetThatStopsInTheMiddleHoldsNobody(t *testing.T) {
 		}
 		_ = conn.Close()
 		_ = resp.Body.Close()
-		select {
-		case <-gone: // the target is told that nobody waits any more
-		case <-time.After(10 * time.Second):
-			t.Fatal("the client has left, and the target is still asked")
-		}
+		comes(t, "the client has left, and the target is told so", gone)
 	}
 }
 
@@ -278,7 +273,7 @@ func TestAClientThatHalfLeavesGetsNoEmptyAnswer(t *testing.T) {
 	})))
 	conn := r.dial()
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-	<-asked
+	comes(t, "the target is asked", asked)
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

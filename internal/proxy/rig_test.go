@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // rig is a real server on a port of its own, with what its tests tell it of.
@@ -53,7 +55,7 @@ func (r *rig) run(part func(context.Context) error) {
 	go func() { done <- part(ctx) }()
 	r.t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		if err := comes(r.t, "the end of a part", done); err != nil && !errors.Is(err, context.Canceled) {
 			r.t.Error(err)
 		}
 	})
@@ -91,8 +93,23 @@ func (r Rule) at(prefix string) Rule {
 func app(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
 	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
+	t.Cleanup(func() {
+		closed := make(chan struct{})
+		go func() { defer close(closed); srv.Close() }() // it waits for what is under way
+		comes(t, "the end of the last request to a target", closed)
+	})
 	return srv.URL
+}
+
+// comes is what comes on a channel, or nothing when it is closed.
+func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("gave up waiting: %s", what)
+	}
+	return v
 }
 
 // says is a target that answers its name.
@@ -103,17 +120,15 @@ func says(t *testing.T, name string) string {
 // nowhere is an address at which nothing listens.
 func nowhere(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	return "http://" + loopbacktest.Free(t)
 }
 
-// soon is when an answer has to be there, however slow the machine is: one that never comes fails its test by name.
+// patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
+const patience = time.Minute
+
+// soon is when an answer has to be there.
 func (r *rig) soon() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.t.Context(), time.Minute)
+	return context.WithTimeout(r.t.Context(), patience)
 }
 
 // get asks the server for a path of a domain.
@@ -168,7 +183,7 @@ func (r *rig) dial() net.Conn {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		r.t.Fatal(err)
 	}
 	return conn

@@ -62,7 +62,7 @@ func newSecureRig(t *testing.T) *secureRig {
 		rule("app.localhost", app(t, answers)).at("/both").with(func(o *Options) { o.TLS = TLSInternal }),
 		rule("plain.localhost", says(t, "plain")),
 	)
-	<-issued
+	comes(t, "the certificate of app.localhost", issued)
 	return r
 }
 
@@ -90,7 +90,7 @@ func (r *secureRig) browser() *http.Client {
 		},
 	}
 	r.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 func TestManyStreamsOverOneConnectionOfHTTP2(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAConnectionOverTLSMayChangeItsProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
@@ -223,7 +223,7 @@ func TestClientsOverTLSLeaveWithTheServer(t *testing.T) {
 		}
 		r.Leave()
 		ask()
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(patience)
 		tick := time.NewTicker(10 * time.Millisecond)
 		for r.Busy() > 0 {
 			select {

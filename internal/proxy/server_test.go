@@ -54,7 +54,7 @@ func TestWhatATargetSees(t *testing.T) {
 		if status, body, _ := r.get("a.example", path, change); status != 200 {
 			t.Fatalf("it answers %d %s", status, body)
 		}
-		return <-seen
+		return comes(t, "the target is asked", seen)
 	}
 	forge := func(q *http.Request) {
 		for name, value := range map[string]string{
@@ -259,9 +259,17 @@ func TestOpenStreamsOutliveTheirTable(t *testing.T) {
 	next := make(chan string)
 	stream := app(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		for line := range next {
-			fmt.Fprintln(w, line)
-			w.(http.Flusher).Flush()
+		for {
+			select {
+			case line, more := <-next:
+				if !more {
+					return
+				}
+				fmt.Fprintln(w, line)
+				w.(http.Flusher).Flush()
+			case <-r.Context().Done(): // the test has failed
+				return
+			}
 		}
 	})
 	r := newRig(t)
@@ -269,7 +277,7 @@ func TestOpenStreamsOutliveTheirTable(t *testing.T) {
 	ws, wsIn := r.upgrade("ws.example")
 	sse := r.dial()
 	fmt.Fprint(sse, "GET / HTTP/1.1\r\nHost: sse.example\r\n\r\n")
-	next <- "one"
+	go func() { next <- "one" }()
 	resp, err := http.ReadResponse(bufio.NewReader(sse), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +306,9 @@ func TestOpenStreamsOutliveTheirTable(t *testing.T) {
 	if a, b := r.Open(wsRef), r.Open(sseRef); a != 1 || b > 1 {
 		t.Errorf("%d and %d are open on what has left the table", a, b)
 	}
-	if err := r.Drained(t.Context(), sseRef); err != nil {
+	soon, done := r.soon()
+	defer done()
+	if err := r.Drained(soon, sseRef); err != nil {
 		t.Error(err)
 	}
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -309,7 +319,7 @@ func TestOpenStreamsOutliveTheirTable(t *testing.T) {
 	if err := ws.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Drained(t.Context(), wsRef); err != nil {
+	if err := r.Drained(soon, wsRef); err != nil {
 		t.Error(err)
 	}
 }
@@ -319,7 +329,9 @@ func TestNoRequestIsLostWhileTargetsChange(t *testing.T) {
 	a, b := says(t, "a"), says(t, "b")
 	r.apply(rule("a.example", a))
 	stop, failed, asked := make(chan struct{}), atomic.Int64{}, atomic.Int64{}
-	done := make(chan struct{})
+	done := make(chan struct{}, 4)
+	soon, cancel := r.soon()
+	defer cancel()
 	for range 4 {
 		go func() {
 			defer func() { done <- struct{}{} }()
@@ -331,7 +343,7 @@ func TestNoRequestIsLostWhileTargetsChange(t *testing.T) {
 					return
 				default:
 				}
-				req, _ := http.NewRequest(http.MethodPost, "http://"+r.addr+"/", strings.NewReader("body"))
+				req, _ := http.NewRequestWithContext(soon, http.MethodPost, "http://"+r.addr+"/", strings.NewReader("body"))
 				req.Host = "a.example"
 				resp, err := transport.RoundTrip(req)
 				asked.Add(1)
@@ -350,13 +362,13 @@ func TestNoRequestIsLostWhileTargetsChange(t *testing.T) {
 			to, from = b, a
 		}
 		r.apply(rule("a.example", to))
-		if err := r.Drained(t.Context(), from); err != nil {
+		if err := r.Drained(soon, from); err != nil {
 			t.Fatal(err)
 		}
 	}
 	close(stop)
 	for range 4 {
-		<-done
+		comes(t, "the last answer", done)
 	}
 	if failed.Load() != 0 || asked.Load() == 0 {
 		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
@@ -435,7 +447,7 @@ func TestTargetsShareAndStandInForOneAnother(t *testing.T) {
 	})
 	free, dead := says(t, "free"), nowhere(t)
 	r.apply(rule("a.example", busy, free), rule("b.example", dead, free))
-	held := make(chan int)
+	held := make(chan int, 1)
 	go func() {
 		for { // until it comes to the one that holds it
 			status, body, _ := r.get("a.example", "/hold")
@@ -445,14 +457,14 @@ func TestTargetsShareAndStandInForOneAnother(t *testing.T) {
 			}
 		}
 	}()
-	<-arrived
+	comes(t, "a request comes to the one that holds it", arrived)
 	for range 10 {
 		if _, body, _ := r.get("a.example", "/"); body != "free" {
 			t.Error("a request came to the busier one")
 		}
 	}
 	close(gate)
-	if status := <-held; status != 200 {
+	if status := comes(t, "the answer to the held one", held); status != 200 {
 		t.Errorf("the held one answers %d", status)
 	}
 	for range 10 {
@@ -500,7 +512,7 @@ func TestHealthChecksTakeTargetsOutAndBringThemBack(t *testing.T) {
 	table.byID["a.example"].rule = checked
 	r.swap(r.current.Load(), table)
 	sick.Store(true)
-	if f := <-r.flips; f.Up || f.Rule != "a.example" || f.Ref != target || !strings.Contains(f.Why, "it answers 500 to /healthz") {
+	if f := comes(t, "it is taken out", r.flips); f.Up || f.Rule != "a.example" || f.Ref != target || !strings.Contains(f.Why, "it answers 500 to /healthz") {
 		t.Errorf("it flips by %+v", f)
 	}
 	for range 6 {
@@ -509,7 +521,7 @@ func TestHealthChecksTakeTargetsOutAndBringThemBack(t *testing.T) {
 		}
 	}
 	sick.Store(false)
-	if f := <-r.flips; !f.Up || f.Ref != target {
+	if f := comes(t, "it is brought back", r.flips); !f.Up || f.Ref != target {
 		t.Errorf("it flips by %+v", f)
 	}
 	if len(r.flips) > 0 {
@@ -666,7 +678,7 @@ func TestOneSlowSiteHoldsUpNoChecksOfAnother(t *testing.T) {
 	for range 3 {
 		select {
 		case <-checks:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second): // half of what a slow one may take
 			t.Fatal("a slow site holds up the checks of another")
 		}
 	}

@@ -202,7 +202,7 @@ func TestManyHalfOpenConnectionsShutNobodyOut(t *testing.T) {
 	if _, err := in.ReadByte(); err == nil {
 		t.Error("the oldest is answered, to no request")
 	}
-	_ = idle[0].SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = idle[0].SetReadDeadline(time.Now().Add(patience))
 	if _, err := idle[0].Read(make([]byte, 1)); err == nil || timedOut(err) {
 		t.Errorf("the first of them is still open: %v", err)
 	}

@@ -242,7 +242,7 @@ func (f *field) planOf(n int) (plan store.Plan) {
 
 func (f *field) await(what string, ok func() bool) {
 	f.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -120,7 +121,7 @@ func (f *undoField) plantUsed(network string) store.Instance {
 	})
 	id, err := f.adapter.Create(f.t.Context(), docker.CreateOptions{
 		Name: inst.Name, Image: undoImage, Env: []string{"SECRET=s3cret", "LINES=a\nb"}, Restart: "unless-stopped", StopGrace: 7 * time.Second,
-		Ports:  []docker.Port{{Container: enginetest.AppPort, Host: freePort(f.t), HostIP: "127.0.0.1", Protocol: "tcp"}},
+		Ports:  []docker.Port{{Container: enginetest.AppPort, Host: loopbacktest.Port(f.t), HostIP: "127.0.0.1", Protocol: "tcp"}},
 		Mounts: []docker.Mount{{Type: "volume", Name: inst.Name + "-named", Target: "/named"}},
 		Labels: map[string]string{
 			"team": "shop", docker.LabelManaged: "true", docker.LabelInstallation: f.db.InstallationID(),
@@ -159,20 +160,6 @@ var undoFiles = map[string]string{
 	"/named/data":     "in the named volume\x00\xff",
 	"/anonymous/data": "in the anonymous volume\x00\xfe",
 	"/written":        "in the writable layer\x00\xfd",
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // cleanUp removes all that is planned and returns the archive of one instance.

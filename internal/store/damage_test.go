@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -34,7 +35,7 @@ func TestDamageIsToldToWhoWatches(t *testing.T) {
 			})
 			db := storetest.With(t, o)
 			told := make(chan error, 1)
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // by then it is told, or never
 			defer cancel()
 			go func() { told <- db.WatchDamage(ctx) }()
 
@@ -138,13 +139,15 @@ func TestNothingIsCommittedOnceDamageIsKnown(t *testing.T) {
 func TestWhoWaitsForTheTurnHearsOfDamage(t *testing.T) {
 	db := storetest.Open(t)
 	began, end := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	first := make(chan error, 1)
 	go func() {
 		first <- db.Update(t.Context(), func(*store.Tx) error { close(began); <-end; return nil })
 	}()
 	<-began
 	waiting := make(chan error, 1)
-	go func() { waiting <- db.Update(t.Context(), func(*store.Tx) error { return nil }) }()
+	go func() { waiting <- db.Update(ctx, func(*store.Tx) error { return nil }) }()
 	store.Damage(db)
 	wantErr(t, <-waiting, store.ErrCorrupt)
 	close(end)

@@ -289,7 +289,9 @@ func TestKillInTheMiddleOfATransaction(t *testing.T) {
 		return
 	}
 	storetest.BothOptions(t, func(t *testing.T, o store.Options) {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestKillInTheMiddleOfATransaction$")
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		child := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestKillInTheMiddleOfATransaction$")
 		child.Env = append(os.Environ(), dirEnv+"="+o.DataDir, urlEnv+"="+o.URL)
 		child.Stderr = os.Stderr
 		out, err := child.StdoutPipe()
@@ -352,7 +354,7 @@ func writeAndWait(t *testing.T, o store.Options) {
 // openFreed opens a store whose holder was killed: PostgreSQL needs a moment to notice.
 func openFreed(t *testing.T, o store.Options) *store.DB {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	retry := time.NewTicker(20 * time.Millisecond)
 	defer retry.Stop()
 	for {

@@ -34,7 +34,7 @@ func TestAChannelWhoseAddressDoesNotOpen(t *testing.T) {
 		defer sub.Close()
 		done := make(chan error, 1)
 		n := notify.New(db, bus, notify.Options{Log: log})
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() { done <- n.Run(ctx) }()
 		for told := false; !told; {

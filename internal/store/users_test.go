@@ -87,6 +87,19 @@ func TestTokensAndSecrets(t *testing.T) {
 				t.Errorf("the same %s: %v", name, err)
 			}
 		}
+		for _, drop := range []struct {
+			name string
+			by   time.Time
+			want bool
+		}{{"backup", noon.Add(time.Hour - time.Millisecond), false}, {"ci", noon.AddDate(10, 0, 0), false}, {"backup", noon.Add(time.Hour), true}, {"backup", noon.Add(time.Hour), false}} {
+			storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
+				dropped, err := tx.DropExpiredToken(ctx, drop.name, drop.by)
+				if dropped != drop.want {
+					t.Errorf("the token %s is let go of at %s: %v", drop.name, drop.by, dropped)
+				}
+				return err
+			})
+		}
 		revoke := func() error {
 			return try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteToken(ctx, a.ID) })
 		}

@@ -36,7 +36,7 @@ func FuzzRule(f *testing.F) {
 		}
 		begun := time.Now()
 		v := m.Judge([]Tag{{Name: tag}, {Name: "latest", Created: noon}, {Name: tag + ".sig"}}, time.Hour, noon)
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > 20*time.Second {
 			t.Fatalf("%s took %s", r, took)
 		}
 		for _, j := range v.Matched {

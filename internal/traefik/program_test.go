@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
@@ -39,7 +39,7 @@ func newFront(t *testing.T) *front {
 		t.Fatalf("%s is not set: run `make traefik-check`", programEnv)
 	}
 	const interval = 200 * time.Millisecond
-	f := &front{t: t, addr: free(t), Driver: New(Options{Interval: interval, Log: slog.New(slog.DiscardHandler)})}
+	f := &front{t: t, addr: loopbacktest.Free(t), Driver: New(Options{Interval: interval, Log: slog.New(slog.DiscardHandler)})}
 	offers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, _ := f.Fetch(r.RemoteAddr, time.Now())
 		if text == nil {
@@ -73,18 +73,6 @@ func newFront(t *testing.T) *front {
 		}
 	})
 	return f
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
 }
 
 func (f *front) apply(rules ...proxy.Rule) {
@@ -142,7 +130,7 @@ func TestAWholeTraefikAnswersByTheTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	away := free(t)
+	away := loopbacktest.Free(t)
 	post := func(r *http.Request) { r.Method = http.MethodPost }
 	f.apply(
 		rule("plain.example", a.URL),

@@ -14,9 +14,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Caddy is one of its own.
 type Caddy struct {
@@ -37,7 +39,7 @@ func Start(t *testing.T) *Caddy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Caddy{Listen: Free(t), Other: Free(t), Dir: dir, t: t}
+	c := &Caddy{Listen: loopbacktest.Free(t), Other: loopbacktest.Free(t), Dir: dir, t: t}
 	t.Cleanup(func() {
 		c.Stop()
 		if err := os.RemoveAll(dir); err != nil {
@@ -46,17 +48,6 @@ func Start(t *testing.T) *Caddy {
 	})
 	c.Run(c.Foreign())
 	return c
-}
-
-// Free is an address of loopback at which nothing listens.
-func Free(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Admin is the address of its admin API.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/failpoint/failpointtest"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -82,7 +82,7 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 	t.Parallel() // they wait most of the time
 	s := newSite(t, endpoint, image)
 	if what == makesRoom || what == unhealthy {
-		s.spec.Ports[0].Host = freePort(t)
+		s.spec.Ports[0].Host = loopbacktest.Port(t)
 	}
 	s.open()
 	if what == sideBySide {
@@ -110,7 +110,7 @@ func killOnce(t *testing.T, what scene, point, killtest, endpoint, image string)
 	if what == cancel {
 		mode = "cancel"
 	}
-	failpointtest.Kill(t, time.Minute, point, killtest, s.dir, endpoint, s.host.ID, mode)
+	failpointtest.Kill(t, 2*time.Minute, point, killtest, s.dir, endpoint, s.host.ID, mode)
 
 	s.open()
 	stopped := what == makesRoom || what == unhealthy && point == "new-stopped"
@@ -282,7 +282,7 @@ func (s *site) end(id string) store.Deploy {
 	s.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(time.Minute)
+	late := time.After(2 * time.Minute)
 	for {
 		d, err := s.db.Deploy(s.t.Context(), id)
 		if err != nil {
@@ -454,19 +454,4 @@ func (s *site) clear() {
 			s.t.Errorf("clear %s: %v", c.Name, err)
 		}
 	}
-}
-
-// freePort is a port of this machine that nobody listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // it only looked
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatal(l.Addr())
-	}
-	return addr.Port
 }

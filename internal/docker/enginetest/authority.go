@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // Authority signs certificates for engines and for those who use them.
@@ -78,10 +80,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 // TLSFlags are those of an engine that also listens on a free port of 127.0.0.1, for who brings a certificate of the authority.
 func (a *Authority) TLSFlags() (endpoint string, flags []string) {
 	a.t.Helper()
-	addr, err := freeAddress(a.t.Context())
-	if err != nil {
-		a.t.Fatal(err)
-	}
+	addr := loopbacktest.Free(a.t)
 	cert, key := a.Issue("engine")
 	dir := a.t.TempDir()
 	flags = []string{"-H", "tcp://" + addr, "--tlsverify"}

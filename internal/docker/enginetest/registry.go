@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,10 +12,12 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 const (
-	registryStart = 15 * time.Second
+	registryStart = time.Minute
 	registryStop  = 5 * time.Second
 )
 
@@ -78,7 +79,7 @@ func startRegistry(ctx context.Context, dir, auth string) (addr string, stop fun
 	if err != nil {
 		return "", nil, fmt.Errorf("start a registry (apt-get install docker-registry, or scripts/engine run): %w", err)
 	}
-	if addr, err = freeAddress(ctx); err != nil {
+	if addr, err = loopbacktest.Pick(ctx); err != nil {
 		return "", nil, fmt.Errorf("start a registry: %w", err)
 	}
 	config := filepath.Join(dir, "registry.yml")
@@ -124,14 +125,6 @@ func end(p *os.Process, ended <-chan struct{}) {
 		_ = p.Kill()
 		<-ended
 	}
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func awaitRegistry(ctx context.Context, addr string, ended <-chan struct{}) error {

@@ -21,10 +21,12 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 const (
-	sshdStart = 15 * time.Second
+	sshdStart = time.Minute
 	// sshdFolder must be there for an sshd of root; where no service of it ever ran, it is not.
 	sshdFolder = "/run/sshd"
 	// restriction is what docs/hosts.md recommends: the key opens sockets and nothing else.
@@ -46,10 +48,7 @@ type SSHD struct {
 // StartSSHD runs Debian's sshd until the test ends, with a host key and a certificate of it. Lines are more of its configuration.
 func StartSSHD(t testing.TB, lines ...string) *SSHD {
 	t.Helper()
-	addr, err := freeAddress(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := loopbacktest.Free(t)
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -39,7 +40,9 @@ func TestKilledWhileSending(t *testing.T) {
 			prepare(t, dir, srv.URL)
 
 			failpointtest.Kill(t, time.Minute, point, command, dir)
-			cmd := exec.CommandContext(t.Context(), command, dir)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, command, dir)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("the next start: %v: %s", err, out)
 			}

@@ -21,7 +21,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -148,7 +147,9 @@ func TestHTTP2(t *testing.T) {
 	}
 
 	// Streams flow, side by side on one connection, also over a change of the table; who leaves is not answered any more.
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/stream", nil)
+	soon, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(soon, http.MethodGet, "https://a.example/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestHTTP2(t *testing.T) {
 		t.Errorf("after a change of the table comes %d, %v", later, err)
 	}
 	_ = stream.Body.Close()
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, leave := context.WithCancel(soon)
 	req, err = http.NewRequestWithContext(ctx, http.MethodGet, "https://a.example/sleeps", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -187,25 +188,27 @@ func TestHTTP2(t *testing.T) {
 	if _, err := client.Do(req); !errors.Is(err, context.Canceled) { //nolint:bodyclose // there is none
 		t.Errorf("who leaves gets %v", err)
 	}
-	late := time.After(patience)
-	for report, _ := s.Report("a"); report.Open > 0; report, _ = s.Report("a") {
-		select {
-		case <-late:
-			t.Fatalf("%d requests are still open", report.Open)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	nothingIsOpen(t, s)
+}
+
+// told is what a program says that ends by itself.
+func told(t *testing.T, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, peer(t, program), args...).CombinedOutput()
+	return string(out), err
 }
 
 // TestHTTP2WithoutTLSIsNotSpoken: neither by who knows it beforehand nor by who asks to be raised to it.
 func TestHTTP2WithoutTLSIsNotSpoken(t *testing.T) {
 	_, addr := serve(t, listen(t), tableTo(echoing(t)))
-	out, _ := exec.CommandContext(t.Context(), peer(t, "NGHTTP"), "-n", "-v", "http://"+addr+"/").CombinedOutput() // it fails, as it says
-	if strings.Contains(string(out), ":status: 200") {
+	out, _ := told(t, "NGHTTP", "-n", "-v", "http://"+addr+"/") // it fails, as it says
+	if strings.Contains(out, ":status: 200") {
 		t.Errorf("HTTP/2 is spoken without TLS:\n%s", out)
 	}
-	out, err := exec.CommandContext(t.Context(), peer(t, "NGHTTP"), "-u", "-v", "-H", "Host: a.example", "http://"+addr+"/").CombinedOutput()
-	if strings.Contains(string(out), "HTTP Upgrade success") {
+	out, err := told(t, "NGHTTP", "-u", "-v", "-H", "Host: a.example", "http://"+addr+"/")
+	if strings.Contains(out, "HTTP Upgrade success") {
 		t.Errorf("the proxy lets itself be raised to HTTP/2: %v\n%s", err, out)
 	}
 }
@@ -217,16 +220,18 @@ func TestNghttpAsClient(t *testing.T) {
 	if err := os.WriteFile(body, bytes.Repeat([]byte("x"), 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), peer(t, "NGHTTP"), "-v", "-n", "--no-verify-peer", "-H", ":authority: a.example", "https://"+addr+"/x").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), ":status: 200") {
+	out, err := told(t, "NGHTTP", "-v", "-n", "--no-verify-peer", "-H", ":authority: a.example", "https://"+addr+"/x")
+	if err != nil || !strings.Contains(out, ":status: 200") {
 		t.Errorf("nghttp: %v\n%s", err, out)
 	}
-	out, err = exec.CommandContext(t.Context(), peer(t, "NGHTTP"), "--no-verify-peer", "-d", body, "-H", ":authority: a.example", "https://"+addr+"/back").Output()
-	if err != nil || len(out) != 1<<20 {
-		t.Errorf("nghttp gets %d bytes back: %v", len(out), err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	back, err := exec.CommandContext(ctx, peer(t, "NGHTTP"), "--no-verify-peer", "-d", body, "-H", ":authority: a.example", "https://"+addr+"/back").Output()
+	if err != nil || len(back) != 1<<20 {
+		t.Errorf("nghttp gets %d bytes back: %v", len(back), err)
 	}
-	out, err = exec.CommandContext(t.Context(), peer(t, "H2LOAD"), "-n", "500", "-c", "5", "-m", "20", "-H", ":authority: a.example", "https://"+addr+"/x").CombinedOutput()
-	if err != nil || !regexp.MustCompile(`500 succeeded, 0 failed, 0 errored, 0 timeout`).Match(out) || !strings.Contains(string(out), "500 2xx") || !strings.Contains(string(out), "Application protocol: h2") {
+	out, err = told(t, "H2LOAD", "-n", "500", "-c", "5", "-m", "20", "-H", ":authority: a.example", "https://"+addr+"/x")
+	if err != nil || !strings.Contains(out, `500 succeeded, 0 failed, 0 errored, 0 timeout`) || !strings.Contains(out, "500 2xx") || !strings.Contains(out, "Application protocol: h2") {
 		t.Errorf("h2load: %v\n%s", err, out)
 	}
 }
@@ -253,7 +258,7 @@ func TestH2spec(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "report.xml")
-	said, err := exec.CommandContext(t.Context(), peer(t, "H2SPEC"), "-t", "-k", "-h", "127.0.0.1", "-p", port, "-j", file).CombinedOutput()
+	said, err := told(t, "H2SPEC", "-t", "-k", "-h", "127.0.0.1", "-p", port, "-j", file)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) { // it exits so when something failed
 		t.Fatal(err)

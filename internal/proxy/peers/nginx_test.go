@@ -14,11 +14,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 )
 
 // patience is how long anything may take before a test gives up.
-const patience = 30 * time.Second
+const patience = time.Minute
+
+// comes is what comes on a channel.
+func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("gave up waiting: %s", what)
+	}
+	return v
+}
 
 // peer is where a program is that scripts/nginx found.
 func peer(t *testing.T, variable string) string {
@@ -46,7 +58,7 @@ func newNginx(t *testing.T, blocks string) *nginx {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &nginx{t: t, addr: unused(t), dir: dir}
+	n := &nginx{t: t, addr: loopbacktest.Free(t), dir: dir}
 	t.Cleanup(func() {
 		if n.cmd != nil {
 			n.stop()
@@ -122,17 +134,6 @@ func listens(t *testing.T, addr string, ended <-chan error, why func() string) {
 	}
 }
 
-// unused is an address at which nobody listens.
-func unused(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // serve puts the proxy on a listener until the test ends, and returns its address.
 func serve(t *testing.T, l net.Listener, table proxy.Table) (*proxy.Server, string) {
 	t.Helper()
@@ -145,7 +146,7 @@ func serve(t *testing.T, l net.Listener, table proxy.Table) (*proxy.Server, stri
 	go func() { done <- s.Serve(ctx, l, time.Second) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		if err := comes(t, "the proxy ends", done); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

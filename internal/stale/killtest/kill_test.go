@@ -273,7 +273,7 @@ func (s *site) bring(inst store.Instance, class store.Class) {
 
 func (s *site) await(ok func() bool) {
 	s.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

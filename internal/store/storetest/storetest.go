@@ -70,7 +70,7 @@ func Postgres(t testing.TB) string {
 	schema := "test_" + store.NewID()
 	run(t.Context(), t, cluster, `CREATE SCHEMA `+schema)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		run(ctx, t, cluster, `DROP SCHEMA `+schema+` CASCADE`)
 	})

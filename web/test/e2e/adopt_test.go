@@ -36,6 +36,7 @@ func TestAdoptionInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "adopt.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(),
 		"BROWSER="+browser, "BASE_URL="+url, "TOKEN="+manyToken, "IMAGE="+image, "COMPOSE="+enginetest.Name(t), "ENGINE="+engine.Endpoint())
 	out, err := flows.CombinedOutput()

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	patience = 30 * time.Second
+	patience = time.Minute
 	allFlows = 8 * time.Minute
 	manyRows = 10_000
 )
@@ -51,6 +51,7 @@ func TestPageInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "page.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(),
 		"BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "MANY_URL="+manyURL, "MANY_TOKEN="+manyToken,
 		"IMAGE="+registry+"/page", "ENGINE="+engine.Endpoint(),
@@ -127,7 +128,12 @@ func serve(t *testing.T, binary, data, engine string, more ...string) (url, link
 	}
 	t.Cleanup(func() {
 		_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended
+		late := time.AfterFunc(patience, func() {
+			t.Error("a daemon does not end")
+			_ = daemon.Process.Kill() // it may just have ended
+		})
 		_ = daemon.Wait()
+		late.Stop()
 	})
 	lines := make(chan string, 1)
 	go func() {

@@ -96,7 +96,7 @@ test('routes are served over TLS by an uploaded one, by our own authority, and b
   await closed();
   await eventually(async () => {
     await page.reload();
-    await row('app.localhost').getByText('Valid').waitFor({ timeout: 5000 });
+    await row('app.localhost').getByText('Valid').waitFor({ timeout: 15_000 });
   });
   await row('app.localhost').getByRole('meter').waitFor();
   assert.match(await api('/api/certificates/ca.pem'), /BEGIN CERTIFICATE/);
@@ -117,7 +117,7 @@ test('who is asked for certificates is changed, and what goes wrong there says w
   await closed();
   await eventually(async () => {
     await page.reload();
-    await row('shop.internal').getByText('check its directory URL').waitFor({ timeout: 5000 });
+    await row('shop.internal').getByText('check its directory URL').waitFor({ timeout: 15_000 });
   });
   await row('shop.internal').getByText('Failed', { exact: true }).waitFor();
   await section().scrollIntoViewIfNeeded();

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-const certificateFlows = 2 * time.Minute
+const certificateFlows = 5 * time.Minute
 
 // TestCertificatesInABrowser runs certificates.test.mjs: the daemon without an engine, and two pairs of files to upload.
 func TestCertificatesInABrowser(t *testing.T) {
@@ -32,6 +32,7 @@ func TestCertificatesInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), certificateFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "certificates.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "PAIRS="+dir)
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)

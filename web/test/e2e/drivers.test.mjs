@@ -23,7 +23,7 @@ after(async () => {
 });
 
 const turn = (how) => fetch(`${TURN}?caddy=${how}`);
-const says = (text) => page.getByText(text).first().waitFor({ timeout: 40_000 });
+const says = (text) => page.getByText(text).first().waitFor({ timeout: 60_000 });
 /** No barrier in either theme, and no width that a phone does not have. */
 async function clean(what) {
   for (const colorScheme of ['dark', 'light']) {

@@ -15,7 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 )
 
-const driverFlows = 2 * time.Minute
+const driverFlows = 5 * time.Minute
 
 // TestAnotherProxyInABrowser runs every flow of drivers.test.mjs: a daemon whose routes a real Caddy serves, which the flows end and start
 // again, and change from outside, by a small server of this test; and one that a Traefik is to ask, which the flows play with its token.
@@ -49,6 +49,7 @@ func TestAnotherProxyInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), driverFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "drivers.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+addr, "SETUP_LINK="+link, "TURN="+turn.URL, "TARGET=http://"+caddy.Other,
 		"TRAEFIK_URL="+traefikURL, "TRAEFIK_LINK="+traefikLink, "TRAEFIK_TOKEN="+strings.TrimSpace(string(token)))
 	out, err := flows.CombinedOutput()

@@ -47,6 +47,7 @@ func TestHostsInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), hostFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "hosts.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(),
 		"BROWSER="+browser, "BASE_URL="+addr, "SETUP_LINK="+link, "TOKEN="+manyToken, "TURN="+turn.URL, "THIRD="+third.Endpoint(),
 		"TLS_PORT="+at.Port(), "CA="+authority.PEM, "OTHER_CA="+strangers.PEM, "CERT="+cert, "KEY="+key,

@@ -25,7 +25,7 @@ export const browser = () =>
 /** A browser of somebody else: no cookies, and everything that it asks of another host is held against the page. */
 export async function context(base, options = {}) {
   const made = await (await browser()).newContext({ viewport: { width: 1360, height: 850 }, baseURL: base, ...options });
-  made.setDefaultTimeout(20_000);
+  made.setDefaultTimeout(45_000);
   made.on('request', (r) => {
     if (![base, ...ways].some((ours) => r.url().startsWith(ours)) && !/^(data|blob):/.test(r.url()))
       open.complaints.push(`asked ${r.url()}`);
@@ -54,7 +54,7 @@ export const names = () =>
   docker('ps', '--all', '--filter', 'label=docker-watcher.project=page', '--format', '{{.Names}}').split('\n').filter(Boolean);
 
 /** Tries until it holds, or tells why it did not in time. */
-export async function eventually(holds, within = 30_000) {
+export async function eventually(holds, within = 60_000) {
   const end = Date.now() + within;
   for (;;) {
     try {
@@ -94,9 +94,14 @@ export async function wayTo(base) {
     }
     near.pipe(far).pipe(near);
   });
-  const listen = (at) => new Promise((ready) => way.listen(at, hostname, ready));
-  await listen(0);
-  const at = way.address().port;
+  const listen = (at) =>
+    new Promise((ready, taken) => {
+      way.once('error', taken);
+      way.listen(at, hostname, () => (way.off('error', taken), ready()));
+    });
+  // Not one that is given to whoever asks for any: while the way is cut, somebody may.
+  let at;
+  await eventually(() => listen((at = 10_000 + Math.floor(Math.random() * 20_000))));
   ways.push(`http://${hostname}:${at}`);
   return {
     url: ways.at(-1),

@@ -34,6 +34,7 @@ func TestLogsInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "logs.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "CONTROL="+control.URL, "INSTANCE="+id)
 	flows.Stdout, flows.Stderr = t.Output(), t.Output()
 	if err := flows.Run(); err != nil {

@@ -147,7 +147,7 @@ test('what was refused for good is shown, and can be sent again', async () => {
     headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
     body: '{"tag":"none"}',
   });
-  await page.getByRole('row').getByText('Given up', { exact: true }).waitFor({ timeout: 30_000 });
+  await page.getByRole('row').getByText('Given up', { exact: true }).waitFor({ timeout: 60_000 });
   await looks('notify-outbox');
   await page.getByRole('row').filter({ hasText: 'Given up' }).getByRole('button').click();
   await dialog().getByText('It was given up: it answered 400 Bad Request: not today').waitFor();

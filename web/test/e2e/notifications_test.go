@@ -17,7 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 )
 
-const notificationFlows = 3 * time.Minute
+const notificationFlows = 6 * time.Minute
 
 // TestNotificationsInABrowser runs notifications.test.mjs: the daemon over a pretend engine with something that becomes stale when
 // the story asks for it, and a webhook that can be told to refuse.
@@ -36,6 +36,7 @@ func TestNotificationsInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), notificationFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "notifications.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "INBOX="+inbox, "STALE="+stop)
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)

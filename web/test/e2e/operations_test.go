@@ -11,7 +11,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 )
 
-const operationFlows = 3 * time.Minute
+const operationFlows = 6 * time.Minute
 
 // TestOperationsInABrowser runs operations.test.mjs: the daemon over a pretend engine, whose backups cannot be made until the story takes
 // a file out of the way.
@@ -31,6 +31,7 @@ func TestOperationsInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), operationFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "operations.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "IN_THE_WAY="+inTheWay)
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)

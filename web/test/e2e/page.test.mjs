@@ -166,7 +166,7 @@ test('domains lead to a stage and to anything else, tried before they are saved'
   assert.equal((await throughProxy(at, 'page.example.com')).status, 200);
   await row('page.example.com')
     .getByText(/1 request/)
-    .waitFor({ timeout: 30_000 });
+    .waitFor({ timeout: 60_000 });
 
   await shot(page, 'routes-list');
   await page.setViewportSize({ width: 390, height: 844 });
@@ -865,14 +865,14 @@ test('a part of the page that is not there any more is told, with the way on', a
   const told = page.getByRole('alert').filter({ hasText: 'A part of this page could not be loaded' });
   await eventually(async () => {
     await page.keyboard.press('Control+k');
-    await told.first().waitFor({ timeout: 2_000 });
+    await told.first().waitFor({ timeout: 5_000 });
   });
   await page.unroute('**/assets/Palette-*.js');
   await told.first().getByRole('button', { name: 'Reload' }).click();
   await page.getByRole('heading', { name: 'Events', exact: true }).waitFor();
   await eventually(async () => {
     await page.keyboard.press('Control+k');
-    await dialog().waitFor({ timeout: 2_000 });
+    await dialog().waitFor({ timeout: 5_000 });
   });
   await page.keyboard.press('Escape');
 });

@@ -23,6 +23,7 @@ func TestPeopleInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), peopleFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "people.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "IDP="+identityProvider(t))
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)

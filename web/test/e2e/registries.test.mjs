@@ -171,7 +171,7 @@ test('a rule is tried while it is typed, before there is a stage', async () => {
   await tried.getByText('1.1.0 would be deployed').waitFor();
   await button('Add stage', dialog()).click();
   await closed();
-  await page.getByText('follows semver ^1, 1.1.0 is ready').waitFor({ timeout: 40_000 });
+  await page.getByText('follows semver ^1, 1.1.0 is ready').waitFor({ timeout: 60_000 });
   await fits('stage-follows');
 });
 
@@ -216,14 +216,14 @@ test('a webhook is made; its secret is shown once, and has the registry asked', 
   assert.equal(told.status, 202);
   await card().getByText('last heard').waitFor();
   await page.goto(BASE_URL + '/projects/shop');
-  await page.getByText('follows semver ^1, 1.2.0 is ready').waitFor({ timeout: 40_000 });
+  await page.getByText('follows semver ^1, 1.2.0 is ready').waitFor({ timeout: 60_000 });
 });
 
 test('that it could not be asked is shown, with since when, and what was known stays', async () => {
   await registry('/break');
   assert.equal((await fetch(address, { method: 'POST', body: '{"repository":"acme/shop"}' })).status, 202);
   await page.goto(BASE_URL + '/registries');
-  await card().getByText('nothing new is noticed for 1 stage').waitFor({ timeout: 40_000 });
+  await card().getByText('nothing new is noticed for 1 stage').waitFor({ timeout: 60_000 });
   await card()
     .getByText(/it answered 500/)
     .first()
@@ -238,7 +238,7 @@ test('that it could not be asked is shown, with since when, and what was known s
   await registry('/mend');
   assert.equal((await fetch(address, { method: 'POST', body: '{"repository":"acme/shop"}' })).status, 202);
   await page.goto(BASE_URL + '/registries');
-  await card().getByText('Answers', { exact: true }).waitFor({ timeout: 40_000 });
+  await card().getByText('Answers', { exact: true }).waitFor({ timeout: 60_000 });
   await card()
     .getByText(/\d+ with nothing new \(304\)/)
     .waitFor();

@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-const registryFlows = 3 * time.Minute
+const registryFlows = 6 * time.Minute
 
 // TestRegistriesInABrowser runs registries.test.mjs: the daemon without an engine, and a registry that tells its limit, marks
 // its answers, and can be told to break and to have another tag.
@@ -37,6 +37,7 @@ func TestRegistriesInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), registryFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "registries.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "REGISTRY="+registry)
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)

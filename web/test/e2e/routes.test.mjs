@@ -80,7 +80,7 @@ test('what leads to something stale is told, found and counted', async () => {
   await page.getByText('One route leads to nothing, or to what is stale.').waitFor();
   assert.equal(await through('old.example.com'), 503);
   assert.equal(await through('wiki.example.com'), 200);
-  await row('wiki.example.com').getByText('Up', { exact: true }).waitFor({ timeout: 30_000 });
+  await row('wiki.example.com').getByText('Up', { exact: true }).waitFor({ timeout: 60_000 });
   await row('wiki.example.com')
     .getByText(/1 request, the last/)
     .waitFor();

@@ -30,6 +30,7 @@ func TestRoutesInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), hostFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "routes.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "TARGET="+target.URL)
 	flows.Stdout, flows.Stderr = t.Output(), t.Output()
 	if err := flows.Run(); err != nil {

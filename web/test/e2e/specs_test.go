@@ -23,6 +23,7 @@ func TestSpecsInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
 	defer cancel()
 	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "specs.test.mjs")
+	flows.WaitDelay = patience // what it has started may have its output
 	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken)
 	out, err := flows.CombinedOutput()
 	t.Logf("%s", out)
