@@ -154,7 +154,7 @@ test('everybody makes tokens of their own, and sees no others', async () => {
   await bert.goto('/settings/tokens');
   await bert.getByText('No token yet').waitFor();
   await button('Make a token', bert).first().click();
-  assert.equal(await dialog(bert).getByLabel('Role').locator('option').count(), 2);
+  await eventually(async () => assert.equal(await dialog(bert).getByLabel('Role').locator('option').count(), 2));
   await dialog(bert).getByLabel('Name').fill('berts');
   await button('Make token', dialog(bert)).click();
   await button('I have copied it', bert).click();

@@ -211,7 +211,7 @@ test('the sheet has every field of a route, and a save of what nobody touched ch
   };
   const before = await fields();
   let sheet = await change('full.example.com/api');
-  assert.equal(await sheet.locator('details[open]').count(), 6);
+  await eventually(async () => assert.equal(await sheet.locator('details[open]').count(), 6));
   await sheet.getByLabel('Password of bert').waitFor();
   await sheet.getByText('who stands between can answer instead').waitFor();
   assert.equal(await sheet.getByLabel('Set in requests: value of X-Api-Token').inputValue(), '');
