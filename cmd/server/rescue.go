@@ -184,7 +184,7 @@ func wayOut(cfg config.Config, err error) api.Rescue {
 			"$ "+backup.RestoreCommand("BACKUP.tar.gz", cfg.Data, cfg.Store),
 			"Without any backup, see what can still be read, such as which images removed containers are kept by; it does so while docker-watcher runs, too:",
 			"$ "+backup.SalvageCommand(cfg.Data, cfg.Store),
-			"Save what can be read into a new file, and put that in the place of the damaged one:",
+			"Save what can be read into a new file, and put that in the place of the damaged one, without the -wal and -shm that lie beside it:",
 			"$ sqlite3 "+backup.Quoted(databaseFile(cfg))+" .recover | sqlite3 recovered.db")
 	}
 	r.Steps = append(r.Steps, "Start docker-watcher again: it looks at every host anew before it judges anything")

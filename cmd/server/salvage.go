@@ -27,7 +27,7 @@ func salvageCommand(flags []string) (work, []string, error) {
 	asJSON, rest := false, []string{}
 	for i := 0; i < len(flags); i++ {
 		name, value, given := strings.Cut(flags[i], "=")
-		if strings.TrimLeft(name, "-") != "output" {
+		if !strings.HasPrefix(name, "-") || strings.TrimLeft(name, "-") != "output" {
 			rest = append(rest, flags[i])
 			continue
 		}

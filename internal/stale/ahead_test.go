@@ -161,6 +161,9 @@ func TestALookThatIsDatedAheadVouchesForNothing(t *testing.T) {
 				b.pass(8 * day)
 				b.scanner.memory(b.host.ID).doubt()
 				b.scan()
+				if v := b.get(inst); !v.StaleSince.IsZero() || time.Since(v.LastAliveAt) > time.Minute {
+					t.Errorf("what nobody saw for 8 days is taken for its end: stale since %s, last alive %s", v.StaleSince, v.LastAliveAt)
+				}
 			})
 		})
 	}
@@ -179,8 +182,11 @@ func TestBornSince(t *testing.T) {
 func TestAStreamThatWasWholeUntilTimesToCome(t *testing.T) {
 	q := newStream("id")
 	q.gen = 1
-	for _, c := range []struct{ at, want time.Time }{{noon.Add(year), noon.Add(year)}, {noon, noon}, {noon.Add(-time.Second), noon}} {
-		q.confirm(1, c.at)
+	for _, c := range []struct{ at, now, want time.Time }{
+		{noon.Add(year), noon.Add(year), noon.Add(year)}, {noon, noon, noon}, {noon.Add(-time.Second), noon, noon},
+		{noon.Add(-time.Hour), noon.Add(time.Second), noon}, // of a look that took an hour
+	} {
+		q.confirm(1, c.at, c.now)
 		if _, until := q.wholeUntil(); !until.Equal(c.want) {
 			t.Errorf("whole until %s, want %s", until, c.want)
 		}
@@ -204,6 +210,30 @@ func TestNoArchiveExpiresByAClockThatIsAheadAtTheStart(t *testing.T) {
 	})
 }
 
+// An archive ends in its time also where little happens: a process that runs for long vouches for the calendar, and after a start the log does, for as
+// long as events are kept.
+func TestAnArchiveExpiresWhereLittleHappens(t *testing.T) {
+	for name, quiet := range map[string]func(b *undoBed){
+		"no event for weeks": func(*undoBed) {},
+		"events are kept for five days": func(b *undoBed) {
+			b.settings(func(s *store.Settings) { s.EventRetentionDays = 5 })
+			b.cleaner.auto.steady = time.Now().Add(-time.Hour) // it was started anew
+			emitAt(b.t, b.db, -4*day, -2*day)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inUndoBed(t, func(t *testing.T, b *undoBed) {
+				b.removed(b.inst)
+				time.Sleep(14*day + 30*time.Minute)
+				quiet(b)
+				if n, err := b.cleaner.ExpireArchives(t.Context()); n != 1 || err != nil {
+					t.Errorf("%d expired, %v", n, err)
+				}
+			})
+		})
+	}
+}
+
 // A clock that is behind at the start is waited for, and nothing counts from what it says; one that was ahead is not.
 func TestAStartWithAClockThatIsBehind(t *testing.T) {
 	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {
@@ -211,9 +241,14 @@ func TestAStartWithAClockThatIsBehind(t *testing.T) {
 		for d := -20 * day; d < 40*day; d += day {
 			emitAt(t, b.db, d)
 		}
+		watched := time.Now().Add(39 * day).UTC().Truncate(time.Millisecond)
+		b.editHost(func(h *store.Host) { h.LastGoodScan, h.LastScanAt = watched, watched })
 		before := b.get(old)
 		if run := b.scanBlind(); !strings.Contains(run.Error, "the event log goes to") {
 			t.Errorf("it says %q", run.Error)
+		}
+		if blind, err := b.db.BlindIntervals(t.Context(), b.host.ID, time.Time{}); err != nil || len(blind) != 1 || !blind[0].From.Equal(watched) {
+			t.Errorf("nobody watched since %s, it says %+v, %v", watched, blind, err)
 		}
 		if after := b.get(old); after.Revision != before.Revision {
 			t.Errorf("a row was written: %+v", after)
@@ -221,6 +256,9 @@ func TestAStartWithAClockThatIsBehind(t *testing.T) {
 		b.pass(clockPatience)
 		b.scan()
 		b.want(old, store.StatusStopped, store.ClassExited, true, time.Time{})
+		if blind, err := b.db.BlindIntervals(t.Context(), b.host.ID, time.Time{}); err != nil || len(blind) != 1 || blind[0].From.After(blind[0].To) || blind[0].To.After(time.Now()) {
+			t.Errorf("the blind time is over: %+v, %v", blind, err)
+		}
 		if v := b.get(old); !v.CreatedAt.Equal(before.CreatedAt) {
 			t.Errorf("it was dated back to %s", v.CreatedAt)
 		}

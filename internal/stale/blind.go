@@ -101,6 +101,9 @@ func (p *pass) clockJump() *blindness {
 	}
 }
 
+// isBehind reports whether our clock seems to be behind what it said before.
+func (p *pass) isBehind() bool { return !p.behind.IsZero() || p.s.wall().UTC().Before(oldestTime) }
+
 // clockBehind gives a clock that is behind some time to come right, as on a machine that starts without one and asks others: what it
 // judges now would count from a moment long ago once it is right.
 func (p *pass) clockBehind() *blindness {
@@ -268,6 +271,9 @@ func (p *pass) recordBlind(ctx context.Context, tx *store.Tx, b *blindness) erro
 	now := p.scan.FinishedAt
 	if !open[b.reason] {
 		from := lastKnown(host, now)
+		if b.reason == blindClock && p.isBehind() { // then it is our clock that is wrong, and not what we wrote
+			from = laterOf(host.LastGoodScan, host.WatchedUntil)
+		}
 		if from.IsZero() {
 			from = p.scan.StartedAt
 		}

@@ -48,8 +48,9 @@ func eachArchive(all []store.Archive, do func(store.Archive) error) []error {
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
-// expired are the archives whose time is over. A clock that was turned just now, or that the event log does not vouch for, says that of none: what is
-// deleted here cannot be had again.
+// expired are the archives whose time is over. A clock that was turned just now, or that nothing vouches for, says that of none: what is deleted here
+// cannot be had again. What vouches is the event log, for as long as events are kept, or a process that has seen as much time go by itself: on a
+// quiet host there may be no event.
 func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
 	settings, err := c.db.Settings(ctx)
 	if err != nil {
@@ -61,12 +62,14 @@ func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
 		c.log.Warn("no archive expires for now", "reason", why)
 		return nil, nil
 	}
+	steady := now.Sub(c.auto.steadySince(now))
 	now = c.auto.wall().UTC()
 	over, err := c.archives(ctx, store.ArchiveFilter{ExpiredBy: now})
-	if err != nil || len(over) == 0 || settings.ArchiveRetentionDays == 0 { // whoever keeps none waits for no proof
+	kept := time.Duration(min(settings.ArchiveRetentionDays, settings.EventRetentionDays)) * day
+	if err != nil || len(over) == 0 || settings.ArchiveRetentionDays == 0 || steady >= store.ProofAge(kept) { // whoever keeps none waits for no proof
 		return over, err
 	}
-	why, err := c.db.CalendarDoubt(ctx, time.Duration(settings.ArchiveRetentionDays)*day, now)
+	why, err := c.db.CalendarDoubt(ctx, kept, now)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (p *pass) removingTooLong(ctx context.Context, tx *store.Tx, removing map[s
 	}
 	var found []store.Leftover
 	for _, r := range removals {
-		if e := removing[r.InstanceID]; e != nil && p.scan.StartedAt.Sub(believed(r.CreatedAt, p.scan.StartedAt)) > removingLong {
+		if e := removing[r.InstanceID]; e != nil && p.scan.StartedAt.Sub(believed(r.CreatedAt, time.Now())) > removingLong {
 			found = append(found, ofInstance(e, store.LeftoverRemoving,
 				fmt.Sprintf("asked to be removed by %s at %s, and still at the step %q", r.Actor, moment(r.CreatedAt), r.Step)))
 		}

@@ -208,7 +208,7 @@ func (p *pass) prepare(ctx context.Context) error {
 	}
 	p.limit = settings.MassChangePercent
 	if !p.m.dated {
-		if p.behind, err = p.s.db.ClockBehind(ctx, p.s.wall().UTC()); err != nil {
+		if p.behind, err = p.s.db.ClockBehind(ctx, time.Duration(settings.EventRetentionDays)*day, p.s.wall().UTC()); err != nil {
 			return err
 		}
 	}
@@ -314,7 +314,7 @@ func (p *pass) wantsLook(e *entry) bool {
 	}
 	state, listed := p.listed[e.view.ContainerID]
 	if !listed && e.view.Status == store.StatusMissing {
-		return believed(e.view.LastAliveAt, p.at).IsZero() // else it need not be asked: an id never comes back
+		return e.view.CheckError != "" || believed(e.view.LastAliveAt, p.at).IsZero() // else it need not be asked: an id never comes back
 	}
 	if !listed || e.view.CheckedAt.IsZero() || e.view.CheckError != "" || !stillSo(e.view.Status, state) {
 		return true
@@ -543,5 +543,5 @@ func (p *pass) remember(w *write) {
 	p.m.suspect, p.m.accepted = nil, nil
 	p.m.booted, p.m.toldDown = true, true
 	p.m.dated = p.m.dated || p.behind.IsZero()
-	p.m.stream.confirm(p.gen, p.at)
+	p.m.stream.confirm(p.gen, p.at, p.engine.Now().UTC())
 }

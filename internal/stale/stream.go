@@ -116,14 +116,14 @@ func (q *stream) identified(gen int) {
 	q.idGen = max(q.idGen, gen)
 }
 
-// confirm notes that in this generation all until at is known.
-func (q *stream) confirm(gen int, at time.Time) {
+// confirm notes that in this generation all until at is known; now is what the engine's clock says.
+func (q *stream) confirm(gen int, at, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if gen == 0 || gen != q.gen {
 		return
 	}
-	ahead := q.wholeTo.After(at.Add(clockTolerance)) // the clock has been set back since
+	ahead := q.wholeTo.After(now.Add(clockTolerance)) // the clock has been set back since
 	if q.goodGen != gen || at.After(q.wholeTo) || ahead {
 		q.goodGen, q.wholeTo = gen, at
 	}

@@ -148,7 +148,8 @@ func (w *watcher) untilDue() time.Duration {
 // beat notes that the stream is whole.
 func (w *watcher) beat() {
 	if gen, whole := w.m.stream.state(w.engine); whole && w.m.stream.knows(gen) {
-		w.m.stream.confirm(gen, w.engine.Now().UTC().Add(-beatLag))
+		now := w.engine.Now().UTC()
+		w.m.stream.confirm(gen, now.Add(-beatLag), now)
 	}
 }
 

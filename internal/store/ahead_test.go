@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestDateBack(t *testing.T) {
 			return store.Deploy{ID: id, ProjectID: s.ProjectID, StageID: s.ID, HostID: s.HostID, State: store.DeployFailed, CreatedAt: at, EndedAt: at}
 		}
 		storetest.Update(t, db, func(ctx context.Context, tx *store.Tx) error {
-			for _, d := range []store.Deploy{deploy("d1", noon.Add(-time.Hour)), deploy("d2", noon.Add(year))} {
+			for _, d := range []store.Deploy{deploy("d1", noon.Add(-time.Hour)), deploy("d2", noon.Add(year)), deploy("d3", noon.Add(20*time.Hour))} {
 				if err := tx.InsertDeploy(ctx, d); err != nil {
 					return err
 				}
@@ -76,6 +77,9 @@ func TestDateBack(t *testing.T) {
 					return err
 				}
 			}
+			if err := tx.Emit(ctx, store.Event{Time: noon.Add(year), Severity: store.SeverityInfo, Source: store.SourceDeployer, Kind: "k", Message: "m"}); err != nil {
+				return err
+			}
 			return tx.DateBack(ctx, s.HostID, noon)
 		})
 		for i, want := range map[string]time.Time{right.ID: right.CreatedAt, wrong.ID: noon} {
@@ -83,7 +87,7 @@ func TestDateBack(t *testing.T) {
 				t.Errorf("%s was made at %s, want %s: %v", v.Name, v.CreatedAt, want, err)
 			}
 		}
-		for id, want := range map[string]time.Time{"d1": noon.Add(-time.Hour), "d2": noon} {
+		for id, want := range map[string]time.Time{"d1": noon.Add(-time.Hour), "d2": noon, "d3": noon.Add(20 * time.Hour)} {
 			if d, err := db.Deploy(ctx, id); err != nil || !d.CreatedAt.Equal(want) || !d.EndedAt.Equal(want) {
 				t.Errorf("deploy %s is of %s to %s, want %s: %v", id, d.CreatedAt, d.EndedAt, want, err)
 			}
@@ -118,14 +122,15 @@ func TestWhetherTheClockIsBehind(t *testing.T) {
 		log    []time.Duration // from now
 		behind time.Duration   // the newest; zero: it is not
 	}{
-		"an empty log":                               {nil, 0},
-		"all is past":                                {history, 0},
-		"a little ahead":                             {append(history, 50*time.Minute), 0},
-		"it ran a year ahead for an hour":            {append(history, year, year+hour), 0},
-		"and two days":                               {append(history, 2*days, 2*days+hour), 0},
-		"a month behind, as at a start":              {daily(-60*days, 30*days), 30 * days},
-		"longer behind than the log goes back":       {daily(year, year+60*days), year + 60*days},
-		"ahead, and nothing to show for before that": {[]time.Duration{year, year + hour}, year + hour},
+		"an empty log":                         {nil, 0},
+		"all is past":                          {history, 0},
+		"a little ahead":                       {append(history, 50*time.Minute), 0},
+		"it ran a year ahead for an hour":      {append(history, year, year+hour), 0},
+		"and two days":                         {append(history, 2*days, 2*days+hour), 0},
+		"a month behind, as at a start":        {daily(-60*days, 30*days), 30 * days},
+		"longer behind than the log goes back": {daily(year, year+60*days), year + 60*days},
+		"it ran ahead, and events are kept for less than a proof is old": {append(daily(-4*days, 0), year, year+hour), 0},
+		"ahead, and nothing to show for before that":                     {[]time.Duration{year, year + hour}, year + hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := storetest.Open(t)
@@ -141,7 +146,11 @@ func TestWhetherTheClockIsBehind(t *testing.T) {
 			if c.behind != 0 {
 				want = noon.Add(c.behind)
 			}
-			if got, err := db.ClockBehind(t.Context(), noon); err != nil || !got.Equal(want) {
+			kept := 90 * days
+			if strings.Contains(name, "kept for less") {
+				kept = 5 * days
+			}
+			if got, err := db.ClockBehind(t.Context(), kept, noon); err != nil || !got.Equal(want) {
 				t.Errorf("behind %s, want %s: %v", got, want, err)
 			}
 		})

@@ -30,7 +30,11 @@ func lockFile(name string) (*fileLock, error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		said, _ := io.ReadAll(io.LimitReader(f, 64)) // who has it is told as far as it can be read
-		err = fmt.Errorf("%w (%s; lock file %s)", ErrLocked, holder(said), name)
+		who := holder(said)
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil { // then nobody has it but who reads
+			who = "server salvage reads it and will soon end"
+		}
+		err = fmt.Errorf("%w (%s; lock file %s)", ErrLocked, who, name)
 	}
 	if err == nil {
 		err = sign(f, "")

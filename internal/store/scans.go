@@ -74,7 +74,8 @@ func (tx *Tx) OpenBlindInterval(ctx context.Context, b BlindInterval) error {
 // CloseBlindIntervals ends every open blind interval of a host.
 func (tx *Tx) CloseBlindIntervals(ctx context.Context, hostID string, to time.Time) error {
 	_, err := tx.exec(ctx, "close the blind intervals",
-		`UPDATE blind_intervals SET ended_at = $1 WHERE host_id = $2 AND ended_at IS NULL`, orNow(to, now()), hostID)
+		`UPDATE blind_intervals SET ended_at = $1, began_at = CASE WHEN began_at > $1 THEN $1 ELSE began_at END WHERE host_id = $2 AND ended_at IS NULL`,
+		orNow(to, now()), hostID)
 	return err
 }
 

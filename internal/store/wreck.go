@@ -49,7 +49,15 @@ func (d *sqliteDatabase) withLog(ctx context.Context, size int64) (db *sql.DB, e
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(own)) }()
+	defer func() {
+		gone := os.RemoveAll(own)
+		if gone != nil && db != nil { // where a file that is open keeps its folder
+			err = errors.Join(err, gone, db.Close(), os.RemoveAll(own))
+			db = nil
+			return
+		}
+		err = errors.Join(err, gone)
+	}()
 	second := filepath.Join(own, "damaged.db")
 	if err := errors.Join(os.Link(d.file, second), copyLog(d.file+"-wal", second+"-wal")); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError, type Event, type Host, type Instance, type Route, type Spec } from '$lib/api/client';
-import { failedDeploys, failedStages, needs } from '$lib/attention';
+import { failedDeploys, needs } from '$lib/attention';
+import { failedStages } from '$lib/failedstages';
 import { releasable } from '$lib/keep';
 import { nameOf } from '$lib/keys.svelte';
 import { sizeText, specOf, textOf, type EnvRow, type SpecText } from '$lib/spec';
