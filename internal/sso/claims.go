@@ -26,6 +26,9 @@ func complete(ctx context.Context, p Provider, at *oidc.Provider, token *oauth2.
 	if err := info.Claims(&told); err != nil {
 		return nil, fmt.Errorf("%w: read what its UserInfo endpoint tells: %w", ErrDeclined, err)
 	}
+	if p.NameClaim == "" && identityOf(p, "", "", claims).Name != "" { // the token names them by their address, and a name is an account here
+		delete(told, "preferred_username")
+	}
 	return joined(claims, told), nil
 }
 

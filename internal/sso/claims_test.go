@@ -24,9 +24,12 @@ func TestWhatOnlyUserInfoTells(t *testing.T) {
 		maps.Copy(out, changes)
 		return out
 	}
+	proven := map[string]any{"preferred_username": nil, "email": "anna@example.org", "email_verified": true}
 	for what, tt := range map[string]struct {
 		rules  bool
 		domain bool
+		groups []string       // that may come in
+		claim  string         // that is the name
 		token  map[string]any // beside the usual; preferred_username is anna unless it says another
 		info   map[string]any
 		want   Identity
@@ -41,6 +44,10 @@ func TestWhatOnlyUserInfoTells(t *testing.T) {
 		"the same is proven":        {domain: true, token: map[string]any{"email": "anna@example.org"}, info: all, want: Identity{Name: "anna", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
 		"none is proven here":       {domain: true, token: map[string]any{"email_verified": true}, info: with(map[string]any{"email_verified": false}), want: Identity{Name: "anna", Email: "anna@example.org", Groups: []string{"ops"}}, asked: 1},
 		"no endpoint":               {rules: true, domain: true, want: Identity{Name: "anna"}},
+		// Whom the token names, UserInfo does not name: a name is an account here.
+		"an address is the name":      {rules: true, token: proven, info: all, want: Identity{Name: "anna@example.org", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
+		"an unproven address is none": {rules: true, token: with(map[string]any{"preferred_username": nil, "email_verified": false, "groups": nil}), info: all, want: Identity{Name: "anna", Email: "anna@example.org", Groups: []string{"ops"}}, asked: 1},
+		"a claim is the name":         {rules: true, claim: "nick", token: map[string]any{"nick": "ann"}, info: with(map[string]any{"nick": "eve"}), want: Identity{Name: "ann", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
 	} {
 		h, f := newHouse(t), NewFlows()
 		if tt.info != nil {
@@ -52,6 +59,7 @@ func TestWhatOnlyUserInfoTells(t *testing.T) {
 		if tt.domain {
 			h.provider.AllowedDomains = []string{"example.org"}
 		}
+		h.provider.AllowedGroups, h.provider.NameClaim = tt.groups, tt.claim
 		h.claims = tt.token
 		state, cookie, _ := h.begin(t, f)
 		who, err := f.Finish(t.Context(), h.provider, state, cookie, "code")
