@@ -32,12 +32,17 @@ func complete(ctx context.Context, p Provider, at *oidc.Provider, token *oauth2.
 	return joined(claims, told), nil
 }
 
-// lacks tells whether a token does not say something that is looked for.
+// lacks tells whether a token does not say something that is looked for. Whom it lets in by itself nobody else has to let in.
 func lacks(p Provider, claims map[string]any) bool {
 	said := func(name string) bool { return claims[name] != nil }
-	groups := len(p.Rules) > 0 || len(p.AllowedGroups) > 0
-	return identityOf(p, "", "", claims).Name == "" ||
-		groups && !said(or(p.GroupsClaim, "groups")) ||
+	groups, who := said(or(p.GroupsClaim, "groups")), identityOf(p, "", "", claims)
+	switch {
+	case who.Name == "" || len(p.Rules) > 0 && !groups:
+		return true
+	case p.allows(who):
+		return false
+	}
+	return len(p.AllowedGroups) > 0 && !groups ||
 		len(p.AllowedDomains) > 0 && (!said("email") || !said("email_verified"))
 }
 
