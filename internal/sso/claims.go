@@ -15,16 +15,19 @@ func complete(ctx context.Context, p Provider, at *oidc.Provider, token *oauth2.
 	if at.UserInfoEndpoint() == "" || !lacks(p, claims) {
 		return claims, nil
 	}
+	if !endpoint(at.UserInfoEndpoint()) {
+		return nil, fmt.Errorf("%w: its UserInfo endpoint is no address that starts with https:// (http:// on this machine only)", ErrUnavailable)
+	}
 	info, err := at.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil { // who could not be asked for groups has not said that there are none
-		return nil, fmt.Errorf("%w: ask its UserInfo endpoint: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: ask its UserInfo endpoint: %w", ErrUnavailable, terse{err})
 	}
 	if info.Subject != subject {
 		return nil, fmt.Errorf("%w: its UserInfo endpoint tells of somebody else", ErrDeclined)
 	}
 	told := map[string]any{}
 	if err := info.Claims(&told); err != nil {
-		return nil, fmt.Errorf("%w: read what its UserInfo endpoint tells: %w", ErrDeclined, err)
+		return nil, fmt.Errorf("%w: read what its UserInfo endpoint tells: %w", ErrDeclined, terse{err})
 	}
 	if p.NameClaim == "" && identityOf(p, "", "", claims).Name != "" { // the token names them by their address, and a name is an account here
 		delete(told, "preferred_username")
