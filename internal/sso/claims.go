@@ -15,26 +15,37 @@ func complete(ctx context.Context, p Provider, at *oidc.Provider, token *oauth2.
 	if at.UserInfoEndpoint() == "" || !lacks(p, claims) {
 		return claims, nil
 	}
+	if !endpoint(at.UserInfoEndpoint()) {
+		return nil, fmt.Errorf("%w: its UserInfo endpoint is no address that starts with https:// (http:// on this machine only)", ErrUnavailable)
+	}
 	info, err := at.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil { // who could not be asked for groups has not said that there are none
-		return nil, fmt.Errorf("%w: ask its UserInfo endpoint: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: ask its UserInfo endpoint: %w", ErrUnavailable, terse{err})
 	}
 	if info.Subject != subject {
 		return nil, fmt.Errorf("%w: its UserInfo endpoint tells of somebody else", ErrDeclined)
 	}
 	told := map[string]any{}
 	if err := info.Claims(&told); err != nil {
-		return nil, fmt.Errorf("%w: read what its UserInfo endpoint tells: %w", ErrDeclined, err)
+		return nil, fmt.Errorf("%w: read what its UserInfo endpoint tells: %w", ErrDeclined, terse{err})
+	}
+	if p.NameClaim == "" && identityOf(p, "", "", claims).Name != "" { // the token names them by their address, and a name is an account here
+		delete(told, "preferred_username")
 	}
 	return joined(claims, told), nil
 }
 
-// lacks tells whether a token does not say something that is looked for.
+// lacks tells whether a token does not say something that is looked for. Whom it lets in by itself nobody else has to let in.
 func lacks(p Provider, claims map[string]any) bool {
 	said := func(name string) bool { return claims[name] != nil }
-	groups := len(p.Rules) > 0 || len(p.AllowedGroups) > 0
-	return identityOf(p, "", "", claims).Name == "" ||
-		groups && !said(or(p.GroupsClaim, "groups")) ||
+	groups, who := said(or(p.GroupsClaim, "groups")), identityOf(p, "", "", claims)
+	switch {
+	case who.Name == "" || len(p.Rules) > 0 && !groups:
+		return true
+	case p.allows(who):
+		return false
+	}
+	return len(p.AllowedGroups) > 0 && !groups ||
 		len(p.AllowedDomains) > 0 && (!said("email") || !said("email_verified"))
 }
 

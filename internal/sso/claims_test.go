@@ -24,9 +24,12 @@ func TestWhatOnlyUserInfoTells(t *testing.T) {
 		maps.Copy(out, changes)
 		return out
 	}
+	proven := map[string]any{"preferred_username": nil, "email": "anna@example.org", "email_verified": true}
 	for what, tt := range map[string]struct {
 		rules  bool
 		domain bool
+		groups []string       // that may come in
+		claim  string         // that is the name
 		token  map[string]any // beside the usual; preferred_username is anna unless it says another
 		info   map[string]any
 		want   Identity
@@ -41,6 +44,18 @@ func TestWhatOnlyUserInfoTells(t *testing.T) {
 		"the same is proven":        {domain: true, token: map[string]any{"email": "anna@example.org"}, info: all, want: Identity{Name: "anna", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
 		"none is proven here":       {domain: true, token: map[string]any{"email_verified": true}, info: with(map[string]any{"email_verified": false}), want: Identity{Name: "anna", Email: "anna@example.org", Groups: []string{"ops"}}, asked: 1},
 		"no endpoint":               {rules: true, domain: true, want: Identity{Name: "anna"}},
+		// Whom the token alone lets in does not wait for another answer.
+		"an address lets in":       {groups: []string{"ops"}, domain: true, token: proven, info: all, want: Identity{Name: "anna@example.org", Email: "anna@example.org", Verified: true}},
+		"a group lets in":          {groups: []string{"ops"}, domain: true, token: map[string]any{"groups": []string{"ops"}}, info: all, want: Identity{Name: "anna", Groups: []string{"ops"}}},
+		"a group does not":         {groups: []string{"ops"}, domain: true, token: map[string]any{"groups": []string{"shop"}}, info: all, want: Identity{Name: "anna", Email: "anna@example.org", Verified: true, Groups: []string{"shop"}}, asked: 1},
+		"an address does not":      {groups: []string{"ops"}, domain: true, token: map[string]any{"email": "anna@example.com", "email_verified": true}, info: all, want: Identity{Name: "anna", Email: "anna@example.com", Verified: true, Groups: []string{"ops"}}, asked: 1},
+		"all is said and refused":  {groups: []string{"ops"}, domain: true, token: map[string]any{"email": "anna@example.com", "email_verified": true, "groups": []string{"shop"}}, info: all, want: Identity{Name: "anna", Email: "anna@example.com", Verified: true, Groups: []string{"shop"}}},
+		"let in, but not by rules": {rules: true, domain: true, token: proven, info: all, want: Identity{Name: "anna@example.org", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
+		"let in without a name":    {groups: []string{"ops"}, token: map[string]any{"preferred_username": nil, "groups": []string{"ops"}}, info: all, want: Identity{Name: "anna", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
+		// Whom the token names, UserInfo does not name: a name is an account here.
+		"an address is the name":      {rules: true, token: proven, info: all, want: Identity{Name: "anna@example.org", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
+		"an unproven address is none": {rules: true, token: with(map[string]any{"preferred_username": nil, "email_verified": false, "groups": nil}), info: all, want: Identity{Name: "anna", Email: "anna@example.org", Groups: []string{"ops"}}, asked: 1},
+		"a claim is the name":         {rules: true, claim: "nick", token: map[string]any{"nick": "ann"}, info: with(map[string]any{"nick": "eve"}), want: Identity{Name: "ann", Email: "anna@example.org", Verified: true, Groups: []string{"ops"}}, asked: 1},
 	} {
 		h, f := newHouse(t), NewFlows()
 		if tt.info != nil {
@@ -52,6 +67,7 @@ func TestWhatOnlyUserInfoTells(t *testing.T) {
 		if tt.domain {
 			h.provider.AllowedDomains = []string{"example.org"}
 		}
+		h.provider.AllowedGroups, h.provider.NameClaim = tt.groups, tt.claim
 		h.claims = tt.token
 		state, cookie, _ := h.begin(t, f)
 		who, err := f.Finish(t.Context(), h.provider, state, cookie, "code")
@@ -79,6 +95,34 @@ func TestUserInfoThatLetsNobodyIn(t *testing.T) {
 		state, cookie, _ := h.begin(t, f)
 		if who, err := f.Finish(t.Context(), h.provider, state, cookie, "code"); !errors.Is(err, tt.want) || who.Subject != "" || h.asked != 1 {
 			t.Errorf("%s: %+v, %v, asked %d times", what, who, err, h.asked)
+		}
+	}
+}
+
+// TestUserInfoThatRefuses keeps out only whom the token does not let in by itself.
+func TestUserInfoThatRefuses(t *testing.T) {
+	proven := map[string]any{"email": "anna@example.org", "email_verified": true}
+	for what, tt := range map[string]struct {
+		token map[string]any
+		rules []Rule
+		in    bool
+	}{
+		"a proven address": {token: proven, in: true},
+		"a group":          {token: map[string]any{"groups": []string{"ops"}}, in: true},
+		"another address":  {token: map[string]any{"email": "anna@example.com", "email_verified": true}},
+		"an unproven one":  {token: map[string]any{"email": "anna@example.org", "email_verified": false}},
+		"another group":    {token: map[string]any{"groups": []string{"shop"}}},
+		"nothing":          {},
+		"what they may is by groups that are not said": {token: proven, rules: []Rule{{Group: "ops", Role: store.RoleViewer}}},
+	} {
+		h, f := newHouse(t), NewFlows()
+		h.info = func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) }
+		h.provider.AllowedGroups, h.provider.AllowedDomains, h.provider.Rules = []string{"ops"}, []string{"example.org"}, tt.rules
+		h.claims = tt.token
+		state, cookie, _ := h.begin(t, f)
+		who, err := f.Finish(t.Context(), h.provider, state, cookie, "code")
+		if tt.in != (err == nil) || tt.in != (who.Name == "anna") || !tt.in && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: %+v, %v", what, who, err)
 		}
 	}
 }

@@ -52,7 +52,7 @@ type flow struct {
 
 // NewFlows starts with none.
 func NewFlows() *Flows {
-	return &Flows{client: &http.Client{Timeout: askTimeout}, open: map[string]flow{}}
+	return &Flows{client: &http.Client{Timeout: askTimeout, Transport: bounded{http.DefaultTransport}}, open: map[string]flow{}}
 }
 
 // Begin returns where to send the browser, and what its cookie must hold when it comes back.
@@ -112,7 +112,7 @@ func (f *Flows) Finish(ctx context.Context, p Provider, state, cookie, code stri
 	ctx = oidc.ClientContext(ctx, f.client)
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(one.verifier))
 	if err != nil {
-		return Identity{}, fmt.Errorf("%w: spend its code: %w", unavailableUnlessRefused(err), err)
+		return Identity{}, fmt.Errorf("%w: spend its code: %w", unavailableUnlessRefused(err), terse{err})
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
@@ -120,14 +120,14 @@ func (f *Flows) Finish(ctx context.Context, p Provider, state, cookie, code stri
 	}
 	id, err := provider.Verifier(&oidc.Config{ClientID: p.ClientID}).Verify(ctx, raw)
 	if err != nil {
-		return Identity{}, fmt.Errorf("%w: check its token: %w", ErrDeclined, err)
+		return Identity{}, fmt.Errorf("%w: check its token: %w", ErrDeclined, terse{err})
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(one.nonce)) != 1 {
 		return Identity{}, fmt.Errorf("%w: its token was made for another sign-in", ErrDeclined)
 	}
 	claims := map[string]any{}
 	if err := id.Claims(&claims); err != nil {
-		return Identity{}, fmt.Errorf("%w: read its token: %w", ErrDeclined, err)
+		return Identity{}, fmt.Errorf("%w: read its token: %w", ErrDeclined, terse{err})
 	}
 	if claims, err = complete(ctx, p, provider, token, id.Subject, claims); err != nil {
 		return Identity{}, err
@@ -202,7 +202,7 @@ func (f *Flows) discover(ctx context.Context, p Provider) (*oidc.Provider, error
 	// The client outlives the request that asks: keys are looked up with it later.
 	found, err := oidc.NewProvider(oidc.ClientContext(ask, f.client), p.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, terse{err})
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,6 +1,7 @@
 package sso
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -34,6 +35,9 @@ type house struct {
 	discovers int
 	info      func(http.ResponseWriter) // the UserInfo endpoint; nil: there is none
 	asked     int                       // how often it was asked
+	infoAt    string                    // where it is said to be; empty: where it is
+	pad       map[string]int            // how long the answer of an endpoint is made, in bytes, by its path
+	answers   map[string]func(http.ResponseWriter)
 }
 
 func newHouse(t *testing.T) *house {
@@ -45,26 +49,42 @@ func newHouse(t *testing.T) *house {
 	h := &house{key: key}
 	known := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: oidc.ES256}}, Algorithms: []string{oidc.ES256}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case h.down:
-			http.Error(w, "down", http.StatusBadGateway)
-		case r.URL.Path == "/token":
-			h.token(w, r)
-		case r.URL.Path == "/userinfo" && r.Header.Get("Authorization") == "Bearer a":
-			h.asked++
-			w.Header().Set("Content-Type", "application/json")
-			h.info(w)
-		case r.URL.Path == "/.well-known/openid-configuration":
-			h.discovers++
-			h.discovery(w, r, known)
-		default:
-			known.ServeHTTP(w, r)
+		if answer := h.answers[r.URL.Path]; answer != nil {
+			answer(w)
+			return
 		}
+		size, long := h.pad[r.URL.Path]
+		if !long {
+			h.serve(w, r, known)
+			return
+		}
+		said := httptest.NewRecorder()
+		h.serve(said, r, known)
+		w.Header().Set("Content-Type", said.Header().Get("Content-Type"))
+		_, _ = w.Write(padded(said.Body.Bytes(), size))
 	}))
 	t.Cleanup(server.Close)
 	known.SetIssuer(server.URL)
 	h.provider = Provider{Enabled: true, Issuer: server.URL, ClientID: "dw", ClientSecret: "s3cret", ExternalURL: "http://127.0.0.1:8080/"}
 	return h
+}
+
+func (h *house) serve(w http.ResponseWriter, r *http.Request, known http.Handler) {
+	switch {
+	case h.down:
+		http.Error(w, "down", http.StatusBadGateway)
+	case r.URL.Path == "/token":
+		h.token(w, r)
+	case r.URL.Path == "/userinfo" && r.Header.Get("Authorization") == "Bearer a":
+		h.asked++
+		w.Header().Set("Content-Type", "application/json")
+		h.info(w)
+	case r.URL.Path == "/.well-known/openid-configuration":
+		h.discovers++
+		h.discovery(w, r, known)
+	default:
+		known.ServeHTTP(w, r)
+	}
 }
 
 // discovery is that of the test server, and the UserInfo endpoint, which it has none of.
@@ -77,7 +97,7 @@ func (h *house) discovery(w http.ResponseWriter, r *http.Request, known http.Han
 	known.ServeHTTP(said, r)
 	var text map[string]any
 	_ = json.Unmarshal(said.Body.Bytes(), &text) // a test sees what is missing then
-	text["userinfo_endpoint"] = h.provider.Issuer + "/userinfo"
+	text["userinfo_endpoint"] = cmp.Or(h.infoAt, h.provider.Issuer+"/userinfo")
 	_ = json.NewEncoder(w).Encode(text)
 }
 
