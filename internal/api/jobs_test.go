@@ -241,7 +241,7 @@ func TestABackupThatIsPutOffIsTriedWhenItsJobIsAskedToRun(t *testing.T) {
 	if _, err := b.admin.RunJob(t.Context(), BackupJob); err != nil {
 		t.Fatal(err)
 	}
-	if until := <-began; !until.IsZero() {
+	if until := next(t, "its run", began); !until.IsZero() {
 		t.Errorf("its run finds it put off until %s", until)
 	}
 }

@@ -32,9 +32,15 @@ type missingFigures struct {
 // Println is told by the handler what went wrong in one scrape.
 func (m *missingFigures) Println(words ...any) {
 	why := strings.TrimSpace(fmt.Sprintln(words...))
+	if !strings.HasPrefix(why, "error gathering") {
+		return // who asked has gone before all was said
+	}
 	for _, word := range words {
-		if all, ok := word.(prometheus.MultiError); ok {
-			why = reasonsOf(all)
+		switch err := word.(type) {
+		case prometheus.MultiError:
+			why = reasonsOf(err)
+		case error: // one alone
+			why = reasonsOf(prometheus.MultiError{err})
 		}
 	}
 	if m.isNews(why) {

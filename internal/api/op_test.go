@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/peertest"
 )
 
@@ -34,7 +35,7 @@ type realProvider struct {
 func newRealProvider(t *testing.T) *realProvider {
 	t.Helper()
 	p := &realProvider{t: t, program: peertest.Build(t, "peers", "./op")}
-	p.start("127.0.0.1:0")
+	p.start(loopbacktest.Free(t)) // where it can be started again
 	t.Cleanup(p.stop)
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -132,12 +133,14 @@ func TestANewRouteLeadsToWhatServesOnceItsPasswordsAreHashed(t *testing.T) {
 	case <-slow.begun:
 	case got := <-done:
 		t.Fatal(got.err)
+	case <-time.After(patience):
+		t.Fatal("its password is not hashed")
 	}
 	now, _ := f.serving(st, "shop-2", target(t, "two"))
 	_, err := f.operator.StopInstance(t.Context(), former.ID)
 	f.must(err)
 	slow.let <- struct{}{}
-	got := <-done
+	got := next(t, "the route is made", done)
 	f.must(got.err)
 	if got.Body.InstanceID != now.ID {
 		t.Errorf("it leads to %s, which was stopped", got.Body.Instance)
@@ -160,11 +163,11 @@ func TestOnlySoManyWaitForPasswords(t *testing.T) {
 		return done
 	}
 	first := ask("a.example")
-	<-slow.begun
+	next(t, "a password is hashed", slow.begun)
 	fields := RouteFields{BasicAuth: &[]credentialJSON{anna}}
 	leave, err := s.passwords.takeIn() // as who waits behind it
 	f.must(err)
-	for what, refused := range map[string]error{"an import": <-ask("b.example"), "a proxy": s.passwords.keep(t.Context(), &fields, nil)} {
+	for what, refused := range map[string]error{"an import": next(t, "an import is refused", ask("b.example")), "a proxy": s.passwords.keep(t.Context(), &fields, nil)} {
 		p, ok := errors.AsType[*Problem](refused)
 		if !ok || p.Status != http.StatusServiceUnavailable || p.Code != codeBusy || p.GetHeaders().Get("Retry-After") == "" {
 			t.Errorf("%s beside too many: %v", what, refused)
@@ -178,10 +181,10 @@ func TestOnlySoManyWaitForPasswords(t *testing.T) {
 	leave()
 	second := ask("d.example")
 	slow.let <- struct{}{}
-	f.must(<-first)
-	<-slow.begun
+	f.must(next(t, "the first import ends", first))
+	next(t, "the password of the second is hashed", slow.begun)
 	slow.let <- struct{}{}
-	f.must(<-second)
+	f.must(next(t, "the second import ends", second))
 	if n := len(s.passwords.taken); n != 0 {
 		t.Errorf("%d are still taken in", n)
 	}

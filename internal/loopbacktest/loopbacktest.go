@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// The ports are below those that a system gives to whoever asks for any, which begin at 32768 or above.
-const lowest, beyond = 10_000, 32_768
+// The ports are below those that a system gives to whoever asks for any, which begin at 32768 or above, and browsers go to all of them.
+const lowest, beyond = 10_100, 32_768
 
-// given are the addresses that this process was given.
+// given are the addresses that this process was given. Of others that run beside it one in thousands may be given the same.
 var given sync.Map
 
-// Free is an address at which nothing listens. Nobody else is given it meanwhile, as one would be that was listened at and left: it stays free
+// Free is an address at which nothing listens. Nobody else in this process is given it meanwhile, nor by the system, as one would be that was listened at and left: it stays free
 // until the test's own program listens there, and while that is started anew.
 func Free(t testing.TB) string {
 	t.Helper()

@@ -4,18 +4,22 @@ package peertest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Build builds a command of a module below tools/, for a test of a package below internal/, and returns its path.
 func Build(t testing.TB, module, command string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "peer")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", filepath.Join("../../tools", module), "-trimpath", "-ldflags", "-s -w", "-o", path, command)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute) // the first time it fetches hundreds of MB
+	defer cancel()
+	build := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("../../tools", module), "-trimpath", "-ldflags", "-s -w", "-o", path, command)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as others are built by tests, so that little is built again
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
@@ -30,7 +34,9 @@ func Ask[Q, A any](t testing.TB, program string, questions []Q) []A {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), program)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	run := exec.CommandContext(ctx, program)
 	run.Stdin = bytes.NewReader(text)
 	var said bytes.Buffer
 	run.Stderr = &said
