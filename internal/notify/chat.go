@@ -129,7 +129,7 @@ func ntfy(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	case "error":
 		priority = 5
 	}
-	r, err := asJSON(ctx, http.MethodPost, web(u, param(u, "scheme") == "http" || said(u, "disabletls"), pathOf(parts[:len(parts)-1]), ""), map[string]any{
+	r, err := asJSON(ctx, http.MethodPost, web(u, strings.EqualFold(param(u, "scheme"), "http") || said(u, "disabletls"), pathOf(parts[:len(parts)-1]), ""), map[string]any{
 		"topic": parts[len(parts)-1], "title": l.Title, "message": cut(l.Text, mostNtfy), "priority": priority,
 	})
 	if err != nil || u.User == nil {
@@ -182,10 +182,10 @@ func telegram(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) 
 	if rest, is := u.User.Password(); is {
 		token += ":" + rest
 	}
+	body := map[string]any{"chat_id": chats(u)[0], "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true}
 	chat, thread, _ := strings.Cut(chats(u)[0], ":")
-	body := map[string]any{"chat_id": chat, "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true}
 	if id, err := strconv.Atoi(thread); err == nil {
-		body["message_thread_id"] = id
+		body["chat_id"], body["message_thread_id"] = chat, id
 	}
 	if denied(u, "notification") {
 		body["disable_notification"] = true
