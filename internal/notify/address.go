@@ -166,7 +166,10 @@ func (a address) secrets() (parts []string) {
 	add(a.url.RawQuery, strings.TrimPrefix(a.url.Path, "/"))
 	add(segments(a.url)...)
 	for _, values := range a.url.Query() {
-		add(values...)
+		for _, list := range values {
+			add(list)
+			add(strings.Split(list, ",")...)
+		}
 	}
 	if a.kind == "discord" || a.kind == "pushover" {
 		add(a.url.Host)

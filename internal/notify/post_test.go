@@ -168,42 +168,6 @@ func TestABlankBesideAnAddress(t *testing.T) {
 	}
 }
 
-// TestRoomsByTheirAliases: a message can be sent to the id of a room only.
-func TestRoomsByTheirAliases(t *testing.T) {
-	const url = "matrix://:syt@m.example/?room=!a:m.example,ops:m.example&disabletls=yes"
-	net := &network{gave: func(r *http.Request) (*http.Response, error) {
-		if r.Method == http.MethodPost {
-			return answered(http.StatusOK, `{"room_id":"!b:m.example"}`), nil
-		}
-		return answered(http.StatusOK, `{"event_id":"$1"}`), nil
-	}}
-	if _, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: url}, sample()); failure != nil {
-		t.Fatal(failure)
-	}
-	for i, want := range []string{
-		"POST http://m.example/_matrix/client/v3/join/%23ops:m.example | Bearer syt | {}",
-		"PUT http://m.example/_matrix/client/v3/rooms/%21a:m.example/send/m.room.message/m1-0 | Bearer syt |",
-		"PUT http://m.example/_matrix/client/v3/rooms/%21b:m.example/send/m.room.message/m1-1 | Bearer syt |",
-	} {
-		if len(net.got) != 3 || !strings.HasPrefix(net.got[i], want) {
-			t.Fatalf("%q, want %s", net.got, want)
-		}
-	}
-	for what, answer := range map[string]struct {
-		status int
-		body   string
-	}{
-		"no such room": {http.StatusBadRequest, `{"errcode":"M_INVALID_PARAM"}`}, "no id": {http.StatusOK, `{}`},
-		"another alias": {http.StatusOK, `{"room_id":"#x:y"}`}, "no JSON": {http.StatusOK, `<html>`},
-	} {
-		net := &network{gave: func(*http.Request) (*http.Response, error) { return answered(answer.status, answer.body), nil }}
-		_, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: url}, sample())
-		if failure == nil || failure.Permanent || len(net.got) != 1 {
-			t.Errorf("%s: %+v, %q", what, failure, net.got)
-		}
-	}
-}
-
 // canary stands in every place of a URL where something secret may stand.
 const canary = "c4n4ry-t0ken-xyz"
 
