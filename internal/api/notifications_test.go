@@ -402,7 +402,9 @@ func TestWhatAnAddressWouldPassOver(t *testing.T) {
 		"telegram://1:AA@telegram?chats=@a:b": "telegram://1:AA@telegram?chats=@a", "ntfy://h/a?disabletls=yes;x": "ntfy://h/a",
 	} {
 		_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: former})
-		problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.url" {
+			t.Errorf("%s: %+v", former, p)
+		}
 		c, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: url})
 		b.must(err)
 		b.must(b.db.Update(t.Context(), func(tx *store.Tx) error { // as one of before

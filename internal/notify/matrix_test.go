@@ -48,21 +48,18 @@ func TestRoomsByTheirAliases(t *testing.T) {
 	}
 }
 
-// aRoomFails has one of four rooms not joined and one not written to, as long as ill is true.
-func aRoomFails(ill *bool) func(*http.Request) (*http.Response, error) {
-	return func(r *http.Request) (*http.Response, error) {
-		switch {
-		case *ill && strings.HasSuffix(r.URL.Path, "/join/#shut:m.example"):
-			return answered(http.StatusForbidden, `{"errcode":"M_FORBIDDEN","room":"#shut:m.example"}`), nil
-		case *ill && strings.Contains(r.URL.Path, "/!gone:"):
-			resp := answered(http.StatusTooManyRequests, "later")
-			resp.Header.Set("Retry-After", "90")
-			return resp, nil
-		case r.Method == http.MethodPost:
-			return answered(http.StatusOK, `{"room_id":"!of-`+strings.TrimPrefix(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], "#")+`"}`), nil
-		}
-		return answered(http.StatusOK, `{"event_id":"$1"}`), nil
+// fourRooms answers for them; while they are ill, one cannot be joined and one not be written to.
+func fourRooms(r *http.Request, ill bool) *http.Response {
+	switch {
+	case ill && strings.HasSuffix(r.URL.Path, "/join/#shut:m.example"):
+		return answered(http.StatusForbidden, `{"errcode":"M_FORBIDDEN","room":"#shut:m.example"}`)
+	case ill && strings.Contains(r.URL.Path, "/!gone:"):
+		return answered(http.StatusTooManyRequests, "later")
+	case r.Method == http.MethodPost:
+		_, alias, _ := strings.Cut(r.URL.Path, "/join/#")
+		return answered(http.StatusOK, `{"room_id":"!of-`+alias+`"}`)
 	}
+	return answered(http.StatusOK, `{"event_id":"$1"}`)
 }
 
 // put are the rooms that were written to, each with the end of the id of its transaction, and those ids without it.
@@ -85,7 +82,7 @@ func (n *network) put(t *testing.T) (rooms, ids []string) {
 // TestARoomThatFailsKeepsTheMessageFromNoOther, and the message is sent again, under the same ids, until all have taken it.
 func TestARoomThatFailsKeepsTheMessageFromNoOther(t *testing.T) {
 	ill := true
-	net := &network{gave: aRoomFails(&ill)}
+	net := &network{gave: func(r *http.Request) (*http.Response, error) { return fourRooms(r, ill), nil }}
 	b := newBed(t, func(o *Options) { o.Transport = net })
 	b.rule("all", []store.Channel{b.channel("ops", "matrix://:syt@m.example/?rooms=shut:m.example,!a:m.example,ops:m.example,!gone:m.example")})
 	b.happens(stale(1)...)
