@@ -394,6 +394,33 @@ func TestWhatAChannelWouldPassOver(t *testing.T) {
 	}
 }
 
+// TestWhatAnAddressWouldPassOver is as what stands behind its ?.
+func TestWhatAnAddressWouldPassOver(t *testing.T) {
+	b := newBed(t)
+	for former, url := range map[string]string{
+		"discord://tok@123/raw": "discord://tok@123", "slack://xoxb:1-2-3@C001/x": "slack://xoxb:1-2-3@C001", "slack://hook:A-B-C@webhook/x/y": "slack://hook:A-B-C@webhook",
+		"telegram://1:AA@telegram?chats=@a:b": "telegram://1:AA@telegram?chats=@a", "ntfy://h/a?disabletls=yes;x": "ntfy://h/a",
+	} {
+		_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: former})
+		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.url" {
+			t.Errorf("%s: %+v", former, p)
+		}
+		c, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: url})
+		b.must(err)
+		b.must(b.db.Update(t.Context(), func(tx *store.Tx) error { // as one of before
+			kept, err := tx.Channel(t.Context(), c.ID)
+			if err != nil {
+				return err
+			}
+			return tx.UpdateChannel(t.Context(), kept, &store.ChannelAddress{URL: former})
+		}))
+		if c, err := b.admin.UpdateChannel(t.Context(), "ops", client.ChannelChange{Name: new(c.Kind)}); err != nil {
+			t.Errorf("%s: %+v, %v", former, c, err)
+		}
+		b.must(b.admin.DeleteChannel(t.Context(), c.ID))
+	}
+}
+
 // TestAChannelWhoseAddressIsLostIsSetAnew, as it is told to be, with the secret of a webhook; and it can be switched off meanwhile.
 func TestAChannelWhoseAddressIsLostIsSetAnew(t *testing.T) {
 	d, dir := newBed(t).deps, storetest.Dir(t)

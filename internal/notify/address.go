@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -41,8 +40,9 @@ const MaxURL = 4 << 10
 
 // address is a URL of a channel, read.
 type address struct {
-	kind string
-	url  *url.URL
+	kind    string
+	url     *url.URL
+	written *url.URL // before ours was made of another form
 }
 
 var errNoKind = errors.New("there is no such kind of channel: the URL must begin with https://, smtp://, ntfy://, gotify://, slack://, discord://, telegram://, matrix://, teams://, mattermost://, googlechat:// or pushover://")
@@ -60,11 +60,11 @@ func parse(text string) (address, error) {
 	if len(text) > MaxURL || strings.ContainsAny(text, "\r\n\x00 ") {
 		return address{}, errors.New("it is no URL: it is too long, or there are blanks in it")
 	}
-	u, err := url.Parse(text)
+	written, err := url.Parse(text)
 	if err != nil {
 		return address{}, errors.New("it is no URL: what has a special meaning in it (: / ? # @ %) must be written as %3A %2F %3F %23 %40 %25 in passwords")
 	}
-	u = known(u)
+	u := known(written)
 	kind := u.Scheme
 	if kind == "http" || kind == "https" {
 		kind = "webhook"
@@ -77,7 +77,7 @@ func parse(text string) (address, error) {
 	if err := kinds[i].check(u); err != nil {
 		return address{}, err
 	}
-	return address{kind: kind, url: u}, nil
+	return address{kind: kind, url: u, written: written}, nil
 }
 
 // known turns the URLs that services show, and the other ways to write ours, into ours.
@@ -108,7 +108,7 @@ func knownSlack(u *url.URL) *url.URL {
 	to, query := *u, u.Query()
 	token, isToken := u.User.Password()
 	kind := u.User.Username()
-	if parts := segments(u); len(parts) > 0 {
+	if parts := segments(u); len(parts) > 0 && !isToken {
 		if bot := u.User.Username(); bot != "" {
 			query.Set("botname", bot)
 		}
@@ -166,7 +166,10 @@ func (a address) secrets() (parts []string) {
 	add(a.url.RawQuery, strings.TrimPrefix(a.url.Path, "/"))
 	add(segments(a.url)...)
 	for _, values := range a.url.Query() {
-		add(values...)
+		for _, list := range values {
+			add(list)
+			add(strings.Split(list, ",")...)
+		}
 	}
 	if a.kind == "discord" || a.kind == "pushover" {
 		add(a.url.Host)
@@ -212,9 +215,6 @@ func checkDiscord(u *url.URL) error {
 	if u.User.Username() == "" || u.Hostname() == "" {
 		return errors.New("token or id is missing: discord://TOKEN@ID")
 	}
-	if len(segments(u)) > 0 {
-		return errors.New("nothing can stand behind the id: discord://TOKEN@ID")
-	}
 	return nil
 }
 
@@ -222,11 +222,6 @@ func checkTelegram(u *url.URL) error {
 	// It cannot be told that a message was sent to it before: where one of several chats fails, the others would get it each time.
 	if u.User == nil || len(chats(u)) != 1 {
 		return errors.New("a token and one chat are expected, and a channel for each chat: telegram://TOKEN@telegram?chats=@CHANNEL")
-	}
-	if _, thread, is := strings.Cut(chats(u)[0], ":"); is {
-		if _, err := strconv.Atoi(thread); err != nil {
-			return errors.New("the number of the thread behind the chat is none: telegram://TOKEN@telegram?chats=@CHANNEL:THREAD")
-		}
 	}
 	return nil
 }
@@ -271,10 +266,11 @@ func recipients(u *url.URL) []string {
 	return all
 }
 
-// plused is an address as it was meant: in a query a + is a blank, which no address has.
+// plused is an address as it was meant: in a query a + is a blank, which no address has but beside it.
 func plused(text string) string {
-	if strings.ContainsAny(text, "<\"") {
-		return text // a name is before it
+	text = strings.TrimSpace(text)
+	if strings.ContainsAny(text, "<\"(") {
+		return text // a name is before it, or behind it
 	}
 	return strings.ReplaceAll(text, " ", "+")
 }

@@ -23,14 +23,14 @@ const (
 	mostChat     = 8000
 )
 
-// requests are what is sent for a letter.
-func (p post) requests(ctx context.Context, a address, secret string, l Letter) ([]*http.Request, error) {
+// request is what is sent for a letter, but to Matrix, where each room has requests of its own.
+func (p post) request(ctx context.Context, a address, secret string, l Letter) (*http.Request, error) {
 	u := a.url
 	switch a.kind {
 	case "webhook":
-		return many(p.webhook(ctx, u, secret, l))
+		return p.webhook(ctx, u, secret, l)
 	case "ntfy":
-		return many(ntfy(ctx, u, l))
+		return ntfy(ctx, u, l)
 	case "gotify":
 		parts := segments(u)
 		base := web(u, said(u, "disabletls"), pathOf(append(slices.Clone(parts[:len(parts)-1]), "message")), "")
@@ -38,39 +38,35 @@ func (p post) requests(ctx context.Context, a address, secret string, l Letter) 
 		if err == nil {
 			r.Header.Set("X-Gotify-Key", parts[len(parts)-1])
 		}
-		return many(r, err)
+		return r, err
 	case "slack":
-		return many(slack(ctx, u, l))
+		return slack(ctx, u, l)
 	case "discord":
 		at := "https://discord.com/api/webhooks/" + url.PathEscape(u.Host) + "/" + url.PathEscape(u.User.Username())
 		if thread := param(u, "thread_id"); thread != "" {
 			at += "?" + url.Values{"thread_id": {thread}}.Encode()
 		}
-		return many(asJSON(ctx, http.MethodPost, at, map[string]any{
+		return asJSON(ctx, http.MethodPost, at, map[string]any{
 			"content": cut("**"+l.Title+"**\n"+l.Text, mostDiscord), "allowed_mentions": map[string]any{"parse": []string{}},
-		}))
+		})
 	case "telegram":
-		return many(telegram(ctx, u, l))
-	case "matrix":
-		return matrix(ctx, u, l)
+		return telegram(ctx, u, l)
 	case "teams":
-		return many(asJSON(ctx, http.MethodPost, web(u, false, strings.TrimPrefix(u.EscapedPath(), "/"), u.RawQuery), card(l)))
+		return asJSON(ctx, http.MethodPost, web(u, false, strings.TrimPrefix(u.EscapedPath(), "/"), u.RawQuery), card(l))
 	case "mattermost":
-		return many(mattermost(ctx, u, l))
+		return mattermost(ctx, u, l)
 	case "googlechat":
-		return many(asJSON(ctx, http.MethodPost, web(u, false, strings.TrimPrefix(u.EscapedPath(), "/"), u.RawQuery), map[string]any{"text": cut(joined(l), mostNtfy)}))
+		return asJSON(ctx, http.MethodPost, web(u, false, strings.TrimPrefix(u.EscapedPath(), "/"), u.RawQuery), map[string]any{"text": cut(joined(l), mostNtfy)})
 	case "pushover":
 		token, _ := u.User.Password()
 		form := url.Values{"token": {token}, "user": {u.Host}, "title": {l.Title}, "message": {cut(l.Text, mostPushover)}}
 		if devices := listed(u, "devices"); len(devices) > 0 {
 			form.Set("device", strings.Join(devices, ","))
 		}
-		return many(asForm(ctx, "https://api.pushover.net/1/messages.json", form))
+		return asForm(ctx, "https://api.pushover.net/1/messages.json", form)
 	}
 	return nil, errNoKind
 }
-
-func many(r *http.Request, err error) ([]*http.Request, error) { return []*http.Request{r}, err }
 
 // joined is a letter for targets that know no titles.
 func joined(l Letter) string { return l.Title + "\n" + l.Text }
@@ -129,7 +125,7 @@ func ntfy(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) {
 	case "error":
 		priority = 5
 	}
-	r, err := asJSON(ctx, http.MethodPost, web(u, param(u, "scheme") == "http" || said(u, "disabletls"), pathOf(parts[:len(parts)-1]), ""), map[string]any{
+	r, err := asJSON(ctx, http.MethodPost, web(u, strings.EqualFold(param(u, "scheme"), "http") || said(u, "disabletls"), pathOf(parts[:len(parts)-1]), ""), map[string]any{
 		"topic": parts[len(parts)-1], "title": l.Title, "message": cut(l.Text, mostNtfy), "priority": priority,
 	})
 	if err != nil || u.User == nil {
@@ -182,10 +178,10 @@ func telegram(ctx context.Context, u *url.URL, l Letter) (*http.Request, error) 
 	if rest, is := u.User.Password(); is {
 		token += ":" + rest
 	}
+	body := map[string]any{"chat_id": chats(u)[0], "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true}
 	chat, thread, _ := strings.Cut(chats(u)[0], ":")
-	body := map[string]any{"chat_id": chat, "text": cut(joined(l), mostTelegram), "disable_web_page_preview": true}
 	if id, err := strconv.Atoi(thread); err == nil {
-		body["message_thread_id"] = id
+		body["chat_id"], body["message_thread_id"] = chat, id
 	}
 	if denied(u, "notification") {
 		body["disable_notification"] = true

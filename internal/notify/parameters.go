@@ -1,10 +1,12 @@
 package notify
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,6 +57,16 @@ func Unread(text string) error {
 	if known == nil {
 		return nil
 	}
+	// Where another form was made of it, what cannot be read is gone.
+	if _, err := url.ParseQuery(a.written.RawQuery); err != nil {
+		return errors.New("behind the ? stands something that cannot be read: a % or ; must be written as %25 or %3B there")
+	}
+	if a.written.Fragment != "" {
+		return errors.New("what stands behind a # is not read: it must be written as %23")
+	}
+	if err := misplaced(a); err != nil {
+		return err
+	}
 	for name, values := range a.url.Query() {
 		possible, read := known[strings.ToLower(name)]
 		if read && (possible == nil || len(values) == 1 && slices.Contains(possible, strings.ToLower(values[0]))) {
@@ -62,6 +74,27 @@ func Unread(text string) error {
 		}
 		return fmt.Errorf("behind the ? stands something that is not done here; what is read there is %s, and title and text are written by the templates of the channel",
 			strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	}
+	return nil
+}
+
+// misplaced tells of what stands in the address of a channel, before the ?, and is not read.
+func misplaced(a address) error {
+	switch a.kind {
+	case "discord":
+		if len(segments(a.url)) > 0 {
+			return errors.New("nothing can stand behind the id: discord://TOKEN@ID")
+		}
+	case "slack":
+		if len(segments(a.url)) > 0 {
+			return errors.New("nothing can stand behind the channel: slack://hook:A-B-C@webhook")
+		}
+	case "telegram":
+		if _, thread, is := strings.Cut(chats(a.url)[0], ":"); is {
+			if _, err := strconv.Atoi(thread); err != nil {
+				return errors.New("the number of the thread behind the chat is none: telegram://TOKEN@telegram?chats=@CHANNEL:THREAD")
+			}
+		}
 	}
 	return nil
 }

@@ -85,16 +85,16 @@ func (p post) writtenOut(ctx context.Context, text string) error {
 		}
 		return p.literal(ctx, a.url.Hostname(), uint16(port))
 	}
-	requests, err := p.requests(ctx, a, "", Letter{})
+	var r *http.Request
+	if a.kind == "matrix" {
+		r, err = asMatrix(ctx, a.url, http.MethodPut, "", nil)
+	} else {
+		r, err = p.request(ctx, a, "", Letter{})
+	}
 	if err != nil {
 		return fmt.Errorf("make a request of the channel: %w", err)
 	}
-	for _, r := range requests {
-		if err := p.literal(ctx, r.URL.Hostname(), portOf(r.URL)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.literal(ctx, r.URL.Hostname(), portOf(r.URL))
 }
 
 // literal looks at a host that is an address, and lets names be.
@@ -132,23 +132,16 @@ func (p post) send(ctx context.Context, to store.ChannelAddress, l Letter) (answ
 	return answer, &f
 }
 
-// http sends a letter by one request, or by one for each of several recipients.
+// http sends a letter by one request, or by some for each of several rooms.
 func (p post) http(ctx context.Context, a address, secret string, l Letter) (answer string, err error) {
 	if a.kind == "matrix" {
-		if a, err = p.resolved(ctx, a); err != nil {
-			return "", err
-		}
+		return p.matrix(ctx, a.url, l)
 	}
-	requests, err := p.requests(ctx, a, secret, l)
+	r, err := p.request(ctx, a, secret, l)
 	if err != nil {
 		return "", err
 	}
-	for _, r := range requests {
-		if answer, err = p.do(ctx, r, l); err != nil {
-			return answer, err
-		}
-	}
-	return answer, nil
+	return p.do(ctx, r, l)
 }
 
 // statusError is an answer that is none of success.
@@ -234,6 +227,9 @@ func retryAfter(text string, now time.Time) time.Duration {
 
 // failureOf says what an error of sending means. What the target says of a message itself is for ever, all else may pass.
 func failureOf(err error) Failure {
+	if some, is := errors.AsType[roomsError](err); is {
+		return some.failure()
+	}
 	if status, is := errors.AsType[statusError](err); is {
 		return Failure{Text: status.Error(), Permanent: !status.before && lost(status.status), After: status.after}
 	}

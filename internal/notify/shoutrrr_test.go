@@ -239,7 +239,7 @@ func forms() (all []string) {
 	each("ntfy://ntfy.example/b{}/alerts", "%2F")
 	each("ntfy://ntfy.example/a{}", ";", "%2F", "?", "#")
 	all = append(all, "ntfy://ntfy.sh/alerts", "ntfy://10.0.0.7:8080/alerts?scheme=http", "ntfy://h/base/alerts", "ntfy://[::1]:8080/alerts?disabletls=yes", "ntfy://h/a?disableTLS=1&cache=yes&firebase=Yes&disabletlsverification=no",
-		"ntfy://h/a?disabletls=no", "ntfy://h/a?scheme=https", "ntfy://anna@h/a")
+		"ntfy://h/a?disabletls=no", "ntfy://h/a?scheme=https", "ntfy://h/a?scheme=HTTP", "ntfy://anna@h/a")
 
 	all = append(all, "gotify://push.example/"+gotifyToken, "gotify://push.example:8443/"+gotifyToken+"/", "gotify://push.example/base/"+gotifyToken, "gotify://push.example/a/b/"+gotifyToken, "gotify://[fd00::5]:80/"+gotifyToken+"?disabletls=y",
 		"gotify://push.example/"+gotifyToken+"?DisableTLS=True", "gotify://h/"+gotifyToken+"?useheader=yes", "gotify://h/"+gotifyToken+"?disabletls=0&insecureskipverify=no")
@@ -277,39 +277,53 @@ func forms() (all []string) {
 	return all
 }
 
+// unsaid is what becomes of a parameter with a ; or a % of its own.
+const unsaid = "it would be passed over without a word"
+
 // otherwise are URLs that are read otherwise on purpose: why, and whether we refuse them.
 var otherwise = map[string]struct {
 	why     string
 	refused bool
 }{
-	"smtp://h/?from=me@example.com&to=a@example.com&to=b@example.com":  {"all recipients are told, not only the first parameter's", false},
-	"smtp://h/?from=me@example.com&to=a@example.com,%20b@example.com":  {"a blank after a comma is none of an address", false},
-	"smtp://h/?from=me@example.com&to=a@example.com&subject=Hello":     {"a template makes it", true},
-	"smtp://h/?from=me@example.com&to=a@example.com&skiptlsverify=yes": {"certificates are checked", true},
-	"smtp://h/?from=me@example.com&to=a@example.com&usestarttls=no":    {"TLS is spoken where it is offered; without: encryption=none", true},
-	"smtp://h/?from=me@example.com&to=a@example.com&auth=CRAMMD5":      {"there is one way to log in", true},
-	"smtp://h/?from=me&to=a@example.com":                               {"that is no address", true},
-	"ntfy://h/a?priority=max":                                          {"the severity makes it", true},
-	"ntfy://h/a?scheme=ftp":                                            {"nothing is sent by that", true},
-	"gotify://h/" + gotifyToken + "?priority=5":                        {"the severity makes it", true},
-	"discord://tok@123/raw":                                            {"a message is no JSON of Discord's", true},
-	"discord://tok@123?splitlines=yes":                                 {"a message is one text", true},
-	"telegram://" + teleToken + "@telegram?chats=@a,@b":                {"each chat is a channel of its own", true},
-	"telegram://" + teleToken + "@telegram?chats=@a:b":                 {"that is no thread", true},
-	"telegram://" + teleToken + "@telegram?chats=@a&parsemode=HTML":    {"a message is a text", true},
-	"matrix://:tok@m.example/":                                         {"not all rooms are told that the account is in", true},
-	"slack://token:" + slackHook + "@webhook":                          {"there are no such tokens", true},
-	"slack://hook:" + slackHook + "@webhook?color=good":                {"a message is a text", true},
-	"mattermost://chat.example/hook1?icon=smile":                       {"it has the icon of the webhook", true},
-	"pushover://x:tok@usr/?priority=1":                                 {"no message shouts", true},
+	"smtp://h/?from=me@example.com&to=a@example.com&to=b@example.com":                 {"all recipients are told, not only the first parameter's", false},
+	"smtp://h/?from=me@example.com&to=a@example.com,%20b@example.com":                 {"a blank after a comma is none of an address", false},
+	"smtp://h/?from=me@example.com%20&to=a@example.com":                               {"a blank beside an address is none of it", false},
+	"smtp://h/?from=me@example.com&to=a@example.com&fromname=a;b":                     {unsaid, true},
+	"smtp://h/?from=me@example.com&to=a@example.com&requirestarttls=yes;clienthost=x": {unsaid, true},
+	"smtp://h/?from=me@example.com&to=a@example.com&encryption=implicit%":             {unsaid, true},
+	"gotify://h/" + gotifyToken + "?disabletls=yes;x":                                 {unsaid, true},
+	"slack://hook:" + slackHook + "@webhook?thread_ts=1.2;x":                          {unsaid, true},
+	"discord://tok@123?thread_id=1;x":                                                 {unsaid, true},
+	"telegram://" + teleToken + "@telegram?chats=@a&notification=no;x":                {unsaid, true},
+	"matrix://:tok@m.example/?rooms=!a:m.example&disabletls=yes;x":                    {unsaid, true},
+	"mattermost://chat.example/hook1?disabletls=yes;x":                                {unsaid, true},
+	"pushover://x:tok@usr/?devices=phone;desk":                                        {unsaid, true},
+	"smtp://h/?from=me@example.com&to=a@example.com&subject=Hello":                    {"a template makes it", true},
+	"smtp://h/?from=me@example.com&to=a@example.com&skiptlsverify=yes":                {"certificates are checked", true},
+	"smtp://h/?from=me@example.com&to=a@example.com&usestarttls=no":                   {"TLS is spoken where it is offered; without: encryption=none", true},
+	"smtp://h/?from=me@example.com&to=a@example.com&auth=CRAMMD5":                     {"there is one way to log in", true},
+	"smtp://h/?from=me&to=a@example.com":                                              {"that is no address", true},
+	"ntfy://h/a?priority=max":                                                         {"the severity makes it", true},
+	"ntfy://h/a?scheme=ftp":                                                           {"nothing is sent by that", true},
+	"gotify://h/" + gotifyToken + "?priority=5":                                       {"the severity makes it", true},
+	"discord://tok@123/raw":                                                           {"a message is no JSON of Discord's", true},
+	"discord://tok@123?splitlines=yes":                                                {"a message is one text", true},
+	"telegram://" + teleToken + "@telegram?chats=@a,@b":                               {"each chat is a channel of its own", true},
+	"telegram://" + teleToken + "@telegram?chats=@a:b":                                {"that is no thread", true},
+	"telegram://" + teleToken + "@telegram?chats=@a&parsemode=HTML":                   {"a message is a text", true},
+	"matrix://:tok@m.example/":                                                        {"not all rooms are told that the account is in", true},
+	"slack://token:" + slackHook + "@webhook":                                         {"there are no such tokens", true},
+	"slack://hook:" + slackHook + "@webhook?color=good":                               {"a message is a text", true},
+	"mattermost://chat.example/hook1?icon=smile":                                      {"it has the icon of the webhook", true},
+	"pushover://x:tok@usr/?priority=1":                                                {"no message shouts", true},
 	"teams://0c0ffee0-0000-4000-8000-000000000001@0c0ffee0-0000-4000-8000-000000000002/" + strings.Repeat("0", 32) + "/0c0ffee0-0000-4000-8000-000000000003/extra?host=acme.webhook.office.com": {"Microsoft ended these connectors", true},
 }
 
 // nobody takes these.
 var nobody = []string{
 	"smtp://h/?from=me@example.com", "smtp://h/?to=me@example.com", "smtp://h/?from=a@b.c&to=d@e.f&encryption=rot13", "smtp://h/?from=a@b.c&to=d@e.f&nothing=1", "smtp://h/?from=a@b.c&to=d@e.f&requirestarttls=maybe",
-	"ntfy://h/", "ntfy://h/a?disabletls=maybe", "gotify://h/" + gotifyToken + "?nothing=1", "slack://hook:A-B@webhook", "slack://webhook", "discord://123", "discord://tok@123/other",
-	"telegram://" + teleToken + "@telegram", "telegram://telegram?chats=1", "matrix://:tok@h/?rooms=", "matrix://:tok@h/?nothing=1&rooms=!a:b", "mattermost://h", "mattermost://h/", "mattermost://h/t?nothing=1", "pushover://usr", "pushover://x:tok@usr/?nothing=1",
+	"ntfy://h/", "ntfy://h/a?disabletls=maybe", "ntfy://h/a?disabletls=yes;x", "ntfy://h/a?priority=max;x", "gotify://h/" + gotifyToken + "?nothing=1", "slack://hook:A-B@webhook", "slack://webhook", "discord://123", "discord://tok@123/other",
+	"slack://hook:" + slackHook + "@webhook/x/y", "telegram://" + teleToken + "@telegram?chats=@a;b", "telegram://" + teleToken + "@telegram", "telegram://telegram?chats=1", "matrix://:tok@h/?rooms=", "matrix://:tok@h/?nothing=1&rooms=!a:b", "mattermost://h", "mattermost://h/", "mattermost://h/t?nothing=1", "pushover://usr", "pushover://x:tok@usr/?nothing=1",
 }
 
 // TestShoutrrrReadsItAlike has shoutrrr's own code read what our documentation says of URLs of channels, and values that are easily misread.
