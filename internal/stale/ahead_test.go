@@ -183,7 +183,9 @@ func TestAStreamThatWasWholeUntilTimesToCome(t *testing.T) {
 	q := newStream("id")
 	q.gen = 1
 	for _, c := range []struct{ at, now, want time.Time }{
-		{noon.Add(year), noon.Add(year), noon.Add(year)}, {noon, noon, noon}, {noon.Add(-time.Second), noon, noon},
+		{noon.Add(year), noon.Add(year), noon.Add(year)},
+		{noon, noon, noon},
+		{noon.Add(-time.Second), noon, noon},
 		{noon.Add(-time.Hour), noon.Add(time.Second), noon}, // of a look that took an hour
 	} {
 		q.confirm(1, c.at, c.now)
