@@ -41,6 +41,7 @@ var (
 	dockerAbilities = abilities{
 		showsRestarting: true, guardsCrashLoop: true, keepsStartError: true, healthMoves: true, tellsSignals: true, refusesNames: true, hasID: true, ownNames: true, tellsImageCheck: true,
 		tellsShared: true, tellsFixedIP: true, sharesIPC: true, changesRestart: true,
+		startLag: 100 * time.Millisecond, // half of one was seen, on a machine with much to do
 	}
 	podmanAbilities = abilities{startLag: time.Second}
 )

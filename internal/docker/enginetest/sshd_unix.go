@@ -153,6 +153,7 @@ func (s *SSHD) await() {
 
 // Stop ends it with all its connections.
 func (s *SSHD) Stop() {
+	_ = s.cmd.Process.Signal(syscall.SIGSTOP) // so that none comes to be meanwhile, for somebody who connects anew
 	children := s.children()
 	_ = s.cmd.Process.Kill() // it may have ended
 	<-s.ended
