@@ -326,7 +326,13 @@ test('the stream is lost and comes back: nothing is missed and nothing is told t
   const far = await open(admin);
   try {
     await far.goto(way.url + '/events');
-    await far.getByRole('article').first().waitFor(); // whichever is the newest
+    await far
+      .getByRole('article')
+      .first()
+      .waitFor()
+      .catch(async (none) => {
+        throw new Error(`no event is shown, but ${await far.locator('body').innerText()}`, { cause: none });
+      });
     await way.cut();
     await api('POST', '/api/projects', { name: 'meanwhile', image: 'example.com/meanwhile' });
     await far.getByText(/Live updates are paused/).waitFor({ timeout: 60_000 });
