@@ -69,6 +69,7 @@ var allowed = map[string][]string{
 	"internal/store/storetest":           {"internal/store"},
 	"internal/docker/dockertest":         {},
 	"internal/loopbacktest":              {},
+	"internal/waittest":                  {},
 	"internal/caddy/caddytest":           {"internal/loopbacktest"},
 	"internal/peertest":                  {},
 	"internal/failpoint/failpointtest":   {},

@@ -12,6 +12,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // seed fills a data folder, and the pretend engine to fit it, with instances: every second one is stopped since dead.
@@ -79,7 +80,7 @@ func TestCleanupUnderWayEndsBeforeTheDaemonDoes(t *testing.T) {
 	if code := d.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, d.stderr.String())
 	}
-	if item := comes(t, "the answer to the cleanup", items); item.Result != "removed" {
+	if item := waittest.Next(t, "the answer to the cleanup", items); item.Result != "removed" {
 		t.Errorf("the item = %+v", item)
 	}
 	if n := len(engine.Removes()); n != 1 {

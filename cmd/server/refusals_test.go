@@ -11,6 +11,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // TestARefusalWhileTheDaemonStopsIsTold: a call that is under way when the daemon is asked to stop is refused after that, and counted.
@@ -26,7 +27,7 @@ func TestARefusalWhileTheDaemonStopsIsTold(t *testing.T) {
 	body, end := io.Pipe()
 	begun, answer := make(chan struct{}), make(chan int, 1)
 	go func() { answer <- d.wrongProject(credential, body, begun) }()
-	comes(t, "its body is read", begun)
+	waittest.Next(t, "its body is read", begun)
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +42,10 @@ func TestARefusalWhileTheDaemonStopsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = end.Close() // never an error
-	if code := comes(t, "the answer to what was under way", answer); code != http.StatusUnprocessableEntity {
+	if code := waittest.Next(t, "the answer to what was under way", answer); code != http.StatusUnprocessableEntity {
 		t.Errorf("what was under way is answered by %d", code)
 	}
-	comes(t, "the daemon ends", d.exited)
+	waittest.Next(t, "the daemon ends", d.exited)
 
 	events, err := launch(t, flags(data, engine.Endpoint())...).client(credential).Events(t.Context(), client.EventFilter{}, client.Page{Limit: 100})
 	if err != nil {

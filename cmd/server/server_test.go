@@ -26,6 +26,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // binary is the real daemon, built once.
@@ -63,18 +64,7 @@ func program(t *testing.T, flags ...string) string {
 }
 
 // patience is how long anything may take before a test gives up, however slow the machine is.
-const patience = time.Minute
-
-// comes is what comes on a channel, or nothing when it is closed.
-func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("gave up waiting: %s", what)
-	}
-	return v
-}
+const patience = waittest.Patience
 
 // patient is a client that waits for no answer for longer. It is for single questions: a stream would be cut.
 var patient = &http.Client{Timeout: patience}
@@ -337,7 +327,7 @@ func TestFromFirstStartToShutdownAndBack(t *testing.T) {
 	if took := time.Since(before); took > 15*time.Second { // what is under way may take 20
 		t.Errorf("the shutdown took %s", took)
 	}
-	comes(t, "the end of the stream", ended)
+	waittest.Next(t, "the end of the stream", ended)
 
 	again := launch(t, flags(data, engine.Endpoint())...)
 	if again.code != "" {

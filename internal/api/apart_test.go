@@ -21,6 +21,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // apartBed is a bed whose routes are served by a data plane that can be ended and started.
@@ -75,10 +76,10 @@ func (a *apartBed) start() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
 	done, serving := make(chan error, 1), make(chan struct{})
 	go func() { done <- p.Run(ctx, func() { close(serving) }) }()
-	next(a.t, "the data plane serves", serving)
+	waittest.Next(a.t, "the data plane serves", serving)
 	a.end = func() {
 		cancel()
-		a.must(next(a.t, "the data plane ends", done))
+		a.must(waittest.Next(a.t, "the data plane ends", done))
 		a.end = func() {}
 	}
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 	"github.com/tiny-forge/docker-watcher/internal/usage"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // bed is the real router over a real store, real parts and a pretend engine, reached
@@ -278,23 +279,12 @@ func (b *bed) raw(who *client.Client, method, path, body string, headers ...stri
 }
 
 // patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
-const patience = time.Minute
-
-// next is what comes on a channel, or nothing when it is closed.
-func next[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("it did not come to be: %s", what)
-	}
-	return v
-}
+const patience = waittest.Patience
 
 // thresholdsChange waits until it was told that thresholds were changed.
 func (b *bed) thresholdsChange() {
 	b.t.Helper()
-	next(b.t, "it is told that thresholds were changed", b.changed)
+	waittest.Next(b.t, "it is told that thresholds were changed", b.changed)
 }
 
 // eventually waits for a condition that other goroutines make true.

@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 func TestWorkState(t *testing.T) {
@@ -241,7 +242,7 @@ func TestABackupThatIsPutOffIsTriedWhenItsJobIsAskedToRun(t *testing.T) {
 	if _, err := b.admin.RunJob(t.Context(), BackupJob); err != nil {
 		t.Fatal(err)
 	}
-	if until := next(t, "its run", began); !until.IsZero() {
+	if until := waittest.Next(t, "its run", began); !until.IsZero() {
 		t.Errorf("its run finds it put off until %s", until)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // family is one figure as the handler writes it.
@@ -162,7 +163,7 @@ func livedIn(t *testing.T) *frontBed {
 	}}))
 	f.run("scheduler", f.deps.Scheduler.Run)
 	eventually(t, "the job begins", func() bool { return f.deps.Scheduler.Trigger("broken") })
-	next(f.t, "the job runs", ended)
+	waittest.Next(f.t, "the job runs", ended)
 	eventually(t, "the job has ended", func() bool { s, _ := f.deps.Scheduler.Status("broken"); return !s.Running })
 	_, err = f.deps.Backups.Make(ctx, backup.By{Actor: "system"})
 	f.must(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // peopleRow is a row of a document with so many passwords.
@@ -63,10 +64,10 @@ func TestAnImportHoldsUpNoWriteWhileItHashes(t *testing.T) {
 			}
 			done <- err
 		}()
-		next(t, "a password is hashed", slow.begun)
+		waittest.Next(t, "a password is hashed", slow.begun)
 		f.must(f.db.Update(t.Context(), func(*store.Tx) error { return nil }))
 		slow.let <- struct{}{}
-		f.must(next(t, "the import ends", done))
+		f.must(waittest.Next(t, "the import ends", done))
 	}
 	if status, _ := f.ask("wiki.example", "/"); status != http.StatusUnauthorized {
 		t.Errorf("it answers %d", status)
@@ -89,15 +90,15 @@ func TestWhoLeavesHasNoMorePasswordsHashed(t *testing.T) {
 		return leave, done
 	}
 	leave, first := ask()
-	next(t, "a password is hashed", slow.begun)
+	waittest.Next(t, "a password is hashed", slow.begun)
 	leaveToo, second := ask() // it waits for the only place
 	leaveToo()
-	if err := next(t, "the one who waits and leaves", second); !errors.Is(err, context.Canceled) {
+	if err := waittest.Next(t, "the one who waits and leaves", second); !errors.Is(err, context.Canceled) {
 		t.Errorf("who waits got %v", err)
 	}
 	leave()
 	slow.let <- struct{}{}
-	if err := next(t, "the one who leaves", first); !errors.Is(err, context.Canceled) {
+	if err := waittest.Next(t, "the one who leaves", first); !errors.Is(err, context.Canceled) {
 		t.Errorf("who left got %v", err)
 	}
 	select {
@@ -140,7 +141,7 @@ func TestANewRouteLeadsToWhatServesOnceItsPasswordsAreHashed(t *testing.T) {
 	_, err := f.operator.StopInstance(t.Context(), former.ID)
 	f.must(err)
 	slow.let <- struct{}{}
-	got := next(t, "the route is made", done)
+	got := waittest.Next(t, "the route is made", done)
 	f.must(got.err)
 	if got.Body.InstanceID != now.ID {
 		t.Errorf("it leads to %s, which was stopped", got.Body.Instance)
@@ -163,11 +164,11 @@ func TestOnlySoManyWaitForPasswords(t *testing.T) {
 		return done
 	}
 	first := ask("a.example")
-	next(t, "a password is hashed", slow.begun)
+	waittest.Next(t, "a password is hashed", slow.begun)
 	fields := RouteFields{BasicAuth: &[]credentialJSON{anna}}
 	leave, err := s.passwords.takeIn() // as who waits behind it
 	f.must(err)
-	for what, refused := range map[string]error{"an import": next(t, "an import is refused", ask("b.example")), "a proxy": s.passwords.keep(t.Context(), &fields, nil)} {
+	for what, refused := range map[string]error{"an import": waittest.Next(t, "an import is refused", ask("b.example")), "a proxy": s.passwords.keep(t.Context(), &fields, nil)} {
 		p, ok := errors.AsType[*Problem](refused)
 		if !ok || p.Status != http.StatusServiceUnavailable || p.Code != codeBusy || p.GetHeaders().Get("Retry-After") == "" {
 			t.Errorf("%s beside too many: %v", what, refused)
@@ -181,10 +182,10 @@ func TestOnlySoManyWaitForPasswords(t *testing.T) {
 	leave()
 	second := ask("d.example")
 	slow.let <- struct{}{}
-	f.must(next(t, "the first import ends", first))
-	next(t, "the password of the second is hashed", slow.begun)
+	f.must(waittest.Next(t, "the first import ends", first))
+	waittest.Next(t, "the password of the second is hashed", slow.begun)
 	slow.let <- struct{}{}
-	f.must(next(t, "the second import ends", second))
+	f.must(waittest.Next(t, "the second import ends", second))
 	if n := len(s.passwords.taken); n != 0 {
 		t.Errorf("%d are still taken in", n)
 	}

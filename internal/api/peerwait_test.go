@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // forwarded is a request that a proxy passes on.
@@ -30,7 +31,7 @@ func TestWhoLeavesWaitsForNoTrustedProxies(t *testing.T) {
 	}}
 	first := make(chan int, 1)
 	go func() { first <- len(p.trusted(forwarded(t.Context()))) }()
-	next(t, "the settings are read", begun)
+	waittest.Next(t, "the settings are read", begun)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	if nets := p.trusted(forwarded(ctx)); nets != nil {
@@ -40,7 +41,7 @@ func TestWhoLeavesWaitsForNoTrustedProxies(t *testing.T) {
 		t.Errorf("who says nothing waits for %v", nets)
 	}
 	close(let)
-	if n := next(t, "the answer to the first", first); n != 1 || len(p.trusted(forwarded(t.Context()))) != 1 || reads.Load() != 1 {
+	if n := waittest.Next(t, "the answer to the first", first); n != 1 || len(p.trusted(forwarded(t.Context()))) != 1 || reads.Load() != 1 {
 		t.Errorf("%d networks after %d reads", n, reads.Load())
 	}
 }
@@ -83,10 +84,10 @@ func TestWhatChangesDuringAReadIsReadAgain(t *testing.T) {
 	}}
 	first := make(chan int, 1)
 	go func() { first <- len(p.trusted(forwarded(t.Context()))) }()
-	next(t, "the settings are read", begun)
+	waittest.Next(t, "the settings are read", begun)
 	p.changed()
 	close(let)
-	if n := next(t, "the answer to the first", first); n != 2 || reads.Load() != 2 || len(p.trusted(forwarded(t.Context()))) != 2 {
+	if n := waittest.Next(t, "the answer to the first", first); n != 2 || reads.Load() != 2 || len(p.trusted(forwarded(t.Context()))) != 2 {
 		t.Errorf("%d networks after %d reads", n, reads.Load())
 	}
 }

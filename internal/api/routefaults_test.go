@@ -18,6 +18,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/routing"
 	"github.com/tiny-forge/docker-watcher/internal/store"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // damaged adds a row whose options no path of ours writes: the table with it is a bad one.
@@ -422,7 +423,7 @@ func TestSecretsOfFormerVersionsAreSealed(t *testing.T) {
 	}
 	f.must(f.deps.Routes.Router.Apply(ctx))
 	f.expect("old.example", 200, "ok")
-	if got := next(t, "the target is asked", seen); got != canary {
+	if got := waittest.Next(t, "the target is asked", seen); got != canary {
 		t.Errorf("the target got %q", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // without is Caddy's configuration without our part.
@@ -232,7 +233,7 @@ func TestAnEmptyCaddyIsTold(t *testing.T) {
 // expect waits for a turn; others must not come before it.
 func (r *rig) expect(want proxy.Turn) {
 	r.t.Helper()
-	if got := comes(r.t, fmt.Sprint("turn ", want), r.turns); got != want {
+	if got := waittest.Next(r.t, fmt.Sprint("turn ", want), r.turns); got != want {
 		r.t.Fatalf("told was %d, want %d", got, want)
 	}
 }
@@ -392,7 +393,7 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 	apply(t, d, led("instance:1:80", slow))
 	answered := make(chan answer, 1)
 	go func() { answered <- ask(t, r.Listen, "a.example", "/") }()
-	comes(t, "the slow one is asked", begun)
+	waittest.Next(t, "the slow one is asked", begun)
 	apply(t, d, led("instance:2:80", says(t, "new")))
 	if got := ask(t, r.Listen, "a.example", "/"); got.body != "new" {
 		t.Errorf("it answers %+v", got)
@@ -403,7 +404,7 @@ func TestItIsDrainedWhenNothingIsUnderWay(t *testing.T) {
 		t.Errorf("it is drained while a request is under way: %v", err)
 	}
 	close(end)
-	if got := comes(t, "the answer of the slow one", answered); got.body != "late" {
+	if got := waittest.Next(t, "the answer of the slow one", answered); got.body != "late" {
 		t.Errorf("what was under way is answered %+v", got)
 	}
 	drained, over := context.WithTimeout(t.Context(), patience)
@@ -466,7 +467,7 @@ func TestAHealthCheckTakesATargetOut(t *testing.T) {
 		o.HealthCheck = &proxy.HealthCheck{Path: "/healthz?deep=1", Interval: proxy.Span(time.Second)}
 	})
 	apply(t, r.driver(), led)
-	if check := comes(t, "a check", checks); check.Host != "a.example" || check.URL.RawQuery != "deep=1" {
+	if check := waittest.Next(t, "a check", checks); check.Host != "a.example" || check.URL.RawQuery != "deep=1" {
 		t.Errorf("it is asked for %s of %s", check.URL, check.Host)
 	}
 	in := 0

@@ -15,21 +15,11 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/caddy/caddytest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
 	"github.com/tiny-forge/docker-watcher/internal/proxy/proxytest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
-const patience = time.Minute
-
-// comes is what comes on a channel.
-func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("gave up waiting: %s", what)
-	}
-	return v
-}
+const patience = waittest.Patience
 
 // rig is a Caddy of its own, with what a driver tells of it.
 type rig struct {
@@ -88,7 +78,7 @@ func (r *rig) driver(change ...func(*Options)) *Driver {
 	go func() { done <- d.Run(ctx) }()
 	r.t.Cleanup(func() {
 		cancel()
-		if err := comes(r.t, "the driver ends", done); err != nil {
+		if err := waittest.Next(r.t, "the driver ends", done); err != nil {
 			r.t.Error(err)
 		}
 	})

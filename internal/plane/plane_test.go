@@ -23,12 +23,13 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
-const patience = time.Minute
+const patience = waittest.Patience
 
 // bed is a folder in which planes run after one another.
 type bed struct {
@@ -91,7 +92,7 @@ func (b *bed) run(p *Plane) *running {
 	go func() { r.ended <- p.Run(ctx, func() { close(serving) }) }()
 	r.end = sync.OnceFunc(func() {
 		cancel()
-		if err := next(b.t, "a plane that was ended ends", r.ended); err != nil {
+		if err := waittest.Next(b.t, "a plane that was ended ends", r.ended); err != nil {
 			b.t.Error(err)
 		}
 	})
@@ -133,22 +134,12 @@ func (b *bed) connect() *daemonSide {
 	go func() { done <- d.Run(ctx) }()
 	d.end = sync.OnceFunc(func() {
 		cancel()
-		if err := next(b.t, "a daemon's side that was ended ends", done); err != nil {
+		if err := waittest.Next(b.t, "a daemon's side that was ended ends", done); err != nil {
 			b.t.Error(err)
 		}
 	})
 	b.t.Cleanup(d.end)
 	return d
-}
-
-func next[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("gave up waiting: %s", what)
-	}
-	return v
 }
 
 func table(domain string, targets ...string) proxy.Table {
@@ -191,7 +182,7 @@ func (b *bed) get(host string) string {
 func TestTableIsAppliedOrRefusedAsAWhole(t *testing.T) {
 	b := newBed(t)
 	p, d := b.start(), b.connect()
-	next(t, "the daemon comes", d.came)
+	waittest.Next(t, "the daemon comes", d.came)
 	good := table("a.example", says(t, "a"))
 	hash, err := d.Apply(good)
 	if want, _ := good.Hash(); err != nil || hash != want {
@@ -218,7 +209,7 @@ func TestTableIsAppliedOrRefusedAsAWhole(t *testing.T) {
 		t.Errorf("started anew it answers %s", got)
 	}
 	if _, ok := d.Report("a.example"); ok {
-		next(t, "the daemon comes again", d.came)
+		waittest.Next(t, "the daemon comes again", d.came)
 	}
 }
 
@@ -226,7 +217,7 @@ func TestDaemonThatComesLearnsWhatIsServed(t *testing.T) {
 	b := newBed(t)
 	b.start()
 	d := b.connect()
-	next(t, "the daemon comes", d.came)
+	waittest.Next(t, "the daemon comes", d.came)
 	served := table("a.example", says(t, "a"))
 	hash, err := d.Apply(served)
 	if err != nil {
@@ -235,7 +226,7 @@ func TestDaemonThatComesLearnsWhatIsServed(t *testing.T) {
 	b.get("a.example")
 	d.end()
 	d = b.connect()
-	if next(t, "another daemon comes", d.came) {
+	if waittest.Next(t, "another daemon comes", d.came) {
 		t.Error("it was told that the data plane was away")
 	}
 	if got, inForce := d.InForce(); inForce != hash || len(got.Rules) != 1 || got.Own != nil {
@@ -336,7 +327,7 @@ func TestOnlyWhoServesTakesThePlace(t *testing.T) {
 		t.Errorf("where nobody runs the place is taken: %v", err)
 	}
 	b.take()
-	if err := next(t, "the one before ends", p.ended); err != nil {
+	if err := waittest.Next(t, "the one before ends", p.ended); err != nil {
 		t.Error(err)
 	}
 	p.ended <- nil
@@ -360,7 +351,7 @@ func TestTakeOverCarriesWhatIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := b.connect()
-	if f := next(t, "a target is told to be down", d.flips); f.Ref != "sick" || f.Up || f.At.IsZero() || f.Why == "" {
+	if f := waittest.Next(t, "a target is told to be down", d.flips); f.Ref != "sick" || f.Up || f.At.IsZero() || f.Why == "" {
 		t.Errorf("told %+v", f)
 	}
 	d.end()
@@ -373,7 +364,7 @@ func TestTakeOverCarriesWhatIsKnown(t *testing.T) {
 		t.Errorf("the new one knows %+v, %v", r, ok)
 	}
 	d = b.connect()
-	if f := next(t, "what happened before is told", d.flips); f.Ref != "kept" {
+	if f := waittest.Next(t, "what happened before is told", d.flips); f.Ref != "kept" {
 		t.Errorf("told %+v", f)
 	}
 	p.end()
@@ -383,7 +374,7 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 	b := newBed(t)
 	p := b.start()
 	d := b.connect()
-	next(t, "the daemon comes", d.came)
+	waittest.Next(t, "the daemon comes", d.came)
 	release := make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
@@ -413,7 +404,7 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 		t.Fatalf("%s %v", line, err)
 	}
 	b.take()
-	if next(t, "the daemon comes to the new one", d.came) {
+	if waittest.Next(t, "the daemon comes to the new one", d.came) {
 		t.Error("it was told that the data plane was away")
 	}
 	if _, err := d.Apply(table("a.example", says(t, "b"))); err != nil {
@@ -435,7 +426,7 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- d.Drained(t.Context(), "instance:1:") }()
 	close(release)
-	if err := next(t, "it is drained", drained); err != nil {
+	if err := waittest.Next(t, "it is drained", drained); err != nil {
 		t.Error(err)
 	}
 	said := ""
@@ -446,7 +437,7 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 		t.Errorf("the request that was open ends with %q, %v", said, err)
 	}
 	_ = conn.Close() // else the one before keeps it for as long as it keeps one that nobody uses
-	if err := next(t, "the one before ends", p.ended); err != nil {
+	if err := waittest.Next(t, "the one before ends", p.ended); err != nil {
 		t.Error(err)
 	}
 	p.ended <- nil
@@ -455,7 +446,7 @@ func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 func TestPlaneThatHangsOrIsAway(t *testing.T) {
 	b := newBed(t)
 	d := b.connect()
-	if why := next(t, "it is told to be away", d.went); !strings.Contains(why, "does not run") || !strings.Contains(why, b.socket) {
+	if why := waittest.Next(t, "it is told to be away", d.went); !strings.Contains(why, "does not run") || !strings.Contains(why, b.socket) {
 		t.Errorf("it is away as %s", why)
 	}
 	if s := d.Status(); s.Away == "" {
@@ -469,7 +460,7 @@ func TestPlaneThatHangsOrIsAway(t *testing.T) {
 		t.Error("nobody tells how a rule does")
 	}
 	b.start()
-	if !next(t, "it comes back", d.came) {
+	if !waittest.Next(t, "it comes back", d.came) {
 		t.Error("it is not told that it was away")
 	}
 	if s := d.Status(); s.Away != "" || s.Version != "v1" || len(d.went) != 0 {

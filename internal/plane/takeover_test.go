@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // visitor is a client that keeps its connection.
@@ -71,7 +72,7 @@ func TestKeptConnectionsFollowTheTable(t *testing.T) {
 	b := newBed(t)
 	first := b.start()
 	d := b.connect()
-	next(t, "the daemon comes", d.came)
+	waittest.Next(t, "the daemon comes", d.came)
 	former := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "former") }))
 	defer former.Close()
 	if _, err := d.Apply(leading("1", former.URL)); err != nil {
@@ -82,13 +83,13 @@ func TestKeptConnectionsFollowTheTable(t *testing.T) {
 		t.Fatalf("the first is answered %s", got)
 	}
 	second := b.take()
-	next(t, "the daemon comes to the second", d.came)
+	waittest.Next(t, "the daemon comes to the second", d.came)
 	visitors = append(visitors, b.visit())
 	if got := visitors[1].get(); got != "200 former" {
 		t.Fatalf("the second is answered %s", got)
 	}
 	b.take()
-	next(t, "the daemon comes to the third", d.came)
+	waittest.Next(t, "the daemon comes to the third", d.came)
 	if _, err := d.Apply(leading("2", says(t, "next"))); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestKeptConnectionsFollowTheTable(t *testing.T) {
 		}
 	}
 	for _, p := range []*running{first, second} {
-		if err := next(t, "one before ends", p.ended); err != nil {
+		if err := waittest.Next(t, "one before ends", p.ended); err != nil {
 			t.Error(err)
 		}
 		p.ended <- nil
@@ -153,7 +154,7 @@ func TestWhoIsToldNoMoreLeadsNobody(t *testing.T) {
 	if _, err := v.in.ReadByte(); err != io.EOF {
 		t.Errorf("the connection ends with %v", err)
 	}
-	if err := next(t, "the one before ends", p.ended); err != nil {
+	if err := waittest.Next(t, "the one before ends", p.ended); err != nil {
 		t.Error(err)
 	}
 	p.ended <- nil
@@ -177,7 +178,7 @@ func TestAPlaneThatKnowsNoTablesIsAskedOn(t *testing.T) {
 	n.before.follows = false
 	b.run(n)
 	d := b.connect()
-	next(t, "the daemon comes", d.came)
+	waittest.Next(t, "the daemon comes", d.came)
 	if _, err := d.Apply(table("a.example", says(t, "a"))); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestAPlaneThatKnowsNoTablesIsAskedOn(t *testing.T) {
 	if got := v.get(); got != "404 Not Found, and comes anew" {
 		t.Errorf("it answers %s", got)
 	}
-	if err := next(t, "the one before ends", p.ended); err != nil {
+	if err := waittest.Next(t, "the one before ends", p.ended); err != nil {
 		t.Error(err)
 	}
 	p.ended <- nil

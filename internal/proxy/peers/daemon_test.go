@@ -24,6 +24,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // build makes the daemon, once for all tests.
@@ -173,7 +174,7 @@ func TestEventsThroughNginx(t *testing.T) {
 			}
 		}
 	}
-	comes(t, "the stream through nginx", again)
+	waittest.Next(t, "the stream through nginx", again)
 	for n := range 3 {
 		began := time.Now()
 		next(event(t, straight, fmt.Sprintf("step-%d", n)))
@@ -189,7 +190,7 @@ func TestEventsThroughNginx(t *testing.T) {
 	next("step-away-2")
 	next(event(t, straight, "step-back"))
 	cancel()
-	if err := comes(t, "the stream that was left ends", done); !errors.Is(err, context.Canceled) {
+	if err := waittest.Next(t, "the stream that was left ends", done); !errors.Is(err, context.Canceled) {
 		t.Errorf("the stream ends by %v", err)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/client"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // example is a file of packaging/examples with some of it replaced, which must be in it.
@@ -143,7 +144,7 @@ func pageBehind(t *testing.T, d *daemon, browser *http.Client) {
 		t.Errorf("an event is held back for %s", waited)
 	}
 	cancel()
-	if err := comes(t, "the stream that was left ends", ended); !errors.Is(err, context.Canceled) {
+	if err := waittest.Next(t, "the stream that was left ends", ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("the stream ends by %v", err)
 	}
 }

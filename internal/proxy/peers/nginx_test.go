@@ -16,21 +16,11 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/proxy"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // patience is how long anything may take before a test gives up.
-const patience = time.Minute
-
-// comes is what comes on a channel.
-func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("gave up waiting: %s", what)
-	}
-	return v
-}
+const patience = waittest.Patience
 
 // peer is where a program is that scripts/nginx found.
 func peer(t *testing.T, variable string) string {
@@ -146,7 +136,7 @@ func serve(t *testing.T, l net.Listener, table proxy.Table) (*proxy.Server, stri
 	go func() { done <- s.Serve(ctx, l, time.Second) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := comes(t, "the proxy ends", done); err != nil && !errors.Is(err, context.Canceled) {
+		if err := waittest.Next(t, "the proxy ends", done); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})
