@@ -184,6 +184,9 @@ func (s *server) checkRegistry(ctx context.Context, r store.Registry) checkJSON 
 // failingRuns in a row are no passing thing; selfwatch tells of them as an error too.
 const failingRuns = 3
 
+// minuteUTC is how a finding writes a moment: people read it, and one machine's local time is not another's.
+const minuteUTC = "2006-01-02 15:04 UTC"
+
 // checkJobs tells of those that are late or failed the last time.
 func (s *server) checkJobs(ctx context.Context) []findingJSON {
 	var all []findingJSON
@@ -191,15 +194,15 @@ func (s *server) checkJobs(ctx context.Context) []findingJSON {
 		c := checkJSON{Name: "job:" + st.Name, OK: true}
 		switch {
 		case st.LastError != "":
-			c.OK, c.Detail = false, fmt.Sprintf("its last run, at %s, failed: %s", st.LastEnd.UTC().Format(time.RFC3339), st.LastError)
-			c.Hint = "it is tried again at " + st.Next.UTC().Format(time.RFC3339) + "; the log of the daemon says more"
+			c.OK, c.Detail = false, fmt.Sprintf("its last run, at %s, failed: %s", st.LastEnd.UTC().Format(minuteUTC), st.LastError)
+			c.Hint = "it is tried again at " + st.Next.UTC().Format(minuteUTC) + "; the log of the daemon says more"
 		case st.Overdue:
 			c.OK, c.Detail = false, "what was due did not come, or does not end"+s.lateOn(ctx, st.Name)
 			c.Hint = "start the daemon anew; the log of the daemon says more, and docker-watcher jobs how each host does"
 		case st.LastEnd.IsZero():
-			c.Detail = "not run since the start; due at " + st.Next.UTC().Format(time.RFC3339)
+			c.Detail = "not run since the start; due at " + st.Next.UTC().Format(minuteUTC)
 		default:
-			c.Detail = "well at " + st.LastEnd.UTC().Format(time.RFC3339)
+			c.Detail = "well at " + st.LastEnd.UTC().Format(minuteUTC)
 		}
 		wrong := findWarn
 		if st.Overdue || st.Failures >= failingRuns {
@@ -244,7 +247,7 @@ func (s *server) checkBackups() checkJSON {
 	case len(all) == 0:
 		c.OK, c.Detail, c.Hint = true, "there is none yet", "make one: docker-watcher backup make"
 	default:
-		c.OK, c.Detail = true, "the newest was made at "+all[0].At.UTC().Format(time.RFC3339)
+		c.OK, c.Detail = true, "the newest was made at "+all[0].At.UTC().Format(minuteUTC)
 	}
 	return c
 }

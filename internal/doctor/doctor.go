@@ -49,7 +49,7 @@ func Disk(dir string) Finding {
 	case free < leastFree:
 		return ill(name, "%d MiB are free for %s: the database may soon not be written any more", "free some space: docker-watcher stale ls and docker-watcher reclaim show what can go", free>>20, dir)
 	}
-	return well(name, "%d MiB are free for %s", free>>20, dir)
+	return well(name, "%.1f GiB are free for %s", float64(free)/(1<<30), dir)
 }
 
 // Store looks at the database and at the key file that belongs to it. The command is what puts a backup back, the

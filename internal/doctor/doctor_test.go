@@ -40,7 +40,7 @@ func TestFolder(t *testing.T) {
 	want(t, Folder(file), false, "is no folder")
 	want(t, Folder(open), false, "chmod 700")
 	want(t, Folder("/proc/none"), false, "cannot be made")
-	want(t, Disk(dir), true, "MiB are free")
+	want(t, Disk(dir), true, "GiB are free")
 }
 
 func TestBackupFolder(t *testing.T) {
