@@ -216,6 +216,23 @@ func TestNoSecretGetsOut(t *testing.T) {
 	}
 }
 
+// TestNoSecretIsCutInTwo: what a target says is cut, and of a secret that stands where it is cut nothing may be left either.
+func TestNoSecretIsCutInTwo(t *testing.T) {
+	for before := range shownAnswer + 1 {
+		for _, status := range []int{http.StatusOK, http.StatusForbidden} {
+			for _, begin := range []string{"", `{"ok": false, "error": "`} {
+				net := &network{gave: func(*http.Request) (*http.Response, error) {
+					return answered(status, begin+strings.Repeat("-", max(before-len(begin), 0))+canary+"!"), nil
+				}}
+				answer, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: "https://hook.example/" + canary}, sample())
+				if said := fmt.Sprintf("%s %+v", answer, failure); strings.Contains(said, canary[:3]) {
+					t.Fatalf("%d before it: %s", before, said)
+				}
+			}
+		}
+	}
+}
+
 // noNet dials nothing.
 var noNet = net.Dialer{ControlContext: nil, Deadline: time.Unix(1, 0)}
 
