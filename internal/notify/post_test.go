@@ -158,11 +158,13 @@ func TestABlankBesideAnAddress(t *testing.T) {
 	for text, want := range map[string]string{
 		"me@example.com%20": "me@example.com", "%20me@example.com": "me@example.com", "me+dw@example.com%20": "me+dw@example.com", "me@example.com+": "me@example.com",
 		"me@example.com%20(a%20b)": "me@example.com (a b)", "A%20B%20<me@example.com>%20": "A B <me@example.com>",
+		"+491711234567@sms.example": "+491711234567@sms.example", "%2B49171@sms.example": "+49171@sms.example", "+49171%40sms.example": "+49171@sms.example",
+		"%2049171@sms.example": "49171@sms.example", "+me@example.com": "me@example.com", "+49171@sms.example+": "+49171@sms.example", "me+49171@sms.example": "me+49171@sms.example",
 	} {
-		a, err := parse("smtp://h/?from=" + text + "&to=" + text + ",you@example.com")
+		a, err := parse("smtp://h/?from=" + text + "&to=" + text + ",you@example.com%2C" + text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
-		} else if to := recipients(a.url); sender(a.url) != want || len(to) != 2 || to[0] != want {
+		} else if to := recipients(a.url); sender(a.url) != want || len(to) != 3 || to[0] != want || to[2] != want {
 			t.Errorf("%s: %q to %q", text, sender(a.url), to)
 		}
 	}

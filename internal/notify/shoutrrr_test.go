@@ -230,7 +230,7 @@ func forms() (all []string) {
 		mail+"&Encryption=implicitTLS", mail+"&usestarttls=Yes&starttls=1&usehtml=No&skiptlsverify=no&auth=Unknown", mail+"&clienthost=watcher.example", mail+"&auth=plain",
 		"smtp://mail.example:465/?from=me@example.com&to=you@example.com", "smtp://[fd00::5]:2525/?from=me@example.com&to=you@example.com", "smtp://[::1]/?from=me@example.com&to=you@example.com",
 		"smtp://10.0.0.7/?fromaddress=me@example.com&toaddresses=a@example.com,b@example.com", "smtp://h/?FROM=me@example.com&To=a@example.com", "smtp://h/?fromAddress=me@example.com&toAddresses=a@example.com",
-		"smtp://h/?from=me+tag@example.com&to=a+1@example.com,b%2B2@example.com", "smtp://anna@h/?from=me@example.com&to=a@example.com", "smtp://:pw@h/?from=me@example.com&to=a@example.com",
+		"smtp://h/?from=me+tag@example.com&to=a+1@example.com,b%2B2@example.com", "smtp://h/?from=+4917112@sms.example&to=+491711234567@sms.example,+1555%40sms.example,%2B1777@sms.example", "smtp://anna@h/?from=me@example.com&to=a@example.com", "smtp://:pw@h/?from=me@example.com&to=a@example.com",
 		"smtp://me%40example.com:pw@mail.example:587?from=me@example.com&to=you@example.com")
 
 	each("ntfy://anna:{}@ntfy.example/alerts", "ü")
