@@ -392,6 +392,12 @@ func TestWhatAChannelWouldPassOver(t *testing.T) {
 	if c, err := b.admin.UpdateChannel(t.Context(), "ops", client.ChannelChange{Name: new("phone")}); err != nil || c.Name != "phone" {
 		t.Errorf("%+v, %v", c, err)
 	}
+	// As who writes the whole channel each time does.
+	if c, err := b.admin.UpdateChannel(t.Context(), "phone", client.ChannelChange{URL: new(former), Enabled: new(false)}); err != nil || c.Enabled {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = b.admin.UpdateChannel(t.Context(), "phone", client.ChannelChange{URL: new(former + "&scheme=http")})
+	refused(err)
 }
 
 // TestWhatAnAddressWouldPassOver is as what stands behind its ?.
