@@ -406,6 +406,7 @@ func TestWhatAnAddressWouldPassOver(t *testing.T) {
 	for former, url := range map[string]string{
 		"discord://tok@123/raw": "discord://tok@123", "slack://xoxb:1-2-3@C001/x": "slack://xoxb:1-2-3@C001", "slack://hook:A-B-C@webhook/x/y": "slack://hook:A-B-C@webhook",
 		"telegram://1:AA@telegram?chats=@a:b": "telegram://1:AA@telegram?chats=@a", "ntfy://h/a?disabletls=yes;x": "ntfy://h/a",
+		"smtp://h/me?from=a@b.c&to=d@e.f": "smtp://h/?from=a@b.c&to=d@e.f", "pushover://x:tok@usr/phone": "pushover://x:tok@usr/?devices=phone", "mattermost://h/t/town/x": "mattermost://h/t/town",
 	} {
 		_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: former})
 		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.url" {

@@ -277,7 +277,7 @@ func forms() (all []string) {
 	return all
 }
 
-// unsaid is what becomes of a parameter with a ; or a % of its own.
+// unsaid is what becomes of a parameter with a ; or a % of its own, and of what stands behind a host where nothing is read.
 const unsaid = "it would be passed over without a word"
 
 // otherwise are URLs that are read otherwise on purpose: why, and whether we refuse them.
@@ -307,6 +307,12 @@ var otherwise = map[string]struct {
 	"ntfy://h/a?scheme=ftp":                                                           {"nothing is sent by that", true},
 	"gotify://h/" + gotifyToken + "?priority=5":                                       {"the severity makes it", true},
 	"discord://tok@123/raw":                                                           {"a message is no JSON of Discord's", true},
+	"smtp://h/me@example.com?from=me@example.com&to=a@example.com":                    {unsaid, true},
+	"telegram://" + teleToken + "@telegram/ops?chats=@a":                              {unsaid, true},
+	"matrix://:tok@m.example/base?rooms=!a:m.example":                                 {unsaid, true},
+	"mattermost://chat.example/hook1/town/more":                                       {unsaid, true},
+	"mattermost://chat.example/hook1/a%2Fb":                                           {unsaid, true},
+	"pushover://x:tok@usr/phone":                                                      {unsaid, true},
 	"discord://tok@123?splitlines=yes":                                                {"a message is one text", true},
 	"telegram://" + teleToken + "@telegram?chats=@a,@b":                               {"each chat is a channel of its own", true},
 	"telegram://" + teleToken + "@telegram?chats=@a:b":                                {"that is no thread", true},
