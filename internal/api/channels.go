@@ -248,7 +248,7 @@ func (in *updateChannelIn) change(c store.Channel, to store.ChannelAddress) (sto
 	setIf(&c.Title, in.Body.Title)
 	setIf(&c.Body, in.Body.Body)
 	setIf(&c.Enabled, in.Body.Enabled)
-	former := c.Kind
+	former, given := c.Kind, in.Body.URL != nil && *in.Body.URL != to.URL // who writes what stands there changes nothing
 	if in.Body.URL != nil {
 		to.URL = *in.Body.URL
 		if kind, _, err := notify.Parse(to.URL); err == nil && kind != former {
@@ -258,7 +258,7 @@ func (in *updateChannelIn) change(c store.Channel, to store.ChannelAddress) (sto
 	if in.Body.Secret.set {
 		to.Secret = in.Body.Secret.value // empty where it is null
 	}
-	return c, to, checkChannel(&c, &to, in.Body.URL != nil)
+	return c, to, checkChannel(&c, &to, given)
 }
 
 // replace is change of a channel whose address cannot be opened any more: it can be set anew, with the secret of a webhook; and without that the

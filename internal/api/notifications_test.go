@@ -392,6 +392,12 @@ func TestWhatAChannelWouldPassOver(t *testing.T) {
 	if c, err := b.admin.UpdateChannel(t.Context(), "ops", client.ChannelChange{Name: new("phone")}); err != nil || c.Name != "phone" {
 		t.Errorf("%+v, %v", c, err)
 	}
+	// As who writes the whole channel each time does.
+	if c, err := b.admin.UpdateChannel(t.Context(), "phone", client.ChannelChange{URL: new(former), Enabled: new(false)}); err != nil || c.Enabled {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = b.admin.UpdateChannel(t.Context(), "phone", client.ChannelChange{URL: new(former + "&scheme=http")})
+	refused(err)
 }
 
 // TestWhatAnAddressWouldPassOver is as what stands behind its ?.
@@ -400,6 +406,7 @@ func TestWhatAnAddressWouldPassOver(t *testing.T) {
 	for former, url := range map[string]string{
 		"discord://tok@123/raw": "discord://tok@123", "slack://xoxb:1-2-3@C001/x": "slack://xoxb:1-2-3@C001", "slack://hook:A-B-C@webhook/x/y": "slack://hook:A-B-C@webhook",
 		"telegram://1:AA@telegram?chats=@a:b": "telegram://1:AA@telegram?chats=@a", "ntfy://h/a?disabletls=yes;x": "ntfy://h/a",
+		"smtp://h/me?from=a@b.c&to=d@e.f": "smtp://h/?from=a@b.c&to=d@e.f", "pushover://x:tok@usr/phone": "pushover://x:tok@usr/?devices=phone", "mattermost://h/t/town/x": "mattermost://h/t/town",
 	} {
 		_, err := b.admin.CreateChannel(t.Context(), client.NewChannel{Name: "ops", URL: former})
 		if p := problemIn(t, err, http.StatusUnprocessableEntity, client.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.url" {

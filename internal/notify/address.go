@@ -259,11 +259,32 @@ func rooms(u *url.URL) []string {
 
 // recipients are those of a mail.
 func recipients(u *url.URL) []string {
-	all := listed(u, "to", "toaddresses")
+	all := listed(numbered(u), "to", "toaddresses")
 	for i, text := range all {
 		all[i] = plused(text)
 	}
 	return all
+}
+
+// numbered is a URL whose + before a telephone number, by which some gateways are written to, is one; it would be a blank beside an address.
+func numbered(u *url.URL) *url.URL {
+	to, parts := *u, strings.Split(u.RawQuery, "+")
+	to.RawQuery = parts[0]
+	for i, after := range parts[1:] {
+		plus := "+"
+		if beginsNumber(parts[i], after) {
+			plus = "%2B"
+		}
+		to.RawQuery += plus + after
+	}
+	return &to
+}
+
+// beginsNumber tells whether an address of nothing but digits is between two parts of a query.
+func beginsNumber(before, after string) bool {
+	before, rest := strings.ToUpper(before), strings.TrimLeft(after, "0123456789")
+	begins := strings.HasSuffix(before, "=") || strings.HasSuffix(before, ",") || strings.HasSuffix(before, "%2C")
+	return begins && len(rest) < len(after) && (strings.HasPrefix(rest, "@") || strings.HasPrefix(rest, "%40"))
 }
 
 // plused is an address as it was meant: in a query a + is a blank, which no address has but beside it.

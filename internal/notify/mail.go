@@ -51,7 +51,7 @@ func checkMail(u *url.URL) error {
 }
 
 // sender is the address that mails come from, and a name, if there is one.
-func sender(u *url.URL) string { return plused(param(u, "from", "fromaddress")) }
+func sender(u *url.URL) string { return plused(param(numbered(u), "from", "fromaddress")) }
 
 // encryption is how TLS is spoken: auto is implicit at port 465, else explicit where the server offers it.
 func encryption(u *url.URL) string {

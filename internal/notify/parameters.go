@@ -80,23 +80,39 @@ func Unread(text string) error {
 
 // misplaced tells of what stands in the address of a channel, before the ?, and is not read.
 func misplaced(a address) error {
-	switch a.kind {
-	case "discord":
-		if len(segments(a.url)) > 0 {
-			return errors.New("nothing can stand behind the id: discord://TOKEN@ID")
-		}
-	case "slack":
-		if len(segments(a.url)) > 0 {
-			return errors.New("nothing can stand behind the channel: slack://hook:A-B-C@webhook")
-		}
-	case "telegram":
-		if _, thread, is := strings.Cut(chats(a.url)[0], ":"); is {
-			if _, err := strconv.Atoi(thread); err != nil {
-				return errors.New("the number of the thread behind the chat is none: telegram://TOKEN@telegram?chats=@CHANNEL:THREAD")
-			}
+	if most, why := readBehindHost(a.kind); len(segments(a.url)) > most {
+		return errors.New(why)
+	}
+	if a.kind != "telegram" {
+		return nil
+	}
+	if _, thread, is := strings.Cut(chats(a.url)[0], ":"); is {
+		if _, err := strconv.Atoi(thread); err != nil {
+			return errors.New("the number of the thread behind the chat is none: telegram://TOKEN@telegram?chats=@CHANNEL:THREAD")
 		}
 	}
 	return nil
+}
+
+// readBehindHost is how many parts of what stands behind the host are read, and what to write in the place of more.
+func readBehindHost(kind string) (most int, instead string) {
+	switch kind {
+	case "smtp":
+		return 0, "nothing can stand behind the host, who a mail is from and to stands behind the ?: smtp://USER:PASSWORD@HOST:587/?from=me@example.com&to=you@example.com"
+	case "slack":
+		return 0, "nothing can stand behind the channel: slack://hook:A-B-C@webhook"
+	case "discord":
+		return 0, "nothing can stand behind the id: discord://TOKEN@ID"
+	case "telegram":
+		return 0, "nothing can stand behind the host, the chat stands behind the ?: telegram://TOKEN@telegram?chats=@CHANNEL"
+	case "matrix":
+		return 0, "nothing can stand behind the host, rooms stand behind the ?, and a server in a folder is not reached: matrix://:ACCESS_TOKEN@HOST/?rooms=!ID:HOST"
+	case "mattermost":
+		return 2, "nothing can stand behind the channel, and the token is only what stands behind /hooks/ in the URL of the webhook: mattermost://USER@HOST/TOKEN/CHANNEL"
+	case "pushover":
+		return 0, "nothing can stand behind the user key, devices stand behind the ?: pushover://shoutrrr:API_TOKEN@USER_KEY/?devices=A,B"
+	}
+	return MaxURL, ""
 }
 
 // values are those of a parameter under any of its names, whose letters may be large or small.

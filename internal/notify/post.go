@@ -36,6 +36,7 @@ type post struct {
 	dialer  *net.Dialer
 	version string
 	refuse  func(ctx context.Context, at netip.AddrPort) error
+	clean   func(string) string // takes the secrets of a channel out of a text; send sets it
 }
 
 func newPost(o Options) post {
@@ -117,18 +118,18 @@ func (p post) send(ctx context.Context, to store.ChannelAddress, l Letter) (answ
 	if err != nil {
 		return "", &Failure{Text: "the URL of the channel: " + err.Error()}
 	}
-	clean := scrubber(append(a.secrets(), to.Secret))
+	p.clean = scrubber(append(a.secrets(), to.Secret))
 	if a.kind == "smtp" {
 		answer, err = p.mail(ctx, a.url, l)
 	} else {
 		answer, err = p.http(ctx, a, to.Secret, l)
 	}
-	answer = clean(answer)
+	answer = p.clean(answer)
 	if err == nil {
 		return answer, nil
 	}
 	f := failureOf(err)
-	f.Text = cut(clean(f.Text), 500)
+	f.Text = cut(p.clean(f.Text), 500)
 	return answer, &f
 }
 
@@ -164,12 +165,12 @@ func (e statusError) Error() string {
 func (p post) do(ctx context.Context, r *http.Request, l Letter) (string, error) {
 	r.Header.Set("Idempotency-Key", l.View.ID)
 	status, body, err := p.ask(ctx, r)
-	text := printable(string(body))
+	text := p.shown(body)
 	if err != nil {
 		return text, err
 	}
-	if bad := silent(string(body)); bad != "" {
-		return text, statusError{status: status, text: bad}
+	if silent(string(body)) {
+		return text, statusError{status: status, text: text}
 	}
 	return strconv.Itoa(status) + " " + text, nil
 }
@@ -193,16 +194,15 @@ func (p post) ask(ctx context.Context, r *http.Request) (status int, body []byte
 	if resp.StatusCode >= http.StatusOK && resp.StatusCode < http.StatusMultipleChoices {
 		return resp.StatusCode, body, nil
 	}
-	text := printable(string(body))
-	return resp.StatusCode, body, statusError{status: resp.StatusCode, text: text, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	return resp.StatusCode, body, statusError{status: resp.StatusCode, text: p.shown(body), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 }
 
+// shown is the beginning of what was answered. Secrets are taken out before it is cut: of one that is cut off nobody would know that it is one.
+func (p post) shown(body []byte) string { return printable(p.clean(string(body))) }
+
 // silent finds a refusal in an answer that says 200: Slack's API does so.
-func silent(body string) string {
-	if strings.HasPrefix(strings.ReplaceAll(body, " ", ""), `{"ok":false`) {
-		return printable(body)
-	}
-	return ""
+func silent(body string) bool {
+	return strings.HasPrefix(strings.ReplaceAll(body, " ", ""), `{"ok":false`)
 }
 
 func portOf(u *url.URL) uint16 {

@@ -132,6 +132,26 @@ func TestWhatIsPassedOverIsRefused(t *testing.T) {
 	}
 }
 
+// TestWhatStandsBehindTheHost is read, or refused with what to write instead. A / at the end is nothing.
+func TestWhatStandsBehindTheHost(t *testing.T) {
+	for url, instead := range map[string]string{
+		"smtp://h/" + canary + "?from=a@b.c&to=d@e.f": "/?from=", "smtp://h:25/a/b?from=a@b.c&to=d@e.f": "/?from=", "smtp://h/%20?from=a@b.c&to=d@e.f": "/?from=", "smtp://h//?from=a@b.c&to=d@e.f": "",
+		"telegram://1:AA@telegram/" + canary + "?chats=@a": "?chats=", "telegram://1:AA@telegram/?chats=@a": "",
+		"matrix://:tok@h/" + canary + "/?rooms=!a:h": "?rooms=", "matrix://:tok@h/?rooms=!a:h": "", "matrix://:tok@h?rooms=!a/b:h": "",
+		"mattermost://h/" + canary + "/hooks/t": "/hooks/", "mattermost://h/t/a%2Fb": "/TOKEN/CHANNEL", "mattermost://h/t/town/": "", "mattermost://h/t": "",
+		"pushover://x:tok@usr/" + canary: "?devices=", "pushover://x:tok@usr/?devices=a": "", "discord://tok@123/" + canary: "discord://TOKEN@ID", "slack://hook:A-B-C@webhook/" + canary: "slack://hook:A-B-C@webhook",
+		"ntfy://h/a/b/c/d": "", "gotify://h/a/b/c/d": "", "googlechat://h/a/b/c/d": "", "teams://h/a/b/c/d": "", "https://h/a/b/c/d": "",
+	} {
+		err := Unread(url)
+		if (err != nil) != (instead != "") || err != nil && (!strings.Contains(err.Error(), instead) || strings.Contains(err.Error(), canary)) {
+			t.Errorf("%s: %v", url, err)
+		}
+		if _, _, err := Parse(url); err != nil {
+			t.Errorf("%s cannot be sent to any more: %v", url, err)
+		}
+	}
+}
+
 // TestWhatStandsIsSentAsBefore: what is refused when it is written is no reason to silence a channel that has it already.
 func TestWhatStandsIsSentAsBefore(t *testing.T) {
 	for url, want := range map[string]string{
@@ -142,6 +162,10 @@ func TestWhatStandsIsSentAsBefore(t *testing.T) {
 		"telegram://1:AA@telegram?chats=@a:b":    `POST https://api.telegram.org/bot1:AA/sendMessage |  | {"chat_id":"@a:b","disable_web_page_preview":true,"text"`,
 		"ntfy://h/t?priority=max&disabletls=yes": `POST http://h/ |`,
 		"ntfy://h/t#x":                           `POST https://h/ |`,
+		"telegram://1:AA@telegram/ops?chats=@a":  `POST https://api.telegram.org/bot1:AA/sendMessage |  | {"chat_id":"@a"`,
+		"matrix://:tok@h/base?rooms=!a:h":        `PUT https://h/_matrix/client/v3/rooms/%21a:h/send/`,
+		"mattermost://h/t/town/x":                `POST https://h/hooks/t |  | {"channel":"town"`,
+		"pushover://x:tok@usr/phone":             `POST https://api.pushover.net/1/messages.json |  | message=`,
 	} {
 		net := &network{}
 		if _, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: url}, sample()); failure != nil || len(net.got) != 1 || !strings.HasPrefix(net.got[0], want) {
@@ -158,11 +182,13 @@ func TestABlankBesideAnAddress(t *testing.T) {
 	for text, want := range map[string]string{
 		"me@example.com%20": "me@example.com", "%20me@example.com": "me@example.com", "me+dw@example.com%20": "me+dw@example.com", "me@example.com+": "me@example.com",
 		"me@example.com%20(a%20b)": "me@example.com (a b)", "A%20B%20<me@example.com>%20": "A B <me@example.com>",
+		"+491711234567@sms.example": "+491711234567@sms.example", "%2B49171@sms.example": "+49171@sms.example", "+49171%40sms.example": "+49171@sms.example",
+		"%2049171@sms.example": "49171@sms.example", "+me@example.com": "me@example.com", "+49171@sms.example+": "+49171@sms.example", "me+49171@sms.example": "me+49171@sms.example",
 	} {
-		a, err := parse("smtp://h/?from=" + text + "&to=" + text + ",you@example.com")
+		a, err := parse("smtp://h/?from=" + text + "&to=" + text + ",you@example.com%2C" + text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
-		} else if to := recipients(a.url); sender(a.url) != want || len(to) != 2 || to[0] != want {
+		} else if to := recipients(a.url); sender(a.url) != want || len(to) != 3 || to[0] != want || to[2] != want {
 			t.Errorf("%s: %q to %q", text, sender(a.url), to)
 		}
 	}
@@ -211,6 +237,23 @@ func TestNoSecretGetsOut(t *testing.T) {
 			}
 			if now.LastError == "" && len(b.outbox(store.MessageDead)) == 0 {
 				t.Errorf("%s: nothing is told of the failure", url)
+			}
+		}
+	}
+}
+
+// TestNoSecretIsCutInTwo: what a target says is cut, and of a secret that stands where it is cut nothing may be left either.
+func TestNoSecretIsCutInTwo(t *testing.T) {
+	for before := range shownAnswer + 1 {
+		for _, status := range []int{http.StatusOK, http.StatusForbidden} {
+			for _, begin := range []string{"", `{"ok": false, "error": "`} {
+				net := &network{gave: func(*http.Request) (*http.Response, error) {
+					return answered(status, begin+strings.Repeat("-", max(before-len(begin), 0))+canary+"!"), nil
+				}}
+				answer, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: "https://hook.example/" + canary}, sample())
+				if said := fmt.Sprintf("%s %+v", answer, failure); strings.Contains(said, canary[:3]) {
+					t.Fatalf("%d before it: %s", before, said)
+				}
 			}
 		}
 	}

@@ -230,7 +230,7 @@ func forms() (all []string) {
 		mail+"&Encryption=implicitTLS", mail+"&usestarttls=Yes&starttls=1&usehtml=No&skiptlsverify=no&auth=Unknown", mail+"&clienthost=watcher.example", mail+"&auth=plain",
 		"smtp://mail.example:465/?from=me@example.com&to=you@example.com", "smtp://[fd00::5]:2525/?from=me@example.com&to=you@example.com", "smtp://[::1]/?from=me@example.com&to=you@example.com",
 		"smtp://10.0.0.7/?fromaddress=me@example.com&toaddresses=a@example.com,b@example.com", "smtp://h/?FROM=me@example.com&To=a@example.com", "smtp://h/?fromAddress=me@example.com&toAddresses=a@example.com",
-		"smtp://h/?from=me+tag@example.com&to=a+1@example.com,b%2B2@example.com", "smtp://anna@h/?from=me@example.com&to=a@example.com", "smtp://:pw@h/?from=me@example.com&to=a@example.com",
+		"smtp://h/?from=me+tag@example.com&to=a+1@example.com,b%2B2@example.com", "smtp://h/?from=+4917112@sms.example&to=+491711234567@sms.example,+1555%40sms.example,%2B1777@sms.example", "smtp://anna@h/?from=me@example.com&to=a@example.com", "smtp://:pw@h/?from=me@example.com&to=a@example.com",
 		"smtp://me%40example.com:pw@mail.example:587?from=me@example.com&to=you@example.com")
 
 	each("ntfy://anna:{}@ntfy.example/alerts", "ü")
@@ -277,7 +277,7 @@ func forms() (all []string) {
 	return all
 }
 
-// unsaid is what becomes of a parameter with a ; or a % of its own.
+// unsaid is what becomes of a parameter with a ; or a % of its own, and of what stands behind a host where nothing is read.
 const unsaid = "it would be passed over without a word"
 
 // otherwise are URLs that are read otherwise on purpose: why, and whether we refuse them.
@@ -307,6 +307,12 @@ var otherwise = map[string]struct {
 	"ntfy://h/a?scheme=ftp":                                                           {"nothing is sent by that", true},
 	"gotify://h/" + gotifyToken + "?priority=5":                                       {"the severity makes it", true},
 	"discord://tok@123/raw":                                                           {"a message is no JSON of Discord's", true},
+	"smtp://h/me@example.com?from=me@example.com&to=a@example.com":                    {unsaid, true},
+	"telegram://" + teleToken + "@telegram/ops?chats=@a":                              {unsaid, true},
+	"matrix://:tok@m.example/base?rooms=!a:m.example":                                 {unsaid, true},
+	"mattermost://chat.example/hook1/town/more":                                       {unsaid, true},
+	"mattermost://chat.example/hook1/a%2Fb":                                           {unsaid, true},
+	"pushover://x:tok@usr/phone":                                                      {unsaid, true},
 	"discord://tok@123?splitlines=yes":                                                {"a message is one text", true},
 	"telegram://" + teleToken + "@telegram?chats=@a,@b":                               {"each chat is a channel of its own", true},
 	"telegram://" + teleToken + "@telegram?chats=@a:b":                                {"that is no thread", true},

@@ -93,39 +93,6 @@ func TestTerse(t *testing.T) {
 	}
 }
 
-// TestWhereUserInfoIs: a token is sent there.
-func TestWhereUserInfoIs(t *testing.T) {
-	for what, tt := range map[string]struct {
-		at    func(issuer string) string
-		asked int
-	}{
-		"on this machine": {func(issuer string) string { return issuer + "/userinfo" }, 1},
-		"with a query":    {func(issuer string) string { return issuer + "/userinfo?tenant=a&x=" }, 1},
-		// It is this machine as well, so that the test sees it if it is asked; but it is not written as one.
-		"by http": {func(issuer string) string {
-			return strings.Replace(issuer, "127.0.0.1", "[::ffff:127.0.0.1]", 1) + "/userinfo"
-		}, 0},
-		"with somebody's name": {func(issuer string) string { return strings.Replace(issuer, "://", "://anna:secret@", 1) + "/userinfo" }, 0},
-		"no address":           {func(string) string { return "/userinfo" }, 0},
-	} {
-		h := newHouse(t)
-		h.info = tells(map[string]any{"sub": "42", "groups": []string{"ops"}})
-		h.infoAt = tt.at(h.provider.Issuer)
-		h.provider.AllowedGroups = []string{"ops"}
-		who, err := h.signIn(t)
-		if h.asked != tt.asked || (err == nil) != (tt.asked == 1) {
-			t.Errorf("%s: %+v, %v, asked %d times", what, who, err, h.asked)
-		}
-		if err != nil && (!errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "https://") || strings.Contains(err.Error(), "secret")) {
-			t.Errorf("%s: %v", what, err)
-		}
-		h.claims = map[string]any{"groups": []string{"ops"}} // nothing is looked for there
-		if _, err := h.signIn(t); err != nil || h.asked != tt.asked {
-			t.Errorf("%s, all in the token: %v, asked %d times", what, err, h.asked)
-		}
-	}
-}
-
 // padded adds white space to what is JSON, to a length.
 func padded(text []byte, size int) []byte {
 	var compact json.RawMessage

@@ -16,7 +16,7 @@ func complete(ctx context.Context, p Provider, at *oidc.Provider, token *oauth2.
 		return claims, nil
 	}
 	if !endpoint(at.UserInfoEndpoint()) {
-		return nil, fmt.Errorf("%w: its UserInfo endpoint is no address that starts with https:// (http:// on this machine only)", ErrUnavailable)
+		return nil, fmt.Errorf("%w: its UserInfo endpoint is %s", ErrUnavailable, noEndpoint)
 	}
 	info, err := at.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil { // who could not be asked for groups has not said that there are none

@@ -52,7 +52,7 @@ type flow struct {
 
 // NewFlows starts with none.
 func NewFlows() *Flows {
-	return &Flows{client: &http.Client{Timeout: askTimeout, Transport: bounded{http.DefaultTransport}}, open: map[string]flow{}}
+	return &Flows{client: &http.Client{Timeout: askTimeout, Transport: bounded{http.DefaultTransport}, CheckRedirect: checkLed}, open: map[string]flow{}}
 }
 
 // Begin returns where to send the browser, and what its cookie must hold when it comes back.
@@ -203,6 +203,9 @@ func (f *Flows) discover(ctx context.Context, p Provider) (*oidc.Provider, error
 	found, err := oidc.NewProvider(oidc.ClientContext(ask, f.client), p.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, terse{err})
+	}
+	if err := checkEndpoints(found); err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,7 +1,6 @@
 package sso
 
 import (
-	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +35,9 @@ type house struct {
 	discovers int
 	info      func(http.ResponseWriter) // the UserInfo endpoint; nil: there is none
 	asked     int                       // how often it was asked
-	infoAt    string                    // where it is said to be; empty: where it is
+	says      map[string]any            // of itself, beside the usual or in its place
+	leads     map[string]string         // where a path leads on to, without a query
+	strangers int                       // how often it was asked by another address than its own
 	pad       map[string]int            // how long the answer of an endpoint is made, in bytes, by its path
 	answers   map[string]func(http.ResponseWriter)
 }
@@ -49,6 +51,13 @@ func newHouse(t *testing.T) *house {
 	h := &house{key: key}
 	known := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: oidc.ES256}}, Algorithms: []string{oidc.ES256}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(h.provider.Issuer, "//"+r.Host) {
+			h.strangers++
+		}
+		if to := h.leads[r.URL.Path]; to != "" && r.URL.RawQuery == "" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+			return
+		}
 		if answer := h.answers[r.URL.Path]; answer != nil {
 			answer(w)
 			return
@@ -87,17 +96,17 @@ func (h *house) serve(w http.ResponseWriter, r *http.Request, known http.Handler
 	}
 }
 
-// discovery is that of the test server, and the UserInfo endpoint, which it has none of.
+// discovery is that of the test server, with the UserInfo endpoint, which it has none of, and what a test says.
 func (h *house) discovery(w http.ResponseWriter, r *http.Request, known http.Handler) {
-	if h.info == nil {
-		known.ServeHTTP(w, r)
-		return
-	}
 	said := httptest.NewRecorder()
 	known.ServeHTTP(said, r)
 	var text map[string]any
 	_ = json.Unmarshal(said.Body.Bytes(), &text) // a test sees what is missing then
-	text["userinfo_endpoint"] = cmp.Or(h.infoAt, h.provider.Issuer+"/userinfo")
+	if h.info != nil {
+		text["userinfo_endpoint"] = h.provider.Issuer + "/userinfo"
+	}
+	maps.Copy(text, h.says)
+	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(text)
 }
 

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -88,22 +87,6 @@ func (p Provider) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// webAddress tells whether a text is an address that secrets may be sent to, without a query.
-func webAddress(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.RawQuery == "" && endpoint(text)
-}
-
-// endpoint tells whether a text is an address that secrets may be sent to.
-func endpoint(text string) bool {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Fragment != "" || u.User != nil || len(text) > longestText {
-		return false
-	}
-	local := slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())
-	return u.Scheme == "https" || u.Scheme == "http" && local
 }
 
 // secret is the client secret of now.
