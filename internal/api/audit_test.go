@@ -14,52 +14,23 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-// mutation is what the document says of a call that could change something.
-type mutation struct {
-	ID         string `json:"operationId"`
-	Role       string `json:"x-role"`
-	Parameters []struct {
-		Name string `json:"name"`
-	} `json:"parameters"`
-	method, path string
-}
-
-func (o mutation) takesIfMatch() bool {
-	for _, p := range o.Parameters {
-		if p.Name == "If-Match" {
-			return true
-		}
-	}
-	return false
-}
-
 // mutating are the operations of the document that could change something, by id, but setup first: it needs that nobody exists.
-func mutating(t *testing.T) (all []mutation) {
+func mutating(t *testing.T) (all []documented) {
 	t.Helper()
-	var doc documentShape
-	if err := json.Unmarshal(documentOf(t), &doc); err != nil {
-		t.Fatal(err)
-	}
-	for path, methods := range doc.Paths {
-		for method, raw := range methods {
-			o := mutation{method: strings.ToUpper(method), path: path}
-			if err := json.Unmarshal(raw, &o); err != nil {
-				t.Fatal(err)
-			}
-			if o.method != get {
-				all = append(all, o)
-			}
+	for _, o := range operations(t) {
+		if o.method != get {
+			all = append(all, o)
 		}
 	}
-	order := func(o mutation) string {
+	order := func(o documented) string {
 		return strings.NewReplacer("setup", "0", "login", "1").Replace(o.ID)
 	}
-	slices.SortFunc(all, func(x, y mutation) int { return strings.Compare(order(x), order(y)) })
+	slices.SortFunc(all, func(x, y documented) int { return strings.Compare(order(x), order(y)) })
 	return all
 }
 
 // address fills the holes of a path.
-func (o mutation) address(at []string) string {
+func (o documented) address(at []string) string {
 	path := o.path
 	for _, in := range at {
 		path = idHole.ReplaceAllStringFunc(path, func(hole string) string {
@@ -101,7 +72,7 @@ func isRefusal(e store.Event) bool {
 }
 
 // perform calls an operation with success.
-func (a *auditBed) perform(o mutation, headers ...string) (status int, text string, actor string) {
+func (a *auditBed) perform(o documented, headers ...string) (status int, text string, actor string) {
 	a.t.Helper()
 	call := a.calls[o.ID].ask(a)
 	if call.who == nil {
@@ -143,13 +114,13 @@ func TestEveryCallThatChangesSomethingIsAnEvent(t *testing.T) {
 		a.wantEvent(o, row, actor)
 	}
 	for id := range a.calls {
-		if !slices.ContainsFunc(ops, func(o mutation) bool { return o.ID == id }) {
-			t.Errorf("there is no mutation %s", id)
+		if !slices.ContainsFunc(ops, func(o documented) bool { return o.ID == id }) {
+			t.Errorf("there is no documented %s", id)
 		}
 	}
 }
 
-func (a *auditBed) wantEvent(o mutation, row audited, actor string) {
+func (a *auditBed) wantEvent(o documented, row audited, actor string) {
 	a.t.Helper()
 	var found []store.Event
 	eventually(a.t, o.ID+" is "+row.kind+" by "+actor, func() bool {
@@ -244,7 +215,7 @@ func TestACallAgainstAnotherRevisionIsAnEvent(t *testing.T) {
 	}
 }
 
-func (a *auditBed) wantRefused(o mutation, who *client.Client, path, body, actor, kind string, asks map[int]int) {
+func (a *auditBed) wantRefused(o documented, who *client.Client, path, body, actor, kind string, asks map[int]int) {
 	a.t.Helper()
 	if o.method == remove {
 		body = ""
@@ -260,7 +231,7 @@ func (a *auditBed) wantRefused(o mutation, who *client.Client, path, body, actor
 }
 
 // wantOne wants exactly one event of a refusal, by somebody, that says what and from where.
-func (a *auditBed) wantOne(o mutation, actor, kind string, status int) {
+func (a *auditBed) wantOne(o documented, actor, kind string, status int) {
 	a.t.Helper()
 	var found []store.Event
 	eventually(a.t, fmt.Sprintf("the refusal of %s to %s (%d)", o.ID, actor, status), func() bool {

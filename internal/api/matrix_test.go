@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -62,20 +61,8 @@ func rowOf(method, path, role string) matrixRow {
 // matrixOf makes the rows of the document, by path.
 func matrixOf(t *testing.T) (rows []matrixRow) {
 	t.Helper()
-	var doc documentShape
-	if err := json.Unmarshal(documentOf(t), &doc); err != nil {
-		t.Fatal(err)
-	}
-	for path, methods := range doc.Paths {
-		for method, raw := range methods {
-			var op struct {
-				Role string `json:"x-role"`
-			}
-			if err := json.Unmarshal(raw, &op); err != nil {
-				t.Fatal(err)
-			}
-			rows = append(rows, rowOf(strings.ToUpper(method), path, op.Role))
-		}
+	for _, o := range operations(t) {
+		rows = append(rows, rowOf(o.method, o.path, o.Role))
 	}
 	slices.SortFunc(rows, func(a, b matrixRow) int { return strings.Compare(a.path+" "+a.method, b.path+" "+b.method) })
 	return rows

@@ -56,6 +56,44 @@ type documentShape struct {
 	Paths   map[string]map[string]json.RawMessage `json:"paths"`
 }
 
+// documented is what the document says of a call.
+type documented struct {
+	ID         string `json:"operationId"`
+	Role       string `json:"x-role"`
+	Parameters []struct {
+		Name string `json:"name"`
+	} `json:"parameters"`
+	method, path string
+}
+
+func (o documented) takesIfMatch() bool {
+	for _, p := range o.Parameters {
+		if p.Name == "If-Match" {
+			return true
+		}
+	}
+	return false
+}
+
+// operations are the calls of the document, in no order.
+func operations(t *testing.T) (all []documented) {
+	t.Helper()
+	var doc documentShape
+	if err := json.Unmarshal(documentOf(t), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path, methods := range doc.Paths {
+		for method, raw := range methods {
+			o := documented{method: strings.ToUpper(method), path: path}
+			if err := json.Unmarshal(raw, &o); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
 // TestEveryRouteIsInTheDocument walks the table and the document, each against the other.
 func TestEveryRouteIsInTheDocument(t *testing.T) {
 	var doc documentShape

@@ -9,12 +9,8 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
-const (
-	// sessionLifetime is how long a browser stays signed in.
-	sessionLifetime = 30 * 24 * time.Hour
-	// aheadAfter is by how much what was given must end too late for the clock to have run ahead then.
-	aheadAfter = time.Hour
-)
+// sessionLifetime is how long a browser stays signed in.
+const sessionLifetime = 30 * 24 * time.Hour
 
 // Credentials are what somebody signs in with.
 type Credentials struct {
@@ -143,7 +139,7 @@ func (s *Service) BySession(ctx context.Context, token string) (Caller, error) {
 // over reports whether what lasts so long from when it was given, until an end, is good for nothing now: that has come, or lies further ahead than anything that
 // was given by now, for the clock ran ahead then and would make it last as much longer.
 func over(until time.Time, lasts time.Duration, now time.Time) bool {
-	return !now.Before(until) || until.After(now.Add(lasts+aheadAfter))
+	return !now.Before(until) || store.DatedAhead(until, now.Add(lasts))
 }
 
 // touchSession notes that a session was used. That it could not be written keeps nobody out.

@@ -119,13 +119,10 @@ func (k *Keeper) List() ([]Backup, error) {
 	return all, nil
 }
 
-// ahead is how far after now a backup may be dated, as when the clock was set back a little since.
-const ahead = time.Hour
-
 // Dated is what of all may be gone by: without those that are dated after now by more than an hour, made while the clock ran ahead or named by
 // somebody. No other is late, or let go of, because of them; what they hold is nobody's guess, so that only a person removes them.
 func Dated(all []Backup, now time.Time) []Backup {
-	return slices.DeleteFunc(slices.Clone(all), func(b Backup) bool { return b.At.After(now.Add(ahead)) })
+	return slices.DeleteFunc(slices.Clone(all), func(b Backup) bool { return store.DatedAhead(b.At, now) })
 }
 
 // NameAt is how a backup is called that is made at a moment: names are in the order of their moments.

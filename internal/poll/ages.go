@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/tagrule"
 )
 
@@ -45,7 +46,7 @@ func (a *ages) note(image, ref string, got age) {
 
 // old reports whether it was asked so long ago, or while the clock ran ahead.
 func (g age) old(after time.Duration, now time.Time) bool {
-	return now.Sub(g.asked) > after || g.asked.After(now.Add(aheadAfter))
+	return now.Sub(g.asked) > after || store.DatedAhead(g.asked, now)
 }
 
 // recall is when an image was made, if that was ever asked; else zero.

@@ -252,7 +252,7 @@ func (p *Poller) heldUntil(registry string, now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	until := p.held[registry]
-	if !until.After(now) || until.After(now.Add(longestHold+aheadAfter)) {
+	if !until.After(now) || store.DatedAhead(until, now.Add(longestHold)) {
 		delete(p.held, registry)
 		return time.Time{}
 	}

@@ -13,9 +13,6 @@ const actor = "system:auto"
 // retryAfter is how long after each failure of one image its deploy is tried again; after the last there is no other.
 var retryAfter = []time.Duration{5 * time.Minute, 20 * time.Minute, time.Hour}
 
-// aheadAfter is how far ahead a moment must be for the clock to have run ahead when it was written: nothing waits for it.
-const aheadAfter = time.Hour
-
 // again says whether a deploy that a rule asked for and that failed is tried again. Past are the deploys of the stage, newest first;
 // lane keeps those of its place. One that somebody has meddled with since is not.
 func again(past []store.Deploy, inLane func(store.Deploy) bool, tag, digest string, now time.Time) (act Act, why string) {
@@ -43,7 +40,7 @@ func again(past []store.Deploy, inLane func(store.Deploy) bool, tag, digest stri
 		return Nothing, fmt.Sprintf("its deploy failed %d times. To try again, deploy it by hand", failures)
 	}
 	due := last.EndedAt.Add(retryAfter[failures-1])
-	if now.Before(due) && !last.EndedAt.After(now.Add(aheadAfter)) {
+	if now.Before(due) && !store.DatedAhead(last.EndedAt, now) {
 		return Nothing, fmt.Sprintf("its deploy failed, and is tried again after %s (%d of %d)", due.UTC().Format(time.RFC3339), failures, len(retryAfter))
 	}
 	return Deploy, fmt.Sprintf("its deploy failed, and is tried again (%d of %d)", failures, len(retryAfter))

@@ -258,7 +258,7 @@ func after(row store.StagePoll, o outcome, d Decision, now time.Time) store.Stag
 	if o.rule.Rule().Kind == tagrule.Moving {
 		digest = o.found.Digest
 	}
-	if row.NewestTag != o.found.Newest || row.NewestDigest != digest || row.NewestSeen.After(now.Add(aheadAfter)) {
+	if row.NewestTag != o.found.Newest || row.NewestDigest != digest || store.DatedAhead(row.NewestSeen, now) {
 		row.NewestTag, row.NewestDigest, row.NewestSeen = o.found.Newest, digest, now
 	}
 	row.ReadyTag, row.ReadyDigest = o.found.Ready, ""

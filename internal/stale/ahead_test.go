@@ -236,6 +236,43 @@ func TestAnArchiveExpiresWhereLittleHappens(t *testing.T) {
 	}
 }
 
+// An archive of a year ahead ends when the clock has gone as it should for as long as it is to be kept, and never sooner: it may have been made just before,
+// and it may be now that is wrong.
+func TestAnArchiveThatIsDatedAhead(t *testing.T) {
+	inUndoBed(t, func(t *testing.T, b *undoBed) {
+		a := b.removed(b.inst)
+		b.update(func(tx *store.Tx) error {
+			contents, err := tx.ArchiveContents(t.Context(), a.ID)
+			if err != nil {
+				return err
+			}
+			a.RemovedAt, a.ExpiresAt = a.RemovedAt.Add(year), a.ExpiresAt.Add(year)
+			return errors.Join(tx.DeleteArchive(t.Context(), a.ID), tx.InsertArchive(t.Context(), a, contents))
+		})
+		expire := func(when string, want int) {
+			t.Helper()
+			if n, err := b.cleaner.ExpireArchives(t.Context()); n != want || err != nil {
+				t.Fatalf("%s: %d expired, %v", when, n, err)
+			}
+		}
+		expire("at the start", 0)
+		time.Sleep(14 * day)
+		expire("a moment before", 0)
+		b.cleaner.auto.wall = func() time.Time { return time.Now().Round(0).Add(-2 * time.Hour) }
+		expire("the clock was turned", 0)
+		time.Sleep(14*day + 59*time.Minute)
+		expire("it counts from then", 0)
+		b.cleaner.auto.steady = time.Now()
+		time.Sleep(14*day + 59*time.Minute)
+		expire("and from a start", 0)
+		if all := b.archives(b.inst); len(all) != 1 || all[0].State != store.ArchiveReady {
+			t.Fatalf("it can be restored: %+v", all)
+		}
+		time.Sleep(time.Minute)
+		expire("in its time", 1)
+	})
+}
+
 // A clock that is behind at the start is waited for, and nothing counts from what it says; one that was ahead is not.
 func TestAStartWithAClockThatIsBehind(t *testing.T) {
 	inScanBed(t, dockertest.Options{}, func(t *testing.T, b *scanBed) {

@@ -50,7 +50,8 @@ func eachArchive(all []store.Archive, do func(store.Archive) error) []error {
 
 // expired are the archives whose time is over. A clock that was turned just now, or that nothing vouches for, says that of none: what is deleted here
 // cannot be had again. What vouches is the event log, for as long as events are kept, or a process that has seen as much time go by itself: on a
-// quiet host there may be no event.
+// quiet host there may be no event. One that was made while the clock ran ahead would stay for as much longer, and goes when such a process has seen as
+// much time go by as it is kept for: it is not dated back, for whoever takes a clock that is behind for the right one would cut its time short.
 func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
 	settings, err := c.db.Settings(ctx)
 	if err != nil {
@@ -64,7 +65,7 @@ func (c *Cleaner) expired(ctx context.Context) ([]store.Archive, error) {
 	}
 	steady := now.Sub(c.auto.steadySince(now))
 	now = c.auto.wall().UTC()
-	over, err := c.archives(ctx, store.ArchiveFilter{ExpiredBy: now})
+	over, err := c.archives(ctx, store.ArchiveFilter{ExpiredBy: now, Steady: steady})
 	kept := time.Duration(min(settings.ArchiveRetentionDays, settings.EventRetentionDays)) * day
 	if err != nil || len(over) == 0 || settings.ArchiveRetentionDays == 0 || steady >= store.ProofAge(kept) { // whoever keeps none waits for no proof
 		return over, err

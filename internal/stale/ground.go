@@ -82,8 +82,8 @@ func (f *footing) readPlans(ctx context.Context, db *store.DB, now time.Time) er
 	}
 	f.spared = make(map[string]Sparing, len(off))
 	for id, at := range off {
-		if at.After(now.Add(aheadAfter)) {
-			continue // while the clock ran ahead: it would be spared until then
+		if store.DatedAhead(at, now) {
+			continue // it would be spared until then
 		}
 		f.spared[id] = Sparing{Until: at.Add(spareFor), Why: "its plan was called off"}
 	}

@@ -33,13 +33,9 @@ func (e *entry) quiet(at time.Time) bool {
 	return !stale || !e.view.WarnedAt.IsZero() || e.view.Protection(at).Kind != store.ProtectionNone
 }
 
-// aheadAfter is how far ahead a warning must be dated to have been given while the clock ran ahead.
-const aheadAfter = time.Hour
-
 // toldAhead reports whether an instance became stale, or was warned of, at a moment that is yet to come: then its grace would not end before.
 func toldAhead(i store.Instance, now time.Time) bool {
-	latest := now.Add(aheadAfter)
-	return i.StaleSince.After(latest) || i.WarnedAt.After(latest)
+	return store.DatedAhead(i.StaleSince, now) || store.DatedAhead(i.WarnedAt, now)
 }
 
 // withoutContainer is a deploy that failed before there was a container: as old as its row. One that was made while the clock ran
@@ -168,7 +164,7 @@ func (c *change) tell(severity store.Severity, kind, message string, v Verdict, 
 // written for all of them together.
 func (c *change) differs() bool {
 	a, b := c.prev, c.next
-	if a.CheckedAt.After(b.CheckedAt.Add(aheadAfter)) { // while the clock ran ahead
+	if store.DatedAhead(a.CheckedAt, b.CheckedAt) {
 		return true
 	}
 	a.CheckedAt, b.CheckedAt = time.Time{}, time.Time{}

@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// aheadAfter is how far ahead a row must be dated to have been written while the clock ran ahead.
+// aheadAfter is how far after now a moment must be for the clock to have run ahead when it was written. Less is a clock that was set back a little since, and
+// soon over.
 const aheadAfter = time.Hour
+
+// DatedAhead reports whether a moment is so far after now that the clock ran ahead when it was written.
+func DatedAhead(t, now time.Time) bool { return t.After(now.Add(aheadAfter)) }
 
 // DateBack dates what a host did while the clock ran ahead to a moment, which is now: the making of its instances and deploys, which else
 // would stay the newest for as long, the ends of its deploys, and blind time, in which until then nobody would seem to have watched. Scans that

@@ -97,5 +97,8 @@ type ArchiveFilter struct {
 	Text                                           string
 	States                                         []ArchiveState // none: ready and restored
 	ExpiredBy                                      time.Time      // expired at this moment; zero: all
-	Among                                          Among
+	// Steady is for how long until ExpiredBy the clock has gone as it should, to within an hour. What is dated after ExpiredBy was removed before that time,
+	// by a clock that ran ahead: it has expired as well once it was to be kept for no longer.
+	Steady time.Duration
+	Among  Among
 }

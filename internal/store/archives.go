@@ -122,7 +122,9 @@ func (f ArchiveFilter) where(a *arguments) (w where) {
 			` ESCAPE '\' OR project LIKE ` + mark + ` ESCAPE '\' OR stage LIKE ` + mark + ` ESCAPE '\')`)
 	}
 	if !f.ExpiredBy.IsZero() {
-		w.and(`expires_at <= ` + a.add(f.ExpiredBy.UnixMilli()))
+		ahead, steady := f.ExpiredBy.Add(aheadAfter), f.Steady-aheadAfter
+		w.and(`(expires_at <= ` + a.add(f.ExpiredBy.UnixMilli()) +
+			` OR removed_at > ` + a.add(ahead.UnixMilli()) + ` AND expires_at - removed_at <= ` + a.add(steady.Milliseconds()) + `)`)
 	}
 	return w
 }

@@ -238,6 +238,9 @@ func TestArchivesPagesAndFilters(t *testing.T) {
 			{"text that is nowhere", store.ArchiveFilter{Text: "nowhere"}, nil},
 			{"expired, at the moment itself too", store.ArchiveFilter{ExpiredBy: noon.Add(26 * time.Hour)}, []int{2, 0}},
 			{"none is expired", store.ArchiveFilter{ExpiredBy: noon}, nil},
+			{"dated ahead, by a clock that has been right for as long as they are kept", store.ArchiveFilter{ExpiredBy: noon, Steady: 25 * time.Hour}, []int{4, 3, 2}},
+			{"by one that has not", store.ArchiveFilter{ExpiredBy: noon, Steady: 25*time.Hour - time.Millisecond}, nil},
+			{"what is not dated ahead waits for its time", store.ArchiveFilter{ExpiredBy: noon.Add(10 * time.Hour), Steady: year}, nil},
 		} {
 			want := []string{}
 			for _, n := range c.want {

@@ -66,7 +66,7 @@ func (tx *Tx) NoteTags(ctx context.Context, stageID, image string, listed []stri
 		return err
 	}
 	for _, i := range all {
-		gone := !i.since.IsZero() && !i.since.After(now.Add(aheadAfter)) // else it was noted while the clock ran ahead
+		gone := !i.since.IsZero() && !DatedAhead(i.since, now) // else it was noted while the clock ran ahead
 		switch there := slices.Contains(listed, i.tag); {
 		case there && !i.since.IsZero():
 			_, err = tx.exec(ctx, what, `UPDATE instances SET tag_gone_since = NULL, tag_checked_at = $1, updated_at = $1, revision = revision + 1 WHERE id = $2`, now.UnixMilli(), i.id)

@@ -100,7 +100,6 @@ export const account = {
   change: 'Change password',
   changed: 'Password changed',
   changedBody: 'Your other sessions were ended.',
-  tooShort: (n: number) => `${plural(n, 'more character')}.`,
 };
 
 export const factor = {

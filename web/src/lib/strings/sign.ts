@@ -13,6 +13,10 @@ export const sign = {
   lost: 'Password lost? An admin can make you a link; on the machine itself: server user reset NAME',
 };
 
+export const newPassword = {
+  tooShort: (n: number) => `${n} more ${n === 1 ? 'character' : 'characters'}.`,
+};
+
 export const setup = {
   title: 'Set up docker-watcher',
   heading: 'Create the admin account',
@@ -23,7 +27,6 @@ export const setup = {
   name: 'Name',
   password: 'Password',
   passwordHelp: '12 characters or more. Password managers and pasting are welcome.',
-  tooShort: (n: number) => `${n} more ${n === 1 ? 'character' : 'characters'}.`,
   submit: 'Make admin and sign in',
   done: 'Somebody has set it up already.',
 };
