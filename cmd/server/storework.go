@@ -35,7 +35,13 @@ func backupFolder(cfg config.Config) string {
 
 // backups has one made when it is due; how old the newest is counts, not how long this process runs.
 func backups(k *backup.Keeper) schedule.Job {
-	return schedule.Job{Name: api.BackupJob, Spec: "@every 10m", Timeout: backupTimeout, Run: k.IfDue}
+	return schedule.Job{Name: api.BackupJob, Spec: "@every 10m", Timeout: backupTimeout, Run: func(ctx context.Context) error {
+		err := k.IfDue(ctx)
+		if errors.Is(err, backup.ErrPutOff) {
+			return fmt.Errorf("%w: %w", schedule.ErrPutOff, err)
+		}
+		return err
+	}}
 }
 
 // restoreCommand is what puts a backup back into what these flags name, with the program that runs.

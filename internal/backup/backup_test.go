@@ -294,8 +294,12 @@ func TestThatFailsAgainAndAgain(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "not a directory") || !strings.Contains(err.Error(), "; the next try comes at "+b.PutOff().Format(time.RFC3339)) {
 			t.Fatalf("%s: %v, put off until %s", b.at.Sub(begin), err, b.PutOff())
 		}
-		if _, after := b.Tries(); after > before {
+		_, after := b.Tries()
+		if after > before {
 			tries = append(tries, b.at.Sub(begin).Round(time.Minute))
+		}
+		if errors.Is(err, ErrPutOff) != (after == before) {
+			t.Errorf("%s: %v", b.at.Sub(begin), err)
 		}
 	}
 	const m = time.Minute
@@ -321,6 +325,11 @@ func TestThatFailsAgainAndAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.made()
+	b.making.Lock() // as by somebody who makes one
+	if err := b.IfDue(t.Context()); !errors.Is(err, ErrPutOff) || !errors.Is(err, ErrBusy) {
+		t.Errorf("while one is made: %v", err)
+	}
+	b.making.Unlock()
 	if !b.PutOff().IsZero() {
 		t.Errorf("one was made, and the next is put off until %s", b.PutOff())
 	}
