@@ -440,6 +440,38 @@ func TestTwoInOneSecond(t *testing.T) {
 	}
 }
 
+// TestWhatMayNotBeOnTheDiskIsNoBackup: when the disk refuses the last word, nothing stays under the name, but for what had it before.
+func TestWhatMayNotBeOnTheDiskIsNoBackup(t *testing.T) {
+	broken := errors.New("the disk is broken")
+	for name, refused := range map[string]string{"the file": "packed", "the folder": "made"} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "made")
+			b := &bed{t: t}
+			packed, backup := filepath.Join(folder, ".making-1", "packed"), filepath.Join(folder, NameAt(time.Unix(0, 0)))
+			b.write(packed, "whole")
+			sync := func(name string) error {
+				if filepath.Base(name) == refused {
+					return broken
+				}
+				return syncName(name)
+			}
+			if err := publish(packed, backup, sync); !errors.Is(err, broken) {
+				t.Errorf("it says %v", err)
+			}
+			if _, err := os.Lstat(backup); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("it is there: %v", err)
+			}
+			b.write(backup, "of before")
+			if err := publish(packed, backup, sync); !errors.Is(err, ErrBusy) {
+				t.Errorf("where there is one it says %v", err)
+			}
+			if text, err := os.ReadFile(backup); err != nil || string(text) != "of before" {
+				t.Errorf("the one of before is %q, %v", text, err)
+			}
+		})
+	}
+}
+
 func TestNamesOfBackups(t *testing.T) {
 	b := newBed(t, 0)
 	made := b.made()
