@@ -44,6 +44,13 @@ func backups(k *backup.Keeper) schedule.Job {
 	}}
 }
 
+// clearRestores has no keys lie about that a killed restore has left. Root's may stay: they keep nobody from anything.
+func clearRestores(k *backup.Keeper, log *slog.Logger) {
+	if err := k.ClearRestores(); err != nil {
+		log.Warn("what a restore that was killed left could not be removed, keys may lie open in it", "error", err)
+	}
+}
+
 // restoreCommand is what puts a backup back into what these flags name, with the program that runs.
 func restoreCommand(cfg config.Config) string {
 	return backup.RestoreCommand("FILE", cfg.Data, cfg.Store)

@@ -3,6 +3,7 @@ package main_test
 import (
 	"database/sql"
 	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -113,6 +114,27 @@ func TestNoRestoreIntoTheFolderOfADaemonOnAServer(t *testing.T) {
 	if code := d.end(os.Interrupt); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestAStartClearsWhatWasKilled: keys lie open in what is left of a restore, and what is left of a salvage keeps the room of a database.
+func TestAStartClearsWhatWasKilled(t *testing.T) {
+	data := t.TempDir()
+	left := []string{filepath.Join(data, ".restoring-1"), filepath.Join(data, ".docker-watcher.db.restoring-1"), filepath.Join(data, ".salvage-1")}
+	stays := filepath.Join(data, "before-restore-20260102T030405Z", "certificates", "shop.pem")
+	for _, folder := range left {
+		mustWrite(t, filepath.Join(folder, "backup", "certificates", "shop.pem"))
+	}
+	mustWrite(t, stays)
+	d := launch(t, append(flags(data, "unix:///none"), inFile(data)...)...)
+	for _, folder := range left {
+		if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there still: %v", folder, err)
+		}
+	}
+	if read(t, stays) != "x" {
+		t.Error("what a restore has moved aside is gone")
+	}
+	d.end(os.Interrupt)
 }
 
 // TestTheRestoreCommandIsCalledAsItIs holds every place that tells in words how to put a backup back against the program.

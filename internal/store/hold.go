@@ -88,8 +88,13 @@ func (h *Hold) Close() error {
 }
 
 // File is where the database is, behind links; empty: on a server.
-func (h *Hold) File() string {
-	if d, ok := h.base.(*sqliteDatabase); ok {
+func (h *Hold) File() string { return fileOf(h.base) }
+
+// File is as that of a Hold.
+func (db *DB) File() string { return fileOf(db.base) }
+
+func fileOf(base database) string {
+	if d, ok := base.(*sqliteDatabase); ok {
 		return d.file
 	}
 	return ""

@@ -193,6 +193,11 @@ func (db *DB) start(ctx context.Context, o Options) (err error) {
 	if err := db.open(ctx, write, o, known); err != nil {
 		return err
 	}
+	if d, ok := db.base.(*sqliteDatabase); ok {
+		if err := clearSalvages(filepath.Dir(d.file)); err != nil {
+			o.Log.WarnContext(ctx, "what a salvage that was killed left takes room still", "error", err)
+		}
+	}
 	return db.countOn(ctx)
 }
 
