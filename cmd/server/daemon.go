@@ -105,6 +105,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
 	keeps := newBackups(db, cfg, log)
+	clearRestores(keeps, log)
 
 	watch := newSelfWatch(db, jobs, log)
 	scans := newScans(scanner, fleet, jobs, deployer.KeepForRollback, watch, log)

@@ -86,7 +86,7 @@ func runOrRescue(ctx context.Context, cfg config.Config, log *slog.Logger, stdou
 // tellWayOut serves the page with the way out, and the routes, until ctx ends. Where the page cannot be served the log tells it: no site is taken
 // down for that.
 func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites, log *slog.Logger, stdout io.Writer) error {
-	defer keepFile(ctx, cfg, log)()
+	defer keepFiles(ctx, cfg, log)()
 	salvage := api.NewSalvage(func(ctx context.Context) (store.Salvaged, error) { return store.Salvage(ctx, storeOptions(cfg, log)) })
 	listener, err := listen(ctx, cfg.Listen)
 	served := routes.goAlone(ctx, cfg, log, listener)
@@ -120,13 +120,10 @@ func tellWayOut(ctx context.Context, cfg config.Config, why error, routes *sites
 	return group.Wait()
 }
 
-// keepFile keeps a store in a file, and with it the certificates that are renewed meanwhile, from a restore until release is called: the daemon
-// is to be stopped first.
-func keepFile(ctx context.Context, cfg config.Config, log *slog.Logger) (release func()) {
-	if strings.Contains(cfg.Store, "://") {
-		return func() {} // a restore takes an empty one
-	}
-	hold, err := store.Take(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data})
+// keepFiles keeps the data folder, with a store that is a file and the certificates that are renewed meanwhile, from a restore until release is
+// called: the daemon is to be stopped first.
+func keepFiles(ctx context.Context, cfg config.Config, log *slog.Logger) (release func()) {
+	hold, err := takeFiles(ctx, cfg)
 	if err != nil {
 		log.Warn("the store is not kept from others meanwhile", "error", err)
 		return func() {}
@@ -139,6 +136,13 @@ func keepFile(ctx context.Context, cfg config.Config, log *slog.Logger) (release
 			log.Warn("the store is kept from others still", "error", err)
 		}
 	}
+}
+
+func takeFiles(ctx context.Context, cfg config.Config) (*store.Hold, error) {
+	if strings.Contains(cfg.Store, "://") {
+		return store.TakeFolder(cfg.Data) // a restore takes an empty database, and server salvage is to read this one
+	}
+	return store.Take(ctx, store.Options{URL: cfg.Store, DataDir: cfg.Data})
 }
 
 // rescued says what becomes of the routes meanwhile, in a sentence without its end.

@@ -3,11 +3,15 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/api"
+	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -89,4 +93,47 @@ func TestSelfWatch(t *testing.T) {
 	if got := told(); !strings.Contains(strings.Join(got, "\n"), "scan: it failed 3 times in a row, the last time with: the disk is full; docker-watcher doctor says more") {
 		t.Errorf("told %q", got)
 	}
+}
+
+// TestABackupThatIsPutOffIsNoFailure: three tries that failed are told, and not two with what was put off after them; nor is it well by that.
+func TestABackupThatIsPutOffIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := storetest.Open(t)
+		w := newWatchBed(t, db)
+		folder := filepath.Join(t.TempDir(), "made")
+		if err := os.WriteFile(folder, []byte("a file in its place"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keeps := backup.New(db, backup.Options{Folder: folder, Data: t.TempDir(), Every: 24 * time.Hour, Keep: 3}, slog.New(slog.DiscardHandler))
+		if err := w.jobs.Set(backups(keeps)); err != nil {
+			t.Fatal(err)
+		}
+		end := w.run(w.jobs.Run)
+		defer end()
+		for _, step := range []struct {
+			after                time.Duration
+			mend                 bool
+			failures, told, well int
+		}{
+			{after: 35 * time.Minute, failures: 2}, // the third run is put off
+			{after: 10 * time.Minute, failures: 3, told: 1},
+			{after: 30 * time.Minute, failures: 3, told: 1},
+			{after: 10 * time.Minute, mend: true, told: 1, well: 1},
+		} {
+			if step.mend {
+				if err := os.Remove(folder); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(step.after)
+			synctest.Wait()
+			w.look()
+			st, _ := w.jobs.Status(api.BackupJob)
+			if st.Failures != step.failures || (st.LastError == "") != step.mend {
+				t.Errorf("after %+v: %+v", step, st)
+			}
+			w.told("job.failing", step.told, "backup: it failed 3 times in a row, the last time with: ", "")
+			w.told("job.well", step.well, "", "")
+		}
+	})
 }

@@ -35,7 +35,20 @@ func backupFolder(cfg config.Config) string {
 
 // backups has one made when it is due; how old the newest is counts, not how long this process runs.
 func backups(k *backup.Keeper) schedule.Job {
-	return schedule.Job{Name: api.BackupJob, Spec: "@every 10m", Timeout: backupTimeout, Run: k.IfDue}
+	return schedule.Job{Name: api.BackupJob, Spec: "@every 10m", Timeout: backupTimeout, Run: func(ctx context.Context) error {
+		err := k.IfDue(ctx)
+		if errors.Is(err, backup.ErrPutOff) {
+			return fmt.Errorf("%w: %w", schedule.ErrPutOff, err)
+		}
+		return err
+	}}
+}
+
+// clearRestores has no keys lie about that a killed restore has left. Root's may stay: they keep nobody from anything.
+func clearRestores(k *backup.Keeper, log *slog.Logger) {
+	if err := k.ClearRestores(); err != nil {
+		log.Warn("what a restore that was killed left could not be removed, keys may lie open in it", "error", err)
+	}
 }
 
 // restoreCommand is what puts a backup back into what these flags name, with the program that runs.

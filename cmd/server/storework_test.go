@@ -1,6 +1,10 @@
 package main_test
 
 import (
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +72,69 @@ func TestMoveAndRestore(t *testing.T) {
 	if code, _, stderr := refuse(t, "store", "move", "other.db", "--data", data); code != 2 || !strings.Contains(stderr, "both stores are files") {
 		t.Errorf("from a file to a file: %d, %s", code, stderr)
 	}
+}
+
+// TestNoRestoreIntoTheFolderOfADaemonOnAServer: its certificates lie there, whatever database the backup is to come into; also while it only tells the way out.
+func TestNoRestoreIntoTheFolderOfADaemonOnAServer(t *testing.T) {
+	data, url := t.TempDir(), storetest.Postgres(t)
+	args := append(flags(data, "unix:///none"), "--store", url)
+	d := launch(t, args...)
+	made, err := d.client(d.setUp()).MakeBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := filepath.Join(data, "certificates", "shop.pem")
+	mustWrite(t, certificate)
+	restored := func() {
+		t.Helper()
+		code, stdout, stderr := refuse(t, append([]string{"restore", filepath.Join(data, "backups", made.Name), "--data", data}, inFile(data)...)...)
+		refused(t, code, stdout, stderr, "another daemon holds this store", "stop the other")
+		if _, err := os.Stat(filepath.Join(data, "docker-watcher.db")); err == nil || read(t, certificate) != "x" {
+			t.Error("what is there was changed")
+		}
+	}
+	restored()
+	d.end(os.Interrupt)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), `INSERT INTO settings (name, value, updated_at) VALUES ('plan_max_items', 'plenty', 0)`)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d = launch(t, args...)
+	if code, _ := d.status("/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("it tells no way out: %d", code)
+	}
+	restored()
+	if code, stdout, stderr := refuse(t, "salvage", "--data", data, "--store", url); code != 0 {
+		t.Errorf("salvage: %d, %s%s", code, stdout, stderr)
+	}
+	if code := d.end(os.Interrupt); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestAStartClearsWhatWasKilled: keys lie open in what is left of a restore, and what is left of a salvage keeps the room of a database.
+func TestAStartClearsWhatWasKilled(t *testing.T) {
+	data := t.TempDir()
+	left := []string{filepath.Join(data, ".restoring-1"), filepath.Join(data, ".docker-watcher.db.restoring-1"), filepath.Join(data, ".salvage-1")}
+	stays := filepath.Join(data, "before-restore-20260102T030405Z", "certificates", "shop.pem")
+	for _, folder := range left {
+		mustWrite(t, filepath.Join(folder, "backup", "certificates", "shop.pem"))
+	}
+	mustWrite(t, stays)
+	d := launch(t, append(flags(data, "unix:///none"), inFile(data)...)...)
+	for _, folder := range left {
+		if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there still: %v", folder, err)
+		}
+	}
+	if read(t, stays) != "x" {
+		t.Error("what a restore has moved aside is gone")
+	}
+	d.end(os.Interrupt)
 }
 
 // TestTheRestoreCommandIsCalledAsItIs holds every place that tells in words how to put a backup back against the program.

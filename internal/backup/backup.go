@@ -27,6 +27,7 @@ var (
 	ErrNotFound = errors.New("there is no such backup")
 	ErrBusy     = errors.New("a backup is being made")
 	ErrDamaged  = errors.New("the backup is damaged")
+	ErrPutOff   = errors.New("no backup is tried now")
 )
 
 // The kinds of events.
@@ -291,15 +292,18 @@ func (k *Keeper) Remove(ctx context.Context, name string, by By) error {
 }
 
 // IfDue makes one when the newest is older than Every. That none could be made is told once, until one is; the next try comes ever later, up to six
-// hours, and until then the failure is answered again at no cost.
+// hours. ErrPutOff until then, with the failure, at no cost, and while somebody makes one.
 func (k *Keeper) IfDue(ctx context.Context) error {
-	if k.o.Every <= 0 || !k.making.TryLock() {
+	if k.o.Every <= 0 {
 		return nil
+	}
+	if !k.making.TryLock() {
+		return fmt.Errorf("%w: %w", ErrPutOff, ErrBusy)
 	}
 	defer k.making.Unlock()
 	began := k.now()
 	if err := k.pause.waits(began); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrPutOff, err)
 	}
 	b, err := k.makeIfDue(ctx)
 	switch {

@@ -294,8 +294,12 @@ func TestThatFailsAgainAndAgain(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "not a directory") || !strings.Contains(err.Error(), "; the next try comes at "+b.PutOff().Format(time.RFC3339)) {
 			t.Fatalf("%s: %v, put off until %s", b.at.Sub(begin), err, b.PutOff())
 		}
-		if _, after := b.Tries(); after > before {
+		_, after := b.Tries()
+		if after > before {
 			tries = append(tries, b.at.Sub(begin).Round(time.Minute))
+		}
+		if errors.Is(err, ErrPutOff) != (after == before) {
+			t.Errorf("%s: %v", b.at.Sub(begin), err)
 		}
 	}
 	const m = time.Minute
@@ -321,6 +325,11 @@ func TestThatFailsAgainAndAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.made()
+	b.making.Lock() // as by somebody who makes one
+	if err := b.IfDue(t.Context()); !errors.Is(err, ErrPutOff) || !errors.Is(err, ErrBusy) {
+		t.Errorf("while one is made: %v", err)
+	}
+	b.making.Unlock()
 	if !b.PutOff().IsZero() {
 		t.Errorf("one was made, and the next is put off until %s", b.PutOff())
 	}
@@ -428,6 +437,38 @@ func TestTwoInOneSecond(t *testing.T) {
 	b.count(2)
 	if made, failed := b.Tries(); made != 2 || failed != 0 {
 		t.Errorf("%d were made and %d failed", made, failed)
+	}
+}
+
+// TestWhatMayNotBeOnTheDiskIsNoBackup: when the disk refuses the last word, nothing stays under the name, but for what had it before.
+func TestWhatMayNotBeOnTheDiskIsNoBackup(t *testing.T) {
+	broken := errors.New("the disk is broken")
+	for name, refused := range map[string]string{"the file": "packed", "the folder": "made"} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "made")
+			b := &bed{t: t}
+			packed, backup := filepath.Join(folder, ".making-1", "packed"), filepath.Join(folder, NameAt(time.Unix(0, 0)))
+			b.write(packed, "whole")
+			sync := func(name string) error {
+				if filepath.Base(name) == refused {
+					return broken
+				}
+				return syncName(name)
+			}
+			if err := publish(packed, backup, sync); !errors.Is(err, broken) {
+				t.Errorf("it says %v", err)
+			}
+			if _, err := os.Lstat(backup); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("it is there: %v", err)
+			}
+			b.write(backup, "of before")
+			if err := publish(packed, backup, sync); !errors.Is(err, ErrBusy) {
+				t.Errorf("where there is one it says %v", err)
+			}
+			if text, err := os.ReadFile(backup); err != nil || string(text) != "of before" {
+				t.Errorf("the one of before is %q, %v", text, err)
+			}
+		})
 	}
 }
 

@@ -77,19 +77,34 @@ func (k *Keeper) make(ctx context.Context) (b Backup, err error) {
 	if _, err := Unpack(ctx, packed, filepath.Join(work, "again")); err != nil {
 		return b, fmt.Errorf("read the backup again: %w", err)
 	}
-	name := prefix + at.Format(stamp) + suffix
-	err = os.Link(packed, filepath.Join(k.o.Folder, name)) // never over one that is there
-	if errors.Is(err, fs.ErrExist) {
-		return b, fmt.Errorf("keep the backup: %w, or was this very second", ErrBusy)
-	}
+	info, err := os.Stat(packed)
 	if err != nil {
 		return b, fmt.Errorf("keep the backup: %w", err)
 	}
-	info, err := os.Stat(packed)
-	if err := errors.Join(err, syncName(packed), syncName(k.o.Folder)); err != nil {
+	name := prefix + at.Format(stamp) + suffix
+	if err := publish(packed, filepath.Join(k.o.Folder, name), syncName); err != nil {
 		return b, fmt.Errorf("keep the backup: %w", err)
 	}
 	return Backup{Name: name, At: at, Bytes: info.Size()}, nil
+}
+
+// publish gives a file that is on the disk another name, which is on the disk when it returns, or which it has no more: under the name of a backup
+// nothing lies that may be gone after a power cut. One that has the name stays: ErrBusy.
+func publish(file, name string, sync func(name string) error) error {
+	err := os.Link(file, name)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w, or was this very second", ErrBusy)
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(sync(file), sync(filepath.Dir(name))); err != nil {
+		if gone := os.Remove(name); gone != nil {
+			return fmt.Errorf("%w; it is there, do not rely on it, and remove it: %w", err, gone)
+		}
+		return err
+	}
+	return nil
 }
 
 const (

@@ -17,6 +17,22 @@ import (
 // workPrefix begins the name of a folder with what is unpacked, in which keys lie open.
 const workPrefix = ".restoring-"
 
+// ClearRestores removes the folders of work that restores which were killed have left: keys lie open in them. While the store is open none is under
+// way, and none waits to be finished.
+func (k *Keeper) ClearRestores() error { return clearWork(k.o.Data, k.db.File()) }
+
+// clearWork removes all folders of work: those in the data folder, and those beside the database file where that comes to a place of its own.
+func clearWork(data, target string) error {
+	err := removeAll(data, workPrefix)
+	if target != "" {
+		err = errors.Join(err, removeAll(filepath.Dir(target), besidePrefix(target)))
+	}
+	return err
+}
+
+// besidePrefix begins the names of folders beside the database file, where that lies elsewhere than the data folder: others may be there, too.
+func besidePrefix(target string) string { return "." + filepath.Base(target) + workPrefix }
+
 // Restored is what a restore has done.
 type Restored struct {
 	Manifest Manifest
@@ -51,6 +67,7 @@ func Restore(ctx context.Context, file string, to store.Options, now time.Time) 
 	if err := openFiles(filepath.Join(s.unpacked, certificates), to.DataDir); err != nil {
 		return r, err
 	}
+	failpoint.Here("opened")
 	comes, err := s.comes(ctx, from)
 	if err != nil {
 		return r, err
@@ -81,17 +98,8 @@ type restoring struct {
 	manifest Manifest
 }
 
-// beside begins the names of folders beside the database file, where that lies elsewhere than the data folder: others may be there, too.
-func (s *restoring) beside() string { return "." + filepath.Base(s.target) + workPrefix }
-
 // clean removes all folders of work: our own, and what one that was killed has left.
-func (s *restoring) clean() error {
-	err := removeAll(s.data, workPrefix)
-	if s.target != "" {
-		err = errors.Join(err, removeAll(filepath.Dir(s.target), s.beside()))
-	}
-	return err
-}
+func (s *restoring) clean() error { return clearWork(s.data, s.target) }
 
 func (s *restoring) unpack(ctx context.Context, file string) error {
 	if err := s.clean(); err != nil {
@@ -110,7 +118,7 @@ func (s *restoring) unpack(ctx context.Context, file string) error {
 func (s *restoring) comes(ctx context.Context, from *store.Restorable) ([]arrival, error) {
 	var all []arrival
 	if s.target != "" {
-		dir, err := os.MkdirTemp(filepath.Dir(s.target), s.beside()+"*") // of the same disk
+		dir, err := os.MkdirTemp(filepath.Dir(s.target), besidePrefix(s.target)+"*") // of the same disk
 		if err != nil {
 			return nil, fmt.Errorf("restore: %w", err)
 		}

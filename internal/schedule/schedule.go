@@ -6,6 +6,7 @@ package schedule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,6 +17,10 @@ import (
 
 	"github.com/robfig/cron/v3"
 )
+
+// ErrPutOff is what a run answers that has not tried what it is for, as a try before has failed and the next one waits. It is neither a failure of its own
+// nor well: what is known of the runs before stays.
+var ErrPutOff = errors.New("put off")
 
 // Scheduler runs named jobs. It is the only user of robfig/cron.
 type Scheduler struct {
@@ -154,19 +159,28 @@ func (s *Scheduler) carryOut(ctx context.Context, e *entry) {
 	s.mu.Unlock()
 	err := s.runOnce(ctx, job)
 	end := wall(time.Now())
-	if err != nil {
-		s.log.Error("job ended with an error", "job", job.Name, "took", end.Sub(start), "error", err)
-	} else {
-		s.log.Debug("job done", "job", job.Name, "took", end.Sub(start))
-	}
+	s.tell(job.Name, end.Sub(start), err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	failures := e.failures
 	e.running = false
 	e.lastEnd, e.took = end, end.Sub(start)
-	e.lastError, e.failures = "", 0
-	if err != nil {
-		e.lastError, e.failures = err.Error(), failures+1
+	switch {
+	case err == nil:
+		e.lastError, e.failures = "", 0
+	case !errors.Is(err, ErrPutOff):
+		e.lastError, e.failures = err.Error(), e.failures+1
+	}
+}
+
+// tell writes how a run ended to the log.
+func (s *Scheduler) tell(job string, took time.Duration, err error) {
+	switch {
+	case err == nil:
+		s.log.Debug("job done", "job", job, "took", took)
+	case errors.Is(err, ErrPutOff):
+		s.log.Debug("job put off", "job", job, "error", err)
+	default:
+		s.log.Error("job ended with an error", "job", job, "took", took, "error", err)
 	}
 }
 

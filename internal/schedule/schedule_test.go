@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -353,6 +354,44 @@ func TestFailuresInARow(t *testing.T) {
 			synctest.Wait()
 			if all := s.All(); len(all) != 1 || all[0].Name != "poll" || all[0].Failures != step.want || all[0].LastError != step.last {
 				t.Errorf("after %+v: %+v", step, all)
+			}
+		}
+	})
+}
+
+// TestARunThatIsPutOff is no failure of its own, and does not hide one.
+func TestARunThatIsPutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := running(t, monday)
+		ends := make(chan error, 1)
+		err := s.Set(schedule.Job{Name: "backup", Spec: "@every 1m", Run: func(context.Context) error {
+			if end := <-ends; end != nil {
+				return fmt.Errorf("no backup: %w", end)
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := errors.New("no room")
+		for _, step := range []struct {
+			ends error
+			want int
+			last string
+		}{
+			{schedule.ErrPutOff, 0, ""},
+			{full, 1, "no backup: no room"},
+			{schedule.ErrPutOff, 1, "no backup: no room"},
+			{schedule.ErrPutOff, 1, "no backup: no room"},
+			{full, 2, "no backup: no room"},
+			{nil, 0, ""},
+			{schedule.ErrPutOff, 0, ""},
+		} {
+			ends <- step.ends
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if st := status(t, s, "backup"); st.Failures != step.want || st.LastError != step.last || st.Running || st.Overdue {
+				t.Errorf("after %v: %+v", step.ends, st)
 			}
 		}
 	})

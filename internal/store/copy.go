@@ -26,7 +26,7 @@ func (db *DB) CopyTo(ctx context.Context, to Options, tell func(table string, ro
 	if err := db.damage.refuse(); err != nil {
 		return err
 	}
-	err := copyInto(ctx, db.base, to, tell)
+	err := db.copyInto(ctx, to, tell)
 	if errors.Is(err, ErrCorrupt) {
 		_ = db.Check(ctx) // says whether it is this one; the copy failed in any case
 	}
@@ -81,13 +81,13 @@ func (d *sqliteDatabase) prove(ctx context.Context, dataDir string) error {
 	return seal.prove(known[metaKeyCheck])
 }
 
-func copyInto(ctx context.Context, from database, to Options, tell func(string, int)) (err error) {
+func (db *DB) copyInto(ctx context.Context, to Options, tell func(string, int)) (err error) {
 	base, err := connect(to)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, base.close()) }()
-	lock, err := base.lock(ctx)
+	lock, err := db.lockTarget(ctx, base)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,21 @@ func copyInto(ctx context.Context, from database, to Options, tell func(string, 
 	if err := refuseHalfRestored(to.DataDir); err != nil {
 		return err
 	}
-	return fill(ctx, from, base, tell)
+	return fill(ctx, db.base, base, tell)
+}
+
+// lockTarget takes the lock of what is copied into. The data folder of a store on a server, from which a file in it is filled, is ours already.
+func (db *DB) lockTarget(ctx context.Context, base database) (leaderLock, error) {
+	d, file := base.(*sqliteDatabase)
+	if !file || db.folder == nil {
+		return base.lock(ctx)
+	}
+	return d.lockBy(func(name string) (*fileLock, error) {
+		if db.folder.is(name) {
+			return nil, nil //nolint:nilnil // it has it already
+		}
+		return lockFile(name)
+	})
 }
 
 // ownerOf is the installation whose a database is, and changes nothing of it; empty: it is nobody's yet.

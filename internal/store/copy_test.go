@@ -76,13 +76,13 @@ func TestCopy(t *testing.T) {
 	same(there)
 	storetest.Update(t, there, func(ctx context.Context, tx *store.Tx) error { return tx.Emit(ctx, store.Event{Message: "goes on"}) })
 
-	// Back again: the old file is in use, so it is another one.
-	err = there.CopyTo(ctx, store.Options{DataDir: t.TempDir(), URL: filepath.Join(dir, "docker-watcher.db")}, nil)
+	// Back again, in the same data folder: the old file is in use, so it is another one.
+	err = there.CopyTo(ctx, lite, nil)
 	if !errors.Is(err, store.ErrInUse) {
 		t.Errorf("onto what is there: %v", err)
 	}
 	back := filepath.Join(dir, "back.db")
-	err = there.CopyTo(ctx, store.Options{DataDir: t.TempDir(), URL: back}, nil)
+	err = there.CopyTo(ctx, store.Options{DataDir: dir, URL: back}, nil)
 	if err := errors.Join(err, there.Close()); err != nil {
 		t.Fatal(err)
 	}

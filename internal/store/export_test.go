@@ -199,3 +199,9 @@ func KeepFormer(t *testing.T, o Options, schema int64) error {
 	defer func() { _ = base.close() }()
 	return base.(*sqliteDatabase).keepFormer(t.Context(), schema, slog.New(slog.DiscardHandler))
 }
+
+// ClearSalvages and MakeSalvageFolder are those that a start and a salvage do.
+var (
+	ClearSalvages     = clearSalvages
+	MakeSalvageFolder = makeSalvageFolder
+)

@@ -10,7 +10,7 @@ import (
 
 // Files are the names of all that a store keeps in files, whether they are there or not: the key, the lock, and what belongs to a SQLite file.
 func Files(o Options) ([]string, error) {
-	names := []string{filepath.Join(o.DataDir, keyFile), filepath.Join(o.DataDir, "docker-watcher.lock"), filepath.Join(o.DataDir, RestoreMark)}
+	names := []string{filepath.Join(o.DataDir, keyFile), folderLock(o.DataDir), filepath.Join(o.DataDir, RestoreMark)}
 	if strings.Contains(o.URL, "://") {
 		return names, nil
 	}

@@ -33,7 +33,7 @@ type Hold struct {
 	base    database
 	dataDir string
 	lock    leaderLock
-	folder  leaderLock // of a data folder whose store is on a server; nil: lock is that too
+	folder  *fileLock // see lockFolder
 }
 
 // Take takes the lock of a store, and of its data folder. ErrLocked.
@@ -43,17 +43,22 @@ func Take(ctx context.Context, o Options) (*Hold, error) {
 		return nil, err
 	}
 	h := &Hold{base: base, dataDir: o.DataDir}
-	h.lock, err = base.lock(ctx)
-	if _, file := base.(*sqliteDatabase); err == nil && !file {
-		var l *fileLock
-		if l, err = lockFile(filepath.Join(o.DataDir, "docker-watcher.lock")); err == nil {
-			h.folder = l
-		}
+	if h.lock, err = base.lock(ctx); err == nil {
+		h.folder, err = lockFolder(base, o.DataDir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
+}
+
+// TakeFolder takes the lock of a data folder alone: its store, on a server, stays free for all. ErrLocked.
+func TakeFolder(dataDir string) (*Hold, error) {
+	l, err := lockFile(folderLock(dataDir))
+	if err != nil {
+		return nil, err
+	}
+	return &Hold{folder: l}, nil
 }
 
 // ReadBeside lets others read meanwhile, as SalvageBeside does: whoever holds it promises not to write.
@@ -69,18 +74,27 @@ func (h *Hold) ReadBeside() error {
 
 // Close lets go of the store.
 func (h *Hold) Close() error {
-	errs := []error{h.base.close()}
-	for _, l := range []leaderLock{h.lock, h.folder} {
-		if l != nil {
-			errs = append(errs, l.release())
-		}
+	var errs []error
+	if h.base != nil {
+		errs = append(errs, h.base.close())
+	}
+	if h.folder != nil {
+		errs = append(errs, h.folder.release())
+	}
+	if h.lock != nil {
+		errs = append(errs, h.lock.release())
 	}
 	return errors.Join(errs...)
 }
 
 // File is where the database is, behind links; empty: on a server.
-func (h *Hold) File() string {
-	if d, ok := h.base.(*sqliteDatabase); ok {
+func (h *Hold) File() string { return fileOf(h.base) }
+
+// File is as that of a Hold.
+func (db *DB) File() string { return fileOf(db.base) }
+
+func fileOf(base database) string {
+	if d, ok := base.(*sqliteDatabase); ok {
 		return d.file
 	}
 	return ""

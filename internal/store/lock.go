@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,17 @@ import (
 type leaderLock interface {
 	release() error
 	lost() <-chan struct{}
+}
+
+// folderLock is the file by which a data folder is kept from others, whatever its store is in.
+func folderLock(dataDir string) string { return filepath.Join(dataDir, "docker-watcher.lock") }
+
+// lockFolder takes the lock of a data folder whose store is on a server; nil: the store is a file, whose lock is that of the folder too.
+func lockFolder(base database, dataDir string) (*fileLock, error) {
+	if _, file := base.(*sqliteDatabase); file {
+		return nil, nil //nolint:nilnil // it has it already
+	}
+	return lockFile(folderLock(dataDir))
 }
 
 // fileLock is an flock: the kernel releases it when the process ends, however it ends.
@@ -90,6 +102,16 @@ func holder(said []byte) string {
 		return "process not known"
 	}
 	return fmt.Sprintf("process %d", pid)
+}
+
+// is says that it is the lock file of that name.
+func (l *fileLock) is(name string) bool {
+	ours, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(name)
+	return err == nil && os.SameFile(ours, other)
 }
 
 func (l *fileLock) release() error {

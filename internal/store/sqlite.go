@@ -121,7 +121,7 @@ func (d *sqliteDatabase) lock(context.Context) (leaderLock, error) { return d.lo
 func (d *sqliteDatabase) lockBeside(context.Context) (leaderLock, error) { return d.lockBy(lockBeside) }
 
 func (d *sqliteDatabase) lockBy(lock func(name string) (*fileLock, error)) (leaderLock, error) {
-	names := []string{filepath.Join(d.dataDir, "docker-watcher.lock")}
+	names := []string{folderLock(d.dataDir)}
 	if dir, err := filepath.EvalSymlinks(d.dataDir); err != nil || dir != filepath.Dir(d.file) {
 		names = append(names, d.file+".lock")
 	}

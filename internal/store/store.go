@@ -38,6 +38,7 @@ type DB struct {
 	queries
 	base         database
 	lock         leaderLock
+	folder       *fileLock // see lockFolder
 	installation string
 	writing      chan struct{} // holds the turn of the one writer
 	publishing   sync.Mutex    // taken before the turn is passed on, so that commits are told in their order
@@ -113,7 +114,7 @@ type database interface {
 	close() error
 }
 
-// Open opens the store, takes the leader lock, checks the database and migrates it.
+// Open opens the store, takes the leader lock and that of the data folder, checks the database and migrates it.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -159,6 +160,9 @@ func (db *DB) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	db.lock = lock
+	if db.folder, err = lockFolder(db.base, o.DataDir); err != nil {
+		return err
+	}
 	if err := refuseHalfRestored(o.DataDir); err != nil {
 		return err
 	}
@@ -188,6 +192,11 @@ func (db *DB) start(ctx context.Context, o Options) (err error) {
 	}
 	if err := db.open(ctx, write, o, known); err != nil {
 		return err
+	}
+	if d, ok := db.base.(*sqliteDatabase); ok {
+		if err := clearSalvages(filepath.Dir(d.file)); err != nil {
+			o.Log.WarnContext(ctx, "what a salvage that was killed left takes room still", "error", err)
+		}
 	}
 	return db.countOn(ctx)
 }
@@ -254,6 +263,9 @@ func (db *DB) Close() error {
 			}
 		}
 		db.closed = errors.Join(db.closed, db.base.close())
+		if db.folder != nil { // first: who waits for the other takes this next
+			db.closed = errors.Join(db.closed, db.folder.release())
+		}
 		if db.lock != nil {
 			db.closed = errors.Join(db.closed, db.lock.release())
 		}

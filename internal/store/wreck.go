@@ -37,18 +37,20 @@ func (d *sqliteDatabase) wreck(ctx context.Context) (*wreck, error) {
 	return from, err
 }
 
-// withLog opens the file together with its log. The folder is removed as soon as it is open.
+// withLog opens the file together with its log. The folder is removed as soon as it is open; so are those of others who were killed before that.
 func (d *sqliteDatabase) withLog(ctx context.Context, size int64) (db *sql.DB, err error) {
 	folder := filepath.Dir(d.file)
+	_ = clearSalvages(folder) // where that is in vain they take room, which is looked at now
 	if d.free != nil {
 		if free, need := d.free(folder), size+formerMargin; free >= 0 && free < need {
 			return nil, fmt.Errorf("%w: %d MiB are needed in %s, and %d are free", ErrDiskFull, (need+1<<20-1)>>20, folder, free>>20)
 		}
 	}
-	own, err := os.MkdirTemp(folder, ".salvage-")
+	own, held, err := makeSalvageFolder(folder)
 	if err != nil {
 		return nil, err
 	}
+	defer held.Close()
 	defer func() {
 		gone := os.RemoveAll(own)
 		if gone != nil && db != nil { // where a file that is open keeps its folder

@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +40,78 @@ func TestRestoreIsKilled(t *testing.T) {
 			former, err := filepath.Glob(filepath.Join(b.data, "before-restore-*", "certificates", "shop.pem"))
 			if err != nil || len(former) != 1 || read(t, former[0]) != "later" {
 				t.Errorf("the former certificates: %v, %v", former, err)
+			}
+		})
+	}
+}
+
+// TestWhatAKilledRestoreLeftIsCleared: keys lie open in it. The daemon that starts on what was there before removes it, as nothing was moved; where
+// something was, none starts, and all stays for the restore that is run again.
+func TestWhatAKilledRestoreLeftIsCleared(t *testing.T) {
+	command := failpointtest.Build(t)
+	work := func(b *bed, file string) (left []string) {
+		b.t.Helper()
+		for _, shape := range []string{filepath.Join(b.data, ".restoring-*"), filepath.Join(filepath.Dir(file), ".*.restoring-*")} {
+			found, err := filepath.Glob(shape)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			left = append(left, found...)
+		}
+		return left
+	}
+	for point, on := range map[string]func(b *bed, file string) store.Options{
+		"opened": func(b *bed, file string) store.Options { return store.Options{DataDir: b.data, URL: file} },
+		"noted":  func(b *bed, file string) store.Options { return store.Options{DataDir: b.data, URL: file} },
+		"opened, into a server": func(b *bed, _ string) store.Options {
+			return store.Options{DataDir: b.data, URL: storetest.Postgres(b.t)}
+		},
+	} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			file := filepath.Join(b.crashed(), "docker-watcher.db")
+			to := on(b, file)
+			point, _, _ := strings.Cut(point, ",")
+			b.kill(command, point, to)
+			before := work(b, file)
+			if len(before) == 0 {
+				t.Fatal("it left nothing")
+			}
+			if point == "noted" {
+				b.refused(to)
+				if after := work(b, file); !slices.Equal(after, before) {
+					t.Errorf("%v is left of %v", after, before)
+				}
+				b.again(command, to)
+				b.wantRestored(to)
+				return
+			}
+			if key, err := filepath.Glob(filepath.Join(before[0], "*", "certificates", "shop.pem")); err != nil || len(key) != 1 || read(t, key[0]) != "a certificate" {
+				t.Fatalf("no key lies open: %v, %v", key, err)
+			}
+			b.write(filepath.Join(filepath.Dir(file), ".docker-watcher.db.restoring-1", "docker-watcher.db"), "as of one that was killed a moment later")
+			b.write(filepath.Join(filepath.Dir(file), ".other.db.restoring-1", "other.db"), "of another store")
+			db, err := store.Open(t.Context(), to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = backup.New(db, backup.Options{Data: b.data}, slog.New(slog.DiscardHandler)).ClearRestores()
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{filepath.Join(filepath.Dir(file), ".other.db.restoring-1")}
+			if to.URL != file { // nor is the file of a store on a server ours
+				want = slices.Insert(want, 0, filepath.Join(filepath.Dir(file), ".docker-watcher.db.restoring-1"))
+			}
+			if after := work(b, file); !slices.Equal(after, want) {
+				t.Errorf("%v is left, want %v", after, want)
+			}
+			if to.URL == file {
+				b.wantProject(to, "last")
+			}
+			if got := read(t, filepath.Join(b.data, "certificates", "shop.pem")); got != "later" {
+				t.Errorf("the certificate is %q", got)
 			}
 		})
 	}
