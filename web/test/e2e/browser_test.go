@@ -58,7 +58,13 @@ var daemon = sync.OnceValues(func() (string, error) {
 // shared is a folder of all tests.
 var shared string
 
-func TestMain(m *testing.M) { os.Exit(inSharedFolder(m)) }
+func TestMain(m *testing.M) {
+	if browser := os.Getenv(asBrowser); browser != "" {
+		fmt.Fprintln(os.Stderr, becomeBrowser(browser))
+		os.Exit(1)
+	}
+	os.Exit(inSharedFolder(m))
+}
 
 func inSharedFolder(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "dwe2e")

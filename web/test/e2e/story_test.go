@@ -35,9 +35,13 @@ func node(t *testing.T, within time.Duration, args []string, env ...string) {
 	if browser == "" {
 		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
 	}
+	me, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), within, fmt.Errorf("it did not end within %s", within))
 	defer cancel()
-	if err := run(ctx, t.Output(), "node", args, append(env, "BROWSER="+browser, "TOKEN="+manyToken)...); err != nil {
+	if err := run(ctx, t.Output(), "node", args, append(env, "BROWSER="+me, asBrowser+"="+browser, "TOKEN="+manyToken)...); err != nil {
 		t.Fatal(err)
 	}
 }
