@@ -10,6 +10,9 @@ export function prepended(list: Event[], e: Event, most: number): Event[] {
   return [e, ...list].slice(0, most);
 }
 
+/** The id up to which a list of the newest tells what happened: a stream that goes on from before tells it once more. */
+export const tells = (list: Event[]): number => list.reduce((most, e) => Math.max(most, Number(e.id)), 0);
+
 /** The newest events, of all or of what a filter names, kept by the stream without asking again. */
 export class Recent {
   items = $state.raw<Event[] | null>(null);
@@ -23,22 +26,26 @@ export class Recent {
   }
 
   use = () => {
-    let ended = false;
-    const end = stream.onEvent((e) => {
-      if (this.items && this.#wants(e)) this.items = prepended(this.items, e, held);
-    });
-    listEvents({ limit: this.#limit, ...this.#filter }).then(
-      ({ items }) => {
-        if (!ended) this.items = items;
-      },
-      () => {
-        if (!ended) this.items ??= []; // the banner says that the server is away, and the stream brings what comes
-      },
-    );
-    return () => {
-      ended = true;
-      end();
+    let came: Event[] | undefined; // while it is asked, for the answer may be older
+    let told = 0;
+    const take = (e: Event) => {
+      came?.push(e);
+      if (this.items && Number(e.id) > told && this.#wants(e)) this.items = prepended(this.items, e, held);
     };
+    const ask = async () => {
+      const mine: Event[] = (came = []);
+      const { items } = await listEvents({ limit: this.#limit, ...this.#filter }).catch(
+        () => ({ items: this.items ?? [] }), // the banner says that the server is away, and it is asked again when the stream is back
+      );
+      if (came !== mine) return;
+      came = undefined;
+      told = tells(items);
+      this.items = items;
+      mine.forEach(take);
+    };
+    const ends = [stream.onEvent(take), stream.onReturn(() => void ask()), () => (came = undefined)];
+    void ask();
+    return () => ends.forEach((end) => end());
   };
 
   #wants(e: Event): boolean {

@@ -23,16 +23,11 @@ import (
 
 const (
 	patience = time.Minute
-	allFlows = 8 * time.Minute
 	manyRows = 10_000
 )
 
 // TestPageInABrowser runs every flow of page.test.mjs.
 func TestPageInABrowser(t *testing.T) {
-	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
-	if browser == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
-	}
 	engine, registry, dir := enginetest.Engine(t), enginetest.Registry(t), t.TempDir()
 	app, err := enginetest.BuildApp(t.Context(), dir)
 	if err != nil {
@@ -44,39 +39,12 @@ func TestPageInABrowser(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { removeOurs(t, engine.Endpoint()) })
-	binary := build(t, dir)
-	url, link := serve(t, binary, filepath.Join(dir, "data"), engine.Endpoint())
-	manyURL, _ := serve(t, binary, withManyRows(t, dir), "unix://"+filepath.Join(dir, "nobody.sock"))
-
-	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
-	defer cancel()
-	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "page.test.mjs")
-	flows.WaitDelay = patience // what it has started may have its output
-	flows.Env = append(os.Environ(),
-		"BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "MANY_URL="+manyURL, "MANY_TOKEN="+manyToken,
-		"IMAGE="+registry+"/page", "ENGINE="+engine.Endpoint(),
-	)
-	out, err := flows.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	url, link := serve(t, filepath.Join(dir, "data"), engine.Endpoint())
+	manyURL, _ := serve(t, withManyRows(t, dir), nobody(dir))
+	tell(t, "page.test.mjs", "BASE_URL="+url, "SETUP_LINK="+link, "MANY_URL="+manyURL, "IMAGE="+registry+"/page", "ENGINE="+engine.Endpoint())
 }
 
-// build puts the daemon into a folder. It is made once for all tests, as make build does, for that takes seconds.
-func build(t *testing.T, dir string) string {
-	t.Helper()
-	made, err := daemon()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(dir, "server")
-	if err := os.Link(made, binary); err != nil {
-		t.Fatal(err)
-	}
-	return binary
-}
-
+// daemon builds the daemon once for all tests, as make build does, for that takes seconds.
 var daemon = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(shared, "server")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../../cmd/server")
@@ -90,7 +58,13 @@ var daemon = sync.OnceValues(func() (string, error) {
 // shared is a folder of all tests.
 var shared string
 
-func TestMain(m *testing.M) { os.Exit(inSharedFolder(m)) }
+func TestMain(m *testing.M) {
+	if browser := os.Getenv(asBrowser); browser != "" {
+		fmt.Fprintln(os.Stderr, becomeBrowser(browser))
+		os.Exit(1)
+	}
+	os.Exit(inSharedFolder(m))
+}
 
 func inSharedFolder(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "dwe2e")
@@ -105,9 +79,16 @@ func inSharedFolder(m *testing.M) int {
 
 var ready = regexp.MustCompile(`open (http://[^/\s]+)(\S*)`)
 
+// nobody is the endpoint of an engine that is not there.
+func nobody(dir string) string { return "unix://" + filepath.Join(dir, "nobody.sock") }
+
 // serve starts a daemon and returns its address and its setup link.
-func serve(t *testing.T, binary, data, engine string, more ...string) (url, link string) {
+func serve(t *testing.T, data, engine string, more ...string) (url, link string) {
 	t.Helper()
+	binary, err := daemon()
+	if err != nil {
+		t.Fatal(err)
+	}
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte(manyToken), 0o600); err != nil {
 		t.Fatal(err)
@@ -116,23 +97,23 @@ func serve(t *testing.T, binary, data, engine string, more ...string) (url, link
 	if len(more) == 0 {
 		args = append(args, "--proxy-https", "127.0.0.1:0")
 	}
-	daemon := exec.Command(binary, append(args, more...)...)
-	daemon.Stderr = os.Stderr
-	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := daemon.StdoutPipe()
+	cmd := exec.Command(binary, append(args, more...)...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := daemon.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		late := time.AfterFunc(patience, func() {
 			t.Error("a daemon does not end")
-			_ = daemon.Process.Kill() // it may just have ended
+			_ = cmd.Process.Kill() // it may just have ended
 		})
-		_ = daemon.Wait()
+		_ = cmd.Wait()
 		late.Stop()
 	})
 	lines := make(chan string, 1)

@@ -2,7 +2,7 @@
 // drivers_test.go prepares the ground and runs it. The flows are one story, told in order.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, eventually, firstAdmin, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TURN, TARGET, TRAEFIK_URL, TRAEFIK_LINK, TRAEFIK_TOKEN } = process.env;
 
@@ -10,12 +10,7 @@ const { BASE_URL, SETUP_LINK, TURN, TARGET, TRAEFIK_URL, TRAEFIK_LINK, TRAEFIK_T
 let page;
 before(() => firstComesTo(BASE_URL, SETUP_LINK));
 async function firstComesTo(base, link) {
-  page = await open(await context(base));
-  await page.goto(link);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
-  await page.getByRole('button', { name: 'Make admin and sign in' }).click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(base, link);
   await page.goto(base + '/routes');
 }
 after(async () => {

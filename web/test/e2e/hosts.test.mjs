@@ -2,7 +2,7 @@
 // hosts_test.go prepares the ground and runs it. The flows are one story, told in order.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, context, eventually, firstAdmin, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TOKEN, TURN, THIRD, TLS_PORT, CA, OTHER_CA, CERT, KEY } = process.env;
 const { SSH_USER, SSH_PORT, SSH_KEY, SSH_SOCKET } = process.env;
@@ -10,12 +10,7 @@ const { SSH_USER, SSH_PORT, SSH_KEY, SSH_SOCKET } = process.env;
 /** @type {import('playwright-core').Page} */
 let page;
 before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
-  await page.getByRole('button', { name: 'Make admin and sign in' }).click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(BASE_URL, SETUP_LINK);
   await page.goto(BASE_URL + '/hosts');
 });
 after(async () => {

@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,15 +13,9 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 )
 
-const hostFlows = 5 * time.Minute
-
 // TestHostsInABrowser runs every flow of hosts.test.mjs: a daemon on a pretend engine, a real one that it reaches over TLS and
 // by ssh, and a pretend one whose identity and clock the flows turn by a small server of this test.
 func TestHostsInABrowser(t *testing.T) {
-	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
-	if browser == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
-	}
 	authority, strangers := enginetest.NewAuthority(t), enginetest.NewAuthority(t)
 	endpoint, flags := authority.TLSFlags()
 	cert, key := authority.Issue("docker-watcher")
@@ -39,23 +30,13 @@ func TestHostsInABrowser(t *testing.T) {
 	t.Cleanup(turn.Close)
 
 	dir := t.TempDir()
-	addr, link := serve(t, build(t, dir), filepath.Join(dir, "data"), dockertest.Serve(t, dockertest.Docker28()).Endpoint())
+	addr, link := serve(t, filepath.Join(dir, "data"), dockertest.Serve(t, dockertest.Docker28()).Endpoint())
 	at, err := url.Parse(endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), hostFlows)
-	defer cancel()
-	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "hosts.test.mjs")
-	flows.WaitDelay = patience // what it has started may have its output
-	flows.Env = append(os.Environ(),
-		"BROWSER="+browser, "BASE_URL="+addr, "SETUP_LINK="+link, "TOKEN="+manyToken, "TURN="+turn.URL, "THIRD="+third.Endpoint(),
+	tell(t, "hosts.test.mjs",
+		"BASE_URL="+addr, "SETUP_LINK="+link, "TURN="+turn.URL, "THIRD="+third.Endpoint(),
 		"TLS_PORT="+at.Port(), "CA="+authority.PEM, "OTHER_CA="+strangers.PEM, "CERT="+cert, "KEY="+key,
-		"SSH_USER="+sshd.User, "SSH_PORT="+sshd.Addr[strings.LastIndex(sshd.Addr, ":")+1:], "SSH_KEY="+sshd.Key, "SSH_SOCKET="+strings.TrimPrefix(far.Endpoint(), "unix://"),
-	)
-	out, err := flows.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+		"SSH_USER="+sshd.User, "SSH_PORT="+sshd.Addr[strings.LastIndex(sshd.Addr, ":")+1:], "SSH_KEY="+sshd.Key, "SSH_SOCKET="+strings.TrimPrefix(far.Endpoint(), "unix://"))
 }

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { connect, createServer } from 'node:net';
 import { chromium } from 'playwright-core';
 
-const { BROWSER, ENGINE, SCREENSHOTS } = process.env;
+const { BROWSER, ENGINE, SCREENSHOTS, WAY } = process.env;
 
 let launched;
 export const browser = () =>
@@ -44,6 +44,16 @@ export async function open(made) {
   });
   return page;
 }
+/** The page of anna, who is made the first admin by a link. */
+export async function firstAdmin(base, link, options) {
+  const page = await open(await context(base, options));
+  await page.goto(link);
+  await page.getByLabel('Name').fill('anna');
+  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
+  await page.getByRole('button', { name: 'Make admin and sign in' }).click();
+  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  return page;
+}
 /** What the page did that it must never do. */
 open.complaints = [];
 
@@ -79,9 +89,10 @@ const ways = [];
 /** An address, beside the daemon's, that a browser may be sent to. */
 export const known = (address) => ways.push(address);
 
-/** A way to the daemon that can be cut, as a network is. */
+/** A way to the daemon that can be cut, as a network is: there is one at a time, at an address that nobody else is given while it is cut. */
 export async function wayTo(base) {
   const { hostname, port } = new URL(base);
+  const url = `http://${WAY}`;
   const open = new Set();
   const way = createServer((near) => {
     const far = connect(Number(port), hostname);
@@ -90,27 +101,26 @@ export async function wayTo(base) {
       [far, near],
     ]) {
       open.add(end);
-      end.on('error', () => other.destroy()).on('close', () => (open.delete(end), other.destroy()));
+      end.on('error', () => other.destroy()).on('close', () => (open.delete(end), other.destroySoon()));
     }
     near.pipe(far).pipe(near);
   });
-  const listen = (at) =>
+  const mend = () =>
     new Promise((ready, taken) => {
+      const [host, at] = WAY.split(':');
       way.once('error', taken);
-      way.listen(at, hostname, () => (way.off('error', taken), ready()));
+      way.listen(Number(at), host, () => (way.off('error', taken), ready()));
     });
-  // Not one that is given to whoever asks for any: while the way is cut, somebody may.
-  let at;
-  await eventually(() => listen((at = 10_000 + Math.floor(Math.random() * 20_000))));
-  ways.push(`http://${hostname}:${at}`);
+  await mend();
+  ways.push(url);
   return {
-    url: ways.at(-1),
+    url,
     cut: () =>
       new Promise((cut) => {
         way.close(cut);
         for (const end of open) end.destroy();
       }),
-    mend: () => listen(at),
+    mend,
   };
 }
 

@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,26 +17,13 @@ import (
 // TestLogsInABrowser runs the flows of logs.test.mjs: what a container writes and uses, on a pretended engine that the
 // flows command, for a real one writes nothing by request.
 func TestLogsInABrowser(t *testing.T) {
-	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
-	if browser == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
-	}
 	dir := t.TempDir()
 	engine := dockertest.Serve(t, dockertest.Docker28())
 	data, id, box := withOneThatWrites(t, dir, engine)
-	url, link := serve(t, build(t, dir), data, engine.Endpoint())
+	url, link := serve(t, data, engine.Endpoint())
 	control := httptest.NewServer(commands(box))
 	defer control.Close()
-
-	ctx, cancel := context.WithTimeout(t.Context(), allFlows)
-	defer cancel()
-	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "logs.test.mjs")
-	flows.WaitDelay = patience // what it has started may have its output
-	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "CONTROL="+control.URL, "INSTANCE="+id)
-	flows.Stdout, flows.Stderr = t.Output(), t.Output()
-	if err := flows.Run(); err != nil {
-		t.Fatal(err)
-	}
+	tell(t, "logs.test.mjs", "BASE_URL="+url, "SETUP_LINK="+link, "CONTROL="+control.URL, "INSTANCE="+id)
 }
 
 // commands are what the flows have the container do.

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -17,32 +15,16 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 )
 
-const notificationFlows = 6 * time.Minute
-
 // TestNotificationsInABrowser runs notifications.test.mjs: the daemon over a pretend engine with something that becomes stale when
 // the story asks for it, and a webhook that can be told to refuse.
 func TestNotificationsInABrowser(t *testing.T) {
-	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
-	if browser == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
-	}
 	dir := t.TempDir()
 	engine := dockertest.Serve(t, dockertest.Docker29())
 	engine.Publish(dockertest.Image{Ref: "localhost/shop:1.0", Life: dockertest.Life{Health: true}})
-	url, link := serve(t, build(t, dir), filepath.Join(dir, "data"), engine.Endpoint())
+	url, link := serve(t, filepath.Join(dir, "data"), engine.Endpoint())
 	inbox := obedient(t)
 	stop := stopLater(t, url)
-
-	ctx, cancel := context.WithTimeout(t.Context(), notificationFlows)
-	defer cancel()
-	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "notifications.test.mjs")
-	flows.WaitDelay = patience // what it has started may have its output
-	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "INBOX="+inbox, "STALE="+stop)
-	out, err := flows.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tell(t, "notifications.test.mjs", "BASE_URL="+url, "SETUP_LINK="+link, "INBOX="+inbox, "STALE="+stop)
 }
 
 // obedient is a webhook at /in. POST /refuse and POST /take have it refuse and take, GET /got tells what it took.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, context, eventually, firstAdmin, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TOKEN, IN_THE_WAY } = process.env;
 const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
@@ -45,12 +45,7 @@ async function passes(name) {
 }
 
 before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
-  await button('Make admin and sign in').click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(BASE_URL, SETUP_LINK);
 });
 
 after(async () => {

@@ -16,7 +16,7 @@ import (
 
 // otherProxies starts two daemons whose routes another proxy serves, and tells the pictures where they are: a real Caddy, which a POST to
 // CADDY_TURN changes from outside, and a Traefik, which the pictures themselves play with its token.
-func otherProxies(t *testing.T, binary, dir string) []string {
+func otherProxies(t *testing.T, dir string) []string {
 	t.Helper()
 	engine := dockertest.Serve(t, dockertest.Docker28()).Endpoint()
 	caddy := caddytest.Start(t)
@@ -24,10 +24,10 @@ func otherProxies(t *testing.T, binary, dir string) []string {
 		caddy.Write(http.MethodPatch, "/config/apps/http/servers/docker_watcher/idle_timeout", `"3s"`)
 	}))
 	t.Cleanup(turn.Close)
-	caddyURL, caddyLink := serve(t, binary, filepath.Join(dir, "caddy"), engine,
+	caddyURL, caddyLink := serve(t, filepath.Join(dir, "caddy"), engine,
 		"--proxy-driver", "caddy", "--caddy-admin", caddy.Admin(), "--proxy-http", caddy.Listen, "--proxy-drift", "tell")
 	data := filepath.Join(dir, "traefik")
-	traefikURL, traefikLink := serve(t, binary, data, engine, "--proxy-driver", "traefik", "--proxy-http", "")
+	traefikURL, traefikLink := serve(t, data, engine, "--proxy-driver", "traefik", "--proxy-http", "")
 	token, err := os.ReadFile(filepath.Join(data, "traefik-token"))
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, known, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, context, eventually, firstAdmin, known, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TOKEN, IDP } = process.env;
 const password = 'a very secret password';
@@ -58,12 +58,7 @@ async function looks(name, where = page) {
 
 before(async () => {
   for (const name of ['shop', 'bank']) await call('/api/projects', { name, image: `ghcr.io/acme/${name}` });
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await button('Make admin and sign in').click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(BASE_URL, SETUP_LINK);
 });
 
 after(async () => {

@@ -2,10 +2,9 @@
 // registries_test.go prepares the ground and runs it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, eventually, firstAdmin, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TOKEN, REGISTRY } = process.env;
-const password = 'a very secret password';
 const canary = 'canary-of-a-registry';
 
 /** @type {import('playwright-core').Page} */
@@ -38,12 +37,7 @@ async function fits(name) {
 }
 
 before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await button('Make admin and sign in').click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(BASE_URL, SETUP_LINK);
 });
 after(async () => {
   await (await browser()).close();

@@ -1,19 +1,15 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	inprocess "github.com/google/go-containerregistry/pkg/registry"
@@ -21,29 +17,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-const registryFlows = 6 * time.Minute
-
 // TestRegistriesInABrowser runs registries.test.mjs: the daemon without an engine, and a registry that tells its limit, marks
 // its answers, and can be told to break and to have another tag.
 func TestRegistriesInABrowser(t *testing.T) {
-	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
-	if browser == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
-	}
 	dir := t.TempDir()
 	registry := moody(t)
-	url, link := serve(t, build(t, dir), filepath.Join(dir, "data"), "unix://"+filepath.Join(dir, "nobody.sock"))
-
-	ctx, cancel := context.WithTimeout(t.Context(), registryFlows)
-	defer cancel()
-	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "registries.test.mjs")
-	flows.WaitDelay = patience // what it has started may have its output
-	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "REGISTRY="+registry)
-	out, err := flows.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	url, link := serve(t, filepath.Join(dir, "data"), nobody(dir))
+	tell(t, "registries.test.mjs", "BASE_URL="+url, "SETUP_LINK="+link, "REGISTRY="+registry)
 }
 
 // moody is a registry with some tags of acme/shop. POST /break and POST /mend have it fail and answer, POST /push/TAG gives it a tag.

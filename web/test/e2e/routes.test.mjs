@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, eventually, firstAdmin, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TOKEN, TARGET } = process.env;
 
@@ -11,12 +11,7 @@ const { BASE_URL, SETUP_LINK, TOKEN, TARGET } = process.env;
 let page;
 let stale;
 before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
-  await page.getByRole('button', { name: 'Make admin and sign in' }).click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(BASE_URL, SETUP_LINK);
   stale = (await api('GET', '/api/containers/stale?limit=1')).items[0];
   const route = { stage_id: stale.stage_id, instance_id: stale.id, port: 8080, domains: ['old.example.com'], notes: 'the fair' };
   await api('POST', '/api/routes', route);

@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -16,26 +13,14 @@ import (
 // TestRoutesInABrowser runs the flows of routes.test.mjs: routes to what runs side by side and to what is stale, on a pretended engine
 // whose container stopped last month, and documents of standalone proxies.
 func TestRoutesInABrowser(t *testing.T) {
-	browser := os.Getenv("DOCKER_WATCHER_TEST_BROWSER")
-	if browser == "" {
-		t.Fatal("DOCKER_WATCHER_TEST_BROWSER names no Chromium: run this through scripts/test, or scripts/browser run -- go test ...")
-	}
 	dir := t.TempDir()
 	engine := dockertest.Serve(t, dockertest.Docker28())
 	data, running, _ := withOneThatWrites(t, dir, engine)
 	withOneThatIsStale(t, data, running, engine)
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Seen", r.Header.Get("X-Api-Token")) }))
 	t.Cleanup(target.Close)
-	url, link := serve(t, build(t, dir), data, engine.Endpoint())
-	ctx, cancel := context.WithTimeout(t.Context(), hostFlows)
-	defer cancel()
-	flows := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "routes.test.mjs")
-	flows.WaitDelay = patience // what it has started may have its output
-	flows.Env = append(os.Environ(), "BROWSER="+browser, "BASE_URL="+url, "SETUP_LINK="+link, "TOKEN="+manyToken, "TARGET="+target.URL)
-	flows.Stdout, flows.Stderr = t.Output(), t.Output()
-	if err := flows.Run(); err != nil {
-		t.Fatal(err)
-	}
+	url, link := serve(t, data, engine.Endpoint())
+	tell(t, "routes.test.mjs", "BASE_URL="+url, "SETUP_LINK="+link, "TARGET="+target.URL)
 }
 
 // withOneThatIsStale adds a stage with an instance that ended last month, and has the tags of the other one run side by side.

@@ -1,7 +1,7 @@
 // What containers are made with: written, compared with what runs, and imported from a compose file. One story, told in order.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder, browser, context, eventually, open, shot } from './lib.mjs';
+import { AxeBuilder, browser, eventually, firstAdmin, open, shot } from './lib.mjs';
 
 const { BASE_URL, SETUP_LINK, TOKEN } = process.env;
 /** @type {import('playwright-core').Page} */
@@ -57,12 +57,7 @@ async function look(name) {
 }
 
 before(async () => {
-  page = await open(await context(BASE_URL));
-  await page.goto(SETUP_LINK);
-  await page.getByLabel('Name').fill('anna');
-  await page.getByLabel('Password', { exact: true }).fill('a very secret password');
-  await button('Make admin and sign in').click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  page = await firstAdmin(BASE_URL, SETUP_LINK);
   await api('POST', '/api/projects', { name: 'shop', image: 'registry.test/shop' });
   await page.goto(BASE_URL + '/projects/shop');
 });

@@ -102,6 +102,30 @@ describe('a lost network', () => {
     expect(send).toHaveBeenCalledTimes(3);
   });
 
+  it('is given up where nobody begins to answer, once, and never for what changes something', async () => {
+    vi.useFakeTimers();
+    const ends: string[] = [];
+    const hangs = vi.fn(
+      (r: RequestInfo | URL) =>
+        new Promise<Response>((_, no) => (r as Request).signal.addEventListener('abort', () => no((r as Request).signal.reason))),
+    );
+    void retrying(hangs, 3, pause)('http://x/').catch((err: Error) => ends.push(err.name));
+    void retrying(hangs, 3, pause)('http://x/', { method: 'POST', body: '{}' }).catch((err: Error) => ends.push(err.name));
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    expect(ends).toEqual(['TimeoutError']);
+    expect(hangs).toHaveBeenCalledTimes(2);
+    vi.useRealTimers();
+  });
+
+  it('may take its time once it answers', async () => {
+    vi.useFakeTimers();
+    let signal: AbortSignal | undefined;
+    await retrying(async (r) => ((signal = (r as Request).signal), new Response('here')), 3, pause)('http://x/');
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    expect(signal!.aborted).toBe(false);
+    vi.useRealTimers();
+  });
+
   it('does not take a refusal for a loss', async () => {
     const send = vi.fn(async () => new Response('', { status: 503 }));
     expect((await retrying(send, 3, pause)('http://x/')).status).toBe(503);

@@ -1,7 +1,8 @@
 /** One message of the event stream. */
 export type Message = { type: string; id: string; data: unknown };
 export type Link = { state: 'connecting' | 'live' | 'retrying'; retryAt?: number };
-export type Connection = { close: () => void; retryNow: () => void };
+/** The place is the id of the last event that is known, to go on after; '' before it is known where the stream stands. */
+export type Connection = { close: () => void; retryNow: () => void; place: () => string };
 
 const types = ['hello', 'ping', 'event'];
 const silence = 40_000; // the server pings every 15 seconds
@@ -12,13 +13,14 @@ const longest = 30_000;
  * with a stream each would block every request. The tab that holds a Web Lock reads the stream and hands it to the
  * others over a BroadcastChannel; when it closes, the next one resumes after the last id that it saw.
  * Plain http on a LAN has no Web Locks: there each visible tab has a stream, and a hidden one has none.
+ * It goes on after a place that a connection before it had come to.
  */
-export function connect(url: string, on: (m: Message) => void, status: (l: Link) => void): Connection {
+export function connect(url: string, on: (m: Message) => void, status: (l: Link) => void, after = ''): Connection {
   const channel = new BroadcastChannel('dw.live');
   const stop = new AbortController();
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let last = '';
+  let last = after;
   let tries = 0;
   let heard = Date.now();
   let link: Link = { state: 'connecting' };
@@ -124,6 +126,7 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
 
   return {
     retryNow,
+    place: () => last,
     close: () => {
       stop.abort();
       leads = false;

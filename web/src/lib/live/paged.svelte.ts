@@ -5,7 +5,7 @@ export type Page<T> = { items: T[]; next_cursor?: string; total?: number };
 type Load<T> = (page: { limit: number; cursor?: string }, signal?: AbortSignal) => Promise<Page<T>>;
 
 const most = 1000; // of one answer
-const tries = 3; // of which an event that comes meanwhile takes one
+const tries = 3; // of which whoever reloads it meanwhile takes one
 
 /** Rows in the order they are in now, as long as somebody points at them: known ones keep their place, new ones come last. */
 export function settled<T extends { id: string }>(shown: T[], fresh: T[]): T[] {

@@ -14,8 +14,11 @@ class Stream {
 
   #connection: Connection | undefined;
   #version = '';
+  #place = ''; // where a connection goes on that follows another one
+  #gone = false; // nothing came for a while
   #listeners = new Set<Listener>();
   #watchers = new Map<Topic, Set<() => void>>();
+  #returned = new Set<() => void>();
 
   start(version: string) {
     if (this.#connection) return;
@@ -24,12 +27,21 @@ class Stream {
       '/api/events/stream',
       (m) => this.#take(m),
       (l) => this.#status(l),
+      this.#place,
     );
   }
 
   stop() {
-    this.#connection?.close();
+    if (!this.#connection) return;
+    this.#place = this.place;
+    this.#gone = true;
+    this.#connection.close();
     this.#connection = undefined;
+  }
+
+  /** The id of the last event that is known, after which it goes on; '' before it is known where it stands. */
+  get place() {
+    return this.#connection?.place() ?? this.#place;
   }
 
   retryNow() {
@@ -51,9 +63,19 @@ class Stream {
     return () => topics.forEach((t) => this.#watchers.get(t)?.delete(changed));
   }
 
+  /** Calls when it is live again after nothing came: what was asked meanwhile may have failed, or hang on a connection that is no more. */
+  onReturn(back: () => void): () => void {
+    this.#returned.add(back);
+    return () => this.#returned.delete(back);
+  }
+
   #status(l: Link) {
     this.link = l;
     this.lostAt = l.state === 'retrying' ? this.lostAt || Date.now() : 0;
+    if (l.state === 'retrying') this.#gone = true;
+    if (l.state !== 'live' || !this.#gone) return;
+    this.#gone = false;
+    for (const back of this.#returned) back();
   }
 
   #take(m: Message) {
