@@ -40,10 +40,7 @@ type findingJSON struct {
 
 // found is a finding of the severity that it has when something is wrong; info counts as nothing wrong.
 func found(c checkJSON, wrong string) findingJSON {
-	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.Detail, Hint: c.Hint}
-	if c.more != "" {
-		f.Detail += ": " + c.more
-	}
+	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.whole(), Hint: c.Hint}
 	switch {
 	case !c.OK:
 		f.Severity = wrong
