@@ -68,5 +68,6 @@ traefik-check: ## have a whole Traefik answer by the driver's tables (builds one
 
 golden: ## write the contract files anew (OpenAPI document, life cycle, help texts, figures)
 	go test ./internal/store ./internal/stale ./internal/api ./cmd/docker-watcher -run 'Golden|Drift|Document|Lifecycle|Help|Figures|WebhookSchema' -update
+	go test ./cmd/server -run TestHelpGolden -update
 
 .PHONY: help web web-check build run demo test fuzz test-engines check fmt pictures dist dist-check image bench soak traefik-check golden

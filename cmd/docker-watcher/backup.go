@@ -18,7 +18,8 @@ func (a *app) backupCommand() *cobra.Command {
 		Use:   "backup",
 		Short: "Copies of the store, made while it is in use",
 		Long: `Backups of the store and of the certificates, made by the service while it runs, each opened and
-compared before it counts. One is made every day (--backup-every of the service) and the last three are kept.
+compared before it counts. One is made every day (--backup-every of the service), and
+three are kept (--backup-keep); those made by hand since the last one was due count as one, up to as many again.
 
 The key file (docker-watcher.key in the data folder) is in none of them: keep a copy of it elsewhere. To
 put a backup back, stop the service and run on its machine:

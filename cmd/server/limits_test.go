@@ -63,6 +63,24 @@ func TestSlowHeadersAreGivenUp(t *testing.T) {
 	})
 }
 
+// TestWhoReadsNothingIsLeft also where no handler of ours answers.
+func TestWhoReadsNothingIsLeft(t *testing.T) {
+	for name, request := range map[string]string{"an answer": "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a refusal of net/http": "GET / HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			overPipe(t, func(t *testing.T, conn net.Conn) {
+				if _, err := io.WriteString(conn, request); err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				_, err := conn.Write(make([]byte, 8<<10)) // nobody reads it either, until the connection is closed
+				if took := time.Since(begin); took != writeTimeout || !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("left after %v: %v", took, err)
+				}
+			})
+		})
+	}
+}
+
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	overPipe(t, func(t *testing.T, conn net.Conn) {
 		if _, err := io.WriteString(conn, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {

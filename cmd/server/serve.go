@@ -17,6 +17,9 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 
+	// A client that reads nothing holds a connection for no longer. It is the time until an answer begins to be written; from then on its handler gives the reader time anew.
+	writeTimeout = 30 * time.Second
+
 	// What is under way at a shutdown (a cleanup, an upload) may end within drainTimeout;
 	// then its context ends and it has takeBackTimeout to put things back. What is cut off even then is ended at the next start.
 	drainTimeout    = 20 * time.Second
@@ -49,11 +52,11 @@ func isListen(err error) bool {
 	return errors.As(err, &op) && op.Op == "listen"
 }
 
-// newServer joins its parts. There is no write timeout: streams last. Requests outlive ctx, until they are cut.
+// newServer joins its parts. Requests outlive ctx, until they are cut.
 func newServer(ctx context.Context, listener net.Listener, stopping, cut chan struct{}, handler http.Handler, log *slog.Logger) *server {
 	requests, cutRequests := context.WithCancel(context.WithoutCancel(ctx))
 	return &server{listener: listener, stopping: stopping, cut: cut, cutRequests: cutRequests, drainTimeout: drainTimeout, takeBackTimeout: takeBackTimeout, http: &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}

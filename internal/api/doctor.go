@@ -10,12 +10,8 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/backup"
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
-	"github.com/tiny-forge/docker-watcher/internal/registry"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
-
-// registryTimeout bounds how long one registry is asked.
-const registryTimeout = 15 * time.Second
 
 type doctorJSON struct {
 	Well     bool          `json:"well" doc:"nothing is wrong; there may be something to do all the same"`
@@ -40,10 +36,7 @@ type findingJSON struct {
 
 // found is a finding of the severity that it has when something is wrong; info counts as nothing wrong.
 func found(c checkJSON, wrong string) findingJSON {
-	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.Detail, Hint: c.Hint}
-	if c.more != "" {
-		f.Detail += ": " + c.more
-	}
+	f := findingJSON{Name: c.Name, Severity: findOK, OK: c.OK, Detail: c.whole(), Hint: c.Hint}
 	switch {
 	case !c.OK:
 		f.Severity = wrong
@@ -148,37 +141,6 @@ func databaseCheck(err error, restore func(file string) string) checkJSON {
 			Hint: "see that the database can be reached and that its disk has room, then have it checked anew; put no backup back for this",
 		}
 	}
-}
-
-// checkRegistries asks all at once; what one answers is not kept.
-func (s *server) checkRegistries(ctx context.Context) ([]checkJSON, error) {
-	rows, err := s.d.DB.Registries(ctx)
-	if err != nil {
-		return nil, err
-	}
-	checks := make([]checkJSON, len(rows))
-	allAtOnce(len(rows), func(i int) { checks[i] = s.checkRegistry(ctx, rows[i]) })
-	return checks, nil
-}
-
-func (s *server) checkRegistry(ctx context.Context, r store.Registry) checkJSON {
-	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
-	defer cancel()
-	c := checkJSON{Name: "registry:" + r.Name}
-	at, err := s.d.Registries.At(ctx, r.Host)
-	if err == nil {
-		_, err = at.Check(ctx, "")
-	}
-	if refusal, ok := errors.AsType[*registry.Error](err); ok {
-		c.Detail, c.Hint = refusal.Detail, refusal.Remedy()
-		return c
-	}
-	if err != nil {
-		c.Detail, c.Hint = err.Error(), "see that this machine reaches "+r.Host
-		return c
-	}
-	c.OK, c.Detail = true, r.Host+" answers"
-	return c
 }
 
 // failingRuns in a row are no passing thing; selfwatch tells of them as an error too.

@@ -77,32 +77,6 @@ func newMore(desc func(name, help string, labels ...string) *prometheus.Desc) mo
 	}
 }
 
-// collectMore reads them. What cannot be read is left out and counted, as with the others.
-func (f *figures) collectMore(ctx context.Context, ch chan<- prometheus.Metric) {
-	hosts, err := f.d.DB.Hosts(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(f.more.scanSeconds, err)
-		return
-	}
-	names := map[string]string{}
-	for _, h := range hosts {
-		if h.DisabledSince.IsZero() { // as in collectHosts
-			names[h.ID] = h.Name
-		}
-	}
-	f.collectScans(ctx, ch, names)
-	f.collectBlind(ctx, ch, names)
-	f.collectAnswers(ch, names)
-	f.collectClasses(ctx, ch)
-	f.collectEnds(ch)
-	f.collectStore(ctx, ch)
-	f.collectJobs(ch)
-	f.collectBackups(ch)
-	f.collectProxy(ch)
-	f.collectCertificates(ctx, ch)
-	f.collectOutbox(ctx, ch)
-}
-
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
@@ -198,11 +172,13 @@ func (f *figures) collectEnds(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (f *figures) collectStore(ctx context.Context, ch chan<- prometheus.Metric) {
-	gauge(ch, f.more.waiting, float64(f.d.Bus.Waiting()))
+func (f *figures) collectDisk(ch chan<- prometheus.Metric) {
 	if free := doctor.FreeIn(f.d.DataDir); free >= 0 {
 		gauge(ch, f.more.diskFree, float64(free))
 	}
+}
+
+func (f *figures) collectSizes(ctx context.Context, ch chan<- prometheus.Metric) {
 	sizes, err := f.d.DB.Sizes(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(f.more.storeBytes, err)
@@ -215,16 +191,19 @@ func (f *figures) collectStore(ctx context.Context, ch chan<- prometheus.Metric)
 }
 
 func (f *figures) collectJobs(ch chan<- prometheus.Metric) {
-	if f.d.Scheduler == nil {
-		return
-	}
-	for _, j := range f.d.Scheduler.All() {
-		gauge(ch, f.more.jobFailures, float64(j.Failures), j.Name)
-		gauge(ch, f.more.jobOverdue, oneIf(j.Overdue), j.Name)
-		if !j.LastEnd.IsZero() {
-			gauge(ch, f.more.jobEnd, unixSeconds(j.LastEnd), j.Name)
+	overdue := false
+	if f.d.Scheduler != nil {
+		st, ok := f.d.Scheduler.Status(ScanJob)
+		overdue = ok && st.Overdue
+		for _, j := range f.d.Scheduler.All() {
+			gauge(ch, f.more.jobFailures, float64(j.Failures), j.Name)
+			gauge(ch, f.more.jobOverdue, oneIf(j.Overdue), j.Name)
+			if !j.LastEnd.IsZero() {
+				gauge(ch, f.more.jobEnd, unixSeconds(j.LastEnd), j.Name)
+			}
 		}
 	}
+	gauge(ch, f.overdue, oneIf(overdue))
 }
 
 func (f *figures) collectBackups(ch chan<- prometheus.Metric) {

@@ -433,6 +433,12 @@ func TestHealthAndReadiness(t *testing.T) {
 	if status != 503 || !strings.Contains(text, `"name":"engine:local","ok":false`) || !strings.Contains(text, `"hint"`) || !strings.Contains(text, `"name":"store","ok":true`) {
 		t.Errorf("%d %s", status, text)
 	}
+	if !strings.Contains(text, `"detail":"the engine could not be asked"`) || strings.Contains(text, b.host.Endpoint) {
+		t.Errorf("a stranger is told %s", text)
+	}
+	if _, _, text := b.raw(b.viewer, get, "/readyz", ""); !strings.Contains(text, `"detail":"the engine could not be asked: `) || !strings.Contains(text, b.host.Endpoint) {
+		t.Errorf("who may see the hosts is told %s", text)
+	}
 	b.engine.Boot()
 	if status, _, text := b.raw(b.nobody, get, "/readyz", ""); status != 200 {
 		t.Errorf("it does not recover: %d %s", status, text)
@@ -441,7 +447,7 @@ func TestHealthAndReadiness(t *testing.T) {
 		t.Errorf("the figures are open: %d", status)
 	}
 	if status, _, text := b.raw(b.viewer, get, "/metrics", ""); status != 200 || !strings.Contains(text, `docker_watcher_stale_instances{protected="false"} 0`) ||
-		!strings.Contains(text, `docker_watcher_http_requests_total{method="GET",route="GET /readyz",status="503"} 1`) {
+		!strings.Contains(text, `docker_watcher_http_requests_total{method="GET",route="GET /readyz",status="503"} 2`) {
 		t.Errorf("%d %s", status, text)
 	}
 }

@@ -68,6 +68,7 @@ func (s *server) guard(mux *http.ServeMux) http.Handler {
 			if cause := recover(); cause != nil {
 				s.recovered(watched, r, cause)
 			}
+			watched.finish()
 			s.metrics.served(r, watched.status, time.Since(begin))
 			s.noteRefusal(mux, watched, r)
 		}()
@@ -205,13 +206,17 @@ func (s *server) recovered(w *trackedWriter, r *http.Request, cause any) {
 	writeProblem(w, p.hint("look for the id in the log of the daemon"))
 }
 
-// trackedWriter knows whether an answer was begun, with which status, and of a refusal whose and why.
+// trackedWriter knows whether an answer was begun, with which status, and of a refusal whose and why. A reader that blocks a write for longer
+// than answerTimeout is left; one that is slow and goes on reading is not.
 type trackedWriter struct {
 	http.ResponseWriter
 	status    int
 	operation string   // empty: the request did not come to a route
 	visit     visit    // zero until it is known who asks
 	problem   *Problem // that was answered
+
+	allowance allowance
+	streams   bool // its handler says itself how long the reader may take
 }
 
 // tracked is the writer of a request that passed the guard; of a test that did not it is one that nobody looks at.
@@ -236,15 +241,46 @@ func (w *trackedWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
+	w.extend()
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// onePiece is how much a reader has answerTimeout for.
+const onePiece = 32 << 10
+
 // Write begins an answer of status 200 unless one was begun.
-func (w *trackedWriter) Write(p []byte) (int, error) {
+func (w *trackedWriter) Write(p []byte) (n int, _ error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(p)
+	for {
+		w.extend()
+		piece := p[n:min(n+onePiece, len(p))]
+		wrote, err := w.ResponseWriter.Write(piece)
+		n += wrote
+		if err != nil || n >= len(p) {
+			return n, err
+		}
+	}
+}
+
+// finish gives the reader time for what is not sent yet of an answer.
+func (w *trackedWriter) finish() {
+	if w.status != 0 {
+		w.extend()
+	}
+}
+
+func (w *trackedWriter) extend() {
+	if !w.streams {
+		_ = w.allowance.renew(http.NewResponseController(w.ResponseWriter), answerTimeout) // of a connection that is gone the write tells
+	}
+}
+
+// SetWriteDeadline is for a handler that streams, as http.ResponseController calls it: from then on it alone says how long its reader may take.
+func (w *trackedWriter) SetWriteDeadline(at time.Time) error {
+	w.streams = true
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(at)
 }
 
 // Unwrap lets http.ResponseController reach what is below.

@@ -30,7 +30,7 @@ type checkJSON struct {
 	Detail string `json:"detail,omitempty" doc:"what is wrong"`
 	Hint   string `json:"hint,omitempty" doc:"what to do about it"`
 
-	more string // of what is wrong, for those who may see all
+	more string // of what is wrong, with addresses and names of others: not for strangers
 }
 
 type readinessOut struct {
@@ -39,16 +39,28 @@ type readinessOut struct {
 }
 
 // readiness asks every part now. It is 503 while one of them cannot do its work;
-// the daemon serves all the same and recovers by itself.
+// the daemon serves all the same and recovers by itself. Anyone may ask; who may read everything is told all.
 func (s *server) readiness(ctx context.Context, _ *none) (*readinessOut, error) {
+	seesAll := visitOf(ctx).caller.Role.Covers(viewer)
 	checks := s.checks(ctx)
 	o := &readinessOut{Status: http.StatusOK, Body: readinessJSON{Ready: true, Checks: checks}}
-	for _, c := range checks {
-		if !c.OK {
+	for i := range checks {
+		if !checks[i].OK {
 			o.Status, o.Body.Ready = http.StatusServiceUnavailable, false
+		}
+		if seesAll {
+			checks[i].Detail = checks[i].whole()
 		}
 	}
 	return o, nil
+}
+
+// whole is all that is known of what is wrong.
+func (c checkJSON) whole() string {
+	if c.more == "" {
+		return c.Detail
+	}
+	return c.Detail + ": " + c.more
 }
 
 func (s *server) checks(ctx context.Context) []checkJSON {
@@ -85,7 +97,7 @@ func (s *server) checkEngine(ctx context.Context, h store.Host) checkJSON {
 	_, err := s.reach(ctx, h.ID)
 	switch {
 	case err != nil:
-		c.Detail, c.Hint = err.Error(), hosts.Remedy(err)
+		c.Detail, c.more, c.Hint = "the engine could not be asked", err.Error(), hosts.Remedy(err)
 	case !h.FrozenSince.IsZero():
 		c.Detail = fmt.Sprintf("frozen since %s (%s): nothing is judged or cleaned up there", h.FrozenSince.UTC().Format(time.RFC3339), h.FrozenReason)
 		c.Hint = "look at the host; if all is as it should be, an admin ends the freeze: docker-watcher hosts accept " + h.Name

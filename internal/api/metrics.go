@@ -117,19 +117,31 @@ const figuresTimeout = 5 * time.Second
 // collect reads the figures. One that cannot be read is left out and counted as an error of the scrape: an
 // old or a zero figure would hide that something is wrong, and without the others nobody would see what else is.
 func (f *figures) collect(ctx context.Context, ch chan<- prometheus.Metric) {
-	f.collectStale(ctx, ch)
+	f.collectWithoutStore(ctx, ch)
 	f.collectHosts(ctx, ch)
 	f.collectArchives(ctx, ch)
 	f.collectLeftovers(ctx, ch)
-	f.collectMore(ctx, ch)
-	overdue := false
-	if f.d.Scheduler != nil {
-		st, ok := f.d.Scheduler.Status(ScanJob)
-		overdue = ok && st.Overdue
-	}
-	ch <- prometheus.MustNewConstMetric(f.overdue, prometheus.GaugeValue, oneIf(overdue))
-	ch <- prometheus.MustNewConstMetric(f.listeners, prometheus.GaugeValue, float64(f.d.Bus.Listeners()))
-	ch <- prometheus.MustNewConstMetric(f.lost, prometheus.CounterValue, float64(f.d.Bus.Lost()))
+	f.collectSizes(ctx, ch)
+	f.collectOutbox(ctx, ch)
+	f.collectClasses(ctx, ch)
+	f.collectStale(ctx, ch)
+}
+
+// collectWithoutStore is first: a store that is slow may use up the time of all that come after it.
+func (f *figures) collectWithoutStore(ctx context.Context, ch chan<- prometheus.Metric) {
+	f.collectEvents(ch)
+	f.collectEnds(ch)
+	f.collectDisk(ch)
+	f.collectJobs(ch)
+	f.collectBackups(ch)
+	f.collectProxy(ch)
+	f.collectCertificates(ctx, ch)
+}
+
+func (f *figures) collectEvents(ch chan<- prometheus.Metric) {
+	gauge(ch, f.listeners, float64(f.d.Bus.Listeners()))
+	counter(ch, f.lost, float64(f.d.Bus.Lost()))
+	gauge(ch, f.more.waiting, float64(f.d.Bus.Waiting()))
 }
 
 func (f *figures) collectStale(ctx context.Context, ch chan<- prometheus.Metric) {
@@ -144,16 +156,19 @@ func (f *figures) collectStale(ctx context.Context, ch chan<- prometheus.Metric)
 	}
 }
 
+// collectHosts tells of the hosts, and of what is told by their names.
 func (f *figures) collectHosts(ctx context.Context, ch chan<- prometheus.Metric) {
 	hosts, err := f.d.DB.Hosts(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(f.lastGood, err)
 		return
 	}
+	names := map[string]string{}
 	for _, h := range hosts {
 		if !h.DisabledSince.IsZero() {
 			continue // nobody is to be alarmed by a host that is meant to be out of use
 		}
+		names[h.ID] = h.Name
 		if !h.LastGoodScan.IsZero() {
 			ch <- prometheus.MustNewConstMetric(f.lastGood, prometheus.GaugeValue, float64(h.LastGoodScan.UnixMilli())/1000, h.Name)
 		}
@@ -163,6 +178,9 @@ func (f *figures) collectHosts(ctx context.Context, ch chan<- prometheus.Metric)
 			ch <- prometheus.MustNewConstMetric(f.stream, prometheus.GaugeValue, engine.StreamAge().Seconds(), h.Name)
 		}
 	}
+	f.collectAnswers(ch, names)
+	f.collectScans(ctx, ch, names)
+	f.collectBlind(ctx, ch, names)
 }
 
 func (f *figures) collectArchives(ctx context.Context, ch chan<- prometheus.Metric) {

@@ -118,6 +118,16 @@ func (s scraped) want(sample string, want float64) {
 	}
 }
 
+// tells fails when one of the samples is missing, whatever it says.
+func (s scraped) tells(samples []string) {
+	s.t.Helper()
+	for _, sample := range samples {
+		if _, ok := s.samples["docker_watcher_"+sample]; !ok {
+			s.t.Errorf("%s is not told", sample)
+		}
+	}
+}
+
 // absent fails when a figure has a sample that contains part.
 func (s scraped) absent(name, part string) {
 	s.t.Helper()
@@ -271,13 +281,14 @@ func TestAFigureThatCannotBeReadIsCounted(t *testing.T) {
 	d.DB = storetest.Open(t)
 	var said bytes.Buffer
 	d.Log = slog.New(slog.NewTextHandler(&said, nil))
+	b.must(d.Scheduler.Set(schedule.Job{Name: "rings", Spec: "@every 1h", Run: func(context.Context) error { return nil }}))
 	s := &server{d: d, log: d.Log, metrics: newMetrics(d)}
 	mux := http.NewServeMux()
 	huma.Get(humago.New(mux, huma.DefaultConfig("figures", "0")), "/metrics", s.showMetrics)
-	scrape := func() scraped {
+	scrape := func(ctx context.Context) scraped {
 		t.Helper()
 		answer := httptest.NewRecorder()
-		mux.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), get, "/metrics", nil))
+		mux.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, get, "/metrics", nil))
 		if answer.Code != http.StatusOK {
 			t.Fatalf("%d %s", answer.Code, answer.Body)
 		}
@@ -288,15 +299,26 @@ func TestAFigureThatCannotBeReadIsCounted(t *testing.T) {
 		return got
 	}
 	const failed = `promhttp_metric_handler_errors_total{cause="gathering"}`
-	first := scrape()
+	withoutStore := []string{
+		"events_waiting", "events_lost_total", "event_listeners", "data_disk_free_bytes", `deploys_total{state="done"}`, `cleanup_items_total{result="removed"}`, "scan_overdue",
+		`job_overdue{job_name="rings"}`, `backup_tries_total{result="made"}`, "backups",
+	}
+	first := scrape(t.Context())
 	first.want("archives", 0)
 	if n, there := first.samples[failed]; !there || n != 0 {
 		t.Errorf("failed before: %v, there: %t", n, there)
 	}
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	unread := scrape(late)
+	unread.absent("archives", "")
+	unread.tells(withoutStore)
+	said.Reset()
+	s.metrics.missing.told = time.Time{}
 	b.must(d.DB.Close())
-	scrape()
-	second := scrape()
-	second.want("events_lost_total", 0)
+	scrape(t.Context())
+	second := scrape(t.Context())
+	second.tells(withoutStore)
 	second.absent("archives", "")
 	if second.samples[failed] < 1 {
 		t.Errorf("failed: %v", second.samples[failed])

@@ -45,8 +45,10 @@ func (r Rescue) Handler() http.Handler {
 		}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		watched := &trackedWriter{ResponseWriter: w}
+		defer watched.finish()
 		setSecurityHeaders(w.Header(), req)
-		mux.ServeHTTP(w, req)
+		mux.ServeHTTP(watched, req)
 	})
 }
 

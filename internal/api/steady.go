@@ -13,17 +13,20 @@ import (
 // streamOut is an answer that is written as it comes.
 type streamOut struct{ Body func(huma.Context) }
 
-// writeTimeout is how long a reader may block the next write before it is left.
-const writeTimeout = 10 * time.Second
+// How long a reader may block the next write before it is left: that of a stream, which must keep up, and that of any other answer.
+const (
+	writeTimeout  = 10 * time.Second
+	answerTimeout = 30 * time.Second
+)
 
 var errReaderGone = errors.New("the reader is gone")
 
 // steadyWriter writes a stream whose reader must keep up: a write that blocks for
 // longer than writeTimeout ends it. A server-wide deadline does not.
 type steadyWriter struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	extended time.Time
+	w       http.ResponseWriter
+	control *http.ResponseController
+	allowance
 }
 
 func newSteadyWriter(w http.ResponseWriter) *steadyWriter {
@@ -52,16 +55,25 @@ func (s *steadyWriter) flush() error {
 	return nil
 }
 
-// extend gives the reader its time anew, but not for every line of a burst.
 func (s *steadyWriter) extend() error {
+	if err := s.renew(s.control, writeTimeout); err != nil {
+		return fmt.Errorf("%w: %w", errReaderGone, err)
+	}
+	return nil
+}
+
+// allowance is when a reader was given time last.
+type allowance struct{ given time.Time }
+
+// renew gives the reader its time anew, but not for every line of a burst. A connection without deadlines (a test's) needs none.
+func (a *allowance) renew(control *http.ResponseController, limit time.Duration) error {
 	now := time.Now()
-	if now.Sub(s.extended) < time.Second {
+	if now.Sub(a.given) < time.Second {
 		return nil
 	}
-	s.extended = now
-	err := s.control.SetWriteDeadline(now.Add(writeTimeout))
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", errReaderGone, err)
+	a.given = now
+	if err := control.SetWriteDeadline(now.Add(limit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
 	}
 	return nil
 }

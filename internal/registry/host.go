@@ -34,6 +34,9 @@ func Named(image string) bool {
 	return more && (first == localHost || strings.ContainsAny(first, ".:"))
 }
 
+// InNone reports whether an image is in no registry, so that none can be asked.
+func InNone(image string) bool { return HostOf(image) == localHost }
+
 // PathOf is the repository of an image without its host, as its registry knows it: acme/shop, and library/shop of Docker
 // Hub's shop.
 func PathOf(image string) string {

@@ -121,11 +121,10 @@ func (r *Registries) Image(ctx context.Context, image, tag string, want Platform
 }
 
 func (r *Registries) of(ctx context.Context, image string) (*Client, error) {
-	host := HostOf(image)
-	if host == localHost {
+	if InNone(image) {
 		return nil, fmt.Errorf("ask for %s: images under localhost/ are in no registry", image)
 	}
-	return r.At(ctx, host)
+	return r.At(ctx, HostOf(image))
 }
 
 // Allowance is what the registry at a host last said that it may be asked; the zero value when it has said nothing.
