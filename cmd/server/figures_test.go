@@ -16,6 +16,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // figure is what a running daemon has to tell, and of what it tells.
@@ -107,7 +108,9 @@ func TestFiguresOfARunningDaemon(t *testing.T) {
 		const told = `proxy_requests_total{kind="proxy"}`
 		requests := figure{"proxy counters", regexp.QuoteMeta(told), b.figures()[told] + 4}
 		b.ask("shop.example", 2)
+		former := a.plane
 		a.plane = a.launch(binary, append(slices.Clone(secure), "--take-over")...)
+		waittest.Next(t, "the former plane ends: what it still answers is not counted", former.exited)
 		b.ask("shop.example", 2)
 		b.want(up, requests)
 		a.plane.end(syscall.SIGKILL)
