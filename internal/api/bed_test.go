@@ -321,6 +321,19 @@ func (b *bed) event(kind string) client.Event {
 	return found
 }
 
+// kept are the events of a kind that are kept so far, oldest first.
+func (b *bed) kept(kind string) (found []store.Event) {
+	b.t.Helper()
+	evs, err := b.db.EventsAfter(b.t.Context(), 0, 10_000)
+	b.must(err)
+	for _, e := range evs {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
 // wantProblem checks that an error is the problem that was expected.
 func wantProblem(t *testing.T, err error, status int, code string) {
 	t.Helper()

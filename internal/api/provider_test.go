@@ -10,6 +10,7 @@ import (
 	"github.com/oauth2-proxy/mockoidc"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // identityProvider is a real, small one, and the bed knows it.
@@ -95,11 +96,29 @@ func TestSignInByAProvider(t *testing.T) {
 	if me, err = b.nobody.As(credential).Me(t.Context()); err != nil || me.Name != "jane" || me.Role != "none" || len(me.Grants) != 0 {
 		t.Errorf("%+v, %v", me, err)
 	}
+	changed := func(want int) {
+		t.Helper()
+		found := b.kept("user.powers_changed")
+		if len(found) != want || slices.ContainsFunc(found, func(e store.Event) bool { return e.Actor != "user:jane" }) {
+			t.Errorf("changed by %+v, want %d by jane", found, want)
+		}
+	}
+	changed(2) // when she came first, and now
+	nameless := jane()
+	nameless.PreferredUsername, nameless.EmailVerified = "", false
+	m.QueueUser(nameless)
+	if _, credential = b.throughProvider(); credential == "" {
+		t.Error("she is not let in without a name")
+	}
+	changed(3)
 	_, err = b.admin.DisableUser(t.Context(), "jane")
 	b.must(err)
-	m.QueueUser(jane())
+	m.QueueUser(again)
 	if where, credential = b.throughProvider(); credential != "" || where != "/?sign_in=denied" {
 		t.Errorf("a disabled user ended at %s", where)
+	}
+	if e := b.event("auth.login_failed"); e.Data["name"] != "jane" {
+		t.Errorf("the name of somebody else is told: %+v", e)
 	}
 	users, err := b.admin.Users(t.Context())
 	if err != nil || len(users) != 2 {

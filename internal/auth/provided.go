@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (s *Service) SignInProvided(ctx context.Context, p Provided, userAgent, add
 	}
 	if err != nil {
 		if errors.Is(err, ErrDenied) || errors.Is(err, ErrNameTaken) || errors.Is(err, ErrNotInvited) || errors.Is(err, ErrInvalid) {
-			s.loginFailed(ctx, p.Name, addr, "the identity provider vouches for them, but "+err.Error())
+			s.loginFailed(ctx, cmp.Or(u.Name, p.Name), addr, "the identity provider vouches for them, but "+err.Error())
 		}
 		return "", store.Session{}, err
 	}
@@ -41,15 +42,15 @@ func (s *Service) provided(ctx context.Context, p Provided, addr string) (store.
 	if p.Subject == "" {
 		return store.User{}, ErrDenied
 	}
-	by := By{Caller: Caller{Actor: "user:" + p.Name}, Addr: addr}
 	u, err := s.db.UserBySubject(ctx, p.Issuer, p.Subject)
 	if errors.Is(err, store.ErrNotFound) {
-		u, err = s.meet(ctx, p, by)
+		u, err = s.meet(ctx, p, By{Caller: Caller{Actor: "user:" + p.Name}, Addr: addr})
 	}
 	if err != nil || !p.Mapped || !u.DisabledAt.IsZero() {
 		return u, err
 	}
-	return s.applyMapping(ctx, u, p, by)
+	// Not by what the provider calls them now: here somebody else may be called so.
+	return s.applyMapping(ctx, u, p, By{Caller: Caller{Actor: "user:" + u.Name}, Addr: addr})
 }
 
 // meet makes somebody known who comes in for the first time.
