@@ -61,6 +61,7 @@ type Service struct {
 	log      *slog.Logger
 	hasher   *hasher
 	throttle *throttle
+	failures *failures
 
 	mu      sync.Mutex
 	touched map[string]time.Time // when the last use of a token was last written
@@ -68,7 +69,7 @@ type Service struct {
 
 // New joins its parts.
 func New(db *store.DB, log *slog.Logger) *Service {
-	return &Service{db: db, log: log, hasher: newHasher(), throttle: newThrottle(), touched: make(map[string]time.Time)}
+	return &Service{db: db, log: log, hasher: newHasher(), throttle: newThrottle(), failures: newFailures(), touched: make(map[string]time.Time)}
 }
 
 var (

@@ -35,7 +35,7 @@ type throttle struct {
 
 type allowance struct {
 	limiter *rate.Limiter
-	told    bool // the refusal of this flood was told
+	told    bool // the refusal of this flood was told; a flood has ended once all guesses are back
 }
 
 func newThrottle() *throttle {
@@ -57,12 +57,14 @@ func (t *throttle) allow(addr, name string, now time.Time) (ok, tell bool) {
 		asked = append(asked, t.get("|"+name, wideBurst, widePace))
 	}
 	for _, a := range asked {
+		if a.full(now) {
+			a.told = false
+		}
 		if !a.limiter.AllowN(now, 1) {
 			tell = !a.told
 			a.told = true
 			return false, tell
 		}
-		a.told = false
 	}
 	return true, false
 }
@@ -86,6 +88,10 @@ func (t *throttle) get(key string, burst int, pace time.Duration) *allowance {
 	return a
 }
 
+func (a *allowance) full(now time.Time) bool {
+	return a.limiter.TokensAt(now) >= float64(a.limiter.Burst())
+}
+
 // sweep forgets, once the map is full, whoever has all guesses back.
 func (t *throttle) sweep(now time.Time) {
 	if len(t.keys) < throttleKeys || now.Sub(t.swept) < sweepEvery {
@@ -93,7 +99,7 @@ func (t *throttle) sweep(now time.Time) {
 	}
 	t.swept = now
 	for key, a := range t.keys {
-		if a.limiter.TokensAt(now) >= float64(a.limiter.Burst()) {
+		if a.full(now) {
 			delete(t.keys, key)
 		}
 	}

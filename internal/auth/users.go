@@ -91,7 +91,7 @@ func (s *Service) SpendLink(ctx context.Context, code, password, addr string) (s
 	holder, err := s.db.UserByLink(ctx, hash)
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && !holder.DisabledAt.IsZero():
-		s.record(ctx, store.Event{Severity: store.SeverityWarn, Kind: "auth.login_failed", Message: "a wrong password link was tried from " + hostOf(addr), Actor: systemActor, Data: map[string]any{"addr": addr}})
+		s.codeFailed(ctx, "password link", addr)
 		return store.User{}, ErrDenied
 	case err != nil:
 		return store.User{}, fmt.Errorf("read the link: %w", err)
