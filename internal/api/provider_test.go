@@ -134,15 +134,29 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 	b := newBed(t)
 	b.person("anna", "admin")
 	m := b.identityProvider(func(p *client.IdentityProvider) { p.AutoCreate = false; p.AllowedDomains = []string{"example.org"} })
+	refused := func(name, why string) {
+		t.Helper()
+		told := b.kept("auth.login_failed")
+		b.deps.Auth.Settle(t.Context())
+		if len(told) == 0 {
+			t.Fatalf("%q, %s: there is no event", name, why)
+		}
+		e := told[len(told)-1]
+		if got, _ := e.Data["name"].(string); got != name || e.Data["addr"] != "203.0.113.7" || e.Severity != store.SeverityWarn || !strings.Contains(e.Message, why) {
+			t.Errorf("%q, %s: told %+v", name, why, e)
+		}
+	}
 	for what, tt := range map[string]struct {
 		change func(*mockoidc.MockUser)
 		want   string
+		name   string // that is told
+		why    string
 	}{
-		"somebody whom nobody asked for": {func(*mockoidc.MockUser) {}, "not_invited"},
-		"another domain":                 {func(u *mockoidc.MockUser) { u.Email = "jane@example.com" }, "not_allowed"},
-		"an address that is not hers":    {func(u *mockoidc.MockUser) { u.EmailVerified = false }, "not_allowed"},
-		"the name of somebody else":      {func(u *mockoidc.MockUser) { u.PreferredUsername = "ANNA" }, "name_taken"},
-		"a name that is none":            {func(u *mockoidc.MockUser) { u.PreferredUsername = "Jane Doe" }, "name"},
+		"somebody whom nobody asked for": {func(*mockoidc.MockUser) {}, "not_invited", "jane", "you are no user here yet"},
+		"another domain":                 {func(u *mockoidc.MockUser) { u.Email = "jane@example.com" }, "not_allowed", "jane", "no group or domain"},
+		"an address that is not hers":    {func(u *mockoidc.MockUser) { u.EmailVerified = false }, "not_allowed", "jane", "no group or domain"},
+		"the name of somebody else":      {func(u *mockoidc.MockUser) { u.PreferredUsername = "ANNA" }, "name_taken", "anna", "of your name"},
+		"a name that is none":            {func(u *mockoidc.MockUser) { u.PreferredUsername = "Jane Doe" }, "name", "jane doe", "a name is"},
 	} {
 		u := jane()
 		tt.change(u)
@@ -150,6 +164,7 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 		if where, credential := b.throughProvider(); where != "/?sign_in="+tt.want || credential != "" {
 			t.Errorf("%s ended at %s", what, where)
 		}
+		refused(tt.name, tt.why)
 	}
 	// An admin makes one for the provider; the first of that name is it, and no other.
 	made, err := b.admin.CreateUser(t.Context(), client.NewUser{Name: "jane", Role: "operator", Provided: true})
@@ -169,9 +184,23 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 	}
 	_, err = b.admin.CreateUser(t.Context(), client.NewUser{Name: "x", Role: "viewer", Provided: true, Password: longPassword})
 	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	refused("jane", "of your name")
 	// Somebody who came back without having gone there.
-	if _, h, _ := b.raw(b.nobody, get, "/api/oidc/callback?state=x&code=y", ""); h.Get("Location") != "/?sign_in=broken" {
+	const back = "/api/oidc/callback?state=x&code=y"
+	if _, h, _ := b.raw(b.nobody, get, back, ""); h.Get("Location") != "/?sign_in=broken" {
 		t.Errorf("ended at %s", h.Get("Location"))
+	}
+	refused("", "not begun in that browser")
+	before, said := len(b.kept("auth.login_failed")), strings.Count(b.logs.String(), "sign-in by the identity provider failed")
+	for range 100 {
+		b.raw(b.nobody, get, back, "")
+	}
+	b.deps.Auth.Settle(t.Context())
+	if n := len(b.kept("auth.login_failed")) - before; n > 7 {
+		t.Errorf("a hundred of them are %d events", n)
+	}
+	if n := strings.Count(b.logs.String(), "sign-in by the identity provider failed") - said; n > 6 {
+		t.Errorf("a hundred of them are %d lines of the log", n)
 	}
 }
 
@@ -189,11 +218,17 @@ func TestAProviderThatIsDown(t *testing.T) {
 	if where, _ := b.throughProvider(); where != "/?sign_in=unavailable" {
 		t.Errorf("ended at %s", where)
 	}
+	if e := b.event("auth.login_failed"); !strings.Contains(e.Message, "cannot be asked") || strings.Contains(e.Message, m.Issuer()) {
+		t.Errorf("told %+v", e) // only admins may read the issuer
+	}
 	b.must(anna.Logout(t.Context()))
 	b.entered("anna", longPassword) // a password does as before
 	b.must(b.admin.DeleteIdentityProvider(t.Context()))
 	if where, _ := b.throughProvider(); where != "/?sign_in=off" {
 		t.Errorf("ended at %s", where)
+	}
+	if e := b.event("auth.login_failed"); !strings.Contains(e.Message, "no identity provider is set up") {
+		t.Errorf("told %+v", e)
 	}
 	if s, err := b.nobody.Session(t.Context()); err != nil || s.Provider != "" {
 		t.Errorf("%+v, %v", s, err)

@@ -91,10 +91,13 @@ func failedEvent(message string, data map[string]any) store.Event {
 	return store.Event{Severity: store.SeverityWarn, Kind: kindFailed, Actor: systemActor, Message: message, Data: data}
 }
 
-// loginFailed tells of a sign-in that was refused, or counts it.
-func (s *Service) loginFailed(ctx context.Context, name, addr, why string) {
+// loginFailed tells of a sign-in that was refused, or counts it. The name is empty where it is not known.
+func (s *Service) loginFailed(ctx context.Context, name, addr, why string) (told bool) {
 	name = clip(name, 64)
-	s.failed(ctx, name, addr, failedEvent(fmt.Sprintf("sign-in as %q from %s was refused: %s", name, hostOf(addr), why), map[string]any{"name": name, "addr": addr}))
+	if name == "" {
+		return s.failed(ctx, "", addr, failedEvent("a sign-in from "+hostOf(addr)+" was refused: "+why, map[string]any{"addr": addr}))
+	}
+	return s.failed(ctx, name, addr, failedEvent(fmt.Sprintf("sign-in as %q from %s was refused: %s", name, hostOf(addr), why), map[string]any{"name": name, "addr": addr}))
 }
 
 // codeFailed tells of a code that opens nothing, or counts it. What says which.
@@ -102,10 +105,12 @@ func (s *Service) codeFailed(ctx context.Context, what, addr string) {
 	s.failed(ctx, "", addr, failedEvent("a wrong "+what+" was tried from "+hostOf(addr), map[string]any{"addr": addr}))
 }
 
-func (s *Service) failed(ctx context.Context, name, addr string, e store.Event) {
-	if s.failures.note(hostOf(addr), name) {
-		s.record(ctx, e)
+func (s *Service) failed(ctx context.Context, name, addr string, e store.Event) (told bool) {
+	if !s.failures.note(hostOf(addr), name) {
+		return false
 	}
+	s.record(ctx, e)
+	return true
 }
 
 // Run tells, whenever a window ends, how many sign-ins failed that are not told yet, until ctx ends. The rest is for Settle to tell, when

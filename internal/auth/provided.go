@@ -38,6 +38,12 @@ func (s *Service) SignInProvided(ctx context.Context, p Provided, userAgent, add
 	return s.openSession(ctx, u, userAgent, addr, " by the identity provider")
 }
 
+// RefuseProvided tells of a sign-in by an identity provider that came to nothing before SignInProvided, or counts it, for anybody can
+// have that happen. The name is what the provider calls them, empty where it told none.
+func (s *Service) RefuseProvided(ctx context.Context, name, addr, why string) (told bool) {
+	return s.loginFailed(ctx, cleanName(name), addr, why)
+}
+
 func (s *Service) provided(ctx context.Context, p Provided, addr string) (store.User, error) {
 	if p.Subject == "" {
 		return store.User{}, ErrDenied
