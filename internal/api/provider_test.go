@@ -136,7 +136,7 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 	m := b.identityProvider(func(p *client.IdentityProvider) { p.AutoCreate = false; p.AllowedDomains = []string{"example.org"} })
 	refused := func(name, why string) {
 		t.Helper()
-		told := b.kept("auth.login_failed")
+		told := b.kept(kindFailed)
 		b.deps.Auth.Settle(t.Context())
 		if len(told) == 0 {
 			t.Fatalf("%q, %s: there is no event", name, why)
@@ -191,12 +191,12 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 		t.Errorf("ended at %s", h.Get("Location"))
 	}
 	refused("", "not begun in that browser")
-	before, said := len(b.kept("auth.login_failed")), strings.Count(b.logs.String(), "sign-in by the identity provider failed")
+	before, said := len(b.kept(kindFailed)), strings.Count(b.logs.String(), "sign-in by the identity provider failed")
 	for range 100 {
 		b.raw(b.nobody, get, back, "")
 	}
 	b.deps.Auth.Settle(t.Context())
-	if n := len(b.kept("auth.login_failed")) - before; n > 7 {
+	if n := len(b.kept(kindFailed)) - before; n > 7 {
 		t.Errorf("a hundred of them are %d events", n)
 	}
 	if n := strings.Count(b.logs.String(), "sign-in by the identity provider failed") - said; n > 6 {

@@ -21,6 +21,9 @@ const (
 	kindFailed = "auth.login_failed"
 )
 
+// Stranger is the actor of who did not show who they are.
+const Stranger = "anyone"
+
 // failures are the failed sign-ins of a while, so that nobody can fill the event log by them.
 type failures struct {
 	mu       sync.Mutex
@@ -88,7 +91,7 @@ func (one *failing) event(network string) store.Event {
 }
 
 func failedEvent(message string, data map[string]any) store.Event {
-	return store.Event{Severity: store.SeverityWarn, Kind: kindFailed, Actor: systemActor, Message: message, Data: data}
+	return store.Event{Severity: store.SeverityWarn, Kind: kindFailed, Actor: Stranger, Message: message, Data: data}
 }
 
 // loginFailed tells of a sign-in that was refused, or counts it. The name is empty where it is not known.

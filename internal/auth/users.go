@@ -272,7 +272,8 @@ func administers(u store.User) bool {
 	return u.Role == store.RoleAdmin && u.DisabledAt.IsZero() && (u.PasswordHash != "" || u.Subject != "")
 }
 
-// confirmed is the caller, after they gave their password once more. Guessing it is slowed down like a sign-in.
+// confirmed is the caller, after they gave their password once more. Guessing it is slowed down like a sign-in. That it was wrong is told by
+// whoever knows what it was to confirm.
 func (s *Service) confirmed(ctx context.Context, by By, password string) (store.User, error) {
 	u, err := s.db.User(ctx, by.UserID)
 	if err != nil {
@@ -289,7 +290,6 @@ func (s *Service) confirmed(ctx context.Context, by By, password string) (store.
 		return store.User{}, fmt.Errorf("check password: %w", err)
 	}
 	if !ok {
-		s.loginFailed(ctx, u.Name, by.Addr, "a wrong password was given to confirm a change")
 		return store.User{}, ErrWrongPassword
 	}
 	s.throttle.forgive(by.Addr, u.Name)
