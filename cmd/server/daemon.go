@@ -104,6 +104,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	notifier := newNotifier(db, bus, policy, log)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
+	accounts.VouchedBy(sso.InForce)
 	keeps := newBackups(db, cfg, log)
 
 	watch := newSelfWatch(db, jobs, log)

@@ -104,6 +104,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		Notifier:          notify.New(b.db, b.bus, notify.Options{Version: "test", Log: log}),
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
+	b.deps.Auth.VouchedBy(sso.InForce)
 	b.deps.Registries = registry.New(b.access)
 	b.deps.Adopter = b.adopter("")
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)

@@ -297,6 +297,7 @@ var problems = []problemRule{
 	{err: auth.ErrNameTaken, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNameTaken.Error()},
 	{err: auth.ErrNotInvited, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNotInvited.Error()},
 	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
+	{err: auth.ErrLastWayIn, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastWayIn.Error(), hint: "have an admin with a password first: docker-watcher user create NAME --role admin makes a link that sets one"},
 	{err: auth.ErrChanged, status: http.StatusPreconditionFailed, code: codeRevision, fixed: auth.ErrChanged.Error(), hint: hintChanged},
 	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
 	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password", guess: true},

@@ -108,6 +108,9 @@ func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*versioned
 		if err := in.check(before, err); err != nil {
 			return err
 		}
+		if err := auth.KeepAWayIn(ctx, tx, before.InForce(), p.InForce()); err != nil {
+			return err
+		}
 		// A secret goes to the issuer that it was given for and to nobody else.
 		if p.ClientSecret == "" && p.ClientSecretFile == "" && p.Issuer == before.Issuer && p.ClientID == before.ClientID {
 			p.ClientSecret = before.ClientSecret
@@ -150,11 +153,14 @@ func (s *server) readProvider(ctx context.Context, j providerJSON) (sso.Provider
 
 func (s *server) deleteProvider(ctx context.Context, in *Match) (*none, error) {
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		before, err := sso.Load(ctx, tx)
 		if in.IfMatch != "" { // what cannot be read can be taken away all the same
-			before, err := sso.Load(ctx, tx)
 			if err := (ProviderMatch{Match: *in}).check(before, err); err != nil {
 				return err
 			}
+		}
+		if err := auth.KeepAWayIn(ctx, tx, before.InForce(), ""); err != nil {
+			return err
 		}
 		if err := sso.Forget(ctx, tx); err != nil {
 			return err

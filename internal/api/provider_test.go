@@ -10,6 +10,7 @@ import (
 	"github.com/oauth2-proxy/mockoidc"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -233,6 +234,51 @@ func TestAProviderThatIsDown(t *testing.T) {
 	if s, err := b.nobody.Session(t.Context()); err != nil || s.Provider != "" {
 		t.Errorf("%+v, %v", s, err)
 	}
+}
+
+// TestTheProviderOfTheOnlyAdminsStays: neither it nor the one admin with a password goes while nobody else could come in as one.
+func TestTheProviderOfTheOnlyAdminsStays(t *testing.T) {
+	b := newBed(t)
+	m := b.identityProvider(func(p *client.IdentityProvider) { p.Rules = []client.ProviderRule{{Group: "ops", Role: "admin"}} })
+	m.QueueUser(jane())
+	if _, credential := b.throughProvider(); credential == "" {
+		t.Fatal("jane did not come in")
+	}
+	p, err := b.admin.IdentityProvider(t.Context())
+	b.must(err)
+	for what, change := range map[string]func() error{
+		"disabled": func() error {
+			q := p
+			q.Enabled = false
+			_, err := b.admin.SetIdentityProvider(t.Context(), q)
+			return err
+		},
+		"another": func() error {
+			q := p
+			q.Issuer = "https://id.example.org"
+			_, err := b.admin.SetIdentityProvider(t.Context(), q)
+			return err
+		},
+		"taken away": func() error { return b.admin.DeleteIdentityProvider(t.Context()) },
+	} {
+		if prob := problemIn(t, change(), http.StatusConflict, client.CodeLastAdmin); prob.Hint == "" || prob.Detail != auth.ErrLastWayIn.Error() {
+			t.Errorf("%s: %+v", what, prob)
+		}
+	}
+	if now, err := b.admin.IdentityProvider(t.Context()); err != nil || now.Revision != p.Revision {
+		t.Errorf("it was changed: %+v, %v", now, err)
+	}
+	b.person("anna", "admin")
+	p.Enabled = false
+	p, err = b.admin.SetIdentityProvider(t.Context(), p)
+	b.must(err)
+	_, err = b.admin.DisableUser(t.Context(), "anna")
+	wantProblem(t, err, http.StatusConflict, client.CodeLastAdmin)
+	p.Enabled = true
+	_, err = b.admin.SetIdentityProvider(t.Context(), p)
+	b.must(err)
+	_, err = b.admin.DisableUser(t.Context(), "anna")
+	b.must(err)
 }
 
 func TestTheProvidersSecretStays(t *testing.T) {
