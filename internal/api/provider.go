@@ -250,6 +250,9 @@ func flowCookie(https bool, value string, lasts time.Duration) http.Cookie {
 }
 
 func (s *server) beginOIDC(ctx context.Context, _ *none) (*redirect, error) {
+	if !s.d.Auth.MayBeginProvided(ctx, visitOf(ctx).addr) { // told and counted there
+		return &redirect{Location: signInPage("throttled")}, nil
+	}
 	p, err := s.enabledProvider(ctx)
 	if err != nil {
 		return s.backToSignIn(ctx, "", err), nil
@@ -335,8 +338,11 @@ func (s *server) backToSignIn(ctx context.Context, name string, err error) *redi
 	if failure.why == "" || s.d.Auth.RefuseProvided(ctx, name, addr, failure.why) {
 		s.log.WarnContext(ctx, "sign-in by the identity provider failed", "error", err, "addr", addr)
 	}
-	return &redirect{Location: "/?" + url.Values{"sign_in": {failure.name}}.Encode()}
+	return &redirect{Location: signInPage(failure.name)}
 }
+
+// signInPage is where people sign in, with the name of what went wrong.
+func signInPage(failure string) string { return "/?" + url.Values{"sign_in": {failure}}.Encode() }
 
 // signInFailure is a way in which a sign-in by the provider goes wrong.
 type signInFailure struct {

@@ -236,6 +236,34 @@ func TestAProviderThatIsDown(t *testing.T) {
 	}
 }
 
+// TestOneAddressBeginsOnlySoManySignIns: it can neither drive out those of others that are under way, nor fill the log.
+func TestOneAddressBeginsOnlySoManySignIns(t *testing.T) {
+	b := newBed(t)
+	m := b.identityProvider()
+	begun, refused := 0, 0
+	for range 200 {
+		status, h, _ := b.raw(b.nobody, get, "/api/oidc/login", "")
+		switch where := h.Get("Location"); {
+		case status == http.StatusSeeOther && strings.HasPrefix(where, m.Issuer()):
+			begun++
+		case status == http.StatusSeeOther && where == "/?sign_in=throttled" && h.Get("Set-Cookie") == "":
+			refused++
+		default:
+			t.Fatalf("%d %s", status, where)
+		}
+	}
+	if begun < 60 || begun > 70 || refused != 200-begun { // one more in two seconds
+		t.Errorf("%d were begun, %d refused", begun, refused)
+	}
+	if told := b.kept(kindFailed); len(told) != 1 || !strings.Contains(told[0].Message, "too many") {
+		t.Errorf("told %+v", told)
+	}
+	if s := b.logs.String(); strings.Contains(s, "sign-in by the identity provider failed") {
+		t.Error("the log of the daemon tells of each")
+	}
+	b.person("anna", "admin") // a password is not counted with them
+}
+
 // TestTheProviderOfTheOnlyAdminsStays: neither it nor the one admin with a password goes while nobody else could come in as one.
 func TestTheProviderOfTheOnlyAdminsStays(t *testing.T) {
 	b := newBed(t)

@@ -38,6 +38,15 @@ func (s *Service) SignInProvided(ctx context.Context, p Provided, userAgent, add
 	return s.openSession(ctx, u, userAgent, addr, " by the identity provider")
 }
 
+// MayBeginProvided tells whether a sign-in by an identity provider may begin, and counts it: not where too many from this address have.
+func (s *Service) MayBeginProvided(ctx context.Context, addr string) bool {
+	ok, tell := s.throttle.allowBegin(addr, time.Now().UTC())
+	if tell {
+		s.loginFailed(ctx, "", addr, "too many were begun by the identity provider, further ones are refused")
+	}
+	return ok
+}
+
 // RefuseProvided tells of a sign-in by an identity provider that came to nothing before SignInProvided, or counts it, for anybody can
 // have that happen. The name is what the provider calls them, empty where it told none.
 func (s *Service) RefuseProvided(ctx context.Context, name, addr, why string) (told bool) {

@@ -20,6 +20,10 @@ const (
 	wideBurst = 100
 	widePace  = 10 * time.Second
 
+	// Sign-ins by the identity provider that one address begins: a house of people behind it, and by far not all that may be under way.
+	beginBurst = 60
+	beginPace  = 2 * time.Second
+
 	throttleKeys = 10_000
 	sweepEvery   = time.Second
 )
@@ -56,6 +60,18 @@ func (t *throttle) allow(addr, name string, now time.Time) (ok, tell bool) {
 	if name != "" {
 		asked = append(asked, t.get("|"+name, wideBurst, widePace))
 	}
+	return spend(asked, now)
+}
+
+// allowBegin counts one sign-in by the identity provider that is begun, as allow does an attempt.
+func (t *throttle) allowBegin(addr string, now time.Time) (ok, tell bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweep(now)
+	return spend([]*allowance{t.get("begin "+hostOf(addr), beginBurst, beginPace)}, now)
+}
+
+func spend(asked []*allowance, now time.Time) (ok, tell bool) {
 	for _, a := range asked {
 		if a.full(now) {
 			a.told = false
