@@ -104,6 +104,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	notifier := newNotifier(db, bus, policy, log)
 	jobs := schedule.New(log)
 	accounts := auth.New(db, log)
+	accounts.VouchedBy(sso.InForce)
 	keeps := newBackups(db, cfg, log)
 	clearRestores(keeps, log)
 
@@ -151,7 +152,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	group, running := errgroup.WithContext(ctx)
 	parts := append([]func(context.Context) error{
 		srv.Run, deployer.Run, poller.Run, scanner.Watch, jobs.Run, scans.Run, cleanups.Run,
-		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking, db.WatchDamage, refusals.Run,
+		engines.Run, engines.Finish, meter.Run, notifier.Run, leader(db), giveBackMemory(db.GiveBackMemory, log), watch.Run, goOnLooking, db.WatchDamage, refusals.Run, accounts.Run,
 	}, front.parts(ctx)...)
 	for _, part := range parts {
 		group.Go(func() error { return part(running) })
@@ -159,6 +160,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	tell(stdout, "%s\n%s", readyLine(baseURL(listener.Addr()), setupCode), front.proxyLine())
 	err = group.Wait()
 	refusals.Settle() // nobody serves any more, and what is told now is still kept
+	accounts.Settle(context.WithoutCancel(ctx))
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -22,6 +23,11 @@ func TestARefusalWhileTheDaemonStopsIsTold(t *testing.T) {
 	credential := d.setUp()
 	if code := d.wrongProject(credential, strings.NewReader(`{}`), nil); code != http.StatusUnprocessableEntity {
 		t.Fatalf("a project without a name is answered by %d", code)
+	}
+	for n := range 8 { // more than are told each by itself
+		if _, _, err := d.client("").Login(t.Context(), fmt.Sprintf("name-%d", n), "a wrong password"); err == nil {
+			t.Fatal("somebody who does not exist came in")
+		}
 	}
 
 	body, end := io.Pipe()
@@ -51,11 +57,17 @@ func TestARefusalWhileTheDaemonStopsIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []string
+	var told, failed []string
 	for _, e := range events.Items {
 		if e.Kind == "call.refused" {
 			told = append(told, e.Message)
 		}
+		if e.Kind == "auth.login_failed" {
+			failed = append(failed, e.Message)
+		}
+	}
+	if len(failed) != 7 || failed[0] != "2 more sign-ins from 127.0.0.1 were refused" {
+		t.Errorf("of eight failed sign-ins is told: %q", failed)
 	}
 	if len(told) != 2 || !strings.Contains(told[0], "(1 times more)") {
 		t.Errorf("of two refusals is told: %q", told)

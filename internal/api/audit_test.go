@@ -68,7 +68,7 @@ func (a *auditBed) since(fits func(store.Event) bool) (found []store.Event) {
 
 // isRefusal tells the kinds of events that a refused call leaves.
 func isRefusal(e store.Event) bool {
-	return slices.Contains([]string{kindRefused, kindForbidden, "auth.login_failed", "registry.hook_refused"}, e.Kind)
+	return slices.Contains([]string{kindRefused, kindForbidden, kindFailed, "registry.hook_refused"}, e.Kind)
 }
 
 // perform calls an operation with success.
@@ -246,6 +246,50 @@ func (a *auditBed) wantOne(o documented, actor, kind string, status int) {
 		a.t.Errorf("%s to %s (%d) does not say what and why: %+v", o.ID, actor, status, e)
 	}
 	a.deps.Refusals.Settle() // what is alike is told again
+}
+
+// TestAWrongPasswordOfWhoIsSignedInIsTheirs: whoever sits at their open session guesses it, and events of their name show that, and at what.
+func TestAWrongPasswordOfWhoIsSignedInIsTheirs(t *testing.T) {
+	const password, code = `{"current_password":"` + canary + `","password":"another long one"}`, `{"code":"000000"}`
+	a := newAuditBed(t)
+	a.person("root", "admin")
+	offered := func() *client.Client { who, _ := a.offered(); return who }
+	ops := mutating(t)
+	for id, tt := range map[string]struct {
+		who  func() *client.Client
+		body string
+	}{
+		"change-password": {a.someone, password}, "offer-second-factor": {a.someone, `{"current_password":"` + canary + `"}`},
+		"confirm-second-factor": {offered, code}, "make-recovery-codes": {a.enrolled, code}, "remove-second-factor": {a.enrolled, code},
+	} {
+		i := slices.IndexFunc(ops, func(o mutation) bool { return o.ID == id })
+		if i < 0 {
+			t.Fatalf("there is no %s", id)
+		}
+		o, guesser, body := ops[i], tt.who(), tt.body
+		a.raw(guesser, o.method, o.path, `{}`) // a guess does not hide behind it
+		a.note()
+		for range 3 {
+			if status, _, text := a.raw(guesser, o.method, o.path, body); status != http.StatusUnprocessableEntity {
+				t.Errorf("%s: %d %s", id, status, text)
+			}
+		}
+		actor := "user:" + a.somebody.Name
+		of := func(e store.Event) bool { return e.Kind == kindFailed && e.Actor == actor }
+		eventually(t, id+" by "+actor, func() bool { return len(a.since(of)) > 0 })
+		a.deps.Refusals.Settle()
+		eventually(t, "the others of "+id, func() bool { return len(a.since(of)) > 1 })
+		told := a.since(of)
+		for _, e := range told {
+			if e.Data["operation"] != id || e.Data["method"] != o.method || e.Data["path"] != o.path || e.Data["status"] != 422.0 || e.Data["addr"] != "203.0.113.7" ||
+				e.Severity != store.SeverityWarn || strings.Contains(fmt.Sprint(e), canary) {
+				t.Errorf("%s: %+v", id, e)
+			}
+		}
+		if len(told) != 2 || told[1].Data["count"] != 2.0 || len(a.since(func(e store.Event) bool { return e.Kind == kindFailed && e.Actor != actor })) > 0 {
+			t.Errorf("%s: %+v", id, told)
+		}
+	}
 }
 
 // TestTheAuditTableIsToldToPeople: docs/events.md has every kind that a call leaves.

@@ -104,6 +104,7 @@ func newBedOn(t *testing.T, at docker.Options, more ...func(*bed)) *bed {
 		Notifier:          notify.New(b.db, b.bus, notify.Options{Version: "test", Log: log}),
 		Stopping:          b.stopping, Version: "1.2.3-test", Log: log,
 	}
+	b.deps.Auth.VouchedBy(sso.InForce)
 	b.deps.Registries = registry.New(b.access)
 	b.deps.Adopter = b.adopter("")
 	b.deps.Cleaner.ClaimBy(b.deps.Deployer.Claim)
@@ -318,6 +319,19 @@ func (b *bed) event(kind string) client.Event {
 		}
 		return false
 	})
+	return found
+}
+
+// kept are the events of a kind that are kept so far, oldest first.
+func (b *bed) kept(kind string) (found []store.Event) {
+	b.t.Helper()
+	evs, err := b.db.EventsAfter(b.t.Context(), 0, 10_000)
+	b.must(err)
+	for _, e := range evs {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
 	return found
 }
 

@@ -198,7 +198,7 @@ func (s *server) removeFactor(ctx context.Context, in *factorCodeIn) (*none, err
 func wrongCode(err error) error {
 	if errors.Is(err, auth.ErrFactorWrong) {
 		p := invalid("body.code", auth.ErrFactorWrong.Error())
-		p.told = true
+		p.guess = true
 		return p
 	}
 	return err

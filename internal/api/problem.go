@@ -43,6 +43,7 @@ type Problem struct {
 
 	header http.Header
 	told   bool // an event tells of this refusal already
+	guess  bool // somebody who is signed in did not show once more that it is they: not the password, or a code, of theirs
 }
 
 // ProblemField says which part of a request is wrong, and how. The value that was
@@ -212,7 +213,7 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 			if known.status == http.StatusTooManyRequests {
 				p = p.with("Retry-After", "60")
 			}
-			p.told = known.told
+			p.told, p.guess = known.told, known.guess
 			return p
 		}
 	}
@@ -232,6 +233,7 @@ type problemRule struct {
 	location string // of the part of the request, when it is the request that is wrong
 	fixed    string // said instead of the error's own text
 	told     bool   // whoever refuses makes an event of it
+	guess    bool
 }
 
 // problems maps what the packages below refuse. The first that matches counts.
@@ -295,9 +297,10 @@ var problems = []problemRule{
 	{err: auth.ErrNameTaken, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNameTaken.Error()},
 	{err: auth.ErrNotInvited, status: http.StatusForbidden, code: codeForbidden, fixed: auth.ErrNotInvited.Error()},
 	{err: auth.ErrLastAdmin, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastAdmin.Error()},
+	{err: auth.ErrLastWayIn, status: http.StatusConflict, code: codeLastAdmin, fixed: auth.ErrLastWayIn.Error(), hint: "have an admin with a password first: docker-watcher user create NAME --role admin makes a link that sets one"},
 	{err: auth.ErrChanged, status: http.StatusPreconditionFailed, code: codeRevision, fixed: auth.ErrChanged.Error(), hint: hintChanged},
 	{err: auth.ErrNoPassword, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrNoPassword.Error(), hint: "an admin can give out a link that sets one"},
-	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password", told: true},
+	{err: auth.ErrWrongPassword, status: http.StatusUnprocessableEntity, code: codeInvalid, location: "body.current_password", guess: true},
 	{err: auth.ErrFactorNeeded, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorNeeded.Error(), hint: "send the code of your authenticator, or a recovery code, as code"},
 	{err: auth.ErrFactorWrong, status: http.StatusUnauthorized, code: codeFactor, fixed: auth.ErrFactorWrong.Error(), told: true},
 	{err: auth.ErrFactorSet, status: http.StatusConflict, code: codeWrongState, fixed: auth.ErrFactorSet.Error()},

@@ -108,6 +108,9 @@ func (s *server) putProvider(ctx context.Context, in *putProviderIn) (*versioned
 		if err := in.check(before, err); err != nil {
 			return err
 		}
+		if err := auth.KeepAWayIn(ctx, tx, before.InForce(), p.InForce()); err != nil {
+			return err
+		}
 		// A secret goes to the issuer that it was given for and to nobody else.
 		if p.ClientSecret == "" && p.ClientSecretFile == "" && p.Issuer == before.Issuer && p.ClientID == before.ClientID {
 			p.ClientSecret = before.ClientSecret
@@ -150,11 +153,14 @@ func (s *server) readProvider(ctx context.Context, j providerJSON) (sso.Provider
 
 func (s *server) deleteProvider(ctx context.Context, in *Match) (*none, error) {
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
+		before, err := sso.Load(ctx, tx)
 		if in.IfMatch != "" { // what cannot be read can be taken away all the same
-			before, err := sso.Load(ctx, tx)
 			if err := (ProviderMatch{Match: *in}).check(before, err); err != nil {
 				return err
 			}
+		}
+		if err := auth.KeepAWayIn(ctx, tx, before.InForce(), ""); err != nil {
+			return err
 		}
 		if err := sso.Forget(ctx, tx); err != nil {
 			return err
@@ -244,13 +250,16 @@ func flowCookie(https bool, value string, lasts time.Duration) http.Cookie {
 }
 
 func (s *server) beginOIDC(ctx context.Context, _ *none) (*redirect, error) {
+	if !s.d.Auth.MayBeginProvided(ctx, visitOf(ctx).addr) { // told and counted there
+		return &redirect{Location: signInPage("throttled")}, nil
+	}
 	p, err := s.enabledProvider(ctx)
 	if err != nil {
-		return s.backToSignIn(ctx, err), nil
+		return s.backToSignIn(ctx, "", err), nil
 	}
 	where, cookie, err := s.d.SSO.Begin(ctx, p)
 	if err != nil {
-		return s.backToSignIn(ctx, err), nil
+		return s.backToSignIn(ctx, "", err), nil
 	}
 	return &redirect{Location: where, SetCookie: []http.Cookie{flowCookie(visitOf(ctx).https, cookie, 10*time.Minute)}}, nil
 }
@@ -287,20 +296,26 @@ func (c *cookies) Resolve(hc huma.Context) []error {
 
 func (s *server) finishOIDC(ctx context.Context, in *finishIn) (*redirect, error) {
 	v := visitOf(ctx)
-	token, sess, err := s.enter(ctx, v, in)
+	who, err := s.vouched(ctx, v, in)
+	var token string
+	var sess store.Session
+	if err == nil {
+		token, sess, err = s.d.Auth.SignInProvided(ctx, who, v.userAgent, v.addr)
+	}
 	done := flowCookie(v.https, "", -time.Minute)
 	if err != nil {
-		back := s.backToSignIn(ctx, err)
+		back := s.backToSignIn(ctx, who.Name, err)
 		back.SetCookie = []http.Cookie{done}
 		return back, nil
 	}
 	return &redirect{Location: "/", SetCookie: []http.Cookie{done, sessionCookie(v.https, token, sess.ExpiresAt)}}, nil
 }
 
-func (s *server) enter(ctx context.Context, v visit, in *finishIn) (token string, sess store.Session, err error) {
+// vouched is whom the provider vouches for, and what they may. The name is told of somebody who may not come in, too.
+func (s *server) vouched(ctx context.Context, v visit, in *finishIn) (auth.Provided, error) {
 	p, err := s.enabledProvider(ctx)
 	if err != nil {
-		return "", sess, err
+		return auth.Provided{}, err
 	}
 	cookie := in.plain
 	if v.https {
@@ -308,32 +323,51 @@ func (s *server) enter(ctx context.Context, v visit, in *finishIn) (token string
 	}
 	who, err := s.d.SSO.Finish(ctx, p, in.State, cookie, in.Code)
 	if err != nil {
-		return "", sess, err
+		return auth.Provided{}, err
 	}
 	verdict, err := sso.Decide(p, who)
-	if err != nil {
-		return "", sess, err
-	}
-	return s.d.Auth.SignInProvided(ctx, auth.Provided{
+	return auth.Provided{
 		Issuer: who.Issuer, Subject: who.Subject, Name: who.Name, Mapped: verdict.Mapped, Role: verdict.Role, Grants: verdict.Grants, Create: p.AutoCreate,
-	}, v.userAgent, v.addr)
+	}, err
 }
 
-// backToSignIn sends a browser back with the name of what went wrong; the page has the words.
-func (s *server) backToSignIn(ctx context.Context, err error) *redirect {
-	s.log.WarnContext(ctx, "sign-in by the identity provider failed", "error", err, "addr", visitOf(ctx).addr)
-	return &redirect{Location: "/?" + url.Values{"sign_in": {signInFailure(err)}}.Encode()}
+// backToSignIn sends a browser back with the name of what went wrong; the page has the words. Name is who came, where that is known.
+func (s *server) backToSignIn(ctx context.Context, name string, err error) *redirect {
+	failure, addr := failureOf(err), visitOf(ctx).addr
+	// A stranger can have these happen: nor may the log of the daemon be filled by them.
+	if failure.why == "" || s.d.Auth.RefuseProvided(ctx, name, addr, failure.why) {
+		s.log.WarnContext(ctx, "sign-in by the identity provider failed", "error", err, "addr", addr)
+	}
+	return &redirect{Location: signInPage(failure.name)}
 }
 
-// signInFailure names what went wrong for the page, which has the words.
-func signInFailure(err error) string {
-	for name, known := range map[string]error{
-		"off": sso.ErrOff, "unavailable": sso.ErrUnavailable, "not_allowed": sso.ErrNotAllowed, "broken": sso.ErrBroken, "declined": sso.ErrDeclined,
-		"name_taken": auth.ErrNameTaken, "not_invited": auth.ErrNotInvited, "denied": auth.ErrDenied, "name": auth.ErrInvalid,
-	} {
-		if errors.Is(err, known) {
-			return name
+// signInPage is where people sign in, with the name of what went wrong.
+func signInPage(failure string) string { return "/?" + url.Values{"sign_in": {failure}}.Encode() }
+
+// signInFailure is a way in which a sign-in by the provider goes wrong.
+type signInFailure struct {
+	err  error
+	name string // for the page, which has the words
+	why  string // for the event of it; empty: whoever refuses makes one
+}
+
+var signInFailures = []signInFailure{
+	{sso.ErrOff, "off", sso.ErrOff.Error()},
+	{sso.ErrUnavailable, "unavailable", sso.ErrUnavailable.Error()},
+	{sso.ErrNotAllowed, "not_allowed", "the identity provider knows them, but they are in no group or domain that may come in"},
+	{sso.ErrBroken, "broken", "it was not begun in that browser, or too long ago"},
+	{sso.ErrDeclined, "declined", "the identity provider did not let them in"},
+	{auth.ErrNameTaken, "name_taken", ""},
+	{auth.ErrNotInvited, "not_invited", ""},
+	{auth.ErrDenied, "denied", ""},
+	{auth.ErrInvalid, "name", ""},
+}
+
+func failureOf(err error) signInFailure {
+	for _, f := range signInFailures {
+		if errors.Is(err, f.err) {
+			return f
 		}
 	}
-	return "failed"
+	return signInFailure{name: "failed"}
 }

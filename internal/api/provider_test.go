@@ -10,6 +10,8 @@ import (
 	"github.com/oauth2-proxy/mockoidc"
 
 	"github.com/tiny-forge/docker-watcher/client"
+	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
 // identityProvider is a real, small one, and the bed knows it.
@@ -95,11 +97,29 @@ func TestSignInByAProvider(t *testing.T) {
 	if me, err = b.nobody.As(credential).Me(t.Context()); err != nil || me.Name != "jane" || me.Role != "none" || len(me.Grants) != 0 {
 		t.Errorf("%+v, %v", me, err)
 	}
+	changed := func(want int) {
+		t.Helper()
+		found := b.kept("user.powers_changed")
+		if len(found) != want || slices.ContainsFunc(found, func(e store.Event) bool { return e.Actor != "user:jane" }) {
+			t.Errorf("changed by %+v, want %d by jane", found, want)
+		}
+	}
+	changed(2) // when she came first, and now
+	nameless := jane()
+	nameless.PreferredUsername, nameless.EmailVerified = "", false
+	m.QueueUser(nameless)
+	if _, credential = b.throughProvider(); credential == "" {
+		t.Error("she is not let in without a name")
+	}
+	changed(3)
 	_, err = b.admin.DisableUser(t.Context(), "jane")
 	b.must(err)
-	m.QueueUser(jane())
+	m.QueueUser(again)
 	if where, credential = b.throughProvider(); credential != "" || where != "/?sign_in=denied" {
 		t.Errorf("a disabled user ended at %s", where)
+	}
+	if e := b.event("auth.login_failed"); e.Data["name"] != "jane" {
+		t.Errorf("the name of somebody else is told: %+v", e)
 	}
 	users, err := b.admin.Users(t.Context())
 	if err != nil || len(users) != 2 {
@@ -115,15 +135,29 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 	b := newBed(t)
 	b.person("anna", "admin")
 	m := b.identityProvider(func(p *client.IdentityProvider) { p.AutoCreate = false; p.AllowedDomains = []string{"example.org"} })
+	refused := func(name, why string) {
+		t.Helper()
+		told := b.kept(kindFailed)
+		b.deps.Auth.Settle(t.Context())
+		if len(told) == 0 {
+			t.Fatalf("%q, %s: there is no event", name, why)
+		}
+		e := told[len(told)-1]
+		if got, _ := e.Data["name"].(string); got != name || e.Data["addr"] != "203.0.113.7" || e.Severity != store.SeverityWarn || !strings.Contains(e.Message, why) {
+			t.Errorf("%q, %s: told %+v", name, why, e)
+		}
+	}
 	for what, tt := range map[string]struct {
 		change func(*mockoidc.MockUser)
 		want   string
+		name   string // that is told
+		why    string
 	}{
-		"somebody whom nobody asked for": {func(*mockoidc.MockUser) {}, "not_invited"},
-		"another domain":                 {func(u *mockoidc.MockUser) { u.Email = "jane@example.com" }, "not_allowed"},
-		"an address that is not hers":    {func(u *mockoidc.MockUser) { u.EmailVerified = false }, "not_allowed"},
-		"the name of somebody else":      {func(u *mockoidc.MockUser) { u.PreferredUsername = "ANNA" }, "name_taken"},
-		"a name that is none":            {func(u *mockoidc.MockUser) { u.PreferredUsername = "Jane Doe" }, "name"},
+		"somebody whom nobody asked for": {func(*mockoidc.MockUser) {}, "not_invited", "jane", "you are no user here yet"},
+		"another domain":                 {func(u *mockoidc.MockUser) { u.Email = "jane@example.com" }, "not_allowed", "jane", "no group or domain"},
+		"an address that is not hers":    {func(u *mockoidc.MockUser) { u.EmailVerified = false }, "not_allowed", "jane", "no group or domain"},
+		"the name of somebody else":      {func(u *mockoidc.MockUser) { u.PreferredUsername = "ANNA" }, "name_taken", "anna", "of your name"},
+		"a name that is none":            {func(u *mockoidc.MockUser) { u.PreferredUsername = "Jane Doe" }, "name", "jane doe", "a name is"},
 	} {
 		u := jane()
 		tt.change(u)
@@ -131,6 +165,7 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 		if where, credential := b.throughProvider(); where != "/?sign_in="+tt.want || credential != "" {
 			t.Errorf("%s ended at %s", what, where)
 		}
+		refused(tt.name, tt.why)
 	}
 	// An admin makes one for the provider; the first of that name is it, and no other.
 	made, err := b.admin.CreateUser(t.Context(), client.NewUser{Name: "jane", Role: "operator", Provided: true})
@@ -150,9 +185,23 @@ func TestWhoDoesNotComeInByAProvider(t *testing.T) {
 	}
 	_, err = b.admin.CreateUser(t.Context(), client.NewUser{Name: "x", Role: "viewer", Provided: true, Password: longPassword})
 	wantProblem(t, err, http.StatusUnprocessableEntity, client.CodeInvalid)
+	refused("jane", "of your name")
 	// Somebody who came back without having gone there.
-	if _, h, _ := b.raw(b.nobody, get, "/api/oidc/callback?state=x&code=y", ""); h.Get("Location") != "/?sign_in=broken" {
+	const back = "/api/oidc/callback?state=x&code=y"
+	if _, h, _ := b.raw(b.nobody, get, back, ""); h.Get("Location") != "/?sign_in=broken" {
 		t.Errorf("ended at %s", h.Get("Location"))
+	}
+	refused("", "not begun in that browser")
+	before, said := len(b.kept(kindFailed)), strings.Count(b.logs.String(), "sign-in by the identity provider failed")
+	for range 100 {
+		b.raw(b.nobody, get, back, "")
+	}
+	b.deps.Auth.Settle(t.Context())
+	if n := len(b.kept(kindFailed)) - before; n > 7 {
+		t.Errorf("a hundred of them are %d events", n)
+	}
+	if n := strings.Count(b.logs.String(), "sign-in by the identity provider failed") - said; n > 6 {
+		t.Errorf("a hundred of them are %d lines of the log", n)
 	}
 }
 
@@ -170,15 +219,94 @@ func TestAProviderThatIsDown(t *testing.T) {
 	if where, _ := b.throughProvider(); where != "/?sign_in=unavailable" {
 		t.Errorf("ended at %s", where)
 	}
+	if e := b.event("auth.login_failed"); !strings.Contains(e.Message, "cannot be asked") || strings.Contains(e.Message, m.Issuer()) {
+		t.Errorf("told %+v", e) // only admins may read the issuer
+	}
 	b.must(anna.Logout(t.Context()))
 	b.entered("anna", longPassword) // a password does as before
 	b.must(b.admin.DeleteIdentityProvider(t.Context()))
 	if where, _ := b.throughProvider(); where != "/?sign_in=off" {
 		t.Errorf("ended at %s", where)
 	}
+	if e := b.event("auth.login_failed"); !strings.Contains(e.Message, "no identity provider is set up") {
+		t.Errorf("told %+v", e)
+	}
 	if s, err := b.nobody.Session(t.Context()); err != nil || s.Provider != "" {
 		t.Errorf("%+v, %v", s, err)
 	}
+}
+
+// TestOneAddressBeginsOnlySoManySignIns: it can neither drive out those of others that are under way, nor fill the log.
+func TestOneAddressBeginsOnlySoManySignIns(t *testing.T) {
+	b := newBed(t)
+	m := b.identityProvider()
+	begun, refused := 0, 0
+	for range 200 {
+		status, h, _ := b.raw(b.nobody, get, "/api/oidc/login", "")
+		switch where := h.Get("Location"); {
+		case status == http.StatusSeeOther && strings.HasPrefix(where, m.Issuer()):
+			begun++
+		case status == http.StatusSeeOther && where == "/?sign_in=throttled" && h.Get("Set-Cookie") == "":
+			refused++
+		default:
+			t.Fatalf("%d %s", status, where)
+		}
+	}
+	if begun < 60 || begun > 70 || refused != 200-begun { // one more in two seconds
+		t.Errorf("%d were begun, %d refused", begun, refused)
+	}
+	if told := b.kept(kindFailed); len(told) != 1 || !strings.Contains(told[0].Message, "too many") {
+		t.Errorf("told %+v", told)
+	}
+	if s := b.logs.String(); strings.Contains(s, "sign-in by the identity provider failed") {
+		t.Error("the log of the daemon tells of each")
+	}
+	b.person("anna", "admin") // a password is not counted with them
+}
+
+// TestTheProviderOfTheOnlyAdminsStays: neither it nor the one admin with a password goes while nobody else could come in as one.
+func TestTheProviderOfTheOnlyAdminsStays(t *testing.T) {
+	b := newBed(t)
+	m := b.identityProvider(func(p *client.IdentityProvider) { p.Rules = []client.ProviderRule{{Group: "ops", Role: "admin"}} })
+	m.QueueUser(jane())
+	if _, credential := b.throughProvider(); credential == "" {
+		t.Fatal("jane did not come in")
+	}
+	p, err := b.admin.IdentityProvider(t.Context())
+	b.must(err)
+	for what, change := range map[string]func() error{
+		"disabled": func() error {
+			q := p
+			q.Enabled = false
+			_, err := b.admin.SetIdentityProvider(t.Context(), q)
+			return err
+		},
+		"another": func() error {
+			q := p
+			q.Issuer = "https://id.example.org"
+			_, err := b.admin.SetIdentityProvider(t.Context(), q)
+			return err
+		},
+		"taken away": func() error { return b.admin.DeleteIdentityProvider(t.Context()) },
+	} {
+		if prob := problemIn(t, change(), http.StatusConflict, client.CodeLastAdmin); prob.Hint == "" || prob.Detail != auth.ErrLastWayIn.Error() {
+			t.Errorf("%s: %+v", what, prob)
+		}
+	}
+	if now, err := b.admin.IdentityProvider(t.Context()); err != nil || now.Revision != p.Revision {
+		t.Errorf("it was changed: %+v, %v", now, err)
+	}
+	b.person("anna", "admin")
+	p.Enabled = false
+	p, err = b.admin.SetIdentityProvider(t.Context(), p)
+	b.must(err)
+	_, err = b.admin.DisableUser(t.Context(), "anna")
+	wantProblem(t, err, http.StatusConflict, client.CodeLastAdmin)
+	p.Enabled = true
+	_, err = b.admin.SetIdentityProvider(t.Context(), p)
+	b.must(err)
+	_, err = b.admin.DisableUser(t.Context(), "anna")
+	b.must(err)
 }
 
 func TestTheProvidersSecretStays(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2/validation"
 
+	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -25,7 +26,8 @@ const (
 
 	kindRefused   = "call.refused"
 	kindForbidden = "auth.forbidden"
-	stranger      = "anyone" // the actor of who did not say who they are
+	kindFailed    = "auth.login_failed"
+	stranger      = auth.Stranger
 )
 
 // Refusals tell the event log of calls that would have changed something and were refused, so that nobody can fill it by them: the
@@ -147,7 +149,11 @@ func (s *server) noteRefusal(mux *http.ServeMux, w *trackedWriter, r *http.Reque
 	if v.method == "" {
 		v = newVisit(r, s.peers.trusted(r)) // refused before anybody asked who it is
 	}
-	s.d.Refusals.note(refusalOf(operation, v, w.status), refusedEvent(operation, v, w.status, w.problem))
+	what, e := operation, refusedEvent(operation, v, w.status, w.problem)
+	if w.problem != nil && w.problem.guess {
+		what, e = "guess of "+operation, guessed(e) // else it could hide behind a refusal of the same status
+	}
+	s.d.Refusals.note(refusalOf(what, v, w.status), e)
 }
 
 func mutates(method string) bool {
@@ -231,6 +237,13 @@ func refusedEvent(operation string, v visit, status int, p *Problem) store.Event
 	if p.ID != "" {
 		e.Data["problem_id"] = p.ID
 	}
+	return e
+}
+
+// guessed makes the event of a refusal that of a failed sign-in, which it is as bad as: whoever sits at an open session may be somebody else.
+func guessed(e store.Event) store.Event {
+	e.Kind, e.Source, e.Severity = kindFailed, store.SourceAuth, store.SeverityWarn
+	e.Message += ": a wrong password or code was given to confirm it"
 	return e
 }
 

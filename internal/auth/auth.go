@@ -30,6 +30,7 @@ var (
 	ErrThrottled = errors.New("too many attempts: wait a minute and try again")
 
 	ErrLastAdmin     = errors.New("this is the last admin who can sign in: make another one first")
+	ErrLastWayIn     = errors.New("no admin could sign in any more: those who can do so by this identity provider")
 	ErrChanged       = errors.New("this user was changed meanwhile")
 	ErrNoPassword    = errors.New("this user has no password: they sign in by an identity provider or have not used their link yet")
 	ErrWrongPassword = errors.New("that is not your password")
@@ -61,6 +62,8 @@ type Service struct {
 	log      *slog.Logger
 	hasher   *hasher
 	throttle *throttle
+	failures *failures
+	provider func(context.Context, *store.Tx) (issuer string, err error) // by which people come in now
 
 	mu      sync.Mutex
 	touched map[string]time.Time // when the last use of a token was last written
@@ -68,7 +71,14 @@ type Service struct {
 
 // New joins its parts.
 func New(db *store.DB, log *slog.Logger) *Service {
-	return &Service{db: db, log: log, hasher: newHasher(), throttle: newThrottle(), touched: make(map[string]time.Time)}
+	return &Service{db: db, log: log, hasher: newHasher(), throttle: newThrottle(), failures: newFailures(), provider: noProvider, touched: make(map[string]time.Time)}
+}
+
+func noProvider(context.Context, *store.Tx) (string, error) { return "", nil }
+
+// VouchedBy has the service know by which identity provider people come in now; the issuer is empty where there is none, as it is without this.
+func (s *Service) VouchedBy(provider func(context.Context, *store.Tx) (issuer string, err error)) {
+	s.provider = provider
 }
 
 var (

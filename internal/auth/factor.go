@@ -64,7 +64,6 @@ func (s *Service) ConfirmFactor(ctx context.Context, by By, code string) (recove
 	}
 	step, ok := matchingStep(secret, tidyCode(code), now)
 	if !ok {
-		s.loginFailed(ctx, by.Name, by.Addr, "wrong code of the second factor that is being set up")
 		return nil, ErrFactorWrong
 	}
 	s.throttle.forgive(by.Addr, by.Name)
@@ -163,7 +162,7 @@ func (s *Service) FactorState(ctx context.Context, userID string) (u store.User,
 	return u, codesLeft, err
 }
 
-// showFactor has the caller show the second factor once more.
+// showFactor has the caller show the second factor once more. As in confirmed, a wrong code is told by whoever knows what it was for.
 func (s *Service) showFactor(ctx context.Context, by By, code string) error {
 	u, err := s.db.User(ctx, by.UserID)
 	if err != nil {
@@ -176,7 +175,7 @@ func (s *Service) showFactor(ctx context.Context, by By, code string) error {
 	if ok, _ := s.throttle.allow(by.Addr, u.Name, now); !ok {
 		return ErrThrottled
 	}
-	if err := s.spendCode(ctx, u, code, by.Addr, now); err != nil {
+	if _, err := s.spendCode(ctx, u, code, by.Addr, now); err != nil {
 		return err
 	}
 	s.throttle.forgive(by.Addr, u.Name)
@@ -191,15 +190,19 @@ func (s *Service) checkFactor(ctx context.Context, u store.User, code, addr stri
 	if strings.TrimSpace(code) == "" {
 		return ErrFactorNeeded
 	}
-	return s.spendCode(ctx, u, code, addr, now)
+	wrong, err := s.spendCode(ctx, u, code, addr, now)
+	if wrong != "" {
+		s.loginFailed(ctx, u.Name, addr, wrong)
+	}
+	return err
 }
 
-// spendCode uses a code of the second factor or a recovery code up: each is good once.
-func (s *Service) spendCode(ctx context.Context, u store.User, code, addr string, now time.Time) error {
+// spendCode uses a code of the second factor or a recovery code up: each is good once. Wrong says what is, with ErrFactorWrong.
+func (s *Service) spendCode(ctx context.Context, u store.User, code, addr string, now time.Time) (wrong string, err error) {
 	code = tidyCode(code)
 	secret, err := s.db.FactorSecret(ctx, u.ID)
 	if err != nil {
-		return fmt.Errorf("read the second factor: %w", err)
+		return "", fmt.Errorf("read the second factor: %w", err)
 	}
 	step, ok := matchingStep(secret, code, now)
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
@@ -219,15 +222,13 @@ func (s *Service) spendCode(ctx context.Context, u store.User, code, addr string
 	})
 	switch {
 	case errors.Is(err, store.ErrConflict):
-		s.loginFailed(ctx, u.Name, addr, "a code of the second factor was used twice")
-		return ErrFactorWrong
+		return "a code of the second factor was used twice", ErrFactorWrong
 	case errors.Is(err, store.ErrNotFound):
-		s.loginFailed(ctx, u.Name, addr, "wrong code of the second factor")
-		return ErrFactorWrong
+		return "wrong code of the second factor", ErrFactorWrong
 	case err != nil:
-		return fmt.Errorf("check the second factor: %w", err)
+		return "", fmt.Errorf("check the second factor: %w", err)
 	}
-	return nil
+	return "", nil
 }
 
 // mustEnrol says whether a user may do nothing yet but set up the second factor that an admin requires of all who have a password.

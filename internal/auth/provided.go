@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,26 +31,41 @@ func (s *Service) SignInProvided(ctx context.Context, p Provided, userAgent, add
 	}
 	if err != nil {
 		if errors.Is(err, ErrDenied) || errors.Is(err, ErrNameTaken) || errors.Is(err, ErrNotInvited) || errors.Is(err, ErrInvalid) {
-			s.loginFailed(ctx, p.Name, addr, "the identity provider vouches for them, but "+err.Error())
+			s.loginFailed(ctx, cmp.Or(u.Name, p.Name), addr, "the identity provider vouches for them, but "+err.Error())
 		}
 		return "", store.Session{}, err
 	}
 	return s.openSession(ctx, u, userAgent, addr, " by the identity provider")
 }
 
+// MayBeginProvided tells whether a sign-in by an identity provider may begin, and counts it: not where too many from this address have.
+func (s *Service) MayBeginProvided(ctx context.Context, addr string) bool {
+	ok, tell := s.throttle.allowBegin(addr, time.Now().UTC())
+	if tell {
+		s.loginFailed(ctx, "", addr, "too many were begun by the identity provider, further ones are refused")
+	}
+	return ok
+}
+
+// RefuseProvided tells of a sign-in by an identity provider that came to nothing before SignInProvided, or counts it, for anybody can
+// have that happen. The name is what the provider calls them, empty where it told none.
+func (s *Service) RefuseProvided(ctx context.Context, name, addr, why string) (told bool) {
+	return s.loginFailed(ctx, cleanName(name), addr, why)
+}
+
 func (s *Service) provided(ctx context.Context, p Provided, addr string) (store.User, error) {
 	if p.Subject == "" {
 		return store.User{}, ErrDenied
 	}
-	by := By{Caller: Caller{Actor: "user:" + p.Name}, Addr: addr}
 	u, err := s.db.UserBySubject(ctx, p.Issuer, p.Subject)
 	if errors.Is(err, store.ErrNotFound) {
-		u, err = s.meet(ctx, p, by)
+		u, err = s.meet(ctx, p, By{Caller: Caller{Actor: "user:" + p.Name}, Addr: addr})
 	}
 	if err != nil || !p.Mapped || !u.DisabledAt.IsZero() {
 		return u, err
 	}
-	return s.applyMapping(ctx, u, p, by)
+	// Not by what the provider calls them now: here somebody else may be called so.
+	return s.applyMapping(ctx, u, p, By{Caller: Caller{Actor: "user:" + u.Name}, Addr: addr})
 }
 
 // meet makes somebody known who comes in for the first time.

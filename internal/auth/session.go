@@ -82,14 +82,6 @@ func (s *Service) openSession(ctx context.Context, user store.User, userAgent, a
 	return token, sess, nil
 }
 
-func (s *Service) loginFailed(ctx context.Context, name, addr, why string) {
-	name = clip(name, 64)
-	s.record(ctx, store.Event{
-		Severity: store.SeverityWarn, Kind: "auth.login_failed", Actor: systemActor,
-		Message: fmt.Sprintf("sign-in as %q from %s was refused: %s", name, hostOf(addr), why), Data: map[string]any{"name": name, "addr": addr},
-	})
-}
-
 // Logout ends the session by which somebody asks; one that has ended already is no error.
 func (s *Service) Logout(ctx context.Context, by By) error {
 	err := s.db.Update(ctx, func(tx *store.Tx) error {

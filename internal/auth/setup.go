@@ -46,7 +46,7 @@ func (s *Service) CreateFirstAdmin(ctx context.Context, code, name, password, ad
 	}
 	if err := s.checkSetup(ctx, s.db, code, now); err != nil {
 		if errors.Is(err, ErrDenied) {
-			s.record(ctx, store.Event{Severity: store.SeverityWarn, Kind: "auth.login_failed", Message: "a wrong setup code was tried from " + hostOf(addr), Actor: systemActor, Data: map[string]any{"addr": addr}})
+			s.codeFailed(ctx, "setup code", addr)
 		}
 		return store.User{}, err
 	}

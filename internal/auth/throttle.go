@@ -20,6 +20,10 @@ const (
 	wideBurst = 100
 	widePace  = 10 * time.Second
 
+	// Sign-ins by the identity provider that one address begins: a house of people behind it, and by far not all that may be under way.
+	beginBurst = 60
+	beginPace  = 2 * time.Second
+
 	throttleKeys = 10_000
 	sweepEvery   = time.Second
 )
@@ -35,7 +39,7 @@ type throttle struct {
 
 type allowance struct {
 	limiter *rate.Limiter
-	told    bool // the refusal of this flood was told
+	told    bool // the refusal of this flood was told; a flood has ended once all guesses are back
 }
 
 func newThrottle() *throttle {
@@ -56,13 +60,27 @@ func (t *throttle) allow(addr, name string, now time.Time) (ok, tell bool) {
 	if name != "" {
 		asked = append(asked, t.get("|"+name, wideBurst, widePace))
 	}
+	return spend(asked, now)
+}
+
+// allowBegin counts one sign-in by the identity provider that is begun, as allow does an attempt.
+func (t *throttle) allowBegin(addr string, now time.Time) (ok, tell bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweep(now)
+	return spend([]*allowance{t.get("begin "+hostOf(addr), beginBurst, beginPace)}, now)
+}
+
+func spend(asked []*allowance, now time.Time) (ok, tell bool) {
 	for _, a := range asked {
+		if a.full(now) {
+			a.told = false
+		}
 		if !a.limiter.AllowN(now, 1) {
 			tell = !a.told
 			a.told = true
 			return false, tell
 		}
-		a.told = false
 	}
 	return true, false
 }
@@ -86,6 +104,10 @@ func (t *throttle) get(key string, burst int, pace time.Duration) *allowance {
 	return a
 }
 
+func (a *allowance) full(now time.Time) bool {
+	return a.limiter.TokensAt(now) >= float64(a.limiter.Burst())
+}
+
 // sweep forgets, once the map is full, whoever has all guesses back.
 func (t *throttle) sweep(now time.Time) {
 	if len(t.keys) < throttleKeys || now.Sub(t.swept) < sweepEvery {
@@ -93,7 +115,7 @@ func (t *throttle) sweep(now time.Time) {
 	}
 	t.swept = now
 	for key, a := range t.keys {
-		if a.limiter.TokensAt(now) >= float64(a.limiter.Burst()) {
+		if a.full(now) {
 			delete(t.keys, key)
 		}
 	}

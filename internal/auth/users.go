@@ -91,7 +91,7 @@ func (s *Service) SpendLink(ctx context.Context, code, password, addr string) (s
 	holder, err := s.db.UserByLink(ctx, hash)
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && !holder.DisabledAt.IsZero():
-		s.record(ctx, store.Event{Severity: store.SeverityWarn, Kind: "auth.login_failed", Message: "a wrong password link was tried from " + hostOf(addr), Actor: systemActor, Data: map[string]any{"addr": addr}})
+		s.codeFailed(ctx, "password link", addr)
 		return store.User{}, ErrDenied
 	case err != nil:
 		return store.User{}, fmt.Errorf("read the link: %w", err)
@@ -206,7 +206,7 @@ func (s *Service) DeleteUser(ctx context.Context, id string, by By) error {
 		if err := asSeen(ctx, tx, u, by.Seen); err != nil {
 			return err
 		}
-		if err := keepAnAdmin(ctx, tx, u, store.User{}); err != nil {
+		if err := s.keepAnAdmin(ctx, tx, u, store.User{}); err != nil {
 			return err
 		}
 		if err := tx.DeleteUser(ctx, id); err != nil {
@@ -237,7 +237,7 @@ func (s *Service) change(ctx context.Context, id string, by By, fn func(*store.T
 			return err
 		}
 		if by.Actor != Host().Actor {
-			if err := keepAnAdmin(ctx, tx, before, u); err != nil {
+			if err := s.keepAnAdmin(ctx, tx, before, u); err != nil {
 				return err
 			}
 		}
@@ -254,11 +254,12 @@ func (s *Service) change(ctx context.Context, id string, by By, fn func(*store.T
 
 // keepAnAdmin refuses a change after which nobody could administer any more. One transaction writes at a time, so of two changes
 // that would each leave one admin only the first is made.
-func keepAnAdmin(ctx context.Context, tx *store.Tx, before, after store.User) error {
-	if !administers(before) || administers(after) {
-		return nil
+func (s *Service) keepAnAdmin(ctx context.Context, tx *store.Tx, before, after store.User) error {
+	issuer, err := s.provider(ctx, tx)
+	if err != nil || !administers(before, issuer) || administers(after, issuer) {
+		return err
 	}
-	others, err := tx.OtherAdmins(ctx, before.ID)
+	others, err := tx.OtherAdmins(ctx, before.ID, issuer)
 	if err != nil {
 		return err
 	}
@@ -268,11 +269,28 @@ func keepAnAdmin(ctx context.Context, tx *store.Tx, before, after store.User) er
 	return nil
 }
 
-func administers(u store.User) bool {
-	return u.Role == store.RoleAdmin && u.DisabledAt.IsZero() && (u.PasswordHash != "" || u.Subject != "")
+// KeepAWayIn refuses a change of the identity provider, in the transaction of it, after which no admin could come in any more. Before and after are the
+// issuers by which people come in; empty: by none.
+func KeepAWayIn(ctx context.Context, tx *store.Tx, before, after string) error {
+	had, err := tx.OtherAdmins(ctx, "", before)
+	if err != nil || had == 0 {
+		return err
+	}
+	left, err := tx.OtherAdmins(ctx, "", after)
+	if err == nil && left == 0 {
+		return ErrLastWayIn
+	}
+	return err
 }
 
-// confirmed is the caller, after they gave their password once more. Guessing it is slowed down like a sign-in.
+// administers tells whether somebody can come in as an admin, while people come in by the provider of this issuer, if that is not empty.
+func administers(u store.User, issuer string) bool {
+	provided := u.Subject != "" && u.Provider != "" && u.Provider == issuer
+	return u.Role == store.RoleAdmin && u.DisabledAt.IsZero() && (u.PasswordHash != "" || provided)
+}
+
+// confirmed is the caller, after they gave their password once more. Guessing it is slowed down like a sign-in. That it was wrong is told by
+// whoever knows what it was to confirm.
 func (s *Service) confirmed(ctx context.Context, by By, password string) (store.User, error) {
 	u, err := s.db.User(ctx, by.UserID)
 	if err != nil {
@@ -289,7 +307,6 @@ func (s *Service) confirmed(ctx context.Context, by By, password string) (store.
 		return store.User{}, fmt.Errorf("check password: %w", err)
 	}
 	if !ok {
-		s.loginFailed(ctx, u.Name, by.Addr, "a wrong password was given to confirm a change")
 		return store.User{}, ErrWrongPassword
 	}
 	s.throttle.forgive(by.Addr, u.Name)

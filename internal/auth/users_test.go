@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -144,6 +145,34 @@ func TestTheLastAdminStays(t *testing.T) {
 	}
 	if err := f.DeleteUser(t.Context(), anna.ID, by(dora)); err != nil {
 		t.Errorf("another admin is there, and still: %v", err)
+	}
+}
+
+// TestAnAdminOfAProviderCountsWhileItIsInForce: one who cannot come in now can let nobody in.
+func TestAnAdminOfAProviderCountsWhileItIsInForce(t *testing.T) {
+	f := newFixture(t)
+	issuer := ""
+	f.VouchedBy(func(context.Context, *store.Tx) (string, error) { return issuer, nil })
+	anna := f.setUp(t)
+	jane := store.User{ID: store.NewID(), Name: "jane", Role: store.RoleAdmin, Provider: "https://id", Subject: "42"}
+	if err := f.db.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertUser(t.Context(), jane) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, issuer = range []string{"", "https://other"} {
+		if _, err := f.Disable(t.Context(), anna.ID, by(jane)); !errors.Is(err, auth.ErrLastAdmin) {
+			t.Errorf("anna was disabled while people come in by %q: %v", issuer, err)
+		}
+	}
+	issuer = "https://id"
+	if _, err := f.Disable(t.Context(), anna.ID, by(jane)); err != nil {
+		t.Errorf("anna, while jane can come in: %v", err)
+	}
+	if _, err := f.Disable(t.Context(), jane.ID, by(jane)); !errors.Is(err, auth.ErrLastAdmin) {
+		t.Errorf("jane, the last one: %v", err)
+	}
+	issuer = ""
+	if _, err := f.Disable(t.Context(), jane.ID, by(jane)); err != nil {
+		t.Errorf("jane, who cannot come in: %v", err)
 	}
 }
 

@@ -129,6 +129,23 @@ func Load(ctx context.Context, r reader) (Provider, error) {
 	return p, nil
 }
 
+// InForce is the issuer by which people come in now; empty: they do by none, for there is none, it is disabled, or its settings are lost.
+func InForce(ctx context.Context, tx *store.Tx) (issuer string, err error) {
+	p, err := Load(ctx, tx)
+	if errors.Is(err, ErrOff) || errors.Is(err, store.ErrUnreadable) {
+		return "", nil
+	}
+	return p.InForce(), err
+}
+
+// InForce is the issuer by which people come in while the provider is so; empty: it is disabled.
+func (p Provider) InForce() string {
+	if !p.Enabled {
+		return ""
+	}
+	return p.Issuer
+}
+
 // firstRevision is that of settings which were saved before they had one.
 const firstRevision = "1"
 

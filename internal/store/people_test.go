@@ -39,12 +39,14 @@ func TestPeopleAreKept(t *testing.T) {
 			return tx.InsertUser(ctx, store.User{ID: store.NewID(), Name: "eve", Provider: "https://id", Subject: "42"})
 		}), store.ErrConflict)
 
-		// An admin who is known to a provider can come in; one who is disabled cannot.
-		if n, err := db.OtherAdmins(ctx, plain.ID); n != 1 || err != nil {
-			t.Errorf("%d admins, %v", n, err)
-		}
-		if n, err := db.OtherAdmins(ctx, u.ID); n != 0 || err != nil {
-			t.Errorf("%d other admins, %v", n, err)
+		// An admin who is known to a provider can come in while people do by that one.
+		for _, tt := range []struct {
+			but, issuer string
+			want        int
+		}{{plain.ID, "https://id", 1}, {plain.ID, "", 0}, {plain.ID, "https://other", 0}, {u.ID, "https://id", 0}} {
+			if n, err := db.OtherAdmins(ctx, tt.but, tt.issuer); n != tt.want || err != nil {
+				t.Errorf("%d admins but for %s by %q, %v", n, tt.but, tt.issuer, err)
+			}
 		}
 
 		want := []store.Grant{{UserID: plain.ID, ProjectID: p.ID, Role: store.RoleOperator}}

@@ -56,10 +56,12 @@ func (q queries) UserByLink(ctx context.Context, hash string) (User, error) {
 	return one(ctx, q, "read user by link", scanUser, `SELECT `+userColumns+` FROM users u WHERE u.link_hash = $1 AND u.link_hash <> ''`, clean(hash))
 }
 
-// OtherAdmins counts the admins but for one who can come in: not disabled, with a password or known to an identity provider.
-func (q queries) OtherAdmins(ctx context.Context, but string) (int, error) {
+// OtherAdmins counts the admins but for one who can come in: not disabled, with a password or known to an identity provider that people come in
+// by now, of which this is the issuer; empty: there is none.
+func (q queries) OtherAdmins(ctx context.Context, but, issuer string) (int, error) {
 	return one(ctx, q, "count the admins", func(r row) (n int, err error) { return n, r.Scan(&n) },
-		`SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND (password_hash <> '' OR subject <> '') AND id <> $1`, but)
+		`SELECT count(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> $1
+		AND (password_hash <> '' OR subject <> '' AND provider <> '' AND provider = $2)`, but, clean(issuer))
 }
 
 // InsertUser adds a user; ErrConflict when the name, or the subject of the provider, is taken.

@@ -57,6 +57,7 @@ export const failures: Record<string, string> = {
   declined: 'The identity provider did not let you in.',
   name_taken: 'A user of your name comes in by a password here. Ask an admin to rename or remove that one.',
   not_invited: 'You are no user here yet. Ask an admin to make one of your name for the identity provider.',
+  throttled: 'Too many sign-ins were begun from your address. Wait a minute and begin anew.',
   denied: 'You may not come in. Ask an admin.',
   name: 'What the identity provider calls you cannot be a name here. An admin can choose another claim for it.',
   failed: 'The sign-in failed. The log of the daemon says why.',
