@@ -262,7 +262,7 @@ func TestAWrongPasswordOfWhoIsSignedInIsTheirs(t *testing.T) {
 		"change-password": {a.someone, password}, "offer-second-factor": {a.someone, `{"current_password":"` + canary + `"}`},
 		"confirm-second-factor": {offered, code}, "make-recovery-codes": {a.enrolled, code}, "remove-second-factor": {a.enrolled, code},
 	} {
-		i := slices.IndexFunc(ops, func(o mutation) bool { return o.ID == id })
+		i := slices.IndexFunc(ops, func(o documented) bool { return o.ID == id })
 		if i < 0 {
 			t.Fatalf("there is no %s", id)
 		}
