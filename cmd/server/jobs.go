@@ -117,7 +117,14 @@ func setAll(jobs *schedule.Scheduler, all ...schedule.Job) error {
 
 // automaticCleanup plans and applies what policies ask for, on each host by itself.
 func automaticCleanup(cleaner *stale.Cleaner, fleet *docker.Fleet, watch *selfWatch, log *slog.Logger) (schedule.Job, *lanes) {
-	on := newLanes(cleanupWork, fleet, cleanupTimeout, func(ctx context.Context, hostID, _ string) error { return cleaner.RunAutomaticOn(ctx, hostID) }, watch, log)
+	clean := func(ctx context.Context, hostID, _ string) error {
+		err := cleaner.RunAutomaticOn(ctx, hostID)
+		if errors.Is(err, stale.ErrNotYet) {
+			return fmt.Errorf("%w: %w", schedule.ErrPutOff, err)
+		}
+		return err
+	}
+	on := newLanes(cleanupWork, fleet, cleanupTimeout, clean, watch, log)
 	return schedule.Job{Name: cleanupJob, Spec: "@every 1m", Timeout: ringTimeout, Elsewhere: watch.elsewhere(cleanupWork), Run: func(context.Context) error {
 		on.ring("schedule")
 		return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 )
 
@@ -92,5 +93,8 @@ func (l *lanes) carryOut(ctx context.Context, hostID, why string) {
 		return
 	}
 	l.watch.ended(l.what, hostID, err)
+	if errors.Is(err, schedule.ErrPutOff) {
+		return
+	}
 	l.log.ErrorContext(ctx, "work on a host", "job", l.what, "host_id", hostID, "error", err)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -59,19 +60,21 @@ func (w *selfWatch) began(what, hostID string) {
 	}
 }
 
-// ended notes how work on a host ended; the end of the host's use is no failure.
+// ended notes how work on a host ended; the end of the host's use is no failure, and what was put off neither well nor a failure.
 func (w *selfWatch) ended(what, hostID string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	state := w.workOf(what, hostID)
 	state.running, state.end = false, wall(time.Now())
 	state.took = state.end.Sub(state.start)
-	if err == nil {
+	state.putOff = errors.Is(err, schedule.ErrPutOff)
+	switch {
+	case err == nil:
 		state.failures, state.last, state.good = 0, "", state.end
-		return
+	case !state.putOff:
+		state.failures++
+		state.last = err.Error()
 	}
-	state.failures++
-	state.last = err.Error()
 }
 
 // workOf is what is known of one work. The lock is held.

@@ -52,6 +52,7 @@ type workState struct {
 	running    bool
 	start, end time.Time // of the last run
 	good       time.Time // end of the last that was well
+	putOff     bool      // the last run tried nothing yet
 	took       time.Duration
 	failures   int
 	last       string // error
@@ -71,10 +72,10 @@ func (s *workState) hangs(now time.Time, limit time.Duration, p schedule.Pace) b
 	return s.running && now.Sub(schedule.Latest(now, s.start, p.Awake)) > limit+workGrace
 }
 
-// waited is since when it is waited for that the work is done well, or comes again after it failed, at a pace that may be new.
+// waited is since when it is waited for that the work is done well, or comes again after it failed or was put off, at a pace that may be new.
 func (s *workState) waited(now time.Time, p schedule.Pace) time.Time {
 	done := s.good
-	if s.failures > 0 && s.failures < mostFailures {
+	if s.failures < mostFailures && (s.putOff || s.failures > 0) {
 		done = s.end
 	}
 	return schedule.Latest(now, s.since, p.Since, p.Awake, done)

@@ -18,8 +18,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// ErrPutOff is what a run answers that has not tried what it is for, as a try before has failed and the next one waits. It is neither a failure of its own
-// nor well: what is known of the runs before stays.
+// ErrPutOff is what a run answers that has not tried what it is for, as the time for that has not come: a try before has failed, say, and the next one
+// waits. It is neither a failure of its own nor well: what is known of the runs before stays.
 var ErrPutOff = errors.New("put off")
 
 // Scheduler runs named jobs. It is the only user of robfig/cron.

@@ -12,6 +12,13 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
+// ErrNotYet is how an automatic run ends that has tried to remove nothing while something is to be removed: later, or in its window. It is neither well nor
+// a failure.
+var ErrNotYet = errors.New("nothing is removed yet")
+
+// ErrNoneRemoved is how one ends that could remove nothing of what it tried.
+var ErrNoneRemoved = errors.New("nothing could be removed")
+
 // autoActor is who automatic cleanup acts as.
 const autoActor = "system:auto"
 
@@ -58,17 +65,21 @@ func (c *Cleaner) RunAutomatic(ctx context.Context) error {
 	errs := make([]error, len(hosts))
 	var g sync.WaitGroup
 	for i, id := range hosts {
-		g.Go(func() { errs[i] = c.RunAutomaticOn(ctx, id) })
+		g.Go(func() {
+			if err := c.RunAutomaticOn(ctx, id); !errors.Is(err, ErrNotYet) {
+				errs[i] = err
+			}
+		})
 	}
 	g.Wait()
 	return errors.Join(errs...)
 }
 
 // RunAutomaticOn makes the automatic plan of a host, if something is due there, and applies the one whose moment has come.
-// A run beside another one of the same host does nothing.
+// ErrNotYet where that removes nothing yet, ErrNoneRemoved where it could remove nothing. A run beside another one of the same host does nothing.
 func (c *Cleaner) RunAutomaticOn(ctx context.Context, hostID string) error {
 	if !c.hold(c.auto.turns, hostID) {
-		return nil
+		return ErrNotYet
 	}
 	defer c.letGo(c.auto.turns, hostID)
 	c.auto.lookAtClock(time.Now())
@@ -92,26 +103,26 @@ func (c *Cleaner) runOnHost(ctx context.Context, hostID string) error {
 		return err
 	}
 	if waits && time.Now().Before(plan.ApplyAt) {
-		return nil
+		return ErrNotYet
 	}
 	r := &autoRun{c: c, hostID: hostID}
 	if waits {
 		r.plan = &plan
 	}
 	if err := r.find(ctx, false); err != nil || !r.clear(ctx) {
-		return errors.Join(err, r.err)
+		return r.untried(err)
 	}
 	// Only now is it worth a scan: it tells of a mass change, a turned clock or another engine before anything is done.
 	if fresh, err := c.freshen(ctx, hostID); err != nil || !fresh {
-		return errors.Join(err, r.find(ctx, true), r.holdIfBarred(ctx))
+		return r.untried(err, r.find(ctx, true), r.holdIfBarred(ctx))
 	}
 	if err := r.find(ctx, true); err != nil || !r.clear(ctx) {
-		return errors.Join(err, r.err)
+		return r.untried(err)
 	}
 	if waits {
 		return c.applyAutomatic(ctx, plan)
 	}
-	return c.planAutomatic(ctx, r)
+	return r.untried(c.planAutomatic(ctx, r))
 }
 
 // waitingPlan is the automatic plan of a host that is not applied yet.
@@ -142,6 +153,8 @@ type autoRun struct {
 	host     store.Host
 	ground   Ground
 	due      []store.InstanceView
+	later    bool // something is ripe that is spared, or whose window is closed
+	idle     bool // nothing is to be removed, now or later
 	policies map[string]store.PolicyInForce
 	err      error
 }
@@ -183,7 +196,7 @@ func (r *autoRun) findPlanned(ctx context.Context, now time.Time) error {
 }
 
 func (r *autoRun) findDue(ctx context.Context, at time.Time) error {
-	if !r.anyCleans() {
+	if r.later = false; !r.anyCleans() {
 		return nil
 	}
 	f := store.StaleFilter{HostID: r.hostID, Protected: new(bool), Now: at}
@@ -193,8 +206,11 @@ func (r *autoRun) findDue(ctx context.Context, at time.Time) error {
 			return fmt.Errorf("list what is stale: %w", err)
 		}
 		for _, v := range views {
-			if due(v, r.policies[v.StageID], r.ground, at) {
+			switch {
+			case due(v, r.policies[v.StageID], r.ground, at):
 				r.due = append(r.due, v)
+			case wanted(v, r.policies[v.StageID], at):
+				r.later = true
 			}
 		}
 		if cursor = next; cursor == "" || len(r.due) >= mostDue {
@@ -218,7 +234,7 @@ func (r *autoRun) clear(ctx context.Context) bool {
 	now := time.Now()
 	switch {
 	case len(r.due) == 0 && r.plan == nil:
-		r.err = r.c.release(ctx, r.host, "nothing is due any more")
+		r.idle, r.err = !r.later, r.c.release(ctx, r.host, "nothing is due any more")
 		return false
 	case r.barred(now) != "":
 		r.err = r.holdIfBarred(ctx)
@@ -236,6 +252,14 @@ func (r *autoRun) clear(ctx context.Context) bool {
 	}
 	r.err = r.c.release(ctx, r.host, "what is due is within the limits")
 	return r.err == nil
+}
+
+// untried is how a run ends that has tried to remove nothing, and met with these errors.
+func (r *autoRun) untried(errs ...error) error {
+	if err := errors.Join(append(errs, r.err)...); err != nil || r.idle {
+		return err
+	}
+	return ErrNotYet
 }
 
 // barred says why nothing may be done on the host, where that is worth telling.
@@ -380,7 +404,30 @@ func (c *Cleaner) applyAutomatic(ctx context.Context, plan store.Plan) error {
 			c.auto.failed[i.InstanceID] = Sparing{Until: now.Add(autoRetry), Why: "the last try ended as " + string(i.Result)}
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return fruit(done.Items)
+}
+
+// fruit says what came of an automatic plan: nil where anything is gone, ErrNoneRemoved where all failed that was to go, and ErrNotYet where all was left
+// alone.
+func fruit(items []store.PlanItem) error {
+	var failed []store.PlanItem
+	for _, i := range items {
+		switch i.Result {
+		case store.ResultRemoved, store.ResultAlreadyGone:
+			return nil
+		case store.ResultError, store.ResultTimeout:
+			failed = append(failed, i)
+		case store.ResultRevived, store.ResultKept, store.ResultInUse, store.ResultChanged:
+		}
+	}
+	if len(failed) == 0 {
+		return ErrNotYet
+	}
+	first := failed[0]
+	return fmt.Errorf("%w of %d: %s: %s: %s", ErrNoneRemoved, len(failed), nameOf(first), first.Result, first.ResultDetail)
 }
 
 // triedInVain reports whether a result would probably be the same in a minute.

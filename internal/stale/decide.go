@@ -65,10 +65,15 @@ func Decide(v store.InstanceView, p store.PolicyInForce, g Ground, now time.Time
 
 // due reports whether automatic cleanup may take an instance at that moment, but for how its host stands.
 func due(v store.InstanceView, p store.PolicyInForce, g Ground, at time.Time) bool {
-	if v.StaleSince.IsZero() || v.WarnedAt.IsZero() || toldAhead(v.Instance, at) || g.Spared[v.ID].Until.After(at) {
+	return wanted(v, p, at) && !g.Spared[v.ID].Until.After(at) && p.Window.Contains(at)
+}
+
+// wanted reports whether automatic cleanup is to take an instance, from that moment on, as soon as its window is open and nothing spares it.
+func wanted(v store.InstanceView, p store.PolicyInForce, at time.Time) bool {
+	if v.StaleSince.IsZero() || v.WarnedAt.IsZero() || toldAhead(v.Instance, at) {
 		return false
 	}
-	return leftAlone(v, p, at) == "" && !ripe(v, p, at).After(at) && p.Window.Contains(at)
+	return leftAlone(v, p, at) == "" && !ripe(v, p, at).After(at)
 }
 
 // ripe is the end of the grace: it counts from the warning, and where none was given yet the next scan gives it.
