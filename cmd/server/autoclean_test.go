@@ -53,7 +53,9 @@ func (b *autoWatchBed) connect() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.host = storetest.Host(b.t, b.db, func(h *store.Host) { h.Endpoint, h.EngineID, h.DataRoot = b.engine.Endpoint(), info.EngineID, info.DataRoot })
+	b.host = storetest.Host(b.t, b.db, func(h *store.Host) {
+		h.Endpoint, h.EngineID, h.DataRoot = b.engine.Endpoint(), info.EngineID, info.DataRoot
+	})
 	b.stage = storetest.Stage(b.t, b.db, b.host, storetest.Project(b.t, b.db))
 	b.fleet.Add(b.host.ID, b.adapter)
 }

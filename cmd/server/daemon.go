@@ -19,6 +19,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/doctor"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/poll"
 	"github.com/tiny-forge/docker-watcher/internal/reclaim"
@@ -118,7 +119,9 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	if err != nil {
 		return err
 	}
-	recoverAll := func(ctx context.Context) error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) }
+	recoverAll := func(ctx context.Context) error {
+		return guard.Do(log, "recover", func() error { return errors.Join(cleaner.Recover(ctx), reclaimer.Recover(ctx)) })
+	}
 	recoverCleanups(ctx, recoverAll, log)
 	if err := ensureAdminToken(ctx, cfg.AdminTokenFile, accounts); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/api"
 	"github.com/tiny-forge/docker-watcher/internal/deploy"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 )
@@ -88,7 +89,7 @@ func (s *scans) Run(ctx context.Context) error {
 		for {
 			select {
 			case <-s.asked:
-				if err := s.keep(running); err != nil && running.Err() == nil {
+				if err := guard.Do(s.log, "mark what is kept", func() error { return s.keep(running) }); err != nil && running.Err() == nil {
 					s.log.ErrorContext(running, "mark what is kept after a change of settings", "error", err)
 				}
 				s.lanes.ring("settings")

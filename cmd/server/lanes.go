@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/schedule"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 )
@@ -87,7 +88,7 @@ func (l *lanes) carryOut(ctx context.Context, hostID, why string) {
 	bounded, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
 	l.watch.began(l.what, hostID)
-	err := l.work(bounded, hostID, why)
+	err := guard.Do(l.log, l.what, func() error { return l.work(bounded, hostID, why) })
 	if err == nil || ctx.Err() != nil || errors.Is(err, stale.ErrBlind) { // blindness has said so itself
 		l.watch.ended(l.what, hostID, nil)
 		return

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -84,6 +88,42 @@ func TestLaneOfAHungHost(t *testing.T) {
 		cancel()
 		if err := <-over; err != nil {
 			t.Errorf("it ends with %v", err)
+		}
+	})
+}
+
+// TestAPanicOfTheWorkOnAHost fails that work, is told once with where it came about, and ends nothing else: the lane hears the next ring.
+func TestAPanicOfTheWorkOnAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine, err := docker.New(docker.Options{Endpoint: "unix:///none"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = engine.Close() }()
+		fleet := docker.NewFleet()
+		fleet.Add("host", engine)
+		var told bytes.Buffer
+		var ends []string
+		l := newLanes("test", fleet, time.Hour, func(context.Context, string, string) error {
+			if len(ends) == 0 {
+				panic("oops")
+			}
+			return nil
+		}, witnessed(func(_, _ string, err error) { ends = append(ends, fmt.Sprint(err)) }), slog.New(slog.NewTextHandler(&told, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- l.Run(ctx) }()
+		for range 2 {
+			synctest.Wait()
+			l.ring("schedule")
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-over; err != nil || !slices.Equal(ends, []string{"panic: oops", "<nil>"}) {
+			t.Errorf("ended with %q, the lanes with %v", ends, err)
+		}
+		if text := told.String(); strings.Count(text, "work panicked") != 1 || !strings.Contains(text, "lanes_test.go") {
+			t.Errorf("told %s", text)
 		}
 	})
 }

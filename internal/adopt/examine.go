@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -57,15 +58,15 @@ func (a *Adopter) examineAll(ctx context.Context, wishes []Wish) ([]subject, err
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(inspectsAtOnce)
 	for i, w := range wishes {
-		g.Go(func() (err error) {
+		g.Go(guard.Hold(func() (err error) {
 			subjects[i] = subject{at: i, wish: w, on: hosts[w.HostID]}
 			if err = a.examine(gctx, &subjects[i]); err != nil {
 				err = fmt.Errorf("adopt container %s of %s: %w", w.ContainerID[:12], subjects[i].on.host.Name, err)
 			}
 			return err
-		})
+		}))
 	}
-	return subjects, g.Wait()
+	return subjects, guard.Again(g.Wait())
 }
 
 func (a *Adopter) examine(ctx context.Context, s *subject) (err error) {

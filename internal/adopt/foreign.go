@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -109,7 +109,7 @@ func (a *Adopter) Foreign(ctx context.Context, q Query) (List, error) {
 	}
 	found, l := make([][]Foreign, len(hosts)), List{}
 	errs := make([]error, len(hosts))
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for i, h := range hosts {
 		wg.Go(func() { found[i], errs[i] = a.on(ctx, h) })
 	}
@@ -231,17 +231,17 @@ func (a *Adopter) on(ctx context.Context, h store.Host) ([]Foreign, error) {
 func listAll(ctx context.Context, e *docker.Engine) ([]docker.Summary, error) {
 	var running, others []docker.Summary
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
+	g.Go(guard.Hold(func() (err error) {
 		running, err = e.List(gctx, docker.ListOptions{States: []docker.State{docker.StateRunning}})
 		return err
-	})
-	g.Go(func() (err error) {
+	}))
+	g.Go(guard.Hold(func() (err error) {
 		others, err = e.List(gctx, docker.ListOptions{States: []docker.State{
 			docker.StateCreated, docker.StateExited, docker.StatePaused, docker.StateRestarting, docker.StateDead, docker.StateRemoving,
 		}})
 		return err
-	})
-	if err := g.Wait(); err != nil {
+	}))
+	if err := guard.Again(g.Wait()); err != nil {
 		return nil, err
 	}
 	there := make(map[string]bool, len(others))
@@ -303,12 +303,12 @@ func (a *Adopter) look(ctx context.Context, some []Foreign) (gone []bool, err er
 			f.Seen = a.hands.FirstLook(docker.Container{ID: f.ID, Name: f.Name, State: f.State, CreatedAt: f.CreatedAt, Labels: f.labels}, f.Now)
 			continue
 		}
-		g.Go(func() error {
+		g.Go(guard.Hold(func() error {
 			gone[i] = a.inspect(gctx, engine, f)
 			return nil
-		})
+		}))
 	}
-	if err := g.Wait(); err != nil {
+	if err := guard.Again(g.Wait()); err != nil {
 		return nil, err
 	}
 	return gone, ctx.Err()

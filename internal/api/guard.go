@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tiny-forge/docker-watcher/internal/compose"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 )
 
 const (
@@ -195,15 +195,16 @@ func (s *server) recovered(w *trackedWriter, r *http.Request, cause any) {
 		panic(cause)
 	}
 	id := rand.Text()[:12]
+	p := guard.Caught(cause)
 	s.log.LogAttrs(r.Context(), slog.LevelError, "request panicked",
-		slog.String("problem_id", id), slog.String("path", tellable(r.URL.Path)), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		slog.String("problem_id", id), slog.String("path", tellable(r.URL.Path)), slog.Any("panic", p.Cause), slog.String("stack", string(p.Stack)))
 	if w.status != 0 {
 		// Half an answer must not look like a whole one.
 		panic(http.ErrAbortHandler)
 	}
-	p := newProblem(http.StatusInternalServerError, codeInternal, "something went wrong inside docker-watcher")
-	p.ID = id
-	writeProblem(w, p.hint("look for the id in the log of the daemon"))
+	answer := newProblem(http.StatusInternalServerError, codeInternal, "something went wrong inside docker-watcher")
+	answer.ID = id
+	writeProblem(w, answer.hint("look for the id in the log of the daemon"))
 }
 
 // trackedWriter knows whether an answer was begun, with which status, and of a refusal whose and why. A reader that blocks a write for longer

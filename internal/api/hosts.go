@@ -3,10 +3,10 @@ package api
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/hosts"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -78,7 +78,7 @@ func (s *server) listHosts(ctx context.Context, _ *none) (*out[list[hostJSON]], 
 
 // allAtOnce calls do for 0..n-1, so that of many that are waited for none waits for another.
 func allAtOnce(n int, do func(i int)) {
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for i := range n {
 		wg.Go(func() { do(i) })
 	}

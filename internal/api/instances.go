@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -143,7 +143,7 @@ const (
 func (s *server) fillPorts(ctx context.Context, views []store.InstanceView, items []instanceJSON) {
 	ctx, cancel := context.WithTimeout(ctx, portsWithin)
 	defer cancel()
-	var wg sync.WaitGroup
+	var wg guard.Group
 	slots := make(chan struct{}, portsAtOnce)
 	for i, v := range views {
 		if v.Status != store.StatusRunning || v.ContainerID == "" {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -39,7 +40,7 @@ func (a *ahead) pull(ctx context.Context, open []store.Deploy, workers *sync.Wai
 				return
 			}
 			defer func() { <-place }()
-			a.pullOne(ctx, dep.ID)
+			_ = guard.Do(a.log, "pull ahead", func() error { a.pullOne(ctx, dep.ID); return nil }) // its turn pulls it
 		})
 	}
 }

@@ -3,9 +3,9 @@ package deploy
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -40,7 +40,7 @@ func (d *Deployer) CompareLive(ctx context.Context, stage store.Stage, w Wanted)
 			return nil, fmt.Errorf("read the spec of %s: %w", v.Name, err)
 		}
 	}
-	var workers sync.WaitGroup
+	var workers guard.Group
 	slots := make(chan struct{}, inspectsAtOnce)
 	for i := range all {
 		workers.Go(func() {

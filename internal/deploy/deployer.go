@@ -17,6 +17,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/events"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -104,7 +105,7 @@ func (d *Deployer) Run(ctx context.Context) error {
 				defer func() { <-slot }()
 				ctx, end := d.crew.begin(ctx, j)
 				defer end()
-				d.carryOut(ctx, j.deployID)
+				_ = guard.Do(d.log, "deploy", func() error { d.carryOut(ctx, j.deployID); return nil }) // it is left open
 			})
 		}
 		ahead.pull(ctx, open, &workers)

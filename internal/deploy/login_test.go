@@ -39,3 +39,25 @@ func TestPullLogsIn(t *testing.T) {
 		})
 	}
 }
+
+// TestAPanicInADeploy fails it, as an error does, and the next one of the stage has its turn.
+func TestAPanicInADeploy(t *testing.T) {
+	bubble(t, store.Spec{}, func(t *testing.T, r *rig) {
+		r.publish("1.0")
+		stumbles := true
+		r.LogInBy(func(context.Context, string) (string, error) {
+			if stumbles {
+				panic("oops")
+			}
+			return "", nil
+		})
+		r.run()
+		d := r.end(r.begin("1.0").ID)
+		if d.State != store.DeployFailed {
+			t.Errorf("it is %s", d.State)
+		}
+		mustContain(t, d.Error, "panic: oops")
+		stumbles = false
+		r.deploy("1.0")
+	})
+}

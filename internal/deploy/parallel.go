@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -102,7 +103,7 @@ func (d *Deployer) RetirePreviews(ctx context.Context, grace time.Duration) (int
 	var (
 		stopped int
 		mu      sync.Mutex
-		workers sync.WaitGroup
+		workers guard.Group
 	)
 	for _, ids := range hosts {
 		workers.Go(func() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/failpoint"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (d *Deployer) carryOut(ctx context.Context, id string) {
 		d.log.WarnContext(ctx, "deploy was left open; trying again", "deploy_id", id, "error", err)
 		return
 	}
-	if err := r.bringUp(ctx); errors.Is(err, errLeftOpen) {
+	if err := guard.Do(d.log, "deploy", func() error { return r.bringUp(ctx) }); errors.Is(err, errLeftOpen) {
 		d.log.ErrorContext(ctx, "deploy can neither go on nor back; trying again", "deploy_id", id, "error", err)
 		return
 	} else if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -50,11 +51,14 @@ func (d *Deployer) settleStrays(ctx context.Context, workers *sync.WaitGroup) er
 // settleAll settles the strays of one host. What cannot be settled is tried again.
 func (d *Deployer) settleAll(ctx context.Context, strays []store.InstanceView) {
 	for _, v := range strays {
-		if !d.locks.try(v.ID) {
+		release, mine := d.Claim(v.ID)
+		if !mine {
 			continue
 		}
-		err := d.settle(ctx, v)
-		d.locks.release(v.ID)
+		err := guard.Do(d.log, "settle strays", func() error {
+			defer release()
+			return d.settle(ctx, v)
+		})
 		if err != nil && ctx.Err() == nil {
 			d.log.WarnContext(ctx, "an instance left starting was not settled; trying again", "instance_id", v.ID, "error", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/failpoint"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -100,7 +101,7 @@ func (n *Notifier) due(ctx context.Context, busy map[string]bool) (channels []st
 }
 
 func (n *Notifier) tryAndTell(ctx context.Context, channel string) {
-	if err := n.try(ctx, channel, time.Now().UTC()); err != nil && ctx.Err() == nil {
+	if err := guard.Do(n.log, "deliver", func() error { return n.try(ctx, channel, time.Now().UTC()) }); err != nil && ctx.Err() == nil {
 		n.log.Error("a message waits in the outbox", "error", err)
 		pause(ctx, afterFault)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/tagrule"
 )
 
@@ -319,7 +320,7 @@ func (l *Looker) ask(ctx context.Context, image, ref string, now time.Time) (tim
 
 // eachOf calls fn for 0 to n-1, some of them at once.
 func eachOf(n, atOnce int, fn func(int)) {
-	var g sync.WaitGroup
+	var g guard.Group
 	slots := make(chan struct{}, atOnce)
 	for i := range n {
 		slots <- struct{}{}

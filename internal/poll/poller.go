@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -88,7 +89,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		select {
 		case <-p.asked:
 			rounds.Go(func() {
-				if err := p.Round(ctx); err != nil && ctx.Err() == nil {
+				if err := guard.Do(p.log, "poll", func() error { return p.Round(ctx) }); err != nil && ctx.Err() == nil {
 					p.log.ErrorContext(ctx, "poll registries", "error", err)
 				}
 			})
@@ -112,7 +113,7 @@ func (p *Poller) Round(ctx context.Context) error {
 		defer p.release(groups[i])
 		registry := RegistryOf(groups[i][0])
 		p.watch.Began(registry)
-		errs[i] = p.pollRegistry(ctx, groups[i], interval)
+		errs[i] = guard.Do(p.log, "poll", func() error { return p.pollRegistry(ctx, groups[i], interval) })
 		p.watch.Ended(registry, errs[i])
 	})
 	return errors.Join(append(errs, ctx.Err())...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -579,4 +580,29 @@ func TestAgesAreAskedAgain(t *testing.T) {
 	if f := look(now.Add(25 * time.Hour)); f.Ready != "t7" || b.registry.count("made") != mostRefreshed {
 		t.Errorf("after a day: ready %q, asked %d times", f.Ready, b.registry.count("made"))
 	}
+}
+
+// TestAPanicInAPoll fails the poll of that registry and holds nothing: the next one comes to its end.
+func TestAPanicInAPoll(t *testing.T) {
+	b := newBed(t)
+	b.stage("dev", store.ModeAuto, versions)
+	b.pushed("1.0.0")
+	w := &heard{}
+	stumbles := true
+	b.poller = New(b.db, NewLooker(b.registry), func(ctx context.Context, stageID, tag, digest string) error {
+		if stumbles {
+			panic("oops")
+		}
+		return b.deploy(ctx, stageID, tag, digest)
+	}, slog.New(slog.DiscardHandler))
+	b.poller.WatchBy(w)
+	if err := b.poller.Round(t.Context()); err == nil || err.Error() != "panic: oops" {
+		t.Errorf("it ended with %v", err)
+	}
+	if last := len(w.errs) - 1; w.told[len(w.told)-1] != "ended registry.example" || w.errs[last] == nil || w.errs[last].Error() != "panic: oops" {
+		t.Errorf("the witness was told %q, %v", w.told, w.errs)
+	}
+	stumbles = false
+	b.round()
+	b.want("dev 1.0.0")
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -141,13 +142,13 @@ func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // eachOf calls do for 0..n-1, a few at once, and waits for all.
 func eachOf(n int, do func(i int)) {
-	var wg sync.WaitGroup
+	var wg guard.Group
 	slots := make(chan struct{}, asksAtOnce)
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-slots }()
 			do(i)
-			<-slots
 		})
 	}
 	wg.Wait()

@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 )
 
 // ErrPutOff is what a run answers that has not tried what it is for, as the time for that has not come: a try before has failed, say, and the next one
@@ -185,19 +186,13 @@ func (s *Scheduler) tell(job string, took time.Duration, err error) {
 }
 
 // runOnce gives a run its time limit and turns a panic into an error.
-func (s *Scheduler) runOnce(ctx context.Context, j Job) (err error) {
+func (s *Scheduler) runOnce(ctx context.Context, j Job) error {
 	if j.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, j.Timeout)
 		defer cancel()
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("job panicked", "job", j.Name, "panic", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return j.Run(ctx)
+	return guard.Do(s.log, j.Name, func() error { return j.Run(ctx) })
 }
 
 // Status of a job.

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -152,6 +154,16 @@ func (m *memory) take(ctx context.Context) error {
 func (m *memory) release() {
 	m.planNext()
 	<-m.turn
+}
+
+// soundly carries out work on what is remembered. After a panic everything is read and asked anew: what was half folded was not seen.
+func (m *memory) soundly(log *slog.Logger, what string, work func() error) error {
+	err := guard.Do(log, what, work)
+	if _, panicked := errors.AsType[*guard.Panic](err); panicked {
+		m.loaded = false
+		m.doubt()
+	}
+	return err
 }
 
 // planNext notes when the next instance is due to be looked at.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -368,7 +369,7 @@ func besideHosts(n, workers int, hostOf func(i int) string, do func(i int)) {
 	for i := range n {
 		byHost[hostOf(i)] = append(byHost[hostOf(i)], i)
 	}
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for _, on := range byHost {
 		wg.Go(func() { eachOf(len(on), workers, func(i int) { do(on[i]) }) })
 	}
@@ -378,11 +379,11 @@ func besideHosts(n, workers int, hostOf func(i int) string, do func(i int)) {
 // eachOf calls do for 0..n-1, at most workers at once, and waits for all.
 func eachOf(n, workers int, do func(i int)) {
 	next := make(chan int)
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for range min(n, workers) {
 		wg.Go(func() {
 			for i := range next {
-				do(i)
+				wg.Try(func() { do(i) })
 			}
 		})
 	}

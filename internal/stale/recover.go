@@ -252,10 +252,14 @@ func (c *Cleaner) recoverPlans(ctx context.Context, waiting map[string]bool) err
 		if waiting[plan.ID] || !c.hold(c.plans, plan.ID) {
 			continue
 		}
-		errs = append(errs, c.recoverPlan(ctx, plan))
-		c.letGo(c.plans, plan.ID)
+		errs = append(errs, c.recoverHeld(ctx, plan))
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Cleaner) recoverHeld(ctx context.Context, plan store.Plan) error {
+	defer c.letGo(c.plans, plan.ID)
+	return c.recoverPlan(ctx, plan)
 }
 
 func (c *Cleaner) recoverPlan(ctx context.Context, plan store.Plan) error {

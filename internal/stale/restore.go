@@ -12,6 +12,7 @@ import (
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/failpoint"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -97,13 +98,14 @@ func (c *Cleaner) RestorePlan(ctx context.Context, planID string, ch Choices, ac
 		return nil, fmt.Errorf("%w: no archive of plan %s is left", ErrNotRestorable, planID)
 	}
 	results, ended := make([]RestoreResult, len(archives)), make(chan int)
-	go func() {
+	var all guard.Group
+	all.Go(func() {
 		defer close(ended)
 		besideHosts(len(archives), applyWorkers, func(i int) string { return archives[i].HostID }, func(i int) {
 			results[i] = c.restoreOne(ctx, archives[i], ch, actor)
 			ended <- i
 		})
-	}()
+	})
 	done := 0
 	for i := range ended {
 		done++
@@ -111,6 +113,7 @@ func (c *Cleaner) RestorePlan(ctx context.Context, planID string, ch Choices, ac
 			told(done, len(archives), results[i])
 		}
 	}
+	all.Wait()
 	return results, nil
 }
 

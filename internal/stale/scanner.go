@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tiny-forge/docker-watcher/internal/docker"
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
 
@@ -88,7 +89,7 @@ func (s *Scanner) scan(ctx context.Context, hostID, trigger, actor string) ([]st
 		ids = []string{hostID}
 	}
 	runs, errs := make([]store.ScanRun, len(ids)), make([]error, len(ids))
-	var g sync.WaitGroup
+	var g guard.Group
 	for i, id := range ids { // all at once: one that hangs takes nobody's turn
 		g.Go(func() { runs[i], errs[i] = s.scanHost(ctx, id, trigger, actor) })
 	}
@@ -106,7 +107,7 @@ func (s *Scanner) scanHost(ctx context.Context, hostID, trigger, actor string) (
 	m.scanned.Store(true)
 	p := newPass(s, m, engine, trigger)
 	p.actor = actor
-	if err := p.run(ctx); err != nil {
+	if err := m.soundly(s.log, "scan", func() error { return p.run(ctx) }); err != nil {
 		return p.scan, fmt.Errorf("scan host %s: %w", hostID, err)
 	}
 	return p.scan, nil
@@ -241,16 +242,16 @@ func (p *pass) list(ctx context.Context) *blindness {
 	ours := []string{docker.LabelInstallation + "=" + p.s.db.InstallationID()}
 	var running, others []docker.Summary
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
+	g.Go(guard.Hold(func() (err error) {
 		running, err = p.engine.List(gctx, docker.ListOptions{States: []docker.State{docker.StateRunning}, Labels: ours})
 		return err
-	})
-	g.Go(func() (err error) {
+	}))
+	g.Go(guard.Hold(func() (err error) {
 		others, err = p.engine.List(gctx, docker.ListOptions{States: notRunning, Labels: ours})
 		return err
-	})
+	}))
 	p.scan.ListCalls += 2
-	if err := g.Wait(); err != nil {
+	if err := guard.Again(g.Wait()); err != nil {
 		return unreachable(err)
 	}
 	p.listed, p.running = make(map[string]docker.State, len(running)+len(others)), len(running)
@@ -364,7 +365,7 @@ func inspectAll(ctx context.Context, engine *docker.Engine, entries []*entry) (m
 		if gctx.Err() != nil {
 			break
 		}
-		g.Go(func() error {
+		g.Go(guard.Hold(func() error {
 			a := inspectOne(gctx, engine, e.view.ContainerID)
 			mu.Lock()
 			defer mu.Unlock()
@@ -381,9 +382,9 @@ func inspectAll(ctx context.Context, engine *docker.Engine, entries []*entry) (m
 				return fmt.Errorf("%d inspects in a row hang: %w", hung, a.err)
 			}
 			return nil
-		})
+		}))
 	}
-	if err := g.Wait(); err != nil {
+	if err := guard.Again(g.Wait()); err != nil {
 		return looks, unreachable(err)
 	}
 	if err := ctx.Err(); err != nil {

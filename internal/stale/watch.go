@@ -215,6 +215,11 @@ func (w *watcher) flush(ctx context.Context) error {
 		return fmt.Errorf("wait for the scan under way: %w", err)
 	}
 	defer w.m.release()
+	return w.m.soundly(w.s.log, "fold events", func() error { return w.fold(ctx) })
+}
+
+// fold is flush in its turn.
+func (w *watcher) fold(ctx context.Context) error {
 	events := w.m.stream.takeEvents()
 	gen, whole := w.m.stream.state(w.engine)
 	if !w.m.stream.knows(gen) || w.clockIsOff() {
