@@ -138,7 +138,7 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	refusals := api.NewRefusals(bus)
 	handler := api.New(api.Deps{
 		DB: db, Bus: bus, Refusals: refusals, Fleet: fleet, Hosts: keeper, Scanner: scanner, Cleaner: cleaner, Deployer: deployer,
-		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, SSO: sso.NewFlows(), Scheduler: jobs, HostWorks: watch.hostWorks, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
+		Reclaimer: reclaimer, Adopter: adopter, Registries: registries, Auth: accounts, SSO: sso.NewFlows().Hide(cfg.Data), Scheduler: jobs, HostWorks: watch.hostWorks, Looker: looker, Meter: meter, Backups: keeps, DataDir: cfg.Data,
 		Notifier:          notifier,
 		Routes:            front.routes(cfg, policy),
 		ThresholdsChanged: scans.thresholdsChanged, Web: web.Handler(), Stopping: stopping, Cut: cut, Version: buildVersion(), Log: log,

@@ -35,6 +35,7 @@ const (
 // Flows are the sign-ins that are under way at the provider. They are kept in memory: after a restart one is begun anew.
 type Flows struct {
 	client *http.Client
+	hidden string // a folder of which no file is a client secret; empty: none
 
 	mu         sync.Mutex
 	open       map[string]flow
@@ -163,7 +164,7 @@ func (f *Flows) Test(ctx context.Context, p Provider) error {
 	f.mu.Lock()
 	f.of = ""
 	f.mu.Unlock()
-	if _, err := p.secret(); err != nil {
+	if _, err := f.secret(p); err != nil {
 		return err
 	}
 	_, err := f.discover(ctx, p)
@@ -175,7 +176,7 @@ func (f *Flows) config(ctx context.Context, p Provider) (*oauth2.Config, *oidc.P
 	if err != nil {
 		return nil, nil, err
 	}
-	secret, err := p.secret()
+	secret, err := f.secret(p)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -94,11 +95,16 @@ func (p Provider) secret() (string, error) {
 	if p.ClientSecretFile == "" {
 		return p.ClientSecret, nil
 	}
-	text, err := os.ReadFile(p.ClientSecretFile)
+	file, err := os.OpenFile(p.ClientSecretFile, os.O_RDONLY|syscall.O_NONBLOCK, 0) // no pipe is waited for
 	if err != nil {
 		return "", fmt.Errorf("%w: read the client secret: %w", ErrUnavailable, err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	defer func() { _ = file.Close() }() // it was only read
+	text, err := readSecret(file)
+	if err != nil {
+		return "", fmt.Errorf("%w: read the client secret: %w", ErrUnavailable, err)
+	}
+	return text, nil
 }
 
 // CallbackURL is where the provider sends people back to; it must be registered there.
