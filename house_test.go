@@ -68,6 +68,7 @@ var allowed = map[string][]string{
 
 	// What tests, the demo and the benchmarks stand on.
 	"internal/store/storetest":           {"internal/store"},
+	"internal/canarytest":                {"internal/store"},
 	"internal/docker/dockertest":         {},
 	"internal/loopbacktest":              {},
 	"internal/waittest":                  {},

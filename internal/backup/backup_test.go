@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -33,7 +33,10 @@ func newBed(t *testing.T, every time.Duration) *bed {
 	t.Helper()
 	b := &bed{t: t, data: storetest.Dir(t), at: time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)}
 	b.db = storetest.With(t, store.Options{DataDir: b.data})
-	b.Keeper = New(b.db, Options{Folder: filepath.Join(t.TempDir(), "made"), Data: b.data, Every: every, Keep: 2, Version: "1.2.3"}, slog.New(slog.DiscardHandler))
+	b.Keeper = New(b.db, Options{Folder: filepath.Join(t.TempDir(), "made"), Data: b.data, Every: every, Keep: 2, Version: "1.2.3"}, canarytest.Log(t, b.db))
+	storetest.Update(t, b.db, func(ctx context.Context, tx *store.Tx) error {
+		return tx.InsertRegistry(ctx, store.Registry{ID: store.NewID(), Name: "here", Host: "registry.example", Username: "anna", CreatedAt: b.at}, canarytest.Word)
+	})
 	b.now = func() time.Time { return b.at }
 	b.write(filepath.Join(b.data, certificates, "own", "shop.pem"), "a certificate")
 	return b

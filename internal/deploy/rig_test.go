@@ -3,11 +3,13 @@ package deploy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
@@ -57,7 +59,7 @@ func bubbleOn(t *testing.T, o dockertest.Options, spec store.Spec, test func(t *
 func newRig(t *testing.T, adapter *docker.Engine, repository string, spec store.Spec) *rig {
 	t.Helper()
 	db := storetest.Open(t)
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	log := canarytest.Log(t, db)
 	bus := events.New(log)
 	db.OnCommit(bus.Committed)
 	fleet := docker.NewFleet()
@@ -65,7 +67,10 @@ func newRig(t *testing.T, adapter *docker.Engine, repository string, spec store.
 	host := storetest.Host(t, db)
 	fleet.Add(host.ID, adapter)
 	r.project = storetest.Project(t, db, func(p *store.Project) { p.Name, p.Image = "shop", repository })
-	r.stage = storetest.Stage(t, db, host, r.project, func(s *store.Stage) { s.Name, s.Spec = "preview", spec })
+	r.stage = storetest.Stage(t, db, host, r.project, func(s *store.Stage) {
+		s.Name, s.Spec = "preview", spec
+		s.Spec.Env = append(slices.Clone(spec.Env), canarytest.Env())
+	})
 	r.Deployer = New(db, fleet, bus, log)
 	return r
 }

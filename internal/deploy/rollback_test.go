@@ -176,7 +176,7 @@ func TestRollbackMakesAnother(t *testing.T) {
 					t.Errorf("it is of image %s (%s), want %s", v.ImageID, v.Digest, first.ImageID)
 				}
 				spec, err := r.db.InstanceSpec(t.Context(), v.ID)
-				if err != nil || len(spec.Env) != 1 || spec.Env[0].Value != "then" {
+				if err != nil || len(spec.Env) != 2 || spec.Env[0].Value != "then" {
 					t.Errorf("its spec is %+v, %v", spec, err)
 				}
 				if got := r.asked("^POST /images/create") > pulls; got != c.pulled {

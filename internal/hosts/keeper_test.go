@@ -3,12 +3,12 @@ package hosts
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
@@ -35,7 +35,7 @@ func newBed(t *testing.T) *bed {
 func bedOn(t *testing.T, db *store.DB) *bed {
 	t.Helper()
 	b := &bed{t: t, db: db, fleet: docker.NewFleet()}
-	b.Keeper = New(db, b.fleet, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	b.Keeper = New(db, b.fleet, canarytest.Log(t, db, "PRIVATE KEY"))
 	if err := b.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +78,9 @@ func TestHostOverItsWholeLife(t *testing.T) {
 	ctx := t.Context()
 	pretend := dockertest.Serve(t, dockertest.Options{})
 	s := enginetest.StartSSHD(t)
-	sealed, public := enginetest.SSHKey(t, "horse")
+	sealed, public := enginetest.SSHKey(t, canarytest.Word)
 	s.Authorize(public)
-	h, err := b.Create(ctx, Facts{Name: "far", Endpoint: s.Endpoint(pretend.Endpoint()), SSHKey: sealed, Passphrase: "horse", HostKey: s.HostKey}, false, anna)
+	h, err := b.Create(ctx, Facts{Name: "far", Endpoint: s.Endpoint(pretend.Endpoint()), SSHKey: sealed, Passphrase: canarytest.Word, HostKey: s.HostKey}, false, anna)
 	if err != nil || h.EngineID == "" || h.EngineVersion == "" {
 		t.Fatalf("got %+v, %v", h, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/events"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
@@ -114,7 +115,7 @@ type bed struct {
 func newBed(t *testing.T, edit ...func(*Options)) *bed {
 	t.Helper()
 	b := &bed{t: t, db: storetest.Open(t), logs: &bytes.Buffer{}}
-	log := slog.New(slog.NewTextHandler(b.logs, nil))
+	log := slog.New(slog.NewMultiHandler(slog.NewTextHandler(b.logs, nil), canarytest.Log(t, b.db, canary, "s3cret").Handler()))
 	bus := events.New(log)
 	b.db.OnCommit(bus.Committed)
 	o := Options{Version: "test", Log: log}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 	"github.com/tiny-forge/docker-watcher/internal/tagrule"
@@ -97,6 +98,7 @@ func (p *pretended) set(change func(p *pretended)) {
 type bed struct {
 	t        *testing.T
 	db       *store.DB
+	log      *slog.Logger
 	registry *pretended
 	poller   *Poller
 	host     store.Host
@@ -112,6 +114,7 @@ const image = "registry.example/shop"
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, db: storetest.Open(t), registry: newPretended()}
+	b.log = canarytest.Log(t, b.db)
 	b.host = storetest.Host(t, b.db)
 	b.project = storetest.Project(t, b.db, func(p *store.Project) { p.Name, p.Image = "shop", image })
 	b.restart()
@@ -120,7 +123,7 @@ func newBed(t *testing.T) *bed {
 
 // restart is a poller that remembers nothing but what is in the store.
 func (b *bed) restart() {
-	b.poller = New(b.db, NewLooker(b.registry), b.deploy, slog.New(slog.DiscardHandler))
+	b.poller = New(b.db, NewLooker(b.registry), b.deploy, b.log)
 }
 
 func (b *bed) deploy(ctx context.Context, stageID, tag, digest string) error {
@@ -180,7 +183,7 @@ func (b *bed) update(fn func(ctx context.Context, tx *store.Tx) error) {
 func (b *bed) stage(name string, mode store.Mode, rule tagrule.Rule, edit ...func(*store.Stage)) store.Stage {
 	b.t.Helper()
 	return storetest.Stage(b.t, b.db, b.host, b.project, append([]func(*store.Stage){func(s *store.Stage) {
-		s.Name, s.Mode, s.TagRule = name, mode, &rule
+		s.Name, s.Mode, s.TagRule, s.Spec.Env = name, mode, &rule, []store.EnvVar{canarytest.Env()}
 	}}, edit...)...)
 }
 

@@ -2,7 +2,6 @@ package poll
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -24,13 +23,13 @@ func withDeployer(t *testing.T, test func(t *testing.T, b *bed, engine *dockerte
 		time.Sleep(time.Until(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)))
 		b := newBed(t)
 		engine := dockertest.New(t, dockertest.Options{})
-		adapter, err := docker.New(docker.Options{Endpoint: engine.Endpoint(), Dial: engine.Dial, Log: slog.New(slog.DiscardHandler)})
+		adapter, err := docker.New(docker.Options{Endpoint: engine.Endpoint(), Dial: engine.Dial, Log: b.log})
 		if err != nil {
 			t.Fatal(err)
 		}
 		fleet := docker.NewFleet()
 		fleet.Add(b.host.ID, adapter)
-		log := slog.New(slog.DiscardHandler)
+		log := b.log
 		bus := events.New(log)
 		b.db.OnCommit(bus.Committed)
 		deployer := deploy.New(b.db, fleet, bus, log)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -594,7 +593,7 @@ func TestAPanicInAPoll(t *testing.T) {
 			panic("oops")
 		}
 		return b.deploy(ctx, stageID, tag, digest)
-	}, slog.New(slog.DiscardHandler))
+	}, b.log)
 	b.poller.WatchBy(w)
 	if err := b.poller.Round(t.Context()); err == nil || err.Error() != "panic: oops" {
 		t.Errorf("it ended with %v", err)

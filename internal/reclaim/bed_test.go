@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -53,10 +54,10 @@ func newBed(t *testing.T, adapter *docker.Engine) *bed {
 	b := &bed{t: t}
 	db := storetest.Open(t)
 	b.host = storetest.Host(t, db, func(h *store.Host) { h.Name, h.EngineID, h.DataRoot = "local", info.EngineID, info.DataRoot })
-	b.stage = storetest.Stage(t, db, b.host, storetest.Project(t, db))
+	b.stage = storetest.Stage(t, db, b.host, storetest.Project(t, db), func(s *store.Stage) { s.Spec.Env = []store.EnvVar{canarytest.Env()} })
 	fleet := docker.NewFleet()
 	fleet.Add(b.host.ID, adapter)
-	b.Reclaimer = New(db, fleet, slog.New(slog.DiscardHandler))
+	b.Reclaimer = New(db, fleet, canarytest.Log(t, db))
 	return b
 }
 

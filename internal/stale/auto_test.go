@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -617,7 +616,7 @@ func TestRunsDoNotOverlap(t *testing.T) {
 			inst, _ := b.ripe(fmt.Sprintf("web-%d", n), nil)
 			all = append(all, inst)
 		}
-		other := NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler))
+		other := NewCleaner(b.db, b.fleet, b.log)
 		cleaners := []*Cleaner{b.cleaner, b.cleaner, other}
 		for range 75 {
 			time.Sleep(time.Minute)

@@ -2,7 +2,6 @@ package stale
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -31,8 +30,8 @@ func inAutoBed(t *testing.T, test func(t *testing.T, b *autoBed)) {
 
 // restart is a new process over the same store.
 func (b *autoBed) restart() {
-	b.scanner = NewScanner(b.db, b.fleet, slog.New(slog.DiscardHandler))
-	b.cleaner = NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler))
+	b.scanner = NewScanner(b.db, b.fleet, b.log)
+	b.cleaner = NewCleaner(b.db, b.fleet, b.log)
 	b.cleaner.ScanBy(func(ctx context.Context, hostID string) error {
 		b.scans++
 		_, err := b.scanner.Scan(ctx, hostID, "automatic")

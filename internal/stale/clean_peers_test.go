@@ -1,7 +1,6 @@
 package stale
 
 import (
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -371,7 +370,7 @@ func TestRecoverRemovalByHand(t *testing.T) {
 		if !ct.Facts().Exists {
 			t.Error("one that somebody else has in hand was ended beside them")
 		}
-		b.cleaner = NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler)) // a new process
+		b.cleaner = NewCleaner(b.db, b.fleet, b.log) // a new process
 		if err := b.cleaner.Recover(t.Context()); err != nil {
 			t.Fatal(err)
 		}

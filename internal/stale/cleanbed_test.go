@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -21,6 +22,7 @@ import (
 type cleanBed struct {
 	t       *testing.T
 	db      *store.DB
+	log     *slog.Logger
 	cleaner *Cleaner
 	fleet   *docker.Fleet
 	host    store.Host
@@ -42,17 +44,18 @@ func inBed(t *testing.T, test func(t *testing.T, b *cleanBed)) {
 
 func newCleanBed(t *testing.T) *cleanBed {
 	b := &cleanBed{t: t, db: storetest.Open(t), fleet: docker.NewFleet()}
+	b.log = canarytest.Log(t, b.db)
 	b.engine = dockertest.New(t, dockertest.Options{})
 	b.host = b.addHost("local", b.engine)
 	b.project = store.Project{ID: store.NewID(), Name: "shop", Image: "shop", CreatedAt: b.now(), UpdatedAt: b.now()}
 	b.stage = store.Stage{
 		ID: store.NewID(), ProjectID: b.project.ID, HostID: b.host.ID, Name: "preview", Kind: store.StagePreview,
-		Spec: store.Spec{StopGrace: 2 * time.Second}, CreatedAt: b.now(), UpdatedAt: b.now(),
+		Spec: store.Spec{StopGrace: 2 * time.Second, Env: []store.EnvVar{canarytest.Env()}}, CreatedAt: b.now(), UpdatedAt: b.now(),
 	}
 	b.update(func(tx *store.Tx) error {
 		return errors.Join(tx.InsertProject(t.Context(), b.project), tx.InsertStage(t.Context(), b.stage))
 	})
-	b.cleaner = NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler))
+	b.cleaner = NewCleaner(b.db, b.fleet, b.log)
 	return b
 }
 
@@ -69,7 +72,7 @@ func (b *cleanBed) update(fn func(*store.Tx) error) {
 func (b *cleanBed) addHost(name string, e *dockertest.Engine) store.Host {
 	b.t.Helper()
 	b.gate = newGate(b.t, e)
-	adapter, err := docker.New(docker.Options{Endpoint: e.Endpoint(), Dial: b.gate.dial, Log: slog.New(slog.DiscardHandler)})
+	adapter, err := docker.New(docker.Options{Endpoint: e.Endpoint(), Dial: b.gate.dial, Log: b.log})
 	if err != nil {
 		b.t.Fatal(err)
 	}

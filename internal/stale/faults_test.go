@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -679,7 +678,7 @@ func engineClockJumps(t *testing.T, _ string) {
 		keep.note(fresh.ID, young.Name, nil)
 		keep.initial[old.ID], keep.initial[young.ID] = old.Status, young.Status
 		keep.stale[old.ID] = true // as planted
-		scanner := NewScanner(b.db, b.fleet, slog.New(slog.DiscardHandler))
+		scanner := NewScanner(b.db, b.fleet, b.log)
 		plan := b.planAll()
 		for _, jump := range []time.Duration{30 * day, -30 * day} {
 			b.engine.SetClock(jump)

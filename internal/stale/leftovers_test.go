@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +63,7 @@ func (b *scanBed) wantLeftovers(kinds ...store.LeftoverKind) []store.Leftover {
 }
 
 func (b *scanBed) newCleaner() *Cleaner {
-	return NewCleaner(b.db, b.fleet, slog.New(slog.DiscardHandler))
+	return NewCleaner(b.db, b.fleet, b.log)
 }
 
 // underTwin puts a row under another host of ours, which may be the same engine.

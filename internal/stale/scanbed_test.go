@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -18,6 +19,7 @@ import (
 type scanBed struct {
 	t       *testing.T
 	db      *store.DB
+	log     *slog.Logger
 	engine  *dockertest.Engine
 	adapter *docker.Engine
 	fleet   *docker.Fleet
@@ -33,9 +35,10 @@ func inScanBed(t *testing.T, o dockertest.Options, test func(t *testing.T, b *sc
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(noon))
 		b := &scanBed{t: t, db: storetest.Open(t), fleet: docker.NewFleet()}
+		b.log = canarytest.Log(t, b.db)
 		b.host, b.engine, b.adapter = b.addHost("local", o)
 		b.project = storetest.Project(t, b.db)
-		b.stage = storetest.Stage(t, b.db, b.host, b.project, func(s *store.Stage) { s.Kind = store.StagePreview })
+		b.stage = storetest.Stage(t, b.db, b.host, b.project, func(s *store.Stage) { s.Kind, s.Spec.Env = store.StagePreview, []store.EnvVar{canarytest.Env()} })
 		b.restart()
 		test(t, b)
 		b.stopWatching()
@@ -45,7 +48,7 @@ func inScanBed(t *testing.T, o dockertest.Options, test func(t *testing.T, b *sc
 func (b *scanBed) addHost(name string, o dockertest.Options) (store.Host, *dockertest.Engine, *docker.Engine) {
 	b.t.Helper()
 	e := dockertest.New(b.t, o)
-	adapter, err := docker.New(docker.Options{Endpoint: e.Endpoint(), Dial: e.Dial, Log: slog.New(slog.DiscardHandler)})
+	adapter, err := docker.New(docker.Options{Endpoint: e.Endpoint(), Dial: e.Dial, Log: b.log})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -65,7 +68,7 @@ func (b *scanBed) addHost(name string, o dockertest.Options) (store.Host, *docke
 // restart is a new process over the same store.
 func (b *scanBed) restart() {
 	b.stopWatching()
-	b.scanner = NewScanner(b.db, b.fleet, slog.New(slog.DiscardHandler))
+	b.scanner = NewScanner(b.db, b.fleet, b.log)
 }
 
 // watch starts the watcher and waits until its first scan is done.

@@ -98,7 +98,7 @@ func serve(t *testing.T, data, engine string, more ...string) (url, link string)
 		args = append(args, "--proxy-https", "127.0.0.1:0")
 	}
 	cmd := exec.Command(binary, append(args, more...)...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = listen(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -128,6 +128,7 @@ func serve(t *testing.T, data, engine string, more ...string) (url, link string)
 		if said == nil {
 			t.Fatalf("the daemon did not become ready: %q", line)
 		}
+		askAtTheEnd(t, said[1])
 		return said[1], said[1] + said[2]
 	case <-time.After(patience):
 		t.Fatal("the daemon did not become ready in time")
