@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -273,12 +272,14 @@ func (b figuresBed) strangersMakeNone() {
 		}
 	}
 	ask(0)
-	before := slices.Sorted(maps.Keys(b.figures()))
+	before := b.figures()
 	for n := range 20 {
 		ask(n + 1)
 	}
-	if after := slices.Sorted(maps.Keys(b.figures())); len(after) > len(before) {
-		b.t.Errorf("%d figures came by strangers", len(after)-len(before))
+	for name := range b.figures() {
+		if _, known := before[name]; !known && !strings.HasPrefix(name, "job_") { // a job may end for the first time meanwhile
+			b.t.Errorf("%s came by strangers", name)
+		}
 	}
 	if len(before) > 1000 {
 		b.t.Errorf("%d figures", len(before))
