@@ -637,7 +637,7 @@ func TestRunsDoNotOverlap(t *testing.T) {
 		for _, inst := range all {
 			b.wantGone(inst)
 			if items := b.events("cleanup.item", inst.ID); len(items) != 1 {
-				t.Errorf("%s: %d ends", inst.Name, len(items))
+				t.Errorf("%s: %d ends: %v", inst.Name, len(items), items)
 			}
 		}
 		b.wantEvent("cleanup.planned", "", 1)
