@@ -32,8 +32,9 @@ func strictest(policies []store.PolicyInForce) limits {
 }
 
 // brake says why so many that are due at once are too many; empty: they are not. The share that is built in means nothing of a
-// handful; one that somebody set is heeded to the letter.
+// handful; one that somebody set is heeded to the letter. Who cleans up between the two counts takes some of what is due off the host: it is on it all the same.
 func (l limits) brake(due, onHost int) string {
+	onHost = max(onHost, due)
 	switch {
 	case due > l.perRun:
 		return fmt.Sprintf("%d instances are due at once, and its policies allow %d in one run (max_per_run)", due, l.perRun)

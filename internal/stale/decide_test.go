@@ -255,6 +255,8 @@ func TestBrake(t *testing.T) {
 		"as many as a run may take":      {[]store.PolicyInForce{policy(10, 25)}, 10, 100, ""},
 		"just the share":                 {[]store.PolicyInForce{policy(10, 25)}, 5, 20, ""},
 		"all of a host that may go":      {[]store.PolicyInForce{policy(500, 100)}, 500, 500, ""},
+		"some went between the counts":   {[]store.PolicyInForce{policy(500, 100)}, 6, 4, ""},
+		"some went, and still too many":  {[]store.PolicyInForce{policy(500, 90)}, 6, 4, "6 of its 6"},
 		"wide by both policies":          {[]store.PolicyInForce{policy(50, 90), policy(40, 80)}, 40, 50, ""},
 		"one more than a run may take":   {[]store.PolicyInForce{policy(10, 25)}, 11, 1000, "max_per_run"},
 		"one more than the share":        {[]store.PolicyInForce{policy(10, 25)}, 5, 19, "max_share_percent"},
