@@ -97,17 +97,8 @@ func (b *bed) run(p *Plane) *running {
 		}
 	})
 	b.t.Cleanup(r.end)
-	await(b.t, "it serves", serving)
+	waittest.Next(b.t, "it serves", serving)
 	return r
-}
-
-func await(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(patience):
-		t.Fatalf("gave up waiting: %s", what)
-	}
 }
 
 // daemonSide is a client with what it was told.

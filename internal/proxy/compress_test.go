@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 func TestTakesGzip(t *testing.T) {
@@ -211,7 +213,7 @@ func (l lines) Write(p []byte) (int, error) {
 
 func (l lines) next(t *testing.T) string {
 	t.Helper()
-	return comes(t, "a line of the log", l)
+	return waittest.Next(t, "a line of the log", l)
 }
 
 func TestAccessLog(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // answering is a target that answers each connection with the same bytes, and cuts it off then.
@@ -122,7 +124,7 @@ func TestNoTunnelOfHTTP2PastTheRules(t *testing.T) {
 			t.Errorf("to %s it answers %s", protocol, got)
 			continue
 		}
-		h := comes(t, "the target is asked", seen)
+		h := waittest.Next(t, "the target is asked", seen)
 		if h.Get("Http2-Settings") != "" || (h.Get("Upgrade") != "") != passes || (h.Get("Connection") != "") != passes {
 			t.Errorf("of %s the target sees %v", protocol, h)
 		}

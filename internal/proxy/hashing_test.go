@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // desk is hashing at one place, whose every answer a test gives.
@@ -270,7 +272,7 @@ func TestTwoHundredThatGuess(t *testing.T) {
 		})
 	}
 	for range 200 - mostOfAddress {
-		if got := comes(t, "one of many is sent away", sentAway); got != "429 5" {
+		if got := waittest.Next(t, "one of many is sent away", sentAway); got != "429 5" {
 			t.Errorf("one of many is answered %s", got)
 		}
 	}

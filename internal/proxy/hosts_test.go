@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 func TestTheHostOfARequestIsReadInOneWay(t *testing.T) {
@@ -85,7 +87,7 @@ func TestHeadersOfOneHopGoNoFurther(t *testing.T) {
 		"X-Rule: theirs\r\nVia: 1.1 other\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTE: gzip\r\nTrailer: X-T\r\nX-Kept: 1\r\n\r\n"); len(got) != 1 || got[0] != 200 {
 		t.Fatalf("it answers %v", got)
 	}
-	h := comes(t, "the target is asked", seen)
+	h := waittest.Next(t, "the target is asked", seen)
 	for _, name := range []string{"Connection", "X-Secret", "X-Second", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Trailer"} {
 		if h.Get(name) != "" {
 			t.Errorf("the target sees %s: %s", name, h.Get(name))
@@ -101,7 +103,7 @@ func TestHeadersOfOneHopGoNoFurther(t *testing.T) {
 	}
 	answer = http.Header{"Connection": {"X-Secret"}, "X-Secret": {"1"}, "Keep-Alive": {"timeout=5"}, "Proxy-Authenticate": {"Basic"}, "X-Kept": {"1"}}
 	_, _, back := r.get("a.example", "/")
-	comes(t, "the target is asked once more", seen)
+	waittest.Next(t, "the target is asked once more", seen)
 	if back.Get("X-Secret") != "" || back.Get("Keep-Alive") != "" || back.Get("Proxy-Authenticate") != "" || back.Get("X-Kept") != "1" {
 		t.Errorf("the client sees %v", back)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // TestWhoStepsAsideAnswersNobody: what is under way ends as it began, and nothing more begins until a table is applied again, which who has
@@ -48,7 +50,7 @@ func TestWhoStepsAsideAnswersNobody(t *testing.T) {
 	}
 	socket, socketIn := r.upgrade("a.example")
 	fmt.Fprint(busy, "GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n")
-	comes(t, "the slow one is asked", asked)
+	waittest.Next(t, "the slow one is asked", asked)
 
 	r.StepAside()
 	if _, err := idleIn.ReadByte(); err != io.EOF {

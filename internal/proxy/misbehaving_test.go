@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // serving is a target that does with each connection what a test writes, after the head of the first request.
@@ -260,7 +262,7 @@ func TestATargetThatStopsInTheMiddleHoldsNobody(t *testing.T) {
 		}
 		_ = conn.Close()
 		_ = resp.Body.Close()
-		comes(t, "the client has left, and the target is told so", gone)
+		waittest.Next(t, "the client has left, and the target is told so", gone)
 	}
 }
 
@@ -273,7 +275,7 @@ func TestAClientThatHalfLeavesGetsNoEmptyAnswer(t *testing.T) {
 	})))
 	conn := r.dial()
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-	comes(t, "the target is asked", asked)
+	waittest.Next(t, "the target is asked", asked)
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // rig is a real server on a port of its own, with what its tests tell it of.
@@ -55,7 +56,7 @@ func (r *rig) run(part func(context.Context) error) {
 	go func() { done <- part(ctx) }()
 	r.t.Cleanup(func() {
 		cancel()
-		if err := comes(r.t, "the end of a part", done); err != nil && !errors.Is(err, context.Canceled) {
+		if err := waittest.Next(r.t, "the end of a part", done); err != nil && !errors.Is(err, context.Canceled) {
 			r.t.Error(err)
 		}
 	})
@@ -96,20 +97,9 @@ func app(t *testing.T, h http.HandlerFunc) string {
 	t.Cleanup(func() {
 		closed := make(chan struct{})
 		go func() { defer close(closed); srv.Close() }() // it waits for what is under way
-		comes(t, "the end of the last request to a target", closed)
+		waittest.Next(t, "the end of the last request to a target", closed)
 	})
 	return srv.URL
-}
-
-// comes is what comes on a channel, or nothing when it is closed.
-func comes[T any](t *testing.T, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("gave up waiting: %s", what)
-	}
-	return v
 }
 
 // says is a target that answers its name.
@@ -124,7 +114,7 @@ func nowhere(t *testing.T) string {
 }
 
 // patience is how long anything may take, however slow the machine is: what never comes fails its test by name.
-const patience = time.Minute
+const patience = waittest.Patience
 
 // soon is when an answer has to be there.
 func (r *rig) soon() (context.Context, context.CancelFunc) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/certs"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // secureRig is a rig with a listener over TLS, whose certificates are of our own authority.
@@ -62,7 +63,7 @@ func newSecureRig(t *testing.T) *secureRig {
 		rule("app.localhost", app(t, answers)).at("/both").with(func(o *Options) { o.TLS = TLSInternal }),
 		rule("plain.localhost", says(t, "plain")),
 	)
-	comes(t, "the certificate of app.localhost", issued)
+	waittest.Next(t, "the certificate of app.localhost", issued)
 	return r
 }
 

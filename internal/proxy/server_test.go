@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 func TestRulesLeadToTheirTargets(t *testing.T) {
@@ -54,7 +56,7 @@ func TestWhatATargetSees(t *testing.T) {
 		if status, body, _ := r.get("a.example", path, change); status != 200 {
 			t.Fatalf("it answers %d %s", status, body)
 		}
-		return comes(t, "the target is asked", seen)
+		return waittest.Next(t, "the target is asked", seen)
 	}
 	forge := func(q *http.Request) {
 		for name, value := range map[string]string{
@@ -368,7 +370,7 @@ func TestNoRequestIsLostWhileTargetsChange(t *testing.T) {
 	}
 	close(stop)
 	for range 4 {
-		comes(t, "the last answer", done)
+		waittest.Next(t, "the last answer", done)
 	}
 	if failed.Load() != 0 || asked.Load() == 0 {
 		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
@@ -457,14 +459,14 @@ func TestTargetsShareAndStandInForOneAnother(t *testing.T) {
 			}
 		}
 	}()
-	comes(t, "a request comes to the one that holds it", arrived)
+	waittest.Next(t, "a request comes to the one that holds it", arrived)
 	for range 10 {
 		if _, body, _ := r.get("a.example", "/"); body != "free" {
 			t.Error("a request came to the busier one")
 		}
 	}
 	close(gate)
-	if status := comes(t, "the answer to the held one", held); status != 200 {
+	if status := waittest.Next(t, "the answer to the held one", held); status != 200 {
 		t.Errorf("the held one answers %d", status)
 	}
 	for range 10 {
@@ -512,7 +514,7 @@ func TestHealthChecksTakeTargetsOutAndBringThemBack(t *testing.T) {
 	table.byID["a.example"].rule = checked
 	r.swap(r.current.Load(), table)
 	sick.Store(true)
-	if f := comes(t, "it is taken out", r.flips); f.Up || f.Rule != "a.example" || f.Ref != target || !strings.Contains(f.Why, "it answers 500 to /healthz") {
+	if f := waittest.Next(t, "it is taken out", r.flips); f.Up || f.Rule != "a.example" || f.Ref != target || !strings.Contains(f.Why, "it answers 500 to /healthz") {
 		t.Errorf("it flips by %+v", f)
 	}
 	for range 6 {
@@ -521,7 +523,7 @@ func TestHealthChecksTakeTargetsOutAndBringThemBack(t *testing.T) {
 		}
 	}
 	sick.Store(false)
-	if f := comes(t, "it is brought back", r.flips); !f.Up || f.Ref != target {
+	if f := waittest.Next(t, "it is brought back", r.flips); !f.Up || f.Ref != target {
 		t.Errorf("it flips by %+v", f)
 	}
 	if len(r.flips) > 0 {
