@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 )
 
 // planted are the secrets that scripts give servers and the command line. Nothing that either writes may hold one, whichever script runs it.
@@ -19,14 +21,7 @@ var planted = []string{
 }
 
 // leaked is what a text tells of the planted secrets; empty: nothing.
-func leaked(text string) string {
-	for _, secret := range planted {
-		if at := strings.Index(text, secret); at >= 0 {
-			return fmt.Sprintf("the secret %q: ...%s", secret, text[max(0, at-80):at+len(secret)])
-		}
-	}
-	return ""
-}
+func leaked(text string) string { return strings.Join(canarytest.Find(text, planted...), "; ") }
 
 // listening is the test of a script whose whole record is listened to: every output of every command, at its end.
 type listening struct{ *testing.T }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 )
 
 // planted are the secrets that the tests of this package give daemons. None may be in what one writes or tells of itself, whichever test
@@ -15,10 +17,8 @@ var planted = []string{password, "t0ken", "canary", "s3cret"}
 // wantNoSecretIn fails for what a program tells of the secrets that it was given.
 func wantNoSecretIn(t *testing.T, where, text string, more ...string) {
 	t.Helper()
-	for _, secret := range append(more, planted...) {
-		if at := strings.Index(text, secret); secret != "" && at >= 0 {
-			t.Errorf("%s tells the secret %q: ...%s", where, secret, text[max(0, at-80):at+len(secret)])
-		}
+	for _, told := range canarytest.Find(text, append(more, planted...)...) {
+		t.Errorf("%s tells %s", where, told)
 	}
 }
 

@@ -4,6 +4,7 @@ package canarytest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -48,13 +49,21 @@ func (e *ear) Write(line []byte) (int, error) {
 }
 
 func (e *ear) hear(where, text string) {
-	for _, secret := range e.secrets {
-		if at := strings.Index(text, secret); at >= 0 {
-			e.mu.Lock()
-			e.heard = append(e.heard, where+" tells a secret: ..."+text[max(0, at-80):at+len(secret)])
-			e.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, told := range Find(text, e.secrets...) {
+		e.heard = append(e.heard, where+" tells "+told)
+	}
+}
+
+// Find is which of some secrets a text tells, each with what stands before it; one that is empty is none.
+func Find(text string, secrets ...string) (told []string) {
+	for _, secret := range secrets {
+		if at := strings.Index(text, secret); secret != "" && at >= 0 {
+			told = append(told, fmt.Sprintf("the secret %q: ...%s", secret, text[max(0, at-80):at+len(secret)]))
 		}
 	}
+	return told
 }
 
 func (e *ear) told() []string {
