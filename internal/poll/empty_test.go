@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +145,29 @@ func TestARegistryThatHangsHoldsUpNobody(t *testing.T) {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// However many rounds come at once, and however soon one follows another, what is due is asked once.
+func TestRoundsAtOnceAskOnce(t *testing.T) {
+	inTime(t, func(t *testing.T, b *bed) {
+		b.stage("quick", store.ModeManual, versions)
+		for range 20 {
+			b.pushed("1.0.0")
+			var rounds sync.WaitGroup
+			for range 8 {
+				rounds.Go(func() {
+					if err := b.poller.Round(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			rounds.Wait()
+			if n := b.registry.count("tags " + image); n != 1 {
+				t.Fatalf("asked %d times", n)
+			}
+			time.Sleep(10 * time.Minute)
 		}
 	})
 }

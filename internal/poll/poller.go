@@ -124,13 +124,9 @@ func (p *Poller) due(ctx context.Context) (groups [][]string, interval time.Dura
 	if err := p.tidy(ctx, time.Now()); err != nil {
 		return nil, 0, err
 	}
-	images, err := p.db.ImagesToPoll(ctx, time.Now())
-	if err != nil {
-		return nil, 0, fmt.Errorf("find what to poll: %w", err)
-	}
-	groups = p.take(byRegistry(images))
-	if len(groups) == 0 {
-		return nil, 0, nil
+	groups, err = p.take(ctx)
+	if err != nil || len(groups) == 0 {
+		return nil, 0, err
 	}
 	settings, err := p.db.Settings(ctx)
 	if err != nil {
@@ -140,17 +136,22 @@ func (p *Poller) due(ctx context.Context) (groups [][]string, interval time.Dura
 	return groups, settings.PollInterval, nil
 }
 
-// take leaves out the registries that are being polled, and marks the others as such.
-func (p *Poller) take(groups [][]string) (free [][]string) {
+// take finds the repositories that are due, leaves out the registries that are being polled, and marks the others as such.
+// No registry is released between the two: what its poll wrote would not have been read, and it would be asked again.
+func (p *Poller) take(ctx context.Context) (free [][]string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, images := range groups {
+	due, err := p.db.ImagesToPoll(ctx, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("find what to poll: %w", err)
+	}
+	for _, images := range byRegistry(due) {
 		if host := RegistryOf(images[0]); !p.busy[host] {
 			p.busy[host] = true
 			free = append(free, images)
 		}
 	}
-	return free
+	return free, nil
 }
 
 func (p *Poller) release(groups ...[]string) {
