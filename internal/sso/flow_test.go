@@ -229,7 +229,7 @@ func TestSecretOfAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("of a file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if secret, err := h.provider.secret(); secret != "of a file" || err != nil {
+	if secret, err := f.secret(h.provider); secret != "of a file" || err != nil {
 		t.Errorf("%q, %v", secret, err)
 	}
 }

@@ -11,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
-	"syscall"
 
 	"github.com/tiny-forge/docker-watcher/internal/store"
 )
@@ -88,23 +86,6 @@ func (p Provider) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// secret is the client secret of now.
-func (p Provider) secret() (string, error) {
-	if p.ClientSecretFile == "" {
-		return p.ClientSecret, nil
-	}
-	file, err := os.OpenFile(p.ClientSecretFile, os.O_RDONLY|syscall.O_NONBLOCK, 0) // no pipe is waited for
-	if err != nil {
-		return "", fmt.Errorf("%w: read the client secret: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	text, err := readSecret(file)
-	if err != nil {
-		return "", fmt.Errorf("%w: read the client secret: %w", ErrUnavailable, err)
-	}
-	return text, nil
 }
 
 // CallbackURL is where the provider sends people back to; it must be registered there.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // longestSecret is how long the file of a client secret may be, in bytes.
@@ -18,18 +19,52 @@ func (f *Flows) Hide(folder string) *Flows {
 	return f
 }
 
-// secret is the client secret of now, unless it would be a file of the hidden folder.
+// secret is the client secret of now.
 func (f *Flows) secret(p Provider) (string, error) {
-	if f.hidden != "" && p.ClientSecretFile != "" {
-		if err := outside(f.hidden, p.ClientSecretFile); err != nil {
-			return "", fmt.Errorf("%w: read the client secret: %w", ErrUnavailable, err)
-		}
+	if p.ClientSecretFile == "" {
+		return p.ClientSecret, nil
 	}
-	return p.secret()
+	text, err := readSecret(p.ClientSecretFile, f.hidden)
+	if err != nil {
+		return "", fmt.Errorf("%w: read the client secret: %w", ErrUnavailable, err)
+	}
+	return text, nil
 }
 
-// outside looks where a file is, whatever links lead there.
-func outside(folder, file string) error {
+// readSecret reads the one line of a file that somebody has made for it: what else is on the machine is sent to nobody.
+func readSecret(name, hidden string) (string, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // no pipe is waited for
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	about, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !about.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no file", name)
+	}
+	if hidden != "" {
+		if err := outside(hidden, name, about); err != nil {
+			return "", err
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(file, longestSecret+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > longestSecret {
+		return "", fmt.Errorf("%s is longer than %d bytes", name, longestSecret)
+	}
+	if text = bytes.TrimSpace(text); bytes.ContainsAny(text, "\x00\r\n") {
+		return "", fmt.Errorf("%s is more than one line of text", name)
+	}
+	return string(text), nil
+}
+
+// outside looks where a file that is open is, whatever links lead there; one that leads elsewhere by now is refused.
+func outside(folder, name string, open os.FileInfo) error {
 	folder, err := filepath.EvalSymlinks(folder)
 	if err == nil {
 		folder, err = filepath.Abs(folder)
@@ -37,33 +72,20 @@ func outside(folder, file string) error {
 	if err != nil {
 		return err
 	}
-	if file, err = filepath.EvalSymlinks(file); err != nil {
+	at, err := filepath.EvalSymlinks(name)
+	if err != nil {
 		return err
 	}
-	if within, err := filepath.Rel(folder, file); err != nil || within == ".." || strings.HasPrefix(within, "../") {
+	within, err := filepath.Rel(folder, at)
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s is in the data folder: put it elsewhere", file)
-}
-
-// readSecret reads the one line of a file that somebody has made for it: what else is on the machine is sent to nobody.
-func readSecret(file *os.File) (string, error) {
-	about, err := file.Stat()
-	if err != nil {
-		return "", err
+	if within != ".." && !strings.HasPrefix(within, "../") {
+		return fmt.Errorf("%s is in the data folder: put it elsewhere", at)
 	}
-	if !about.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no file", file.Name())
+	now, err := os.Lstat(at)
+	if err == nil && !os.SameFile(open, now) {
+		err = fmt.Errorf("%s became another file while it was read", name)
 	}
-	text, err := io.ReadAll(io.LimitReader(file, longestSecret+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > longestSecret {
-		return "", fmt.Errorf("%s is longer than %d bytes", file.Name(), longestSecret)
-	}
-	if text = bytes.TrimSpace(text); bytes.ContainsAny(text, "\x00\r\n") {
-		return "", fmt.Errorf("%s is more than one line of text", file.Name())
-	}
-	return string(text), nil
+	return err
 }

@@ -80,3 +80,45 @@ func TestTheKeyIsSentToNoProvider(t *testing.T) {
 		t.Errorf("a test: %v", err)
 	}
 }
+
+// TestALinkThatIsTurnedMeanwhile: the file that is read is the one that was looked at.
+func TestALinkThatIsTurnedMeanwhile(t *testing.T) {
+	data, elsewhere := t.TempDir(), t.TempDir()
+	key, good, link := filepath.Join(data, "docker-watcher.key"), filepath.Join(elsewhere, "good"), filepath.Join(elsewhere, "link")
+	if err := errors.Join(os.WriteFile(key, []byte("the-key"), 0o600), os.WriteFile(good, []byte("good"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	turn := func(to string) error {
+		next := filepath.Join(elsewhere, "next")
+		return errors.Join(os.Symlink(to, next), os.Rename(next, link))
+	}
+	if err := turn(good); err != nil {
+		t.Fatal(err)
+	}
+	stop, turned := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				turned <- nil
+				return
+			default:
+			}
+			if err := errors.Join(turn(key), turn(good)); err != nil {
+				turned <- err
+				return
+			}
+		}
+	}()
+	f := NewFlows().Hide(data)
+	for range 5000 {
+		if secret, err := f.secret(Provider{ClientSecretFile: link}); err == nil && secret != "good" {
+			t.Errorf("%q is read", secret)
+			break
+		}
+	}
+	close(stop)
+	if err := <-turned; err != nil {
+		t.Error(err)
+	}
+}
