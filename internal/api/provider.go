@@ -153,13 +153,17 @@ func (s *server) readProvider(ctx context.Context, j providerJSON) (sso.Provider
 
 func (s *server) deleteProvider(ctx context.Context, in *Match) (*none, error) {
 	err := s.d.DB.Update(ctx, func(tx *store.Tx) error {
-		before, err := sso.Load(ctx, tx)
 		if in.IfMatch != "" { // what cannot be read can be taken away all the same
+			before, err := sso.Load(ctx, tx)
 			if err := (ProviderMatch{Match: *in}).check(before, err); err != nil {
 				return err
 			}
 		}
-		if err := auth.KeepAWayIn(ctx, tx, before.InForce(), ""); err != nil {
+		issuer, err := sso.InForce(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := auth.KeepAWayIn(ctx, tx, issuer, ""); err != nil {
 			return err
 		}
 		if err := sso.Forget(ctx, tx); err != nil {
@@ -205,7 +209,7 @@ func (s *server) issuer(ctx context.Context, password string) (string, error) {
 func (s *server) providerButton(ctx context.Context) (string, error) {
 	p, err := sso.Load(ctx, s.d.DB)
 	switch {
-	case errors.Is(err, sso.ErrOff) || err == nil && !p.Enabled:
+	case errors.Is(err, sso.ErrOff), errors.Is(err, store.ErrUnreadable), err == nil && !p.Enabled: // passwords do as ever
 		return "", nil
 	case err != nil:
 		return "", err

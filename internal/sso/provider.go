@@ -110,7 +110,7 @@ func Load(ctx context.Context, r reader) (Provider, error) {
 	}
 	var p Provider
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return Provider{}, fmt.Errorf("read the identity provider: %w", err)
+		return Provider{}, fmt.Errorf("read the identity provider: %w: %w", store.ErrUnreadable, err)
 	}
 	p.Revision = cmp.Or(p.Revision, firstRevision)
 	return p, nil
