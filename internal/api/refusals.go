@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -171,24 +170,9 @@ func onlyLooks(operation string) bool {
 
 func refusalOf(what string, v visit, status int) refusalKey {
 	if !v.known {
-		return refusalKey{actor: stranger, what: networkOf(v.addr), status: status}
+		return refusalKey{actor: stranger, what: auth.NetworkOf(v.addr), status: status}
 	}
-	return refusalKey{actor: v.caller.Actor, what: what + " from " + networkOf(v.addr), status: status}
-}
-
-// networkOf is an address, and of IPv6 the network: one machine has a whole /64 of addresses.
-func networkOf(addr string) string {
-	ip, err := netip.ParseAddr(addr)
-	if err != nil {
-		return addr
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is6() {
-		if network, err := ip.Prefix(64); err == nil {
-			return network.String()
-		}
-	}
-	return ip.String()
+	return refusalKey{actor: v.caller.Actor, what: what + " from " + auth.NetworkOf(v.addr), status: status}
 }
 
 // operationAt is the id of the operation that a pattern of the mux leads to; empty: none.

@@ -27,7 +27,7 @@ const Stranger = "anyone"
 // failures are the failed sign-ins of a while, so that nobody can fill the event log by them.
 type failures struct {
 	mu       sync.Mutex
-	networks map[string]*failing // by what hostOf says; empty: whatever has no room of its own
+	networks map[string]*failing // by what NetworkOf says; empty: whatever has no room of its own
 }
 
 // failing is a network from which sign-ins fail.
@@ -98,18 +98,18 @@ func failedEvent(message string, data map[string]any) store.Event {
 func (s *Service) loginFailed(ctx context.Context, name, addr, why string) (told bool) {
 	name = clip(name, 64)
 	if name == "" {
-		return s.failed(ctx, "", addr, failedEvent("a sign-in from "+hostOf(addr)+" was refused: "+why, map[string]any{"addr": addr}))
+		return s.failed(ctx, "", addr, failedEvent("a sign-in from "+NetworkOf(addr)+" was refused: "+why, map[string]any{"addr": addr}))
 	}
-	return s.failed(ctx, name, addr, failedEvent(fmt.Sprintf("sign-in as %q from %s was refused: %s", name, hostOf(addr), why), map[string]any{"name": name, "addr": addr}))
+	return s.failed(ctx, name, addr, failedEvent(fmt.Sprintf("sign-in as %q from %s was refused: %s", name, NetworkOf(addr), why), map[string]any{"name": name, "addr": addr}))
 }
 
 // codeFailed tells of a code that opens nothing, or counts it. What says which.
 func (s *Service) codeFailed(ctx context.Context, what, addr string) {
-	s.failed(ctx, "", addr, failedEvent("a wrong "+what+" was tried from "+hostOf(addr), map[string]any{"addr": addr}))
+	s.failed(ctx, "", addr, failedEvent("a wrong "+what+" was tried from "+NetworkOf(addr), map[string]any{"addr": addr}))
 }
 
 func (s *Service) failed(ctx context.Context, name, addr string, e store.Event) (told bool) {
-	if !s.failures.note(hostOf(addr), name) {
+	if !s.failures.note(NetworkOf(addr), name) {
 		return false
 	}
 	s.record(ctx, e)

@@ -114,7 +114,7 @@ func TestGuessesFromEverywhereAreSlowedDown(t *testing.T) {
 	}
 }
 
-func TestHostOf(t *testing.T) {
+func TestNetworkOf(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.7:80":                  "192.0.2.7",
 		"192.0.2.7":                     "192.0.2.7",
@@ -122,11 +122,14 @@ func TestHostOf(t *testing.T) {
 		"[2001:db8:1:2:ffff:4:5:7]:443": "2001:db8:1:2::/64",
 		"[::ffff:192.0.2.7]:80":         "192.0.2.7",
 		"[fe80::1%eth0]:80":             "fe80::/64",
+		"2001:db8:1:2:3:4:5:6":          "2001:db8:1:2::/64",
+		"::ffff:192.0.2.7":              "192.0.2.7",
+		"fe80::1%eth0":                  "fe80::/64",
 		"@":                             "@",
 		"":                              "",
 	} {
-		if got := hostOf(addr); got != want {
-			t.Errorf("hostOf(%q) = %q, want %q", addr, got, want)
+		if got := NetworkOf(addr); got != want {
+			t.Errorf("NetworkOf(%q) = %q, want %q", addr, got, want)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (s *Service) openSession(ctx context.Context, user store.User, userAgent, a
 		}
 		return tx.Emit(ctx, store.Event{
 			Time: now, Severity: store.SeverityInfo, Source: store.SourceAuth, Kind: "auth.login", Actor: "user:" + user.Name,
-			Message: fmt.Sprintf("%s signed in from %s%s", user.Name, hostOf(addr), how), Data: map[string]any{"addr": addr, "user_agent": sess.UserAgent},
+			Message: fmt.Sprintf("%s signed in from %s%s", user.Name, NetworkOf(addr), how), Data: map[string]any{"addr": addr, "user_agent": sess.UserAgent},
 		})
 	})
 	if err != nil {
@@ -170,7 +170,7 @@ func (s *Service) EndSession(ctx context.Context, userID, sessionID string, by B
 			if err := tx.DeleteSession(ctx, sessionID); err != nil {
 				return err
 			}
-			return tx.Emit(ctx, userEvent(by, "session.ended", u, fmt.Sprintf("a session of %s, opened from %s, was ended", u.Name, hostOf(sess.Addr))))
+			return tx.Emit(ctx, userEvent(by, "session.ended", u, fmt.Sprintf("a session of %s, opened from %s, was ended", u.Name, NetworkOf(sess.Addr))))
 		}
 		return store.ErrNotFound
 	})

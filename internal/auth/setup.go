@@ -72,7 +72,7 @@ func (s *Service) CreateFirstAdmin(ctx context.Context, code, name, password, ad
 		}
 		return tx.Emit(ctx, store.Event{
 			Time: now, Severity: store.SeverityInfo, Source: store.SourceAuth, Kind: "auth.setup", Actor: "user:" + name,
-			Message: fmt.Sprintf("%s was set up as the first admin from %s", name, hostOf(addr)), Data: map[string]any{"addr": addr},
+			Message: fmt.Sprintf("%s was set up as the first admin from %s", name, NetworkOf(addr)), Data: map[string]any{"addr": addr},
 		})
 	})
 	if err != nil {

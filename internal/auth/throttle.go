@@ -55,7 +55,7 @@ func (t *throttle) allow(addr, name string, now time.Time) (ok, tell bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sweep(now)
-	host := hostOf(addr)
+	host := NetworkOf(addr)
 	asked := []*allowance{t.get(host, addrBurst, addrPace), t.get(host+"|"+name, nameBurst, namePace)}
 	if name != "" {
 		asked = append(asked, t.get("|"+name, wideBurst, widePace))
@@ -68,7 +68,7 @@ func (t *throttle) allowBegin(addr string, now time.Time) (ok, tell bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sweep(now)
-	return spend([]*allowance{t.get("begin "+hostOf(addr), beginBurst, beginPace)}, now)
+	return spend([]*allowance{t.get("begin "+NetworkOf(addr), beginBurst, beginPace)}, now)
 }
 
 func spend(asked []*allowance, now time.Time) (ok, tell bool) {
@@ -89,7 +89,7 @@ func spend(asked []*allowance, now time.Time) (ok, tell bool) {
 func (t *throttle) forgive(addr, name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.keys, hostOf(addr)+"|"+name)
+	delete(t.keys, NetworkOf(addr)+"|"+name)
 }
 
 func (t *throttle) get(key string, burst int, pace time.Duration) *allowance {
@@ -121,8 +121,8 @@ func (t *throttle) sweep(now time.Time) {
 	}
 }
 
-// hostOf drops the port, and of IPv6 keeps the network: one machine has a whole /64 of addresses.
-func hostOf(addr string) string {
+// NetworkOf is an address without its port, and of IPv6 the network: one machine has a whole /64 of addresses.
+func NetworkOf(addr string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		host = addr
