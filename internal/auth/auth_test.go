@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
+	"github.com/tiny-forge/docker-watcher/internal/canarytest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
 )
@@ -31,8 +32,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) fixture {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	db, err := store.Open(t.Context(), store.Options{DataDir: storetest.Dir(t), Log: log})
+	db, err := store.Open(t.Context(), store.Options{DataDir: storetest.Dir(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func newFixture(t *testing.T) fixture {
 		}
 	})
 	db.OnCommit(func([]store.Event) {})
-	return fixture{auth.New(db, log).Cheap(), db}
+	return fixture{auth.New(db, canarytest.Log(t, db, password)).Cheap(), db}
 }
 
 // Login signs in without a second factor.
