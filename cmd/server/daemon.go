@@ -163,22 +163,12 @@ func run(ctx context.Context, cfg config.Config, sites *sites, log *slog.Logger,
 	tell(stdout, "%s\n%s", readyLine(baseURL(listener.Addr()), setupCode), front.proxyLine())
 	err = group.Wait()
 	refusals.Settle() // nobody serves any more, and what is told now is still kept
-	settle(ctx, accounts)
+	accounts.Settle(ctx)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
 	log.Info("stopped")
 	return err
-}
-
-// settleTimeout bounds how long the end waits for a store that does not answer.
-const settleTimeout = 5 * time.Second
-
-// settle tells how many sign-ins failed that are not told yet.
-func settle(ctx context.Context, accounts *auth.Service) {
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	accounts.Settle(late)
 }
 
 // background runs a part that must outlive the others: stop ends it and waits for it.

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tiny-forge/docker-watcher/internal/auth"
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
@@ -136,30 +132,4 @@ func TestHostRowIsMadeOnceAndFollowsTheEndpoint(t *testing.T) {
 	if err != nil || len(events) != 1 || events[0].Kind != "host.plain" || events[0].Severity != store.SeverityWarn {
 		t.Errorf("nobody is warned of plain tcp: %+v, %v", events, err)
 	}
-}
-
-// TestAStoreThatHangsKeepsNoDaemonFromEnding, though some failed sign-ins are not told yet: the log tells them.
-func TestAStoreThatHangsKeepsNoDaemonFromEnding(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var said bytes.Buffer
-		db := storetest.Open(t)
-		accounts := auth.New(db, slog.New(slog.NewTextHandler(&said, nil)))
-		for n := range 7 { // one more than are told each by itself
-			accounts.RefuseProvided(t.Context(), fmt.Sprintf("name-%d", n), "192.0.2.7:1", "it was declined")
-		}
-		held, goOn, gone := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-		go func() {
-			gone <- db.Update(t.Context(), func(*store.Tx) error { close(held); <-goOn; return nil })
-		}()
-		<-held
-		begin := time.Now()
-		settle(t.Context(), accounts)
-		if took := time.Since(begin); took != settleTimeout || !strings.Contains(said.String(), "1 more sign-ins from 192.0.2.7") {
-			t.Errorf("after %v is said: %s", took, &said)
-		}
-		close(goOn)
-		if err := <-gone; err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -30,7 +30,7 @@ var (
 	ErrThrottled = errors.New("too many attempts: wait a minute and try again")
 
 	ErrLastAdmin     = errors.New("this is the last admin who can sign in: make another one first")
-	ErrLastWayIn     = errors.New("no admin could sign in any more: all who can come in by this identity provider")
+	ErrLastWayIn     = errors.New("no admin could sign in any more: all of them come in by this identity provider")
 	ErrChanged       = errors.New("this user was changed meanwhile")
 	ErrNoPassword    = errors.New("this user has no password: they sign in by an identity provider or have not used their link yet")
 	ErrWrongPassword = errors.New("that is not your password")

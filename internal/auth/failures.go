@@ -18,6 +18,8 @@ const (
 	mostNetworks = 20 // that are told apart; all others are counted together
 	mostNames    = 10 // that are told of those who were only counted
 
+	settleTimeout = 5 * time.Second
+
 	kindFailed = "auth.login_failed"
 )
 
@@ -131,8 +133,11 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Settle tells how many sign-ins failed that are not told yet.
+// Settle tells how many sign-ins failed that are not told yet, also when ctx has ended: they are counted nowhere else. A store that does not answer
+// keeps nobody waiting for longer than settleTimeout.
 func (s *Service) Settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
 	for _, e := range s.failures.settle() {
 		s.record(ctx, e)
 	}

@@ -124,6 +124,40 @@ func TestFailedSignInsAreToldAfterTheirWindow(t *testing.T) {
 	})
 }
 
+// TestWhatWasCountedIsToldAtTheEnd, when nobody waits for anything else any more, unless the store hangs: nobody waits for that.
+func TestWhatWasCountedIsToldAtTheEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		over, end := context.WithCancel(t.Context())
+		fail := func(times int) {
+			for range times {
+				f.RefuseProvided(t.Context(), "anna", addr, "it was declined")
+			}
+		}
+		fail(7) // one more than are told each by itself
+		end()
+		f.Settle(over)
+		if n := len(f.refusals(t)); n != 7 {
+			t.Errorf("%d events", n)
+		}
+		fail(1)
+		held, goOn, gone := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() {
+			gone <- f.db.Update(t.Context(), func(*store.Tx) error { close(held); <-goOn; return nil })
+		}()
+		<-held
+		begin := time.Now()
+		f.Settle(over)
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("waited %v for a store that hangs", took)
+		}
+		close(goOn)
+		if err := <-gone; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestBeginningsAreCountedByTheAddress: a house of people is let through, everybody else's address is their own, and it ends by itself.
 func TestBeginningsAreCountedByTheAddress(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
