@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"internal/hook":      {},
 	"internal/tagrule":   {},
 	"internal/compose":   {"internal/store"},
-	"internal/certs":     {},
+	"internal/certs":     {"internal/guard"},
 	"internal/proxy":     {"internal/certs"},
 	"internal/plane":     {"internal/proxy", "internal/certs"},
 	"internal/routing":   {"internal/store", "internal/docker", "internal/proxy", "internal/events", "internal/certs"},

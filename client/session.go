@@ -19,6 +19,7 @@ type Session struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	Provider  string    `json:"provider,omitempty"` // the button of the identity provider
 	Banner    string    `json:"banner,omitempty"`   // a warning to show, as of plain http
+	LastEvent string    `json:"last_event_id,omitempty"`
 }
 
 // Session tells who the caller is; nobody gets an error from it.

@@ -39,10 +39,7 @@ func startProxy(args []string, getenv func(string) string, stdout, stderr io.Wri
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := runProxy(ctx, cfg, getenv, newLog(cfg, stderr), stdout); err != nil {
-		tell(stderr, "server proxy: %v\n", err)
-		if hint := hintFor(err, cfg); hint != "" {
-			tell(stderr, "hint: %s\n", hint)
-		}
+		tellEnd("server proxy", err, cfg, stderr)
 		return exitFault
 	}
 	return exitOK

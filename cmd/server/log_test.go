@@ -4,7 +4,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -15,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tiny-forge/docker-watcher/internal/config"
+	"github.com/tiny-forge/docker-watcher/internal/plane"
 )
 
 // terminal is what a person sees, and the end at which a program writes.
@@ -86,5 +90,26 @@ func TestTheLogIsTextOnATerminalAndJSONElsewhere(t *testing.T) {
 				t.Errorf("it says %v, %v", said, err)
 			}
 		})
+	}
+}
+
+// TestTheEndIsWrittenAsTheLog is, with what to do about it, if anything can be done.
+func TestTheEndIsWrittenAsTheLog(t *testing.T) {
+	taken := fmt.Errorf("listen: %w", plane.ErrTaken)
+	for name, tt := range map[string]struct {
+		format config.LogFormat
+		why    error
+		want   string
+	}{
+		"in words":            {config.LogText, taken, "server proxy: listen: " + plane.ErrTaken.Error() + "\nhint: it serves already"},
+		"in words, no hint":   {config.LogText, errors.New("odd"), "server proxy: odd\n"},
+		"as JSON":             {config.LogJSON, taken, `,"level":"ERROR","msg":"ended by an error","program":"server proxy","error":"listen: ` + plane.ErrTaken.Error() + `","hint":"it serves already`},
+		"as JSON, of 2 lines": {config.LogJSON, errors.Join(errors.New("odd"), errors.New("even")), `"error":"odd\neven"`},
+	} {
+		var said bytes.Buffer
+		tellEnd("server proxy", tt.why, config.Config{LogFormat: tt.format, LogLevel: slog.LevelError}, &said)
+		if !strings.Contains(said.String(), tt.want) || json.Valid(said.Bytes()) != (tt.format == config.LogJSON) {
+			t.Errorf("%s: %s", name, &said)
+		}
 	}
 }

@@ -66,10 +66,7 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := work(ctx, cfg, newLog(cfg, stderr), stdout); err != nil {
-		tell(stderr, "server: %v\n", err)
-		if hint := hintFor(err, cfg); hint != "" {
-			tell(stderr, "hint: %s\n", hint)
-		}
+		tellEnd("server", err, cfg, stderr)
 		if errors.Is(err, errUsage) {
 			return exitUsage
 		}
@@ -81,16 +78,32 @@ func start(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 // tell writes to the terminal; when nobody can be told any more there is nobody to tell that either.
 func tell(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
+// tellEnd tells what ended a program: in words, or as one more line of its log where that is for programs.
+func tellEnd(program string, err error, cfg config.Config, stderr io.Writer) {
+	hint := hintFor(err, cfg)
+	switch {
+	case logsJSON(cfg, stderr):
+		newLog(cfg, stderr).Error("ended by an error", "program", program, "error", err, "hint", hint)
+	case hint == "":
+		tell(stderr, "%s: %v\n", program, err)
+	default:
+		tell(stderr, "%s: %v\nhint: %s\n", program, err, hint)
+	}
+}
+
 func newLog(cfg config.Config, w io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: cfg.LogLevel}
-	terminal := false
-	if f, ok := w.(*os.File); ok {
-		terminal = term.IsTerminal(int(f.Fd()))
-	}
-	if cfg.LogFormat == config.LogJSON || cfg.LogFormat == config.LogAuto && !terminal {
+	if logsJSON(cfg, w) {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// logsJSON says that what is written there is for programs.
+func logsJSON(cfg config.Config, w io.Writer) bool {
+	f, is := w.(*os.File)
+	terminal := is && term.IsTerminal(int(f.Fd()))
+	return cfg.LogFormat == config.LogJSON || cfg.LogFormat == config.LogAuto && !terminal
 }
 
 // buildVersion is what the linker was told, else what the Go tool knows of the commit.

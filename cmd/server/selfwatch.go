@@ -67,11 +67,10 @@ func (w *selfWatch) ended(what, hostID string, err error) {
 	state := w.workOf(what, hostID)
 	state.running, state.end = false, wall(time.Now())
 	state.took = state.end.Sub(state.start)
-	state.putOff = errors.Is(err, schedule.ErrPutOff)
 	switch {
 	case err == nil:
 		state.failures, state.last, state.good = 0, "", state.end
-	case !state.putOff:
+	case !errors.Is(err, schedule.ErrPutOff):
 		state.failures++
 		state.last = err.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -522,7 +523,7 @@ func TestNewerDatabaseIsRefusedAndUntouched(t *testing.T) {
 	}
 	code, stdout, stderr = refuse(t, args...)
 	refused(t, code, stdout, stderr, "newer docker-watcher", "cp -p ")
-	_, commands, _ := strings.Cut(strings.TrimSpace(stderr[strings.LastIndex(stderr, "hint: "):]), "since: ")
+	_, commands, _ := strings.Cut(endOf(t, stderr).Hint, "since: ")
 	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", commands).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", commands, err, out)
 	}
@@ -535,19 +536,28 @@ func TestNewerDatabaseIsRefusedAndUntouched(t *testing.T) {
 	}
 }
 
-// refused checks the manners of a start that fails: one clear line, one hint, exit code 1, nothing on standard output.
+// programEnd is the last line of a log.
+type programEnd struct{ Level, Program, Error, Hint string }
+
+// endOf reads what ended a program where nobody looks at its log: each line of that is JSON.
+func endOf(t *testing.T, stderr string) (end programEnd) {
+	t.Helper()
+	for line := range strings.Lines(stderr) {
+		end = programEnd{}
+		if err := json.Unmarshal([]byte(line), &end); err != nil {
+			t.Errorf("it says %q: %v", line, err)
+		}
+	}
+	return end
+}
+
+// refused checks the manners of a start that fails: one clear line with a hint, exit code 1, nothing on standard output.
 func refused(t *testing.T, code int, stdout, stderr, reason, hint string) {
 	t.Helper()
 	if code != 1 || stdout != "" {
 		t.Errorf("exit code %d, standard output %q", code, stdout)
 	}
-	var said []string
-	for line := range strings.Lines(stderr) {
-		if !strings.HasPrefix(line, "{") { // the log, which is JSON where nobody looks at it
-			said = append(said, line)
-		}
-	}
-	if len(said) != 2 || !strings.HasPrefix(said[0], "server: ") || !strings.Contains(said[0], reason) || !strings.HasPrefix(said[1], "hint: ") || !strings.Contains(said[1], hint) {
+	if end := endOf(t, stderr); end.Level != "ERROR" || end.Program != "server" || !strings.Contains(end.Error, reason) || !strings.Contains(end.Hint, hint) {
 		t.Errorf("said:\n%s", stderr)
 	}
 	if strings.Contains(stderr, "goroutine ") {

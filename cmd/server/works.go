@@ -52,7 +52,6 @@ type workState struct {
 	running    bool
 	start, end time.Time // of the last run
 	good       time.Time // end of the last that was well
-	putOff     bool      // the last run tried nothing yet
 	took       time.Duration
 	failures   int
 	last       string // error
@@ -75,7 +74,7 @@ func (s *workState) hangs(now time.Time, limit time.Duration, p schedule.Pace) b
 // waited is since when it is waited for that the work is done well, or comes again after it failed or was put off, at a pace that may be new.
 func (s *workState) waited(now time.Time, p schedule.Pace) time.Time {
 	done := s.good
-	if s.failures < mostFailures && (s.putOff || s.failures > 0) {
+	if s.failures < mostFailures {
 		done = s.end
 	}
 	return schedule.Latest(now, s.since, p.Since, p.Awake, done)

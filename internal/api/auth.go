@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/internal/auth"
@@ -22,6 +23,7 @@ type sessionJSON struct {
 	ExpiresAt moment `json:"expires_at"`
 	Provider  string `json:"provider,omitempty" doc:"the button of the identity provider; absent: there is none"`
 	Banner    string `json:"banner,omitempty" doc:"a warning to show"`
+	LastEvent string `json:"last_event_id,omitempty" doc:"of a user: where the stream of events stands; who opens it there misses nothing of what is asked after this"`
 }
 
 type sessionOut struct {
@@ -52,10 +54,14 @@ func (s *server) session(ctx context.Context, _ *none) (*out[sessionJSON], error
 }
 
 func (s *server) sessionOf(ctx context.Context, v visit, c auth.Caller, expires time.Time) (sessionJSON, error) {
+	last, err := s.d.DB.LastEventID(ctx)
+	if err != nil {
+		return sessionJSON{}, err
+	}
 	most, err := s.d.Auth.HighestRole(ctx, c)
 	return sessionJSON{
 		State: "user", Name: c.Name, Actor: c.Actor, Role: roleText(c.Role), Most: roleText(most), MustEnrol: c.MustEnrol, Version: s.d.Version,
-		ExpiresAt: moment(expires), Banner: bannerOf(v),
+		ExpiresAt: moment(expires), Banner: bannerOf(v), LastEvent: strconv.FormatInt(last, 10),
 	}, err
 }
 

@@ -156,8 +156,8 @@ func (s *server) checkJobs(ctx context.Context) []findingJSON {
 		c := checkJSON{Name: "job:" + st.Name, OK: true}
 		switch {
 		case st.LastError != "":
-			c.OK, c.Detail = false, fmt.Sprintf("its last run, at %s, failed: %s", st.LastEnd.UTC().Format(minuteUTC), st.LastError)
-			c.Hint = "it is tried again at " + st.Next.UTC().Format(minuteUTC) + "; the log of the daemon says more"
+			c.OK, c.Detail = false, fmt.Sprintf("its last try failed (%d in a row): %s", st.Failures, st.LastError)
+			c.Hint = "it runs again at " + st.Next.UTC().Format(minuteUTC) + "; the log of the daemon says more"
 		case st.Overdue:
 			c.OK, c.Detail = false, "what was due did not come, or does not end"+s.lateOn(ctx, st.Name)
 			c.Hint = "start the daemon anew; the log of the daemon says more, and docker-watcher jobs how each host does"

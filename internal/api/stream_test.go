@@ -128,7 +128,17 @@ func TestStreamReplaysAfterAnID(t *testing.T) {
 		}
 		wantNumbers(t, got, 3, 5)
 
-		// The same by the query, as a browser's first connection asks.
+		// From where the session of a page said that the stream stands.
+		session, err := b.viewer.Session(t.Context())
+		b.must(err)
+		b.emit(6, 6)
+		got = nil
+		if err := b.viewer.Stream(t.Context(), client.StreamOptions{After: session.LastEvent}, counted(t, 6, &got)); !errors.Is(err, errEnough) {
+			t.Fatal(err)
+		}
+		wantNumbers(t, got, 6, 6)
+
+		// The same by the query, as a browser asks.
 		lines, stop := b.openStream("/api/events/stream?severity=warn&last_event_id="+l.Items[0].ID, "")
 		defer stop()
 		if text := lines(3); !strings.Contains(text, "number 3") || !strings.HasPrefix(text, "event: hello\nid: "+l.Items[0].ID+"\n") {

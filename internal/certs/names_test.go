@@ -12,17 +12,20 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/libdns/libdns"
 	"github.com/miekg/dns"
+
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // zone is a DNS server of example.com, in which every name is this machine, and the service by which its records are written.
 type zone struct {
 	addr string
 
-	mu     sync.Mutex
-	at     map[string]string   // addresses of names that are elsewhere
-	txt    map[string][]string // by absolute name
-	ever   int                 // records that were written
-	tokens []string            // by which the service was asked for
+	mu       sync.Mutex
+	at       map[string]string   // addresses of names that are elsewhere
+	txt      map[string][]string // by absolute name
+	ever     int                 // records that were written
+	tokens   []string            // by which the service was asked for
+	stumbles chan struct{}       // closed when the service panics, which it does once; nil: it does not
 }
 
 func newZone(t *testing.T) *zone {
@@ -83,7 +86,20 @@ func (z *zone) service(token string) certmagic.DNSProvider {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.tokens = append(z.tokens, token)
+	if z.stumbles != nil {
+		close(z.stumbles)
+		z.stumbles = nil
+		panic("oops")
+	}
 	return z
+}
+
+// stumble has the service panic the next time that it is asked for, and says when it does.
+func (z *zone) stumble() <-chan struct{} {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.stumbles = make(chan struct{})
+	return z.stumbles
 }
 
 // AppendRecords adds records.
@@ -128,6 +144,28 @@ func TestADomainThatNobodyCanComeToIsProvenByARecord(t *testing.T) {
 			t.Errorf("left behind at %s: %v", name, left)
 		}
 	}
+}
+
+// TestAPanicInAnOrder fails it, as an error does, and it is tried again; one in the question when to renew is no harm.
+func TestAPanicInAnOrder(t *testing.T) {
+	r := newAuthority(t, 90*day)
+	r.acme.DNS, r.acme.DNSToken = "pretend", "sealed:the-token"
+	r.zone.stumble()
+	k := r.start(Folder(t.TempDir()), auto("shop.example.com"))
+	if e := k.next(Failed); e.Trouble.Detail != "panic: oops" {
+		t.Errorf("told %+v", e.Trouble)
+	}
+	k.next(Issued)
+	stumbled := r.zone.stumble()
+	k.mu.Lock()
+	k.held[ID{Auto, "shop.example.com"}].saved.AskedAt = time.Now().Add(-askWishes) // half a day later
+	k.mu.Unlock()
+	k.wake()
+	waittest.Next(t, "it is asked when to renew", stumbled)
+	if err := k.Renew(ID{Auto, "shop.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	k.next(Renewed)
 }
 
 func TestAnUnknownDNSServiceIsTold(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"sync"
 	"time"
+
+	"github.com/tiny-forge/docker-watcher/internal/guard"
 )
 
 const (
@@ -161,10 +163,13 @@ func (k *Keeper) ask(ctx context.Context, h *held) {
 		k.noteWish(ctx, a, h, former)
 		return
 	}
-	chain, key, err := a.order(ctx, h.id.Name, former)
-	if err == nil {
-		err = k.o.Folder.put(h.id, chain, key)
-	}
+	err := guard.Do(k.o.Log, "certificate order", func() error {
+		chain, key, err := a.order(ctx, h.id.Name, former)
+		if err != nil {
+			return err
+		}
+		return k.o.Folder.put(h.id, chain, key)
+	})
 	k.mu.Lock()
 	h.busy = false
 	var events []Event
@@ -190,7 +195,11 @@ func (k *Keeper) wishOnly(h *held, now time.Time) bool {
 
 // noteWish asks the authority when it would have a certificate renewed. Not to know it is no harm.
 func (k *Keeper) noteWish(ctx context.Context, a asker, h *held, leaf *x509.Certificate) {
-	at, err := a.wish(ctx, leaf)
+	var at time.Time
+	err := guard.Do(k.o.Log, "certificate renewal", func() (err error) {
+		at, err = a.wish(ctx, leaf)
+		return err
+	})
 	if err != nil {
 		k.o.Log.Debug("an authority was not asked when to renew", "certificate", h.id.String(), "error", err)
 	}

@@ -37,6 +37,7 @@ type post struct {
 	version string
 	refuse  func(ctx context.Context, at netip.AddrPort) error
 	clean   func(string) string // takes the secrets of a channel out of a text; send sets it
+	longest int                 // of these secrets, in bytes
 }
 
 func newPost(o Options) post {
@@ -118,7 +119,8 @@ func (p post) send(ctx context.Context, to store.ChannelAddress, l Letter) (answ
 	if err != nil {
 		return "", &Failure{Text: "the URL of the channel: " + err.Error()}
 	}
-	p.clean = scrubber(append(a.secrets(), to.Secret))
+	secrets := longestFirst(append(a.secrets(), to.Secret))
+	p.clean, p.longest = scrubber(secrets), len(secrets[0])
 	if a.kind == "smtp" {
 		answer, err = p.mail(ctx, a.url, l)
 	} else {
@@ -197,8 +199,15 @@ func (p post) ask(ctx context.Context, r *http.Request) (status int, body []byte
 	return resp.StatusCode, body, statusError{status: resp.StatusCode, text: p.shown(body), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 }
 
-// shown is the beginning of what was answered. Secrets are taken out before it is cut: of one that is cut off nobody would know that it is one.
-func (p post) shown(body []byte) string { return printable(p.clean(string(body))) }
+// shown is the beginning of what was answered. Secrets are taken out before it is cut: of one that is cut off nobody would know that it is one. So
+// the end of what was read is not shown where more may come: blanks can bring it to the front.
+func (p post) shown(body []byte) string {
+	text := p.clean(string(body))
+	if len(body) == mostAnswer {
+		text = text[:max(len(text)-p.longest, 0)]
+	}
+	return printable(text)
+}
 
 // silent finds a refusal in an answer that says 200: Slack's API does so.
 func silent(body string) bool {
@@ -260,10 +269,10 @@ func lost(status int) bool {
 	return false
 }
 
-// scrubber takes secrets out of a text.
+// scrubber takes secrets, longest first, out of a text.
 func scrubber(secrets []string) func(string) string {
 	var pairs []string
-	for _, s := range longestFirst(secrets) {
+	for _, s := range secrets {
 		if len(s) >= 3 {
 			pairs = append(pairs, s, "***")
 		}

@@ -257,6 +257,15 @@ func TestNoSecretIsCutInTwo(t *testing.T) {
 			}
 		}
 	}
+	for n := range len(canary) + 1 { // where the answer is read no further
+		net := &network{gave: func(*http.Request) (*http.Response, error) {
+			return answered(http.StatusForbidden, "refused"+strings.Repeat("\n", mostAnswer-len("refused")-n)+canary), nil
+		}}
+		_, failure := newPost(Options{Transport: net}).send(t.Context(), store.ChannelAddress{URL: "https://hook.example/" + canary}, sample())
+		if failure == nil || !strings.Contains(failure.Text, "refused") || strings.Contains(failure.Text, canary[:3]) {
+			t.Fatalf("%d of it are read: %+v", n, failure)
+		}
+	}
 }
 
 // noNet dials nothing.

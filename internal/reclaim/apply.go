@@ -291,12 +291,21 @@ func (r *Reclaimer) Recover(ctx context.Context) error {
 		if !r.hold(plan.ID) {
 			continue
 		}
-		if err := r.recover(ctx, plan); err != nil {
+		if err := r.recoverHeld(ctx, plan); err != nil {
 			errs = append(errs, fmt.Errorf("recover reclaim plan %s: %w", plan.ID, err))
 		}
-		r.letGo(plan.ID)
 	}
 	return errors.Join(errs...)
+}
+
+// recoverHeld closes a plan that is held, unless whoever applied it was alive and has closed it since it was listed: the results stand.
+func (r *Reclaimer) recoverHeld(ctx context.Context, listed store.ReclaimPlan) error {
+	defer r.letGo(listed.ID)
+	plan, err := r.db.ReclaimPlan(ctx, listed.ID)
+	if err != nil || plan.State != store.PlanApplying {
+		return err
+	}
+	return r.recover(ctx, plan)
 }
 
 func (r *Reclaimer) recover(ctx context.Context, plan store.ReclaimPlan) error {

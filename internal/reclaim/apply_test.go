@@ -320,6 +320,28 @@ func TestRecover(t *testing.T) {
 	})
 }
 
+// TestAPlanThatEndsBesideARecovery keeps its results: it was listed as unfinished a moment before.
+func TestAPlanThatEndsBesideARecovery(t *testing.T) {
+	inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {
+		b.left(shop)
+		listed := b.plan()
+		done, err := b.Apply(t.Context(), listed.ID, "user:anna", nil)
+		if err != nil || done.Items[0].Result != store.ResultRemoved || !b.hold(listed.ID) {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		if err := b.recoverHeld(t.Context(), listed); err != nil {
+			t.Error(err)
+		}
+		if now, err := b.db.ReclaimPlan(t.Context(), listed.ID); err != nil || now.Items[0].Detail != done.Items[0].Detail {
+			t.Errorf("it ended as %+v, and is %+v now, %v", done.Items[0], now.Items[0], err)
+		}
+		b.wantEvents("reclaim.applied", 1)
+		if !b.hold(listed.ID) {
+			t.Error("it is held still")
+		}
+	})
+}
+
 // TestGoneImagesAreForgotten: one that left the engine by another hand may come back by another hand, and is not ours then.
 func TestGoneImagesAreForgotten(t *testing.T) {
 	inBed(t, dockertest.Options{}, func(t *testing.T, b *bed) {

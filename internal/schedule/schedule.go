@@ -164,11 +164,13 @@ func (s *Scheduler) carryOut(ctx context.Context, e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.running = false
+	if errors.Is(err, ErrPutOff) {
+		return
+	}
 	e.lastEnd, e.took = end, end.Sub(start)
-	switch {
-	case err == nil:
+	if err == nil {
 		e.lastError, e.failures = "", 0
-	case !errors.Is(err, ErrPutOff):
+	} else {
 		e.lastError, e.failures = err.Error(), e.failures+1
 	}
 }
@@ -203,8 +205,8 @@ type Status struct {
 	Next      time.Time
 	Running   bool
 	LastStart time.Time
-	LastEnd   time.Time
-	Took      time.Duration // the last run that ended
+	LastEnd   time.Time     // of the last run that was not put off
+	Took      time.Duration // that one
 	LastError string
 	Failures  int  // how many runs have failed since one that did not
 	Overdue   bool // a run that was due is late by more than a tenth of the interval and over a minute

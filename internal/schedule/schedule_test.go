@@ -374,6 +374,7 @@ func TestARunThatIsPutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		full := errors.New("no room")
+		var tried time.Time
 		for _, step := range []struct {
 			ends error
 			want int
@@ -390,7 +391,10 @@ func TestARunThatIsPutOff(t *testing.T) {
 			ends <- step.ends
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			if st := status(t, s, "backup"); st.Failures != step.want || st.LastError != step.last || st.Running || st.Overdue {
+			if !errors.Is(step.ends, schedule.ErrPutOff) {
+				tried = time.Now()
+			}
+			if st := status(t, s, "backup"); st.Failures != step.want || st.LastError != step.last || !st.LastEnd.Equal(tried) || st.Running || st.Overdue {
 				t.Errorf("after %v: %+v", step.ends, st)
 			}
 		}

@@ -257,8 +257,13 @@ func (c *Cleaner) recoverPlans(ctx context.Context, waiting map[string]bool) err
 	return errors.Join(errs...)
 }
 
-func (c *Cleaner) recoverHeld(ctx context.Context, plan store.Plan) error {
-	defer c.letGo(c.plans, plan.ID)
+// recoverHeld closes a plan that is held, unless whoever applied it was alive and has closed it since it was listed: the results stand.
+func (c *Cleaner) recoverHeld(ctx context.Context, listed store.Plan) error {
+	defer c.letGo(c.plans, listed.ID)
+	plan, err := c.db.Plan(ctx, listed.ID)
+	if err != nil || plan.State != store.PlanApplying {
+		return err
+	}
 	return c.recoverPlan(ctx, plan)
 }
 

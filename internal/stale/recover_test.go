@@ -248,3 +248,26 @@ func TestRecoverAfterAnotherEngineWasAccepted(t *testing.T) {
 		}
 	})
 }
+
+// TestAPlanThatEndsBesideARecovery keeps its results: it was listed as unfinished a moment before.
+func TestAPlanThatEndsBesideARecovery(t *testing.T) {
+	inBed(t, func(t *testing.T, b *cleanBed) {
+		first, _ := b.plant("first", 30, nil)
+		second, _ := b.plant("second", 30, nil)
+		listed := b.planAll()
+		b.apply(listed)
+		if !b.cleaner.hold(b.cleaner.plans, listed.ID) {
+			t.Fatal("it is held still")
+		}
+		if err := b.cleaner.recoverHeld(t.Context(), listed); err != nil {
+			t.Error(err)
+		}
+		done, err := b.db.Plan(t.Context(), listed.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.want(done, first, store.ResultRemoved)
+		b.want(done, second, store.ResultRemoved)
+		b.wantEvent("cleanup.applied", "", 1)
+	})
+}

@@ -99,7 +99,7 @@ func restore(ctx context.Context, copied string, to store.Options) (err error) {
 	return from.IntoFile(ctx, filepath.Join(to.DataDir, "docker-watcher.db"))
 }
 
-// TestRestore: a copy comes back with its key, and not without it.
+// TestRestore: a copy comes back with its key, and not without it. Its events go on above all that were told.
 func TestRestore(t *testing.T) {
 	storetest.BothOptions(t, func(t *testing.T, o store.Options) {
 		ctx := t.Context()
@@ -114,7 +114,14 @@ func TestRestore(t *testing.T) {
 			writing <- from.Update(ctx, func(tx *store.Tx) error { return tx.SetSecret(ctx, "more", "x") })
 		}()
 		err = from.CopyTo(ctx, store.Options{DataDir: filepath.Dir(copied), URL: copied}, nil)
-		if err := errors.Join(err, <-writing, from.Close()); err != nil {
+		if err := errors.Join(err, <-writing); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			emit(t, from, store.Event{Message: "told since, to who listens"})
+		}
+		told, err := from.LastEventID(ctx)
+		if err := errors.Join(err, from.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if id, err := store.CheckFile(ctx, copied); err != nil || id != from.InstallationID() {
@@ -144,6 +151,10 @@ func TestRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		back := storetest.With(t, store.Options{DataDir: elsewhere})
+		emit(t, back, store.Event{Message: "the first one since"})
+		if last, err := back.LastEventID(ctx); err != nil || last <= told {
+			t.Errorf("who knows event %d is told of %d, %v", told, last, err)
+		}
 		if got, err := back.Instance(ctx, inst.ID); err != nil || got.Name != inst.Name {
 			t.Errorf("what came back: %+v, %v", got, err)
 		}

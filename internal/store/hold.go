@@ -112,10 +112,20 @@ func OpenRestorable(ctx context.Context, file, dataDir string) (*Restorable, err
 	if err != nil {
 		return nil, err
 	}
-	if err := from.prove(ctx, dataDir); err != nil {
+	if err := errors.Join(from.prove(ctx, dataDir), from.leaveNumbers(ctx)); err != nil {
 		return nil, errors.Join(err, from.close())
 	}
 	return &Restorable{from}, nil
+}
+
+// toldSince is more than the events that are told between a backup and its restore.
+const toldSince = 1_000_000_000
+
+// leaveNumbers has events go on above the numbers of all that were told since: whoever knows those, as a page that is open does, takes only a
+// higher one for new.
+func (d *sqliteDatabase) leaveNumbers(ctx context.Context) error {
+	_, err := d.writer.ExecContext(ctx, `UPDATE sequences SET value = value + $1 WHERE name = 'event'`, toldSince)
+	return fault("number the events on", err)
 }
 
 // Close ends the reading.

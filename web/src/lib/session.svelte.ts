@@ -35,7 +35,7 @@ class Who {
     this.now = s;
     if (s.state === 'user' && !s.must_enrol) {
       this.lost = false;
-      stream.start(s.version);
+      stream.start(s.version, s.last_event_id ?? '');
     } else stream.stop();
   }
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ApiError, getSession, listProjects, ok, onSignedOut } from '$lib/api/client';
+import { examine } from '$lib/api/operations';
 import { planCleanup } from '$lib/api/plans';
 import { retrying } from '$lib/api/retry';
 
@@ -114,6 +115,25 @@ describe('a lost network', () => {
     await vi.advanceTimersByTimeAsync(10 * 60_000);
     expect(ends).toEqual(['TimeoutError']);
     expect(hangs).toHaveBeenCalledTimes(2);
+    vi.useRealTimers();
+  });
+
+  it('is not taken for one while the doctor reads a large database, whom a second question would find busy', async () => {
+    vi.useFakeTimers();
+    const ends: unknown[] = [];
+    const asked = vi.fn(
+      (r: Request) =>
+        new Promise<Response>((_, no) => {
+          r.signal.addEventListener('abort', () => no(r.signal.reason));
+          setTimeout(() => no(new TypeError('network')), 20 * 60_000);
+        }),
+    );
+    vi.stubGlobal('fetch', asked);
+    void examine().catch((err) => ends.push(err));
+    await vi.advanceTimersByTimeAsync(19 * 60_000);
+    expect(ends).toEqual([]);
+    await vi.advanceTimersByTimeAsync(2 * 60_000);
+    expect([ends.length, asked.mock.calls.length]).toEqual([1, 1]);
     vi.useRealTimers();
   });
 

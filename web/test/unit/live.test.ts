@@ -52,7 +52,7 @@ beforeEach(async () => {
       close() {}
     },
   );
-  stream.start('v');
+  stream.start('v', '7');
 });
 afterEach(() => {
   ends.forEach((end) => end());
@@ -63,13 +63,22 @@ afterEach(() => {
 });
 
 describe('the stream of events', () => {
+  it('begins where it stood before anything was asked: what happens until it is open is told', () => {
+    const told = vi.fn();
+    ends.push(stream.onEvent((e) => told(e.id)));
+    expect(now().url).toBe('/api/events/stream?last_event_id=7');
+    comesUp('7');
+    for (const id of ['7', '8', '8']) happens(id);
+    expect(told.mock.calls).toEqual([['8']]);
+  });
+
   it('goes on where it was after a sign-out, and says that it is back', async () => {
     comesUp('7');
     happens('9');
     const back = vi.fn();
     ends.push(stream.onReturn(back));
     stream.stop();
-    stream.start('v');
+    stream.start('v', '12');
     expect(now().url).toBe('/api/events/stream?last_event_id=9');
     expect(back).not.toHaveBeenCalled();
     now().onopen!();

@@ -5799,6 +5799,8 @@ export interface components {
             banner?: string;
             /** Format: date-time */
             expires_at: string | null;
+            /** @description of a user: where the stream of events stands; who opens it there misses nothing of what is asked after this */
+            last_event_id?: string;
             /**
              * @description the highest role, be it in one project only
              * @enum {string}

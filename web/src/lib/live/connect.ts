@@ -1,8 +1,8 @@
 /** One message of the event stream. */
 export type Message = { type: string; id: string; data: unknown };
 export type Link = { state: 'connecting' | 'live' | 'retrying'; retryAt?: number };
-/** The place is the id of the last event that is known, to go on after; '' before it is known where the stream stands. */
-export type Connection = { close: () => void; retryNow: () => void; place: () => string };
+/** It closes at the id of the last event that is known, to go on after. */
+export type Connection = { close: () => string; retryNow: () => void };
 
 const types = ['hello', 'ping', 'event'];
 const silence = 40_000; // the server pings every 15 seconds
@@ -13,9 +13,9 @@ const longest = 30_000;
  * with a stream each would block every request. The tab that holds a Web Lock reads the stream and hands it to the
  * others over a BroadcastChannel; when it closes, the next one resumes after the last id that it saw.
  * Plain http on a LAN has no Web Locks: there each visible tab has a stream, and a hidden one has none.
- * It goes on after a place that a connection before it had come to.
+ * It begins after the event of an id, whichever tab reads.
  */
-export function connect(url: string, on: (m: Message) => void, status: (l: Link) => void, after = ''): Connection {
+export function connect(url: string, on: (m: Message) => void, status: (l: Link) => void, after: string): Connection {
   const channel = new BroadcastChannel('dw.live');
   const stop = new AbortController();
   let source: EventSource | undefined;
@@ -28,9 +28,8 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
 
   const take = (m: Message) => {
     heard = Date.now();
-    if (m.type === 'hello') last ||= m.id;
-    else if (m.id) {
-      if (last !== '' && Number(m.id) <= Number(last)) return; // seen already
+    if (m.id) {
+      if (Number(m.id) <= Number(last)) return; // seen already
       last = m.id;
     }
     on(m);
@@ -38,16 +37,15 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
   const say = (l: Link) => {
     link = l;
     status(l);
-    if (leads) channel.postMessage({ link: l, last });
+    if (leads) channel.postMessage({ link: l });
   };
 
-  channel.onmessage = ({ data }: MessageEvent<{ message?: Message; link?: Link; last?: string; ask?: boolean; retry?: boolean }>) => {
+  channel.onmessage = ({ data }: MessageEvent<{ message?: Message; link?: Link; ask?: boolean; retry?: boolean }>) => {
     if (data.message) take(data.message);
     else if (data.link) {
       heard = Date.now();
-      last ||= data.last ?? '';
       status(data.link);
-    } else if (data.ask && leads) channel.postMessage({ link, last });
+    } else if (data.ask && leads) channel.postMessage({ link });
     else if (data.retry && leads) retryNow();
   };
 
@@ -55,7 +53,7 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
     clearTimeout(timer);
     source?.close();
     heard = Date.now();
-    const s = new EventSource(last === '' ? url : `${url}?last_event_id=${last}`);
+    const s = new EventSource(`${url}?last_event_id=${last}`);
     source = s;
     s.onopen = () => {
       tries = 0;
@@ -70,7 +68,7 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
   function received(type: string, e: MessageEvent<string>) {
     const data = JSON.parse(e.data) as { id?: string };
     // An EventSource repeats its last id on messages that have none, so an event is asked for its own.
-    const m: Message = { type, id: type === 'hello' ? e.lastEventId : (data.id ?? ''), data };
+    const m: Message = { type, id: data.id ?? '', data };
     if (leads) channel.postMessage({ message: m });
     take(m);
   }
@@ -126,7 +124,6 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
 
   return {
     retryNow,
-    place: () => last,
     close: () => {
       stop.abort();
       leads = false;
@@ -135,6 +132,7 @@ export function connect(url: string, on: (m: Message) => void, status: (l: Link)
       channel.close();
       clearTimeout(timer);
       clearInterval(watchdog);
+      return last;
     },
   };
 }

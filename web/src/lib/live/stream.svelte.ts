@@ -20,9 +20,11 @@ class Stream {
   #watchers = new Map<Topic, Set<() => void>>();
   #returned = new Set<() => void>();
 
-  start(version: string) {
+  /** Begins at a place that stood before anything was asked, or goes on where it was. */
+  start(version: string, place: string) {
     if (this.#connection) return;
     this.#version = version;
+    this.#place ||= place;
     this.#connection = connect(
       '/api/events/stream',
       (m) => this.#take(m),
@@ -33,15 +35,9 @@ class Stream {
 
   stop() {
     if (!this.#connection) return;
-    this.#place = this.place;
+    this.#place = this.#connection.close();
     this.#gone = true;
-    this.#connection.close();
     this.#connection = undefined;
-  }
-
-  /** The id of the last event that is known, after which it goes on; '' before it is known where it stands. */
-  get place() {
-    return this.#connection?.place() ?? this.#place;
   }
 
   retryNow() {
