@@ -307,13 +307,12 @@ func (x *execution) member(of reflect.Value, name string, with arguments) (v ref
 			return x.call(name, method, []reflect.Value{of}, with)
 		}
 	}
-	switch of.Kind() {
-	case reflect.Map:
-		v = of.MapIndex(reflect.ValueOf(name))
-	case reflect.Struct:
+	if of.Kind() == reflect.Struct {
 		v = of.FieldByName(name)
 	}
-	if of.Kind() != reflect.Map && (!v.IsValid() || !v.CanInterface()) {
+	if of.Kind() == reflect.Map {
+		v = of.MapIndex(reflect.ValueOf(name))
+	} else if !v.IsValid() || !v.CanInterface() {
 		panic(x.fail(with.at, "there is no .%s in %s, which has %s", name, kind(of), x.members(of.Type())))
 	}
 	if with.count() > 0 {
