@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 	"internal/stale":     {"internal/store", "internal/docker", "internal/events", "internal/failpoint", "internal/guard"},
 	"internal/deploy":    {"internal/store", "internal/docker", "internal/events", "internal/failpoint", "internal/guard"},
 	"internal/logs":      {"internal/docker", "internal/events"},
-	"internal/notify":    {"internal/store", "internal/events", "internal/failpoint", "internal/guard"},
+	"internal/notify":    {"internal/store", "internal/events", "internal/failpoint", "internal/guard", "internal/notify/template"},
 	"internal/usage":     {"internal/store", "internal/docker"},
 	"internal/api": {
 		"internal/store", "internal/docker", "internal/events", "internal/schedule",
@@ -55,8 +55,9 @@ var allowed = map[string][]string{
 		"internal/poll", "internal/tagrule", "internal/hook", "internal/compose", "internal/logs", "internal/usage", "internal/proxy",
 		"internal/routing", "internal/backup", "internal/doctor", "internal/certs", "internal/traefik", "internal/notify", "internal/sso", "internal/guard",
 	},
-	"client": {},
-	"web":    {},
+	"internal/notify/template": {},
+	"client":                   {},
+	"web":                      {},
 	"cmd/server": {
 		"internal/config", "internal/store", "internal/docker", "internal/schedule", "internal/events",
 		"internal/auth", "internal/hosts", "internal/stale", "internal/reclaim", "internal/adopt", "internal/registry", "internal/deploy",

@@ -15,7 +15,21 @@ import (
 const (
 	footprintInstances = 1000
 	footprintLimit     = 40 << 20 // bytes that are resident while the daemon idles
+	sizeLimit          = 40 << 20 // bytes of the program
 )
+
+// What grows it at once by a tenth is a call of reflect's Method or MethodByName with a name that is not constant, such as text/template's: the
+// linker then keeps every exported method there is. What calls it: go build -ldflags=-dumpdep ./cmd/server 2>&1 | grep '<ReflectMethod>'.
+func TestSizeOfTheProgram(t *testing.T) {
+	info, err := os.Stat(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", info.Size())
+	if info.Size() > sizeLimit {
+		t.Errorf("the program has %d bytes, more than %d", info.Size(), sizeLimit)
+	}
+}
 
 // resident is the memory of a process that is in RAM.
 func resident(t *testing.T, pid int) int64 {
