@@ -361,6 +361,35 @@ func TestTakeOverCarriesWhatIsKnown(t *testing.T) {
 	p.end()
 }
 
+// TestADaemonThatHangsKeepsNoNews: what is being told to it when another plane takes the place goes there.
+func TestADaemonThatHangsKeepsNoNews(t *testing.T) {
+	b := newBed(t)
+	p := b.start()
+	hung, err := net.Dial("unix", b.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	fmt.Fprint(hung, "GET "+pathStream+" HTTP/1.1\r\nHost: plane\r\n\r\n")
+	for in, line := bufio.NewReader(hung), ""; !strings.Contains(line, `"hello"`); {
+		if line, err = in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := make([]news, mostKept)
+	for n := range all {
+		all[n].Flip = &proxy.Flip{Ref: fmt.Sprint(n), Why: strings.Repeat("why", 1<<10)} // more than a socket holds
+	}
+	p.outbox.keep(all...)
+	b.take()
+	d := b.connect()
+	for n := range all {
+		if f := waittest.Next(t, "what was not heard is told", d.flips); f.Ref != fmt.Sprint(n) {
+			t.Fatalf("told of %s, want %d", f.Ref, n)
+		}
+	}
+}
+
 func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {
 	b := newBed(t)
 	p := b.start()
