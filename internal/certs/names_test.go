@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/libdns/libdns"
 	"github.com/miekg/dns"
+
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 )
 
 // zone is a DNS server of example.com, in which every name is this machine, and the service by which its records are written.
@@ -28,7 +30,7 @@ type zone struct {
 func newZone(t *testing.T) *zone {
 	t.Helper()
 	z := &zone{at: map[string]string{}, txt: map[string][]string{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopbacktest.Free(t)) // else the system may have given the same port to somebody for packets
 	if err != nil {
 		t.Fatal(err)
 	}
