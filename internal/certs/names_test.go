@@ -13,6 +13,7 @@ import (
 	"github.com/libdns/libdns"
 	"github.com/miekg/dns"
 
+	"github.com/tiny-forge/docker-watcher/internal/loopbacktest"
 	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
@@ -31,7 +32,7 @@ type zone struct {
 func newZone(t *testing.T) *zone {
 	t.Helper()
 	z := &zone{at: map[string]string{}, txt: map[string][]string{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopbacktest.Free(t)) // else the system may have given the same port to somebody for packets
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,10 +34,10 @@ func (e awayError) Away() bool          { return true }
 var errLeft = errors.New("another data plane has taken the place")
 
 const (
-	// usualComeback is how long a change waits for a plane that is being started anew, and how long one may be away before anybody is told.
-	usualComeback = 3 * time.Second
-	retryPause    = 100 * time.Millisecond
-	reportsLast   = time.Second // before they are asked for anew
+	// comeback is how long a change waits for a plane that is being started anew, and how long one may be away before anybody is told.
+	comeback    = 3 * time.Second
+	retryPause  = 100 * time.Millisecond
+	reportsLast = time.Second // before they are asked for anew
 )
 
 // ClientOptions say what a client stands on.
@@ -56,9 +56,8 @@ type ClientOptions struct {
 
 // Client is how the daemon has another process answer.
 type Client struct {
-	o        ClientOptions
-	http     *http.Client
-	comeback time.Duration
+	o    ClientOptions
+	http *http.Client
 
 	mu      sync.Mutex
 	hello   Hello
@@ -75,7 +74,7 @@ type Client struct {
 
 // NewClient joins the parts; it comes to nobody yet.
 func NewClient(o ClientOptions) *Client {
-	return &Client{o: o, comeback: usualComeback, why: "it was not asked yet", http: &http.Client{Transport: &http.Transport{
+	return &Client{o: o, why: "it was not asked yet", http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, o.Socket) },
 		// A kept connection would be to the plane before when another one has taken its place.
 		DisableKeepAlives: true, DisableCompression: true,
@@ -199,11 +198,15 @@ func within(limit time.Duration) (context.Context, context.CancelFunc) {
 
 // persist tries again while a plane is being started anew, or another one takes the place; not where it is known to be away.
 func (c *Client) persist(ctx context.Context, try func() error) error {
-	until := time.Now()
-	if c.Status().Away == "" {
-		until = until.Add(c.comeback)
+	if c.Status().Away != "" {
+		return try()
 	}
-	for {
+	return c.insist(ctx, try)
+}
+
+// insist tries again for as long as a plane may take to come back.
+func (c *Client) insist(ctx context.Context, try func() error) error {
+	for until := time.Now().Add(comeback); ; {
 		err := try()
 		if !errors.Is(err, errLeft) && !errors.Is(err, ErrAway) || time.Now().After(until) || !pause(ctx, retryPause) {
 			return err

@@ -147,10 +147,22 @@ func (p *Plane) stream(w http.ResponseWriter, r *http.Request) {
 	p.hush = cancel
 	p.mu.Unlock()
 	hello := p.Hello()
-	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
+	out, way := json.NewEncoder(w), http.NewResponseController(w)
+	tell := func(all ...news) error {
+		err := way.SetWriteDeadline(time.Now().Add(beat)) // one that hangs keeps the news from no other
+		for _, n := range all {
+			if err == nil {
+				err = out.Encode(n)
+			}
+		}
+		if err == nil {
+			err = way.Flush()
+		}
+		return err
+	}
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
-	err := errors.Join(out.Encode(news{Hello: &hello}), flush())
+	err := tell(news{Hello: &hello})
 	for err == nil {
 		select {
 		case <-ctx.Done():
@@ -158,37 +170,15 @@ func (p *Plane) stream(w http.ResponseWriter, r *http.Request) {
 		case <-p.taken:
 			return
 		case <-tick.C:
-			err = errors.Join(out.Encode(news{}), flush())
+			err = tell(news{})
 		case <-p.outbox.wake:
 			if ctx.Err() != nil {
 				p.outbox.rouse() // for the one that listens now
 				return
 			}
-			err = p.tellNews(out, flush)
+			err = p.outbox.tell(tell)
 		}
 	}
-}
-
-func (p *Plane) tellNews(out *json.Encoder, flush func() error) error {
-	kept, missed := p.outbox.take()
-	var err error
-	for _, n := range kept {
-		if err == nil {
-			err = out.Encode(n)
-		}
-	}
-	for _, ref := range missed {
-		if err == nil {
-			err = out.Encode(news{Missed: ref})
-		}
-	}
-	if err == nil {
-		err = flush()
-	}
-	if err != nil {
-		p.outbox.putBack(kept)
-	}
-	return err
 }
 
 func (p *Plane) answer(w http.ResponseWriter, status int, body any) {

@@ -34,7 +34,7 @@ func (c *Client) keepUp(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		late := time.Since(gone) >= c.comeback
+		late := time.Since(gone) >= comeback
 		if late || !errors.Is(err, ErrAway) {
 			c.lose(err)
 		}
@@ -68,7 +68,8 @@ func (c *Client) follow(ctx context.Context, came func(Hello)) error {
 		}
 		alive.Reset(silence)
 		if n.Hello != nil {
-			if err := c.meet(ctx, *n.Hello); err != nil {
+			// The plane before, which is about to end, may be whom this comes to. Who gives up here loses the news that are under way.
+			if err := c.insist(ctx, func() error { return c.meet(ctx, *n.Hello) }); err != nil {
 				return err
 			}
 			came(c.Status().Hello)

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/tiny-forge/docker-watcher/internal/certs"
@@ -12,6 +13,8 @@ const mostKept = 256
 
 // outbox keeps what the daemon has not been told yet.
 type outbox struct {
+	telling sync.Mutex // held until what could not be told is back
+
 	mu     sync.Mutex
 	kept   []news              // each is an event, and is told once
 	missed map[string]struct{} // names of targets
@@ -49,6 +52,30 @@ func (o *outbox) rouse() {
 	case o.wake <- struct{}{}:
 	default: // it is awake
 	}
+}
+
+// tell empties it by telling all of it; events that could not be told wait for the next one who listens.
+func (o *outbox) tell(say func(all ...news) error) error {
+	o.telling.Lock()
+	defer o.telling.Unlock()
+	kept, missed := o.take()
+	all := slices.Clone(kept)
+	for _, ref := range missed {
+		all = append(all, news{Missed: ref})
+	}
+	err := say(all...)
+	if err != nil {
+		o.putBack(kept)
+	}
+	return err
+}
+
+// giveAway empties it for another plane: misses are noticed again.
+func (o *outbox) giveAway() []news {
+	o.telling.Lock()
+	defer o.telling.Unlock()
+	kept, _ := o.take()
+	return kept
 }
 
 // take empties it.

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,7 +120,6 @@ func (b *bed) connect() *daemonSide {
 		Flipped: func(f proxy.Flip) { d.flips <- f }, Missed: func(ref string) { d.missed <- ref },
 		Came: func(_ Hello, again bool) { d.came <- again }, Went: func(why string) { d.went <- why },
 	})
-	d.comeback = 300 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
@@ -359,6 +359,79 @@ func TestTakeOverCarriesWhatIsKnown(t *testing.T) {
 		t.Errorf("told %+v", f)
 	}
 	p.end()
+}
+
+// TestADaemonThatHangsKeepsNoNews: what is being told to it when another plane takes the place goes there.
+func TestADaemonThatHangsKeepsNoNews(t *testing.T) {
+	b := newBed(t)
+	p := b.start()
+	hung, err := net.Dial("unix", b.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	fmt.Fprint(hung, "GET "+pathStream+" HTTP/1.1\r\nHost: plane\r\n\r\n")
+	for in, line := bufio.NewReader(hung), ""; !strings.Contains(line, `"hello"`); {
+		if line, err = in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := make([]news, mostKept)
+	for n := range all {
+		all[n].Flip = &proxy.Flip{Ref: fmt.Sprint(n), Why: strings.Repeat("why", 1<<10)} // more than a socket holds
+	}
+	p.outbox.keep(all...)
+	b.take()
+	d := b.connect()
+	for n := range all {
+		if f := waittest.Next(t, "what was not heard is told", d.flips); f.Ref != fmt.Sprint(n) {
+			t.Fatalf("told of %s, want %d", f.Ref, n)
+		}
+	}
+}
+
+// TestNewsSurviveAPlaneThatEnds: what a plane tells with its hello is heard although its table was asked of one that ended over that.
+func TestNewsSurviveAPlaneThatEnds(t *testing.T) {
+	b := newBed(t)
+	if err := os.MkdirAll(filepath.Dir(b.socket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", b.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var streams, tables atomic.Int32
+	mux := http.NewServeMux()
+	mux.HandleFunc(pathStream, func(w http.ResponseWriter, r *http.Request) {
+		out := json.NewEncoder(w)
+		err := out.Encode(news{Hello: &Hello{Protocol: Protocol, Hash: "theirs"}})
+		if streams.Add(1) == 1 {
+			err = errors.Join(err, out.Encode(news{Flip: &proxy.Flip{Ref: "once"}}))
+		}
+		if err = errors.Join(err, http.NewResponseController(w).Flush()); err != nil {
+			t.Error(err)
+		}
+		<-r.Context().Done()
+	})
+	mux.HandleFunc(pathTable, func(w http.ResponseWriter, _ *http.Request) {
+		if tables.Add(1) == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		if err := json.NewEncoder(w).Encode(served{Table: json.RawMessage("{}"), Hash: "theirs"}); err != nil {
+			t.Error(err)
+		}
+	})
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}} //nolint:gosec // of this test alone
+	srv.Start()
+	t.Cleanup(srv.Close)
+	d := b.connect()
+	if f := waittest.Next(t, "the news are told", d.flips); f.Ref != "once" || streams.Load() != 1 || tables.Load() != 2 {
+		t.Errorf("told %+v on %d streams after %d questions", f, streams.Load(), tables.Load())
+	}
+	if waittest.Next(t, "the daemon comes", d.came) {
+		t.Error("it was told that the data plane was away")
+	}
+	d.end()
 }
 
 func TestDrainCountsWhatIsOpenOnTheOneBefore(t *testing.T) {

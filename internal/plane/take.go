@@ -116,7 +116,7 @@ func (p *Plane) giveTo(conn *net.UnixConn, in *bufio.Reader) error {
 	if err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
-	kept, _ := p.outbox.take() // misses are noticed again
+	kept := p.outbox.giveAway()
 	h := heritage{Version: p.version, Listeners: p.Hello().Listeners, Table: text, Hash: hash, Carried: p.proxy.Carry(), News: kept, Follows: true}
 	err = sendHeld(conn, h, raw(append([]*held{p.control}, p.listeners...)))
 	if err == nil {

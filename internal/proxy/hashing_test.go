@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -281,21 +280,11 @@ func TestTwoHundredThatGuess(t *testing.T) {
 	}
 	leave()
 	flood.Wait()
-	late := time.After(patience)
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
+	r.until("nobody waits for those who left", func() bool {
 		d.hashing.mu.Lock()
-		left := len(d.waiting)
-		d.hashing.mu.Unlock()
-		if left == 0 {
-			tick.Stop()
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatal("those who left are still waited for")
-		}
-	}
+		defer d.hashing.mu.Unlock()
+		return len(d.waiting) == 0
+	})
 	close(d.next)
 	if status, _, _ := r.get("b.example", "/", anna); status != 200 {
 		t.Errorf("after the flood: %d", status)

@@ -51,6 +51,7 @@ func TestWhoStepsAsideAnswersNobody(t *testing.T) {
 	socket, socketIn := r.upgrade("a.example")
 	fmt.Fprint(busy, "GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n")
 	waittest.Next(t, "the slow one is asked", asked)
+	r.until("the idle one waits, and the server knows it", func() bool { return len(r.allWaiting()) == 1 })
 
 	r.StepAside()
 	if _, err := idleIn.ReadByte(); err != io.EOF {

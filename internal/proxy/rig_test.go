@@ -70,6 +70,20 @@ func (r *rig) apply(rules ...Rule) {
 	}
 }
 
+// until waits for what the server does a moment after its answer.
+func (r *rig) until(what string, is func() bool) {
+	r.t.Helper()
+	late, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-late:
+			r.t.Fatalf("gave up waiting: %s", what)
+		}
+	}
+}
+
 // rule leads a domain to targets.
 func rule(domain string, targets ...string) Rule {
 	r := Rule{ID: domain, Kind: KindProxy, Addresses: []Address{{Domain: domain, PathPrefix: "/"}}}

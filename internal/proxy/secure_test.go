@@ -224,16 +224,7 @@ func TestClientsOverTLSLeaveWithTheServer(t *testing.T) {
 		}
 		r.Leave()
 		ask()
-		deadline := time.After(patience)
-		tick := time.NewTicker(10 * time.Millisecond)
-		for r.Busy() > 0 {
-			select {
-			case <-tick.C:
-			case <-deadline:
-				t.Fatalf("HTTP/%d: %d are still here", major, r.Busy())
-			}
-		}
-		tick.Stop()
+		r.until(fmt.Sprintf("nobody of HTTP/%d is here any more", major), func() bool { return r.Busy() == 0 })
 		r.leaving.Store(false)
 	}
 }

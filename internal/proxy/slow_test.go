@@ -203,7 +203,7 @@ func TestManyHalfOpenConnectionsShutNobodyOut(t *testing.T) {
 		t.Error("the oldest is answered, to no request")
 	}
 	_ = idle[0].SetReadDeadline(time.Now().Add(patience))
-	if _, err := idle[0].Read(make([]byte, 1)); err == nil || timedOut(err) {
+	if _, err := io.Copy(io.Discard, idle[0]); timedOut(err) { // on a slow machine it was told before that its head comes too late
 		t.Errorf("the first of them is still open: %v", err)
 	}
 }
