@@ -47,6 +47,7 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 		"grows by escapes":  `{{$x := "''"}}{{range .Events}}{{$x = js $x}}{{end}}`,
 		"wide":              `{{printf "%100000d" 1}}`,
 		"wide by *":         `{{printf "%*d" 100000000 1}}`,
+		"wide by a format":  `{{$f := "%[1]s"}}{{range 10}}{{$f = print $f $f}}{{end}}{{printf $f "x"}}`,
 	} {
 		began := time.Now()
 		where, err := ValidTemplates(Templates{Body: body})

@@ -215,8 +215,11 @@ func printf(format string, args ...any) (string, error) {
 	return fmt.Sprintf(format, args...), nil
 }
 
-// narrow refuses a format that asks for a wide field: a few of them would fill the memory.
+// narrow refuses a format that is long, as one that a template has built, or asks for a wide field: a few of them would fill the memory.
 func narrow(format string) error {
+	if len(format) > MaxLength {
+		return fmt.Errorf("a format that is longer than %d bytes is not possible here", MaxLength)
+	}
 	digits := 0
 	for _, c := range format {
 		if c == '*' {
