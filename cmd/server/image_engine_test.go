@@ -138,9 +138,11 @@ func dockerOf(t *testing.T, endpoint string) func(args ...string) string {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "docker", args...)
 		cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint)
-		out, err := cmd.CombinedOutput()
+		var said strings.Builder // an engine warns there, as of a machine that forwards nothing
+		cmd.Stderr = &said
+		out, err := cmd.Output()
 		if err != nil {
-			t.Errorf("docker %s: %v: %s", strings.Join(args, " "), err, out)
+			t.Errorf("docker %s: %v: %s%s", strings.Join(args, " "), err, out, said.String())
 		}
 		return strings.TrimSpace(string(out))
 	}

@@ -65,7 +65,7 @@ test('a channel is set up: it is tried first, what is wrong is said at its field
   await dialog().getByLabel('Text', { exact: true }).fill('{{.Nothing}}');
   await button('Preview', dialog()).click();
   await dialog()
-    .getByText(/can't evaluate field Nothing/)
+    .getByText(/there is no \.Nothing in/)
     .waitFor();
   await dialog().getByLabel('Text', { exact: true }).fill('{{range .Events}}{{.Project}}: {{.Kind}} {{end}}');
   await button('Preview', dialog()).click();

@@ -19,7 +19,7 @@ import (
 )
 
 // allFlows is how long the stories of a file may take on a busy machine.
-const allFlows = 8 * time.Minute
+const allFlows = 15 * time.Minute
 
 // tell has Node.js tell the stories of a file to the browser of the environment. They know the admin token of the daemons, an address at which
 // only they listen, and what else is given.
