@@ -294,7 +294,7 @@ test('automatic cleanup is switched on after a look at what it would do, notice 
     );
   });
   await page.goto(BASE_URL + '/settings');
-  await page.getByLabel('Warm-up').fill('1m');
+  await page.getByLabel('Warm-up').fill('1h');
   await page.getByRole('switch', { name: 'Automatic cleanup' }).click();
   await page.getByText('With it on, 1 container would be removed:').waitFor();
   await page.getByText(/First .* on local: 1 container\./).waitFor();
@@ -865,6 +865,7 @@ for (const theme of ['light', 'dark']) {
 test('a plan of automatic cleanup is announced on the page, and called off there', async () => {
   await page.setViewportSize({ width: 1360, height: 850 });
   await page.goto(BASE_URL + '/');
+  await api('PATCH', '/api/settings', { auto_warm_up: '1m' }); // not before: a plan is applied after five minutes, and a slow machine is longer at the stories between
   const next = page.getByRole('region', { name: /1 container is cleaned up in \d+ minutes?/ });
   await next.waitFor({ timeout: 150_000 });
   await next.getByRole('link', { name: third }).waitFor();
