@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tiny-forge/docker-watcher/cmd/docker-watcher/screen"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // watchedScreen is a terminal that a test reads while it is drawn on.
@@ -64,17 +65,7 @@ func onTop(t *testing.T, answer http.HandlerFunc, act func(out *watchedScreen, k
 
 func comesTo(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	late := time.NewTimer(within)
-	defer late.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late.C:
-			t.Fatalf("it did not come to be: %s", what)
-		}
-	}
+	waittest.Until(t, what, 5*time.Millisecond, ok)
 }
 
 const twoInstances = `{"items":[

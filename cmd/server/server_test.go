@@ -244,17 +244,7 @@ func (d *daemon) status(path string) (int, string) {
 // eventually waits for a condition of another process.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("gave up waiting: %s", what)
-		}
-	}
+	waittest.Until(t, what, 50*time.Millisecond, ok)
 }
 
 const password = "a very secret password"

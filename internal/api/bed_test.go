@@ -291,17 +291,7 @@ func (b *bed) thresholdsChange() {
 // eventually waits for a condition that other goroutines make true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("it did not come to be: %s", what)
-		case <-tick.C:
-		}
-	}
+	waittest.Until(t, what, 5*time.Millisecond, ok)
 }
 
 // event waits for a kept event of a kind.

@@ -46,17 +46,7 @@ func (r *rig) admin() admin {
 // until waits for what others bring about.
 func (r *rig) until(what string, done func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !done() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			r.t.Fatalf("it never came to this: %s", what)
-		}
-	}
+	waittest.Until(r.t, what, 10*time.Millisecond, done)
 }
 
 // driver begins one that looks often.

@@ -17,6 +17,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/dockertest"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // abilities are where engines truly differ. Everything else is asked of all of them alike.
@@ -435,13 +436,5 @@ func (s *subject) listed(t *testing.T, id string, o docker.ListOptions) (row doc
 // eventually asks until the answer is yes, or the patience is over.
 func eventually(t *testing.T, what string, yes func() bool) {
 	t.Helper()
-	deadline, tick := time.After(patience), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for !yes() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %v", what, patience)
-		case <-tick.C:
-		}
-	}
+	waittest.Until(t, what, 20*time.Millisecond, yes)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker"
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/logs"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 const chatterImage = "127.0.0.1:9/logs:1"
@@ -58,17 +59,7 @@ func box(t *testing.T, e *docker.Engine, env ...string) docker.Owned {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	late := time.NewTimer(60 * time.Second)
-	defer late.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late.C:
-			t.Fatalf("it did not come to be: %s", what)
-		}
-	}
+	waittest.Until(t, what, 50*time.Millisecond, ok)
 }
 
 // TestRealLogResumes reads the log of a container that writes fast, comes again and again at another place, and gets what

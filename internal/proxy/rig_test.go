@@ -73,15 +73,7 @@ func (r *rig) apply(rules ...Rule) {
 // until waits for what the server does a moment after its answer.
 func (r *rig) until(what string, is func() bool) {
 	r.t.Helper()
-	late, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			r.t.Fatalf("gave up waiting: %s", what)
-		}
-	}
+	waittest.Until(r.t, what, 5*time.Millisecond, is)
 }
 
 // rule leads a domain to targets.

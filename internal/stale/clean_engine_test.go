@@ -15,6 +15,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/docker/enginetest"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // The main cases of a cleanup on real engines: PEERS 11, 12, 20, 22 and everything that is stopped first.
@@ -246,16 +247,7 @@ func (f *field) planOf(n int) (plan store.Plan) {
 
 func (f *field) await(what string, ok func() bool) {
 	f.t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	waittest.Until(f.t, what, 50*time.Millisecond, ok)
 }
 
 func (f *field) exists(id string) bool {

@@ -19,3 +19,18 @@ func Next[T any](t testing.TB, what string, c <-chan T) (v T) {
 	}
 	return v
 }
+
+// Until waits for what others bring about; it looks at such a pace.
+func Until(t testing.TB, what string, pace time.Duration, is func() bool) {
+	t.Helper()
+	late, look := time.NewTimer(Patience), time.NewTicker(pace)
+	defer late.Stop()
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-late.C:
+			t.Fatalf("gave up waiting: %s", what)
+		}
+	}
+}

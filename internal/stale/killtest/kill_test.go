@@ -14,6 +14,7 @@ import (
 	"github.com/tiny-forge/docker-watcher/internal/stale"
 	"github.com/tiny-forge/docker-watcher/internal/store"
 	"github.com/tiny-forge/docker-watcher/internal/store/storetest"
+	"github.com/tiny-forge/docker-watcher/internal/waittest"
 )
 
 // fate is what must have become of the instance that the failpoint is about.
@@ -273,16 +274,7 @@ func (s *site) bring(inst store.Instance, class store.Class) {
 
 func (s *site) await(ok func() bool) {
 	s.t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			s.t.Fatal("waited in vain")
-		}
-	}
+	waittest.Until(s.t, "what was begun goes so far", 20*time.Millisecond, ok)
 }
 
 func (s *site) owned(inst store.Instance) docker.Owned {
